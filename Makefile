@@ -1,0 +1,56 @@
+# Two commands are all a newcomer needs: `make demo` and `make test`. Each makes .venv and installs into it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test dev lint format types layers bench check clean
+
+help:  ## List these targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "rwsr needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "could not make $(VENV): on Debian, 'apt-get install python3-venv' mends that"; exit 1; }
+
+# What a user gets; a stamp in .venv says which pyproject.toml and constraints.txt it was installed from.
+$(VENV)/.rwsr: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing rwsr into $(VENV) (torch and friends: some minutes the first time)"
+	@$(INSTALL) -e . && touch $@
+
+$(VENV)/.rwsr-test: $(VENV)/.rwsr
+	@$(INSTALL) -e '.[test]' && touch $@
+
+$(VENV)/.rwsr-dev: $(VENV)/.rwsr-test
+	@$(INSTALL) -e '.[dev]' && touch $@
+
+demo: $(VENV)/.rwsr  ## The whole path on photographs: sources to HTML report, into demo/
+	@$(BIN)/rwsr demo demo
+
+test: $(VENV)/.rwsr-test  ## Every test
+	@$(BIN)/python -m pytest
+
+dev: $(VENV)/.rwsr-dev  ## Install what lint, types and layers need
+
+lint: $(VENV)/.rwsr-dev  ## ruff: rules and format
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: $(VENV)/.rwsr-dev  ## ruff: mend what can be mended
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+types: $(VENV)/.rwsr-dev  ## pyright, strict
+	@$(BIN)/pyright
+
+layers: $(VENV)/.rwsr-dev  ## import-linter: who may import whom
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.rwsr-test  ## The measurements behind each figure we give
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+check: lint types layers  ## What CI runs
+	@$(MAKE) --no-print-directory test
+
+clean:  ## Remove .venv and the demo
+	rm -rf $(VENV) demo

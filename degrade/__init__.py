@@ -1,0 +1,1 @@
+"""Images, seeds, kernels, degradation steps, groups and the sharded stores that hold them."""

@@ -1,0 +1,18 @@
+"""The errors that a user can mend: each says the name, the value, the rule and the mend, in one line."""
+
+
+class UserError(ValueError):
+    """Something that the caller gave is wrong; the message is one line that says how to mend it."""
+
+
+class ImageError(UserError):
+    """A source image cannot be used; `status` is the word for it in `index.parquet`."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class StoreError(UserError):
+    """A store on disk is incomplete, damaged, foreign, or of a format that this version does not know."""

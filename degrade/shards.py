@@ -1,0 +1,355 @@
+"""Sharded Zarr v3 stores, written one whole shard at a time, each bound by a commit mark.
+
+On disk (degrade/README.md has an example):
+
+    STORE/zarr.json            the group; attributes.rwsr = provenance, layout, hash of the manifest
+    STORE/manifest.parquet     the plan: one row per sample, one row group per shard, written first
+    STORE/<array>/zarr.json    one uint8 array [num_samples, ...]; chunk = one sample
+    STORE/<array>/c/<s>/0/...  shard s: the samples' chunks, each with its crc32c, then the index
+    STORE/commits/<s>.json     the mark of shard s: its files' sizes and SHA-256, written last
+
+A shard is there when its mark is. Zarr itself fills a missing shard with zeros and does not notice two
+swapped ones; the marks do.
+"""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import zarr
+from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
+
+from . import checksum, tables
+from .disk import sync_folder, write_atomic, write_once
+from .errors import StoreError
+from .image import U8
+from .provenance import Json, Provenance, canonical, check_same, parse, sha256
+
+MANIFEST = "manifest.parquet"
+_EMPTY = 2**64 - 1
+_DIMENSIONS = ("member", "y", "x", "channel")  # of a group of images; an image has the last three
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One uint8 array of a store: its name and the shape of one sample."""
+
+    name: str
+    sample_shape: tuple[int, ...]
+
+    @property
+    def sample_bytes(self) -> int:
+        return math.prod(self.sample_shape)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Of one chunk: the sample and its crc32c."""
+        return self.sample_bytes + checksum.BYTES
+
+    def shard_name(self, shard: int) -> str:
+        """The path of a shard inside the store."""
+        return "/".join([self.name, "c", str(shard), *("0" for _ in self.sample_shape)])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many samples a store holds, in which arrays, and how many go into a shard."""
+
+    num_samples: int
+    samples_per_shard: int
+    arrays: tuple[ArraySpec, ...]
+
+    @property
+    def num_shards(self) -> int:
+        return math.ceil(self.num_samples / self.samples_per_shard)
+
+    def rows(self, shard: int) -> range:
+        """The samples of a shard."""
+        start = shard * self.samples_per_shard
+        return range(start, min(start + self.samples_per_shard, self.num_samples))
+
+    def array(self, name: str) -> ArraySpec:
+        return next(spec for spec in self.arrays if spec.name == name)
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """A file of a shard: its path inside the store, its size and its hash."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The mark of a shard: which samples it holds, in which files."""
+
+    shard: int
+    first_sample: int
+    num_samples: int
+    files: tuple[ShardFile, ...]
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store that was found on the disk; nothing is held open."""
+
+    path: Path
+    layout: Layout
+    provenance: Provenance
+    attributes: Json
+    manifest_sha256: str
+
+    def manifest(self) -> pa.Table:
+        """The whole plan: one row per sample."""
+        return tables.read(self.path / MANIFEST, self.provenance.kind)[0]
+
+    def manifest_of(self, shard: int) -> pa.Table:
+        """The rows of one shard's samples."""
+        return tables.read_row_group(self.path / MANIFEST, self.provenance.kind, shard)
+
+
+def samples_per_shard(sample_bytes: int, shard_bytes: int) -> int:
+    """The power of two whose shard of samples is nearest below `shard_bytes`, at most 1024, at least 1."""
+    return 1 << min(10, max(0, (shard_bytes // max(1, sample_bytes)).bit_length() - 1))
+
+
+# ---------------------------------------------------------------------------------------------- create, open
+
+
+def _write_metadata(folder: Path, layout: Layout, attributes: Json) -> None:
+    group = zarr.create_group(folder, attributes=attributes)
+    for spec in layout.arrays:
+        group.create_array(
+            spec.name,
+            shape=(layout.num_samples, *spec.sample_shape),
+            dtype="uint8",
+            chunks=(layout.samples_per_shard, *spec.sample_shape),
+            serializer=ShardingCodec(
+                chunk_shape=(1, *spec.sample_shape),
+                codecs=[BytesCodec(), Crc32cCodec()],
+                index_codecs=[BytesCodec(), Crc32cCodec()],
+                index_location="end",
+            ),
+            compressors=None,
+            filters=None,
+            fill_value=0,
+            dimension_names=["sample", *_DIMENSIONS[-len(spec.sample_shape) :]],
+            config={"write_empty_chunks": True},
+        )
+
+
+def _write_manifest(path: Path, schema: pa.Schema, shards: Iterable[pa.Table], provenance: Provenance) -> str:
+    """Write the plan with one row group per shard, and give back its SHA-256."""
+    with tables.writer(path, schema, provenance) as writer:
+        for rows in shards:
+            writer.write_table(rows, row_group_size=max(1, rows.num_rows))
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def begin(
+    path: Path,
+    layout: Layout,
+    provenance: Provenance,
+    *,
+    schema: pa.Schema,
+    manifest: Iterable[pa.Table],
+    attributes: Mapping[str, Any],
+) -> Store:
+    """Create a store without shards, or find the one that an earlier run of the same build began.
+
+    manifest: the rows of each shard, in order; asked for only when the store is new.
+
+    Raises:
+        StoreError: something else is there.
+    """
+    if path.exists():
+        store = open_unfinished(path, provenance.kind)
+        check_same(store.provenance, provenance, str(path))
+        return store
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    (beside / "commits").mkdir(parents=True)
+    rwsr: Json = {
+        "provenance": provenance.model_dump(),
+        "layout": asdict(layout),
+        "manifest_sha256": _write_manifest(beside / MANIFEST, schema, manifest, provenance),
+        "attributes": dict(attributes),
+    }
+    _write_metadata(beside, layout, {"rwsr": rwsr})
+    os.rename(beside, path)
+    sync_folder(path.parent)
+    return open_unfinished(path, provenance.kind)
+
+
+def _read_attributes(path: Path) -> Json:
+    try:
+        return json.loads((path / "zarr.json").read_text())["attributes"]["rwsr"]
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError(f"{path} is not a store: it has no zarr.json; name the folder that was --out") from None
+    except (KeyError, TypeError, ValueError):
+        raise StoreError(f"{path} was not written by rwsr; name a store that it built") from None
+
+
+def kind_of(path: Path) -> str:
+    """What kind of store lies in a folder; raises StoreError when it is none of ours."""
+    return str(_read_attributes(path)["provenance"]["kind"])
+
+
+def open_unfinished(path: Path, kind: str) -> Store:
+    """A store whose shards may be missing.
+
+    Raises:
+        StoreError: the folder is missing, not a store of ours, or of another kind or format.
+    """
+    value = _read_attributes(path)
+    provenance = parse(value["provenance"], kind, str(path))
+    arrays = tuple(ArraySpec(a["name"], tuple(a["sample_shape"])) for a in value["layout"]["arrays"])
+    layout = Layout(value["layout"]["num_samples"], value["layout"]["samples_per_shard"], arrays)
+    return Store(path, layout, provenance, value["attributes"], value["manifest_sha256"])
+
+
+def open_store(path: Path, kind: str) -> Store:
+    """A finished store: every mark is there, and every file that a mark names has its size.
+
+    Raises:
+        StoreError: as `open_unfinished`, or a shard is missing or cut short.
+    """
+    store = open_unfinished(path, kind)
+    todo = missing_shards(store)
+    if todo:
+        raise StoreError(
+            f"{path} lacks {len(todo)} of {store.layout.num_shards} shards (the first is {todo[0]}); "
+            "run the command that built it again, it goes on from there"
+        )
+    return store
+
+
+# ---------------------------------------------------------------------------------------------------- shards
+
+
+def encode_shard(spec: ArraySpec, block: U8, shard_slots: int) -> list[bytes | memoryview]:
+    """The pieces of a shard file: each sample and its crc32c, then the index and its crc32c.
+
+    Byte for byte what zarr-python writes for the same array.
+    """
+    index = np.full((shard_slots, 2), _EMPTY, dtype="<u8")
+    pieces: list[bytes | memoryview] = []
+    for row, sample in enumerate(np.ascontiguousarray(block)):
+        index[row] = row * spec.stored_bytes, spec.stored_bytes
+        pieces += [memoryview(sample).cast("B"), checksum.crc32c(sample)]
+    packed = index.tobytes()
+    return [*pieces, packed, checksum.crc32c(packed)]
+
+
+def _write_file(path: Path, pieces: Sequence[bytes | memoryview]) -> tuple[int, str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = b"".join(pieces)
+    write_atomic(path, data)
+    return len(data), hashlib.sha256(data).hexdigest()
+
+
+def _commit_path(store: Store, shard: int) -> Path:
+    return store.path / "commits" / f"{shard:06d}.json"
+
+
+def write_shard(store: Store, shard: int, blocks: Mapping[str, U8]) -> Commit:
+    """Write one shard of every array, then its mark. `blocks[name]` is [rows, *sample_shape] uint8.
+
+    Raises:
+        StoreError: the shard was committed before with other bytes.
+    """
+    rows = store.layout.rows(shard)
+    files: list[ShardFile] = []
+    for spec in store.layout.arrays:
+        block = blocks[spec.name]
+        assert block.shape == (len(rows), *spec.sample_shape) and block.dtype == np.uint8
+        name = spec.shard_name(shard)
+        size, digest = _write_file(store.path / name, encode_shard(spec, block, store.layout.samples_per_shard))
+        files.append(ShardFile(name, size, digest))
+    commit = Commit(shard, rows.start, len(rows), tuple(files))
+    write_once(_commit_path(store, shard), canonical(asdict(commit)).encode())
+    return commit
+
+
+def read_commit(store: Store, shard: int) -> Commit | None:
+    """The mark of a shard, or None where there is none."""
+    try:
+        value = json.loads(_commit_path(store, shard).read_text())
+        files = tuple(ShardFile(**file) for file in value["files"])
+        return Commit(value["shard"], value["first_sample"], value["num_samples"], files)
+    except FileNotFoundError:
+        return None
+    except (KeyError, TypeError, ValueError):
+        raise StoreError(f"{_commit_path(store, shard)} is damaged; remove it and build again") from None
+
+
+def _has_its_files(store: Store, commit: Commit) -> bool:
+    try:
+        return all((store.path / file.path).stat().st_size == file.bytes for file in commit.files)
+    except OSError:
+        return False
+
+
+def missing_shards(store: Store) -> list[int]:
+    """The shards without a mark, or whose files are gone or of another size than the mark says."""
+    missing: list[int] = []
+    for shard in range(store.layout.num_shards):
+        commit = read_commit(store, shard)
+        if commit is None or not _has_its_files(store, commit):
+            missing.append(shard)
+    return missing
+
+
+# ---------------------------------------------------------------------------------------------------- verify
+
+
+def digest(store: Store) -> str:
+    """One hash for all that a finished store holds: its manifest and every shard file."""
+    commits = (read_commit(store, shard) for shard in range(store.layout.num_shards))
+    files = (f"{file.path} {file.sha256}" for commit in commits if commit for file in commit.files)
+    return sha256("\n".join([store.manifest_sha256, *files]))
+
+
+def verify(store: Store, shard: int) -> list[str]:
+    """What is wrong with a shard, in words; reads every byte of it."""
+    commit = read_commit(store, shard)
+    if commit is None:
+        return [f"shard {shard} has no commit mark"]
+    rows = store.layout.rows(shard)
+    expected = [spec.shard_name(shard) for spec in store.layout.arrays]
+    if (commit.shard, commit.first_sample, commit.num_samples) != (shard, rows.start, len(rows)) or [
+        file.path for file in commit.files
+    ] != expected:
+        return [f"{_commit_path(store, shard)} is the mark of another shard"]
+    problems: list[str] = []
+    for file in commit.files:
+        try:
+            with open(store.path / file.path, "rb") as opened:
+                found = hashlib.file_digest(opened, "sha256").hexdigest()
+        except OSError as error:
+            problems.append(f"{file.path} cannot be read: {error.strerror}")
+            continue
+        if found != file.sha256:
+            problems.append(f"{file.path} is not what was committed")
+    return problems
+
+
+def verify_manifest(store: Store) -> list[str]:
+    """What is wrong with the manifest, in words."""
+    try:
+        data = (store.path / MANIFEST).read_bytes()
+    except OSError as error:
+        return [f"{MANIFEST} cannot be read: {error.strerror}"]
+    return [] if sha256(data) == store.manifest_sha256 else [f"{MANIFEST} is not the one that was planned"]

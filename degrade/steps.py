@@ -1,0 +1,132 @@
+"""A degradation as data: frozen steps that can be stored in a table and applied again, bit for bit."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from . import ops, seeds
+from .image import F32, U8, to_float, to_uint8
+from .kernels import Kernel
+
+
+class Step(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Blur(Step):
+    op: Literal["blur"] = "blur"
+    kernel: Kernel
+
+
+class Resize(Step):
+    """Resampling to a size in pixels."""
+
+    op: Literal["resize"] = "resize"
+    height: Annotated[int, Field(ge=1)]
+    width: Annotated[int, Field(ge=1)]
+    mode: ops.ResizeMode
+
+
+class GaussianNoise(Step):
+    """sigma_255: standard deviation in grey levels of 255. field: key of the random field, hexadecimal."""
+
+    op: Literal["gaussian"] = "gaussian"
+    sigma_255: Annotated[float, Field(ge=0)]
+    grey: bool
+    field: str
+
+
+class PoissonNoise(Step):
+    """scale: multiple of the photon noise. field: key of the random field, hexadecimal."""
+
+    op: Literal["poisson"] = "poisson"
+    scale: Annotated[float, Field(ge=0)]
+    grey: bool
+    field: str
+
+
+class Jpeg(Step):
+    op: Literal["jpeg"] = "jpeg"
+    quality: Annotated[int, Field(ge=1, le=100)]
+
+
+AnyStep = Annotated[Blur | Resize | GaussianNoise | PoissonNoise | Jpeg, Field(discriminator="op")]
+Degradation = tuple[AnyStep, ...]
+
+_DEGRADATION = TypeAdapter(Degradation)
+
+# One flat type for every step, so that any Parquet tool can ask for, say, members.base[1].kernel.sigma_x.
+STEP_TYPE = pa.struct(
+    [
+        ("op", pa.string()),
+        (
+            "kernel",
+            pa.struct(
+                [
+                    ("kind", pa.string()),
+                    ("size", pa.int32()),
+                    ("sigma_x", pa.float64()),
+                    ("sigma_y", pa.float64()),
+                    ("theta", pa.float64()),
+                    ("beta", pa.float64()),
+                    ("cutoff", pa.float64()),
+                ]
+            ),
+        ),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("mode", pa.string()),
+        ("sigma_255", pa.float64()),
+        ("scale", pa.float64()),
+        ("grey", pa.bool_()),
+        ("field", pa.string()),
+        ("quality", pa.int32()),
+    ]
+)
+
+
+def field_key(seed: int, *identity: str | int) -> str:
+    """The key of a random field as steps carry it."""
+    return f"{seeds.key(seed, *identity):032x}"
+
+
+def to_rows(degradation: Degradation) -> list[dict[str, object]]:
+    """The steps as plain values of `STEP_TYPE`."""
+    return [step.model_dump() for step in degradation]
+
+
+def from_rows(rows: Sequence[dict[str, object]]) -> Degradation:
+    """The steps that `to_rows` made, after a journey through Parquet (which fills in nulls)."""
+    return _DEGRADATION.validate_python(
+        [{name: value for name, value in row.items() if value is not None} for row in rows]
+    )
+
+
+def _apply_step(image: F32, step: AnyStep) -> F32:
+    match step:
+        case Blur():
+            return ops.blur(image, step.kernel)
+        case Resize():
+            return ops.resize(image, step.height, step.width, step.mode)
+        case GaussianNoise():
+            rng = seeds.from_key(int(step.field, 16))
+            return ops.gaussian_noise(image, step.sigma_255, step.grey, rng)
+        case PoissonNoise():
+            rng = seeds.from_key(int(step.field, 16))
+            return ops.poisson_noise(image, step.scale, step.grey, rng)
+        case Jpeg():
+            return ops.jpeg(image, step.quality)
+
+
+def apply(pixels: U8, degradation: Degradation) -> U8:
+    """[H, W, 3] uint8 RGB -> [h, w, 3] uint8 RGB: the steps in order, in float32, rounded once at the end.
+
+    Pure: the same pixels and steps give the same bytes, in any process and any order.
+    """
+    image = to_float(pixels)
+    for step in degradation:
+        image = _apply_step(image, step)
+    return to_uint8(np.asarray(image))

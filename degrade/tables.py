@@ -1,0 +1,64 @@
+"""Parquet tables that carry their provenance in the file's own metadata, under the key `rwsr`."""
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .disk import write_atomic
+from .errors import StoreError
+from .provenance import Provenance, parse
+
+_KEY = b"rwsr"
+
+
+def to_bytes(table: pa.Table, provenance: Provenance) -> bytes:
+    """The Parquet file of a table and its provenance."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata({_KEY: provenance.model_dump_json()}), sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
+
+
+@contextmanager
+def writer(path: Path, schema: pa.Schema, provenance: Provenance) -> Generator[pq.ParquetWriter]:
+    """A Parquet file to be written in pieces; it is whole when the block ends."""
+    schema = schema.with_metadata({_KEY: provenance.model_dump_json()})
+    with pq.ParquetWriter(path, schema, compression="zstd") as opened:
+        yield opened
+
+
+def write(path: Path, table: pa.Table, provenance: Provenance) -> None:
+    """Put a table on the disk, whole."""
+    write_atomic(path, to_bytes(table, provenance))
+
+
+def read_provenance(path: Path, kind: str) -> Provenance:
+    """The provenance in a Parquet file.
+
+    Raises:
+        StoreError: the file is missing, not ours, or of another kind.
+    """
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except FileNotFoundError:
+        raise StoreError(f"{path} does not exist; name the {kind} that another command wrote") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StoreError(f"{path} is not a whole Parquet file ({error}); build it again") from None
+    if _KEY not in metadata:
+        raise StoreError(f"{path} was not written by rwsr; name a {kind}")
+    return parse(json.loads(metadata[_KEY]), kind, str(path))
+
+
+def read(path: Path, kind: str) -> tuple[pa.Table, Provenance]:
+    """A table and its provenance; raises as `read_provenance`."""
+    provenance = read_provenance(path, kind)
+    return pq.read_table(path), provenance
+
+
+def read_row_group(path: Path, kind: str, group: int) -> pa.Table:
+    """One row group of a table; raises as `read_provenance`."""
+    read_provenance(path, kind)
+    return pq.ParquetFile(path).read_row_group(group)

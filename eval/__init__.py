@@ -1,0 +1,1 @@
+"""Metrics, protocols, Parquet reports and plots."""

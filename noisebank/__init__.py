@@ -1,0 +1,1 @@
+"""Tile statistics, the characteristic interval (CATI), and the banks of noise patches it yields."""

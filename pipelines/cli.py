@@ -1,0 +1,47 @@
+"""The `rwsr` command. It imports torch, dask, numpy and friends only inside the command that needs them."""
+
+import sys
+
+import click
+
+from .cli_data import degrade, noisebank, sources, store
+from .cli_model import demo, evaluate, report, restore, train
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(package_name="rwsr")
+def root() -> None:
+    """Training data, training and measurement for real-world super-resolution.
+
+    \b
+    image folders --> noise bank
+         |                |
+         +--> store of degraded groups --> train --> restore --> eval --> report
+
+    \b
+    Start here:
+      rwsr demo DEMO
+
+    Exit codes: 0 done, 1 an error that the last line explains, 2 wrong usage, 3 done, but some images
+    were left out (each is named).
+    """
+
+
+for command in (sources, noisebank, degrade, store, train, restore, evaluate, report, demo):
+    root.add_command(command)
+
+
+def main() -> None:
+    """The entry point: errors that a user can mend are one line, without a traceback."""
+    from ..degrade.errors import UserError
+
+    try:
+        root()
+    except UserError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        click.echo(f"error: {error.strerror or error}: {error.filename or 'while reading or writing'}", err=True)
+        sys.exit(1)

@@ -1,0 +1,111 @@
+"""Config models from a preset, a YAML or TOML file and `--set key.path=value`, in that order."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ..degrade.errors import UserError
+from ..degrade.provenance import Json
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _merged(low: Json, high: Mapping[str, Any]) -> Json:
+    """`low` with the values of `high` in their places, tables merged and all else replaced."""
+    result = dict(low)
+    for name, value in high.items():
+        below = result.get(name)
+        if isinstance(below, dict) and isinstance(value, Mapping):
+            result[name] = _merged(below, value)
+        else:
+            result[name] = value
+    return result
+
+
+def read_file(path: Path) -> Json:
+    """The table in a .yaml, .yml or .toml file.
+
+    Raises:
+        UserError: it is missing, of another kind, not well-formed, or not a table.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        match path.suffix.lower():
+            case ".toml":
+                value: object = tomllib.loads(text)
+            case ".yaml" | ".yml":
+                value = yaml.safe_load(text)
+            case other:
+                raise UserError(f"--config {path}: {other or 'no'} suffix is unknown; use .yaml or .toml")
+    except OSError as error:
+        raise UserError(f"--config {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path} is not well-formed: {' '.join(str(error).split())}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"--config {path} holds no keys; write `name: value` lines")
+    return {str(name): part for name, part in value.items()}
+
+
+def _set(text: str) -> Json:
+    """`a.b=1` as {"a": {"b": 1}}; the value is read as YAML."""
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise UserError(f"--set {text} has no `=`; write --set key.path=value")
+    try:
+        tree: Any = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UserError(f"--set {text}: {value!r} is not a value; quote it, or write a list as [1,2]") from None
+    for name in reversed(path.split(".")):
+        tree = {name: tree}
+    return tree
+
+
+def _names_at(model: Any, path: Sequence[Any]) -> list[str]:
+    """The keys that a config table has at a path."""
+    for name in path:
+        model = getattr(model, str(name), None)
+    return list(type(model).model_fields) if isinstance(model, BaseModel) else []
+
+
+def _explain(error: ValidationError, base: BaseModel) -> str:
+    """The first thing that is wrong, with the nearest valid key where a key is unknown."""
+    first = error.errors()[0]
+    path = [part for part in first["loc"]]
+    where = ".".join(str(part) for part in path)
+    if first["type"] == "extra_forbidden":
+        valid = _names_at(base, path[:-1])
+        near = difflib.get_close_matches(str(path[-1]), valid, n=1)
+        mend = f"did you mean {near[0]}?" if near else f"known here: {', '.join(valid)}"
+        return f"{where} is not a config key; {mend}"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        return f"{where}: {message}" if where else message
+    return f"{where} = {first['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def compose(base: M, *, config: Path | None = None, sets: Sequence[str] = (), **options: object) -> M:
+    """`base` changed by a file, then by `--set`s, then by the options that are not None.
+
+    Raises:
+        UserError: an unknown key (with the nearest valid one), or a value that breaks a rule.
+    """
+    values: Json = base.model_dump()
+    if config is not None:
+        values = _merged(values, read_file(config))
+    for text in sets:
+        values = _merged(values, _set(text))
+    values = _merged(values, {name: value for name, value in options.items() if value is not None})
+    try:
+        return type(base).model_validate(values)
+    except ValidationError as error:
+        raise UserError(_explain(error, base)) from None
+
+
+def to_yaml(model: BaseModel) -> str:
+    """A config as a file that --config reads."""
+    return yaml.safe_dump(model.model_dump(mode="json"), sort_keys=False, default_flow_style=None)

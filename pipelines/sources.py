@@ -1,0 +1,217 @@
+"""Indexes image folders: one row per file, usable or not, with the reason when not."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..degrade import tables
+from ..degrade.errors import ImageError, StoreError, UserError
+from ..degrade.image import EXTENSIONS, MAX_PIXELS, decode, read_bytes
+from ..degrade.provenance import provenance, sha256_of
+from .console import progress
+from .executors import Executor, run
+
+KIND = "sources-index"
+FILES_PER_TASK = 16
+
+SCHEMA = pa.schema(
+    [
+        ("root", pa.string()),
+        ("path", pa.string()),
+        ("sha256", pa.string()),
+        ("bytes", pa.int64()),
+        ("modified_ns", pa.int64()),
+        ("format", pa.string()),
+        ("mode", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+class IndexConfig(BaseModel):
+    """Which images count as usable.
+
+    min_side_px: shorter images are `too-small`. max_pixels: larger ones are `too-large`, before they are decoded.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_side_px: Annotated[int, Field(ge=1)] = 64
+    max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """A row of `index.parquet`. path is relative to root, with forward slashes.
+
+    status: ok, duplicate (same bytes as an earlier row), too-small, too-large, unsupported-mode, empty,
+    not-an-image, damaged, unreadable.
+    """
+
+    root: str
+    path: str
+    sha256: str = ""
+    bytes: int = -1
+    modified_ns: int = -1
+    format: str = ""
+    mode: str = ""
+    width: int = 0
+    height: int = 0
+    status: str = "ok"
+    reason: str = ""
+
+    @property
+    def file(self) -> Path:
+        return Path(self.root) / self.path
+
+
+def _walk(folder: Path, seen: frozenset[Path]) -> Iterator[Path]:
+    """Image files below a folder, by name; linked folders are followed, but never round in a circle."""
+    real = folder.resolve()
+    if real in seen:
+        return
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"{folder} cannot be listed: {error.strerror}; mend its permissions") from None
+    for entry in entries:
+        if os.path.isdir(entry):
+            yield from _walk(entry, seen | {real})
+        elif entry.suffix.lower() in EXTENSIONS:
+            yield entry
+
+
+def _list(folders: Sequence[Path]) -> list[SourceRow]:
+    """The files below the folders, not yet opened."""
+    rows: list[SourceRow] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"{folder} is not a folder; name a folder of images")
+        root = os.path.abspath(folder)
+        rows += [SourceRow(root, file.relative_to(folder).as_posix()) for file in _walk(folder, frozenset())]
+    if not rows:
+        names = ", ".join(str(folder) for folder in folders)
+        raise UserError(f"no image below {names} (looked for {', '.join(sorted(EXTENSIONS))}); name another folder")
+    return sorted(rows, key=lambda row: (row.root, row.path))
+
+
+def _examine(row: SourceRow, config: IndexConfig) -> SourceRow:
+    """The row of one file, after reading and decoding it whole."""
+    try:
+        if not os.path.isfile(row.file):
+            raise ImageError("unreadable", "is not a regular file (a dangling link, a pipe or a device)")
+        data = read_bytes(row.file)
+        modified_ns = row.file.stat().st_mtime_ns
+        row = replace(row, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), modified_ns=modified_ns)
+        image = decode(data, max_pixels=config.max_pixels)
+        height, width = image.pixels.shape[:2]
+        row = replace(row, format=image.format, mode=image.mode, width=width, height=height)
+        if min(height, width) < config.min_side_px:
+            raise ImageError("too-small", f"{width}x{height} is under min_side_px = {config.min_side_px}")
+    except ImageError as error:
+        row = replace(row, status=error.status, reason=error.reason)
+    return row
+
+
+def _examine_all(rows: tuple[SourceRow, ...], config: IndexConfig) -> list[SourceRow]:
+    return [_examine(row, config) for row in rows]
+
+
+def _mark_duplicates(rows: Sequence[SourceRow]) -> list[SourceRow]:
+    first: dict[str, SourceRow] = {}
+    marked: list[SourceRow] = []
+    for row in rows:
+        if row.status == "ok":
+            original = first.setdefault(row.sha256, row)
+            if original is not row:
+                row = replace(row, status="duplicate", reason=f"same bytes as {original.file}")
+        marked.append(row)
+    return marked
+
+
+def _unchanged(rows: Sequence[SourceRow], out: Path, config: IndexConfig) -> dict[tuple[str, str], SourceRow]:
+    """Rows of an earlier index at `out` whose files have the size and time that they had then."""
+    try:
+        old = read(out)
+        old_config = tables.read_provenance(out, KIND).config
+    except StoreError:
+        return {}
+    if old_config != config.model_dump(mode="json"):
+        return {}
+    current = {(row.root, row.path) for row in rows}
+    kept: dict[tuple[str, str], SourceRow] = {}
+    for row in old:
+        if (row.root, row.path) in current and row.status in ("ok", "duplicate", "too-small"):
+            state = row.file.stat() if os.path.isfile(row.file) else None
+            if state and (state.st_size, state.st_mtime_ns) == (row.bytes, row.modified_ns):
+                again = replace(row, status="ok", reason="") if row.status == "duplicate" else row
+                kept[row.root, row.path] = again
+    return kept
+
+
+def index(folders: Sequence[Path], out: Path, config: IndexConfig, executor: Executor) -> list[SourceRow]:
+    """Index the images below the folders into the Parquet table `out`, and give back its rows.
+
+    A file that an earlier index at `out` knows, unchanged in size and time, is not read again.
+
+    Raises:
+        UserError: a folder is missing or holds no image at all.
+    """
+    listed = _list(folders)
+    done = _unchanged(listed, out, config)
+    todo = [row for row in listed if (row.root, row.path) not in done]
+    tasks = [tuple(todo[i : i + FILES_PER_TASK]) for i in range(0, len(todo), FILES_PER_TASK)]
+    with progress("index", len(todo)) as advance:
+        for outcome in run(partial(_examine_all, config=config), tasks, executor):
+            if outcome.error is not None:
+                raise outcome.error
+            assert outcome.result is not None
+            done |= {(row.root, row.path): row for row in outcome.result}
+            advance(len(outcome.task), "")
+    rows = _mark_duplicates([done[row.root, row.path] for row in listed])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
+    tables.write(out, table, provenance(KIND, config, sources_sha256(rows)))
+    return rows
+
+
+def read(path: Path) -> list[SourceRow]:
+    """The rows of an `index.parquet`."""
+    table, _ = tables.read(path, KIND)
+    return [SourceRow(**row) for row in table.to_pylist()]
+
+
+def usable(rows: Sequence[SourceRow]) -> list[SourceRow]:
+    """The rows with status ok, by content: the order does not depend on names or folders."""
+    return sorted((row for row in rows if row.status == "ok"), key=lambda row: row.sha256)
+
+
+def sources_sha256(rows: Sequence[SourceRow]) -> str:
+    """The identity of the usable images of an index: their content, not where they lie."""
+    return sha256_of(row.sha256 for row in usable(rows))
+
+
+def left_out(rows: Sequence[SourceRow]) -> list[SourceRow]:
+    """The rows that a build cannot use."""
+    return [row for row in rows if row.status != "ok"]
+
+
+def summary(rows: Sequence[SourceRow]) -> str:
+    """`indexed 9 images: 5 ok, 4 left out (1 damaged, 1 empty, ...)`."""
+    counts = Counter(row.status for row in rows)
+    good = counts.pop("ok", 0)
+    text = f"indexed {len(rows)} images: {good} ok"
+    if counts:
+        text += f", {counts.total()} left out ({', '.join(f'{n} {status}' for status, n in sorted(counts.items()))})"
+    return text

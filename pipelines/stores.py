@@ -1,0 +1,50 @@
+"""What any store of ours says about itself, and what is wrong with it."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..degrade.shards import Store, digest, kind_of, missing_shards, open_unfinished, verify, verify_manifest
+from .console import progress
+from .executors import Executor, run
+
+
+def _open(path: Path) -> Store:
+    return open_unfinished(path, kind_of(path))
+
+
+def info(path: Path) -> dict[str, Any]:
+    """What a store is, how it lies on the disk, and what made it; plain values."""
+    store = _open(path)
+    layout, missing = store.layout, len(missing_shards(store))
+    return {
+        "store": str(path),
+        "kind": store.provenance.kind,
+        "format": store.provenance.format,
+        "arrays": {a.name: [layout.num_samples, *a.sample_shape] for a in layout.arrays},
+        "num_shards": layout.num_shards,
+        "samples_per_shard": layout.samples_per_shard,
+        "missing": missing,
+        "digest": None if missing else digest(store),
+        "attributes": store.attributes,
+        "config": store.provenance.config,
+        "versions": store.provenance.versions,
+        "cpu": store.provenance.cpu,
+    }
+
+
+def _verify_shard(shard: int, store: Store) -> list[str]:
+    return verify(store, shard)
+
+
+def problems(path: Path, executor: Executor) -> list[str]:
+    """Everything about a store that is not as it was committed, a line each; empty when it is whole."""
+    store = _open(path)
+    found = verify_manifest(store)
+    shards = range(store.layout.num_shards)
+    by_shard: dict[int, list[str]] = {}
+    with progress("verify", len(shards)) as advance:
+        for outcome in run(partial(_verify_shard, store=store), shards, executor):
+            by_shard[outcome.task] = outcome.result if outcome.error is None else [str(outcome.error)]  # type: ignore[assignment]
+            advance(1, "")
+    return found + [line for shard in shards for line in by_shard[shard]]

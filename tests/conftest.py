@@ -1,0 +1,48 @@
+"""Photographs and folders that several tests use. Everything is made from keyed seeds or comes with scikit-image."""
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rwsr.degrade.image import U8, decode
+from rwsr.degrade.seeds import stream
+
+
+def scene(seed: int, height: int, width: int) -> U8:
+    """A made photograph [H, W, 3]: smooth shapes, edges, fine texture and a noisy flat sky."""
+    rng = stream(seed, "scene")
+    y, x = np.mgrid[0:height, 0:width] / max(height, width)
+    image = np.stack([np.sin(9 * x + p) * np.cos(7 * y - p) for p in rng.uniform(0, 6, 3)], axis=-1) * 60 + 120
+    image[height // 3 : height // 2, width // 4 : width // 2] += 70
+    image[height // 2 :] += rng.normal(0, 25, (height - height // 2, width, 1))
+    image[: height // 4] = 190 + rng.normal(0, 1.5, (height // 4, width, 3))
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> U8:
+    """A real photograph, [512, 512, 3]."""
+    return decode((files("skimage") / "data" / "astronaut.png").read_bytes()).pixels
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of four made photographs of different sizes, one in a folder below."""
+    folder = tmp_path / "photos"
+    (folder / "below").mkdir(parents=True)
+    for seed, (name, size) in enumerate(
+        {"a.png": (200, 260), "b.png": (160, 160), "below/c.png": (240, 180), "d.png": (300, 200)}.items()
+    ):
+        Image.fromarray(scene(seed, *size)).save(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tree() -> Callable[[Path], dict[str, bytes]]:
+    """A function that reads a whole folder: relative name -> bytes."""
+    return lambda folder: {
+        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }

@@ -1,0 +1,1 @@
+"""Data loading, networks, losses and the training loop."""

@@ -1,0 +1,73 @@
+"""UDEM: the unsupervised degradation estimation module of MM-RealSR (section 3.3), two scores from an LR image."""
+
+from typing import Annotated
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .rrdb import scaled_kaiming
+
+_FC_FEATS = 512
+
+
+class UdemConfig(BaseModel):
+    """Width, residual blocks and stride of each stage. The defaults are the released model's.
+
+    init_scale: factor on the Kaiming-normal starting weights. Small ones start from one score for every
+    image, which a long training outgrows and a short one does not.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    feats: tuple[int, ...] = (64, 64, 64, 128)
+    blocks: tuple[int, ...] = (2, 2, 2, 2)
+    downscales: tuple[int, ...] = (1, 1, 2, 1)
+    init_scale: Annotated[float, Field(gt=0)] = 0.1
+
+
+class ResidualBlock(nn.Module):
+    """conv-ReLU-conv and the identity, without normalisation."""
+
+    def __init__(self, feats: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(feats, feats, 3, padding=1)
+        self.conv2 = nn.Conv2d(feats, feats, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(functional.relu(self.conv1(x)))
+
+
+def _branch(config: UdemConfig) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for stage, (feats, blocks, stride) in enumerate(zip(config.feats, config.blocks, config.downscales, strict=True)):
+        layers += [ResidualBlock(feats) for _ in range(blocks)]
+        following = config.feats[min(stage + 1, len(config.feats) - 1)]
+        if stride > 1 or following != feats:
+            layers.append(nn.Conv2d(feats, following, 3, stride=stride, padding=1))
+    return nn.Sequential(*layers)
+
+
+class Udem(nn.Module):
+    """[B, 3, h, w] in [0, 1] -> [B, 2] scores in (0, 1): blur, then noise. The two branches share nothing.
+
+    The paper writes [S_n, S_b]; the order here is the published code's.
+    """
+
+    def __init__(self, config: UdemConfig) -> None:
+        super().__init__()
+        self.conv_first = nn.ModuleList(nn.Conv2d(3, config.feats[0], 3, padding=1) for _ in range(2))
+        self.body = nn.ModuleList(_branch(config) for _ in range(2))
+        self.fc_degree = nn.ModuleList(
+            nn.Sequential(nn.Linear(config.feats[-1], _FC_FEATS), nn.ReLU(), nn.Linear(_FC_FEATS, 1), nn.Sigmoid())
+            for _ in range(2)
+        )
+        scaled_kaiming(self, config.init_scale)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        scores: list[Tensor] = []
+        for first, body, fc in zip(self.conv_first, self.body, self.fc_degree, strict=True):
+            features: Tensor = body(first(lr))
+            scores.append(fc(features.mean(dim=(2, 3))))
+        return torch.cat(scores, dim=1)
