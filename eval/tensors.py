@@ -9,7 +9,7 @@ from ..degrade.image import U8
 
 def to_tensor(pixels: U8) -> Tensor:
     """[..., H, W, 3] uint8 -> [..., 3, H, W] float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, -3).float() / 255
+    return torch.from_numpy(np.require(pixels, requirements=["C", "W"])).movedim(-1, -3).float() / 255
 
 
 def to_pixels(image: Tensor) -> U8:

@@ -45,3 +45,7 @@ def main() -> None:
     except OSError as error:
         click.echo(f"error: {error.strerror or error}: {error.filename or 'while reading or writing'}", err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -139,8 +140,14 @@ def report(metrics: Path, run_folder: Path | None, out: Path) -> None:
 
 @click.command()
 @click.argument("out", type=options.FOLDER, metavar="OUT")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Training steps; fewer is faster and worse.  [default: 1800]",
+)
 @options.workers
-def demo(out: Path, workers: int, dask: str | None) -> None:
+def demo(out: Path, steps: int | None, workers: int, dask: Literal["local"] | None) -> None:
     """Go the whole way on photographs that come with scikit-image: sources to HTML report, in minutes.
 
     Nothing is downloaded. Run again, it continues where it was, or says that all is done.
@@ -152,4 +159,4 @@ def demo(out: Path, workers: int, dask: str | None) -> None:
     from .demo import run_demo
     from .executors import Executor
 
-    run_demo(out, Executor(workers, "local" if dask else None))
+    run_demo(out, Executor(workers, dask), steps=steps)

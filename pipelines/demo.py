@@ -34,16 +34,16 @@ T = TypeVar("T")
 
 TRAIN = (
     "astronaut.png",
-    "brick.png",
     "camera.png",
-    "grass.png",
-    "gravel.png",
+    "coffee.png",
+    "coins.png",
     "hubble_deep_field.jpg",
     "ihc.png",
     "moon.png",
     "motorcycle_left.png",
+    "motorcycle_right.png",
 )
-HELD_OUT = ("chelsea.png", "coffee.png", "rocket.jpg")
+HELD_OUT = ("chelsea.png", "retina.jpg", "rocket.jpg")
 MADE = (
     "report.html",
     "index.parquet",
@@ -127,16 +127,16 @@ def _groups(
     return store, f"{name} holds {config.num_samples} groups of {len(ROLES)} {lr}", rendered > 0
 
 
-def _train(out: Path) -> tuple[None, str, bool]:
+def _train(out: Path, steps: int | None) -> tuple[None, str, bool]:
     from .training import compose_config, train_run
 
-    config = compose_config("mm-realsr-net-tiny", config=None, sets=(), steps=None, seed=None)
+    config = compose_config("mm-realsr-net-tiny", config=None, sets=(), steps=steps, seed=None)
     trained = train_run(out / "run", out / "groups.zarr", config)
     return None, f"MM-RealSR stage 1, {config.loop.steps} steps", trained
 
 
-def run_demo(out: Path, executor: Executor) -> None:
-    """Go the whole way into the folder `out`; what is there already is kept.
+def run_demo(out: Path, executor: Executor, *, steps: int | None) -> None:
+    """Go the whole way into the folder `out`; what is there already is kept. steps: None is the preset's.
 
     Raises:
         UserError: `out` holds something else, or a stage failed.
@@ -148,7 +148,7 @@ def run_demo(out: Path, executor: Executor) -> None:
     held_out, drawn_too = _stage(
         "degrade", lambda: _groups(out, "held-out.zarr", held_out_rows, executor, held_out=True)
     )
-    _, trained = _stage("train", lambda: _train(out))
+    _, trained = _stage("train", lambda: _train(out, steps))
 
     from . import demo_report
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from rwsr.degrade.image import U8, decode
 from rwsr.degrade.seeds import stream
 

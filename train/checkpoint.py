@@ -15,8 +15,10 @@ from torch.optim import Optimizer
 
 from ..degrade.disk import sync_folder, write_atomic
 from ..degrade.errors import StoreError
+from ..degrade.provenance import Json
 
 _KEPT = 2
+_METADATA = "rwsr"
 Weights = dict[str, Tensor]
 
 
@@ -25,7 +27,7 @@ class ModelFile:
     """Weights and the config that they were trained under."""
 
     weights: Weights
-    config: str
+    config: Json
 
 
 def weights_of(net: nn.Module) -> Weights:
@@ -34,8 +36,8 @@ def weights_of(net: nn.Module) -> Weights:
 
 
 def write_model(path: Path, weights: Weights, config: BaseModel, step: int) -> None:
-    """A flat safetensors file, the config and the step in its metadata."""
-    metadata = {"format": "pt", "rwsr.config": config.model_dump_json(), "rwsr.step": str(step)}
+    """A flat safetensors file; config and step in one metadata entry (the library shuffles several)."""
+    metadata = {_METADATA: json.dumps({"config": config.model_dump(mode="json"), "step": step})}
     write_atomic(path, save(weights, metadata))
 
 
@@ -48,9 +50,9 @@ def read_model(path: Path) -> ModelFile:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-        if "rwsr.config" not in metadata:
+        if _METADATA not in metadata:
             raise StoreError(f"{path} carries no rwsr config; name a model.safetensors that rwsr train wrote")
-        return ModelFile(load_file(path), metadata["rwsr.config"])
+        return ModelFile(load_file(path), json.loads(metadata[_METADATA])["config"])
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist; name the folder that was --out of rwsr train") from None
     except (SafetensorError, OSError) as error:

@@ -110,7 +110,13 @@ def fit(
     _drop_log_after(run, start)
     on_step(start, {})
 
-    loader = DataLoader(batches, batch_size=None, sampler=range(start, config.steps), num_workers=config.loaders)
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(start, config.steps),
+        num_workers=config.loaders,
+        generator=torch.Generator(),  # else it draws from torch's global one, which is the caller's
+    )
     rows: list[tuple[int, str, float]] = []
     sums: dict[str, float] = {}
     for step, batch in enumerate(loader, start + 1):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
 from rwsr.degrade.groups import ROLES, GroupsConfig, Role, sample_group
 from rwsr.degrade.recipe import Recipe
 from rwsr.degrade.steps import Blur, Degradation, GaussianNoise, Jpeg, PoissonNoise, Resize

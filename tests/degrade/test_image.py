@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
 from rwsr.degrade.errors import ImageError
 from rwsr.degrade.image import U8, decode, encode_png, luma, to_float, to_uint8
 

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from rwsr.degrade.kernels import Kernel, render
 from scipy.special import j1
 from scipy.stats import multivariate_normal
+
+from rwsr.degrade.kernels import Kernel, render
 
 
 def _by_loop(kernel: Kernel) -> np.ndarray:
@@ -43,9 +44,7 @@ def test_gaussians_match_a_loop(kind: str, beta: float) -> None:
 def test_gaussian_matches_scipy() -> None:
     """The isotropic Gaussian is the normal density on the grid, made to sum to 1; at r = 1 its centre is 0.1592."""
     steps = np.arange(21) - 10
-    density = multivariate_normal(mean=[0, 0], cov=[[1, 0], [0, 1]]).pdf(
-        np.stack(np.meshgrid(steps, steps), axis=-1)
-    )
+    density = multivariate_normal(mean=[0, 0], cov=[[1, 0], [0, 1]]).pdf(np.stack(np.meshgrid(steps, steps), axis=-1))
     found = render(Kernel(kind="iso", size=21))
     assert np.allclose(found, density / density.sum(), rtol=1e-12)
     assert found[10, 10] == pytest.approx(0.1592, abs=5e-5)

@@ -5,16 +5,19 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage, stats
+
 from rwsr.degrade import ops, seeds
 from rwsr.degrade.image import U8, to_float, to_uint8
 from rwsr.degrade.kernels import Kernel, render
-from scipy import ndimage, stats
 
 
 @pytest.mark.parametrize("kind", ["iso", "aniso", "sinc"])
 def test_blur_is_scipys_correlation_with_mirrored_borders(kind: str, astronaut: U8) -> None:
     """Both the separable and the general path equal scipy's correlation, borders included."""
-    kernel = Kernel.model_validate({"kind": kind, "size": 13, "sigma_x": 1.7, "sigma_y": 0.8, "theta": 0.4, "cutoff": 2})
+    kernel = Kernel.model_validate(
+        {"kind": kind, "size": 13, "sigma_x": 1.7, "sigma_y": 0.8, "theta": 0.4, "cutoff": 2}
+    )
     if kind == "iso":
         kernel = kernel.model_copy(update={"sigma_y": 1.7, "theta": 0.0})
     image = to_float(astronaut[:40, :50])

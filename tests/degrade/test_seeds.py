@@ -1,6 +1,7 @@
 """Streams depend on what they are for, and on nothing else."""
 
 import numpy as np
+
 from rwsr.degrade import seeds
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from rwsr.degrade.image import U8
 from rwsr.degrade.kernels import Kernel
 from rwsr.degrade.steps import (

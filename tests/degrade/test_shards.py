@@ -1,0 +1,260 @@
+"""Stores are plain Zarr, whole or visibly not, and every byte of them is accounted for."""
+
+import json
+import os
+import pickle
+import shutil
+import threading
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import zarr
+from pydantic import BaseModel
+
+from rwsr.degrade.disk import only_builder
+from rwsr.degrade.errors import StoreError
+from rwsr.degrade.provenance import provenance
+from rwsr.degrade.reader import ShardReader
+from rwsr.degrade.shards import (
+    ArraySpec,
+    Layout,
+    Store,
+    begin,
+    digest,
+    missing_shards,
+    open_store,
+    samples_per_shard,
+    verify,
+    verify_manifest,
+    write_shard,
+)
+
+KIND = "test-store"
+LAYOUT = Layout(10, 4, (ArraySpec("hr", (16, 12, 3)), ArraySpec("lr", (5, 4, 3, 3))))
+SCHEMA = pa.schema([("sample", pa.int64())])
+
+
+class Config(BaseModel):
+    seed: int = 0
+
+
+def _blocks() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    blocks = {a.name: rng.integers(0, 256, (10, *a.sample_shape), dtype=np.uint8) for a in LAYOUT.arrays}
+    blocks["hr"][7] = 0  # a black sample is a sample, not a missing one
+    return blocks
+
+
+def _begin(path: Path, config: Config | None = None) -> Store:
+    tables = (pa.table({"sample": list(LAYOUT.rows(s))}, schema=SCHEMA) for s in range(LAYOUT.num_shards))
+    made = provenance(KIND, config or Config(), "inputs")
+    return begin(path, LAYOUT, made, schema=SCHEMA, manifest=tables, attributes={"a": 1})
+
+
+def _write(store: Store, shard: int) -> None:
+    rows = LAYOUT.rows(shard)
+    write_shard(store, shard, {name: block[rows.start : rows.stop] for name, block in _blocks().items()})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A finished store of ten samples in three shards, the last one short."""
+    found = _begin(tmp_path / "store.zarr")
+    for shard in range(3):
+        _write(found, shard)
+    return found
+
+
+def _problems(store: Store) -> list[str]:
+    return verify_manifest(store) + [line for s in range(LAYOUT.num_shards) for line in verify(store, s)]
+
+
+def test_zarr_reads_what_we_wrote(store: Store) -> None:
+    """Any Zarr v3 library opens it: here zarr-python alone."""
+    group = zarr.open_group(store.path, mode="r")
+    for name, block in _blocks().items():
+        assert np.array_equal(group[name][:], block)
+
+
+def test_our_shards_are_byte_identical_to_zarrs(store: Store, tmp_path: Path) -> None:
+    """zarr-python, given the same metadata and samples, writes the very same files."""
+    copy = tmp_path / "by-zarr.zarr"
+    shutil.copytree(store.path, copy)
+    for name, block in _blocks().items():
+        shutil.rmtree(copy / name / "c")
+        array = zarr.open_group(copy, mode="r+")[name]
+        array.with_config({"write_empty_chunks": True})[:] = block
+        for shard in range(3):
+            file = LAYOUT.array(name).shard_name(shard)
+            assert (copy / file).read_bytes() == (store.path / file).read_bytes()
+
+
+def test_the_reader_gives_the_samples_in_the_order_asked_for(store: Store) -> None:
+    """Across shards, repeated, and backwards."""
+    asked = [9, 0, 3, 3, 7]
+    for name, block in _blocks().items():
+        assert np.array_equal(ShardReader(store, name).read(asked), block[asked])
+
+
+def test_there_is_no_sample_beyond_the_ends(store: Store) -> None:
+    """Negative and too large numbers are errors, not other samples."""
+    for sample in (-1, 10):
+        with pytest.raises(IndexError):
+            ShardReader(store, "hr").read([sample])
+
+
+def _read_in_child(reader: ShardReader, samples: list[int], answers) -> None:
+    answers.put(reader.read(samples).tobytes())
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_the_reader_works_in_a_child_process(store: Store, method: str) -> None:
+    """After fork (files open in the parent) and after spawn (pickled)."""
+    reader = ShardReader(store, "hr")
+    expected = reader.read([1, 9]).tobytes()
+    context = get_context(method)
+    answers = context.Queue()
+    child = context.Process(target=_read_in_child, args=(reader, [1, 9], answers))
+    child.start()
+    assert answers.get(timeout=60) == expected
+    child.join()
+
+
+def test_the_reader_works_from_many_threads(store: Store) -> None:
+    """Eight threads on one reader all get their samples."""
+    reader, block = pickle.loads(pickle.dumps(ShardReader(store, "hr"))), _blocks()["hr"]
+    wrong: list[int] = []
+
+    def read(which: int) -> None:
+        for i in range(50):
+            sample = (which + i) % 10
+            if not np.array_equal(reader.read([sample])[0], block[sample]):
+                wrong.append(sample)
+
+    threads = [threading.Thread(target=read, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def _flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def _swap(a: Path, b: Path) -> None:
+    first, second = a.read_bytes(), b.read_bytes()
+    a.write_bytes(second)
+    b.write_bytes(first)
+
+
+FAULTS: dict[str, Callable[[Path], object]] = {
+    "a flipped bit": lambda p: _flip(p / "hr/c/1/0/0/0", 100),
+    "a missing shard": lambda p: (p / "lr/c/2/0/0/0/0").unlink(),
+    "a shard cut short": lambda p: os.truncate(p / "hr/c/0/0/0/0", 50),
+    "an empty shard": lambda p: os.truncate(p / "hr/c/0/0/0/0", 0),
+    "two shards swapped": lambda p: _swap(p / "hr/c/0/0/0/0", p / "hr/c/1/0/0/0"),
+    "two marks swapped": lambda p: _swap(p / "commits/000000.json", p / "commits/000001.json"),
+    "a missing mark": lambda p: (p / "commits/000001.json").unlink(),
+    "another manifest": lambda p: _flip(p / "manifest.parquet", 60),
+    "no manifest": lambda p: (p / "manifest.parquet").unlink(),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_verify_finds_every_fault(store: Store, fault: str) -> None:
+    """Each way of damaging a store is found, and a whole one has nothing to report."""
+    assert _problems(store) == []
+    FAULTS[fault](store.path)
+    assert len(_problems(store)) >= 1
+
+
+@pytest.mark.parametrize("fault", ["a missing shard", "a shard cut short", "an empty shard", "a missing mark"])
+def test_opening_refuses_what_is_missing_or_short(store: Store, fault: str) -> None:
+    """Where Zarr would read zeros, opening says which shard lacks and what to do."""
+    FAULTS[fault](store.path)
+    with pytest.raises(StoreError, match="run the command that built it again"):
+        open_store(store.path, KIND)
+
+
+def test_the_reader_notices_a_flipped_bit(store: Store) -> None:
+    """A sample whose bytes changed is an error; the others still read."""
+    FAULTS["a flipped bit"](store.path)
+    with pytest.raises(StoreError, match="checksum"):
+        ShardReader(store, "hr").read([4])
+    assert np.array_equal(ShardReader(store, "hr").read([5]), _blocks()["hr"][[5]])
+
+
+def test_a_build_goes_on_where_it_stopped(tmp_path: Path, tree: Callable[[Path], dict[str, bytes]]) -> None:
+    """Shards in any order, with a stop between and a half-written file left over, give the same folder."""
+    whole = _begin(tmp_path / "a.zarr")
+    for shard in range(3):
+        _write(whole, shard)
+    broken = _begin(tmp_path / "b.zarr")
+    _write(broken, 2)
+    assert missing_shards(broken) == [0, 1]
+    again = _begin(tmp_path / "b.zarr")
+    for shard in (1, 0):
+        _write(again, shard)
+    assert tree(tmp_path / "a.zarr") == tree(tmp_path / "b.zarr")
+    assert digest(whole) == digest(again)
+
+
+def test_a_second_commit_with_other_bytes_is_refused(store: Store) -> None:
+    """Two different results for one shard mean that the build is not deterministic: that is said, not hidden."""
+    blocks = {name: block[:4].copy() for name, block in _blocks().items()}
+    write_shard(store, 0, blocks)
+    blocks["hr"][0] ^= 1
+    with pytest.raises(StoreError, match="not deterministic"):
+        write_shard(store, 0, blocks)
+
+
+def test_another_config_is_refused_with_the_key_that_differs(store: Store) -> None:
+    """A store is never continued under another config."""
+    with pytest.raises(StoreError, match="seed was 0, now 5"):
+        _begin(store.path, Config(seed=5))
+
+
+def test_two_builders_at_once_are_refused(tmp_path: Path) -> None:
+    """The second one is told to wait."""
+    with only_builder(tmp_path), pytest.raises(StoreError, match="another process"), only_builder(tmp_path):
+        pass
+    with only_builder(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda p: shutil.rmtree(p), "not a store"),
+        (lambda p: (p / "zarr.json").write_text("{}"), "not written by rwsr"),
+        (lambda p: (p / "zarr.json").write_text("{"), "not written by rwsr"),
+        (lambda p: _edit(p, lambda r: r["provenance"].update(format=99)), "format 99"),
+        (lambda p: _edit(p, lambda r: r["provenance"].update(kind="noise-bank")), "is a noise-bank"),
+    ],
+)
+def test_what_is_not_our_store_is_named(store: Store, spoil: Callable[[Path], object], says: str) -> None:
+    """A missing, foreign, damaged, newer or other folder gets its own line."""
+    spoil(store.path)
+    with pytest.raises(StoreError, match=says):
+        open_store(store.path, KIND)
+
+
+def _edit(path: Path, change: Callable[[dict], object]) -> None:
+    value = json.loads((path / "zarr.json").read_text())
+    change(value["attributes"]["rwsr"])
+    (path / "zarr.json").write_text(json.dumps(value))
+
+
+def test_shard_sizes_are_powers_of_two() -> None:
+    """The largest power of two that fits, from 1 to 1024."""
+    assert [samples_per_shard(n, 1000) for n in (1, 10, 300, 900, 5000)] == [512, 64, 2, 1, 1]
+    assert samples_per_shard(1, 2**30) == 1024

@@ -1,0 +1,174 @@
+"""Stores and banks have the same bytes for any executor and after kill -9; bad sources never stop them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rwsr.degrade.errors import UserError
+from rwsr.degrade.groups import ROLES, GroupsConfig
+from rwsr.degrade.image import decode
+from rwsr.degrade.reader import ShardReader
+from rwsr.degrade.shards import open_store
+from rwsr.noisebank.bank import BankConfig, NoiseBank
+from rwsr.noisebank.tiles import TileGrid
+from rwsr.pipelines import build_bank, build_groups, sources
+from rwsr.pipelines.config import compose
+from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.presets import mm_realsr
+
+Tree = Callable[[Path], dict[str, bytes]]
+CONFIG = compose(mm_realsr(), hr_size_px=64, num_samples=30, shard_mib=0.05)
+BANK = BankConfig(grid=TileGrid(size=16, stride=16))
+
+
+def _groups(photos: Path, out: Path, executor: Executor, config: GroupsConfig = CONFIG) -> int:
+    rows = sources.index([photos], out.with_suffix(".index.parquet"), sources.IndexConfig(), executor)
+    return build_groups.build(out, build_groups.plan(config, rows), executor)[1]
+
+
+def _bank(photos: Path, out: Path, executor: Executor) -> NoiseBank:
+    found = build_bank.scan([photos], out.with_suffix(".scan"), BANK.grid, sources.IndexConfig(), executor)
+    return build_bank.build(out, found, BANK, executor)
+
+
+@pytest.mark.parametrize("executor", [Executor(2), Executor(2, "local")], ids=["threads", "dask"])
+def test_a_store_is_the_same_for_any_executor(photos: Path, tmp_path: Path, tree: Tree, executor: Executor) -> None:
+    """Serial is the specification: threads and Dask processes give its bytes."""
+    assert _groups(photos, tmp_path / "1.zarr", Executor(1)) == 30
+    assert _groups(photos, tmp_path / "2.zarr", executor) == 30
+    assert tree(tmp_path / "1.zarr") == tree(tmp_path / "2.zarr")
+
+
+def test_a_finished_store_is_left_as_it_is(photos: Path, tmp_path: Path) -> None:
+    """The second build renders nothing and touches no shard."""
+    out = tmp_path / "s.zarr"
+    _groups(photos, out, Executor(2))
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("c/**/*")}
+    assert _groups(photos, out, Executor(2)) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("c/**/*")} == before
+
+
+def test_a_store_holds_what_its_manifest_says(photos: Path, tmp_path: Path) -> None:
+    """HR is the crop of the source at the box, and each sample renders again to the stored bytes."""
+    out = tmp_path / "s.zarr"
+    _groups(photos, out, Executor(2))
+    store = open_store(out, build_groups.KIND)
+    assert len(store.manifest()) == 30 and store.attributes["members"] == list(ROLES)
+    for sample in (0, 13, 29):
+        row = store.manifest().slice(sample, 1).to_pylist()[0]
+        source = decode((photos / row["source"]).read_bytes()).pixels
+        crop = source[row["y"] : row["y"] + 64, row["x"] : row["x"] + 64]
+        assert np.array_equal(ShardReader(store, "hr").read([sample])[0], crop)
+        assert build_groups.render_again(store, sample, [])[1]
+
+
+def test_samples_are_shared_out_evenly(photos: Path, tmp_path: Path) -> None:
+    """30 samples of 4 photographs are 7 or 8 each."""
+    _groups(photos, tmp_path / "s.zarr", Executor(1))
+    names = open_store(tmp_path / "s.zarr", build_groups.KIND).manifest()["source"].to_pylist()
+    assert sorted(names.count(name) for name in set(names)) == [7, 7, 8, 8]
+
+
+def test_a_sample_that_was_tampered_with_is_not_equal(photos: Path, tmp_path: Path) -> None:
+    """Rendering against a manifest of another seed says that it differs."""
+    _groups(photos, tmp_path / "a.zarr", Executor(1))
+    _groups(photos, tmp_path / "b.zarr", Executor(1), compose(CONFIG, seed=1))
+    (tmp_path / "b.zarr/manifest.parquet").replace(tmp_path / "a.zarr/manifest.parquet")
+    assert not build_groups.render_again(open_store(tmp_path / "a.zarr", build_groups.KIND), 3, [])[1]
+
+
+def test_another_seed_is_another_store(photos: Path, tmp_path: Path) -> None:
+    """The seed reaches boxes and degradations; --out of another config is refused."""
+    _groups(photos, tmp_path / "a.zarr", Executor(1))
+    with pytest.raises(UserError, match="seed was 0, now 1"):
+        _groups(photos, tmp_path / "a.zarr", Executor(1), compose(CONFIG, seed=1))
+
+
+def test_a_source_that_changed_fails_its_shards_only(photos: Path, tmp_path: Path, tree: Tree) -> None:
+    """The error names the file; after mending it, the same build ends with the same bytes."""
+    rows = sources.index([photos], tmp_path / "i.parquet", sources.IndexConfig(), Executor(1))
+    planned = build_groups.plan(CONFIG, rows)
+    build_groups.build(tmp_path / "whole.zarr", planned, Executor(1))
+    kept = (photos / "d.png").read_bytes()
+    (photos / "d.png").write_bytes(kept + b"x")
+    with pytest.raises(UserError, match=r"d\.png changed since it was indexed"):
+        build_groups.build(tmp_path / "s.zarr", planned, Executor(2))
+    committed = len(list((tmp_path / "s.zarr/commits").iterdir()))
+    assert 0 < committed < planned.layout.num_shards
+    (photos / "d.png").write_bytes(kept)
+    build_groups.build(tmp_path / "s.zarr", planned, Executor(2))
+    assert tree(tmp_path / "s.zarr") == tree(tmp_path / "whole.zarr")
+
+
+def test_images_smaller_than_the_crop_are_counted(photos: Path, tmp_path: Path) -> None:
+    """They are left out of the plan; when none is left, the mend is named."""
+    rows = sources.index([photos], tmp_path / "i.parquet", sources.IndexConfig(), Executor(1))
+    assert build_groups.plan(compose(CONFIG, hr_size_px=180), rows).num_too_small == 1
+    with pytest.raises(UserError, match="lower --hr-size"):
+        build_groups.plan(compose(CONFIG, hr_size_px=400), rows)
+
+
+def test_a_bank_holds_the_planted_noise(photos: Path, tmp_path: Path, tree: Tree) -> None:
+    """The patches lie in the skies of the made photographs, and are the pixels at their place; 1 worker equals 2."""
+    bank = _bank(photos, tmp_path / "1.zarr", Executor(1))
+    _bank(photos, tmp_path / "2.zarr", Executor(2))
+    assert tree(tmp_path / "1.zarr") == tree(tmp_path / "2.zarr")
+    assert len(bank.patches) >= 0.02 * (bank.cati.num_tiles - bank.cati.num_noiseless)
+    for row, patch in zip(bank.table.to_pylist(), bank.patches.read(range(len(bank.patches))), strict=True):
+        source = decode((photos / row["source"]).read_bytes()).pixels
+        assert np.array_equal(patch, source[row["y"] : row["y"] + 16, row["x"] : row["x"] + 16])
+        assert row["y"] + 16 <= source.shape[0] // 4
+    # three independent channels of sigma 1.5, weighted into luma
+    sigma = 1.5 * np.sqrt(0.299**2 + 0.587**2 + 0.114**2)
+    assert np.sqrt(np.mean(bank.table["variance"].to_numpy())) == pytest.approx(sigma, rel=0.15)
+
+
+def test_a_scan_goes_on_with_the_parts_it_lacks(photos: Path, tmp_path: Path) -> None:
+    """A finished scan is not repeated; of another grid it is refused."""
+    args = ([photos], tmp_path / "scan", BANK.grid, sources.IndexConfig(), Executor(1))
+    first = build_bank.scan(*args).tiles.stat().st_mtime_ns
+    assert build_bank.scan(*args).tiles.stat().st_mtime_ns == first
+    with pytest.raises(UserError, match="size was 16, now 32"):
+        build_bank.scan([photos], tmp_path / "scan", TileGrid(size=32, stride=32), sources.IndexConfig(), Executor(1))
+
+
+def _command(photos: Path, out: Path) -> list[str]:
+    settings = ["--samples", "400", "--hr-size", "64", "--set", "shard_mib=0.05", "--workers", "2"]
+    return [sys.executable, "-m", "rwsr.pipelines.cli", "degrade", "build", "--preset", "mm-realsr"] + [
+        *("--source", str(photos), "--out", str(out)),
+        *settings,
+    ]
+
+
+def test_killed_and_resumed_is_the_same_as_uninterrupted(photos: Path, tmp_path: Path, tree: Tree) -> None:
+    """A real process, killed with SIGKILL at several moments of its work, then run to its end."""
+    whole, broken = tmp_path / "whole.zarr", tmp_path / "broken.zarr"
+    subprocess.run(_command(photos, whole), check=True, capture_output=True)
+    killed = 0
+    for wanted in (1, 4, 9):
+        process = subprocess.Popen(_command(photos, broken), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and len(list(broken.glob("commits/*.json"))) < wanted:
+            time.sleep(0.002)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.wait()
+    assert killed >= 2 and len(list(broken.glob("commits/*.json"))) < len(list(whole.glob("commits/*.json")))
+    subprocess.run(_command(photos, broken), check=True, capture_output=True)
+    assert tree(broken) == tree(whole)
+
+
+def test_a_full_disk_ends_in_one_line_and_leaves_no_half_file(photos: Path, tmp_path: Path) -> None:
+    """A write that the system refuses (here by a limit on file sizes) is named; nothing half-written keeps its name."""
+    out = tmp_path / "s.zarr"
+    limited = ["bash", "-c", 'ulimit -f 40; exec "$@"', "_", *_command(photos, out)]
+    result = subprocess.run(limited, capture_output=True, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert not list(out.rglob("*.partial")) and not list(out.glob("hr/c/*/0/0/0"))

@@ -1,0 +1,167 @@
+"""The `rwsr` command as a person runs it: a real process, its words and its exit code."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from .test_sources import spoil
+
+RWSR = [str(Path(sys.executable).with_name("rwsr"))]
+
+
+def rwsr(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run the command and check its exit code; there is never a traceback."""
+    result = subprocess.run([*RWSR, *map(str, arguments)], capture_output=True, text=True)
+    assert result.returncode == code, result.stderr + result.stdout
+    assert "Traceback" not in result.stderr
+    return result
+
+
+def _commands(*path: str) -> list[tuple[str, ...]]:
+    """Every command below a path, found in the help itself."""
+    text = rwsr(*path, "--help").stdout
+    if "\nCommands:\n" not in text:
+        return [path]
+    names = [line.split()[0] for line in text.split("\nCommands:\n")[1].splitlines() if line[2:3].strip()]
+    return [found for name in names for found in _commands(*path, name)]
+
+
+def test_every_command_has_an_example() -> None:
+    """--help of each ends with a command that can be pasted, and names itself."""
+    commands = _commands()
+    assert len(commands) == 16
+    for path in commands:
+        text = rwsr(*path, "--help").stdout
+        assert f"Example:\n    rwsr {' '.join(path)}" in text, path
+
+
+def test_help_is_fast_and_imports_nothing_heavy() -> None:
+    """Half a second at most, and no torch, dask, prefect, numpy or zarr."""
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        rwsr("--help")
+        times.append(time.perf_counter() - started)
+    assert min(times) < 0.5
+    script = (
+        "import sys\n"
+        "from rwsr.pipelines.cli import root\n"
+        "root(['--help'], standalone_mode=False)\n"
+        "heavy = {'torch', 'prefect', 'dask', 'distributed', 'numpy', 'zarr', 'pyarrow', 'pydantic'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stderr.strip() == "[]"
+
+
+def test_index_names_each_bad_file_on_a_line_and_says_so_by_its_exit_code(photos: Path, tmp_path: Path) -> None:
+    """A person sees which file and why; a script sees 3."""
+    expected = spoil(photos)
+    result = rwsr("sources", "index", photos, "--out", tmp_path / "i.parquet", code=3)
+    lines = result.stderr.splitlines()
+    for name, status in expected.items():
+        assert len([line for line in lines if line.startswith(f"left out: {status}: {photos / name}: ")]) == 1
+    assert "indexed 13 images: 4 ok, 9 left out (1 damaged, 1 duplicate" in result.stdout
+
+
+def test_a_build_goes_on_past_bad_files(photos: Path, tmp_path: Path) -> None:
+    """Store and bank are whole, the bad files are named, and the exit code is 3."""
+    spoil(photos)
+    store, bank = tmp_path / "g.zarr", tmp_path / "b.zarr"
+    size = ("--hr-size", "64", "--samples", "8")
+    built = rwsr("degrade", "build", "--preset", "mm-realsr", "--source", photos, "--out", store, *size, code=3)
+    assert "9 left out" in built.stdout and "rendered 8 groups" in built.stdout
+    rwsr("store", "verify", store)
+    banked = rwsr("noisebank", "build", "--target", photos, "--out", bank, "--size", "16", code=3)
+    assert "9 left out" in banked.stdout
+    rwsr("store", "verify", bank)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photographs, a store, a bank and a trained run, each made by its command."""
+    from PIL import Image
+
+    from tests.conftest import scene
+
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "photos").mkdir()
+    for seed in range(3):
+        Image.fromarray(scene(seed, 200, 180)).save(folder / f"photos/{seed}.png")
+    photos, store, run = folder / "photos", folder / "g.zarr", folder / "run"
+    size = ("--hr-size", "64", "--samples", "12", "--seed", "3")
+    rwsr("degrade", "build", "--preset", "mm-realsr", "--source", photos, "--out", store, *size)
+    rwsr("noisebank", "build", "--target", photos, "--out", folder / "b.zarr", "--size", "16")
+    settings = ("--set", "loop.groups=2", "--set", "loop.lr_patch_px=12")
+    rwsr("train", "--store", store, "--out", run, "--preset", "mm-realsr-net-tiny", "--steps", "3", *settings)
+    return folder
+
+
+def test_json_is_for_machines(work: Path) -> None:
+    """With --json stdout is one JSON value and nothing else."""
+    info = json.loads(rwsr("store", "info", work / "g.zarr", "--json").stdout)
+    assert info["arrays"] == {"hr": [12, 64, 64, 3], "lr": [12, 5, 16, 16, 3]} and info["missing"] == 0
+    assert json.loads(rwsr("store", "verify", work / "b.zarr", "--json").stdout)["problems"] == []
+    assert json.loads(rwsr("noisebank", "show", work / "b.zarr", "--json").stdout)["num_patches"] > 0
+
+
+def test_show_and_preview_draw(work: Path, tmp_path: Path) -> None:
+    """Contact sheets are PNG files of some size."""
+    rwsr("noisebank", "show", work / "b.zarr", "--out", tmp_path / "bank.png")
+    preview = ("degrade", "preview", "--preset", "mm-realsr", "--source", work / "photos", "--hr-size", "64")
+    rwsr(*preview, "--out", tmp_path / "preview.png", "--samples", "2")
+    for name in ("bank.png", "preview.png"):
+        assert (tmp_path / name).stat().st_size > 10_000
+
+
+def test_a_sample_renders_again(work: Path, tmp_path: Path) -> None:
+    """It equals what is stored; the images are written; a number beyond the end is named."""
+    result = rwsr("store", "render", work / "g.zarr", "5", "--out", tmp_path)
+    assert "sample 5 equals what" in result.stdout
+    assert len(list(tmp_path.glob("000005_*.png"))) == 6
+    assert "not in 0..11" in rwsr("store", "render", work / "g.zarr", "12", code=1).stderr
+
+
+def test_restore_eval_and_report(work: Path, tmp_path: Path) -> None:
+    """A model restores a photograph, is measured beside bicubic, and the page carries its pictures inside."""
+    rwsr("restore", work / "photos/0.png", "--model", work / "run", "--out", tmp_path, "--noise", "0.5")
+    assert (tmp_path / "0.png").exists()
+    metrics, page = tmp_path / "m.parquet", tmp_path / "r.html"
+    said = rwsr("eval", "--store", work / "g.zarr", "--model", work / "run", "--out", metrics).stdout
+    assert "bicubic: PSNR-Y" in said
+    table = pq.read_table(metrics)
+    assert table.num_rows == 12 * 5 * 2 * 2 and set(table["space"].to_pylist()) == {"Y"}
+    rwsr("report", "--metrics", metrics, "--run", work / "run", "--out", page)
+    text = page.read_text()
+    assert text.count("data:image/png;base64,") == 3 and "http" not in text
+
+
+def test_restore_leaves_out_what_it_cannot_read(work: Path, tmp_path: Path) -> None:
+    """The others are restored; the exit code is 3."""
+    (tmp_path / "bad.png").write_text("no")
+    files = (tmp_path / "bad.png", work / "photos/1.png")
+    result = rwsr("restore", *files, "--model", work / "run", "--out", tmp_path / "o", code=3)
+    assert "left out" in result.stderr and (tmp_path / "o/1.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("store", "info", "nowhere"), "nowhere is not a store"),
+        (("sources", "index", "nowhere", "--out", "i.parquet"), "nowhere is not a folder"),
+        (("train", "--store", "nowhere", "--out", "run"), "nowhere is not a store"),
+        (("report", "--metrics", "no.parquet", "--out", "r.html"), "no.parquet does not exist"),
+        (("degrade", "show", "mm-realsr", "--set", "sed=1"), "did you mean seed?"),
+        (("degrade", "show", "mm-realsr", "--set", "hr_size_px=130"), "use 128 or 132"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    """`error: ` and the mend, exit 1, no traceback."""
+    result = subprocess.run([*RWSR, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 1 and says in result.stderr
+    assert [line for line in result.stderr.splitlines() if line] == [result.stderr.strip()]

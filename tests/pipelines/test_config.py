@@ -1,0 +1,66 @@
+"""Configs come from a preset, a file and --set; every mistake is one line that says how to mend it."""
+
+from pathlib import Path
+
+import pytest
+
+from rwsr.degrade.errors import UserError
+from rwsr.pipelines.config import compose, to_yaml
+from rwsr.pipelines.presets import mm_realsr
+
+
+def test_a_file_wins_over_the_preset_and_set_over_the_file(tmp_path: Path) -> None:
+    """Tables are merged key by key; what nobody names keeps the preset's value."""
+    path = tmp_path / "c.toml"
+    path.write_text("num_samples = 7\n[recipe.first]\nblur_sigma = [0.5, 2]\n")
+    found = compose(mm_realsr(), config=path, sets=["num_samples=9", "recipe.second.sinc_prob=0"], seed=None)
+    assert (found.num_samples, found.recipe.first.blur_sigma, found.recipe.second.sinc_prob) == (9, (0.5, 2), 0)
+    assert found.recipe.first.resize == mm_realsr().recipe.first.resize
+
+
+def test_what_show_prints_is_a_config_file(tmp_path: Path) -> None:
+    """The printed YAML, read again, is the same config."""
+    changed = compose(mm_realsr(), sets=["seed=5"])
+    path = tmp_path / "c.yaml"
+    path.write_text(to_yaml(changed))
+    assert compose(mm_realsr(), config=path) == changed
+
+
+@pytest.mark.parametrize(
+    ("sets", "says"),
+    [
+        (["num_sample=3"], "num_sample is not a config key; did you mean num_samples?"),
+        (["recipe.first.blur_sgma=[1,2]"], "recipe.first.blur_sgma is not a config key; did you mean blur_sigma?"),
+        (["zzz=1"], "known here: recipe, hr_size_px"),
+        (["hr_size_px=130"], "hr_size_px = 130 is not a multiple of recipe.scale = 4; use 128 or 132"),
+        (["num_samples=0"], "num_samples = 0: input should be greater than or equal to 1"),
+        (["num_samples"], "has no `=`"),
+        (["num_samples=[1"], "is not a value"),
+        (["recipe.first=7"], "recipe.first = 7"),
+    ],
+)
+def test_a_wrong_set_says_how_to_mend_it(sets: list[str], says: str) -> None:
+    """The nearest key, the rule, or the form."""
+    with pytest.raises(UserError) as caught:
+        compose(mm_realsr(), sets=sets)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("c.json", "{}", "use .yaml or .toml"),
+        ("c.yaml", "a: [1", "is not well-formed"),
+        ("c.toml", "a = ", "is not well-formed"),
+        ("c.yaml", "- 1", "holds no keys"),
+        ("c.yaml", None, "No such file"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, name: str, text: str | None, says: str) -> None:
+    """Each way of being wrong has its own line."""
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=says) as caught:
+        compose(mm_realsr(), config=path)
+    assert "\n" not in str(caught.value)

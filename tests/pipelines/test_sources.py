@@ -1,0 +1,115 @@
+"""Every file below a folder is a row: usable, or with the reason why not."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from rwsr.degrade.errors import UserError
+from rwsr.pipelines import sources
+from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.sources import IndexConfig, SourceRow
+
+CONFIG, SERIAL = IndexConfig(), Executor(1)
+
+
+def spoil(folder: Path) -> dict[str, str]:
+    """Put bad files among the photographs; gives back the status that each must get."""
+    whole = (folder / "a.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.png").write_text("I am no image")
+    (folder / "nothing.jpg").write_bytes(b"")
+    Image.new("RGB", (1, 1)).save(folder / "dot.png")
+    Image.new("F", (100, 100)).save(folder / "float.tif")
+    os.symlink(folder / "gone.png", folder / "dangling.png")
+    os.mkfifo(folder / "pipe.png")
+    shutil.copy(folder / "a.png", folder / "z-copy.png")
+    Image.new("L", (20_000, 20_000)).save(folder / "bomb.png")
+    return {
+        "cut.png": "damaged",
+        "text.png": "not-an-image",
+        "nothing.jpg": "empty",
+        "dot.png": "too-small",
+        "float.tif": "unsupported-mode",
+        "dangling.png": "unreadable",
+        "pipe.png": "unreadable",
+        "z-copy.png": "duplicate",
+        "bomb.png": "too-large",
+    }
+
+
+def _index(folder: Path, out: Path, config: IndexConfig = CONFIG, executor: Executor = SERIAL) -> list[SourceRow]:
+    return sources.index([folder], out, config, executor)
+
+
+def test_bad_files_are_rows_with_a_status(photos: Path, tmp_path: Path) -> None:
+    """Nine kinds of bad file are named in the table; the four photographs stay usable."""
+    expected = spoil(photos) | dict.fromkeys(("a.png", "b.png", "below/c.png", "d.png"), "ok")
+    out = tmp_path / "index.parquet"
+    _index(photos, out)
+    table = pq.read_table(out).to_pylist()
+    assert {row["path"]: row["status"] for row in table} == expected
+    assert all(row["reason"] and "\n" not in row["reason"] for row in table if row["status"] != "ok")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_unreadable(photos: Path, tmp_path: Path) -> None:
+    """The system's refusal is the reason."""
+    (photos / "a.png").chmod(0)
+    row = next(row for row in _index(photos, tmp_path / "i.parquet") if row.path == "a.png")
+    assert row.status == "unreadable" and "Permission" in row.reason
+
+
+def test_the_order_is_that_of_the_names(photos: Path, tmp_path: Path) -> None:
+    """Sorted paths, however the file system lists them and however many workers look."""
+    one = _index(photos, tmp_path / "1.parquet")
+    two = _index(photos, tmp_path / "2.parquet", executor=Executor(2))
+    assert [row.path for row in one] == ["a.png", "b.png", "below/c.png", "d.png"] and one == two
+
+
+def test_a_circle_of_links_ends(photos: Path, tmp_path: Path) -> None:
+    """A folder that links to its own parent is walked once."""
+    os.symlink(photos, photos / "below" / "again")
+    assert len(_index(photos, tmp_path / "i.parquet")) == 4
+
+
+def test_an_unchanged_file_is_not_read_again(photos: Path, tmp_path: Path) -> None:
+    """A second index takes over what has the same size and time, and reads what changed."""
+    out = tmp_path / "i.parquet"
+    first = {row.path: row for row in _index(photos, out)}
+    state = (photos / "b.png").stat()
+    junk = b"x" * state.st_size
+    (photos / "b.png").write_bytes(junk)  # the same size, and below the same time: must not be noticed
+    os.utime(photos / "b.png", ns=(state.st_atime_ns, state.st_mtime_ns))
+    (photos / "d.png").write_bytes(b"changed")
+    second = {row.path: row for row in _index(photos, out)}
+    assert second["a.png"] == first["a.png"] and second["b.png"] == first["b.png"]
+    assert second["d.png"].status == "not-an-image"
+
+
+def test_another_config_reads_everything_again(photos: Path, tmp_path: Path) -> None:
+    """What was large enough under one limit need not be under another."""
+    out = tmp_path / "i.parquet"
+    _index(photos, out)
+    rows = _index(photos, out, IndexConfig(min_side_px=170))
+    assert {row.path: row.status for row in rows}["b.png"] == "too-small"
+
+
+@pytest.mark.parametrize(("name", "says"), [("nowhere", "is not a folder"), ("empty", "no image below")])
+def test_a_wrong_folder_is_named(tmp_path: Path, name: str, says: str) -> None:
+    """A missing folder and one without images are different mistakes."""
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=says):
+        _index(tmp_path / name, tmp_path / "i.parquet")
+
+
+def test_usable_sources_are_ordered_by_content(photos: Path, tmp_path: Path) -> None:
+    """Renaming a file changes neither the order nor the identity of the set."""
+    before = _index(photos, tmp_path / "1.parquet")
+    (photos / "a.png").rename(photos / "zz.png")
+    after = _index(photos, tmp_path / "2.parquet")
+    assert [r.sha256 for r in sources.usable(before)] == [r.sha256 for r in sources.usable(after)]
+    assert sources.sources_sha256(before) == sources.sources_sha256(after)
