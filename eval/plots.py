@@ -48,7 +48,7 @@ def tiles_and_cati(tiles: pa.Table, interval: Cati, rule: CatiRule) -> bytes:
     axes.set_yscale("log")
     axes.set_xlabel("mean luma of the tile (grey levels)")
     axes.set_ylabel("variance of its luma")
-    axes.legend(loc="upper left", frameon=False)
+    axes.legend(loc="lower right", frameon=False)
     return _png(figure)
 
 
@@ -63,9 +63,9 @@ def loss_curves(log: pa.Table) -> bytes:
         axes.plot(steps[chosen], values[chosen], marker=".", label=name)
     left.set_title("pixel loss (mean absolute difference)")
     right.set_title("metric-learning losses, weighted")
+    right.set_ylim(bottom=0)
     for axes in (left, right):
         axes.set_xlabel("training step")
-        axes.set_ylim(bottom=0)
     right.legend(frameon=False)
     return _png(figure)
 
@@ -78,6 +78,7 @@ def score_curves(curves: Sequence[ScoreCurve]) -> bytes:
         axes.plot(curve.levels, curve.scores, marker="o", color=_BLUE)
         axes.set_xlabel(units[curve.degradation])
         axes.set_ylabel(f"{curve.degradation} score")
+        axes.set_ylim(0, 1)
         axes.set_title(f"Spearman {curve.spearman:.2f}")
     return _png(figure)
 
@@ -98,8 +99,8 @@ def metric_bars(rows: Sequence[MetricRow], metric: str, unit: str) -> bytes:
     axes.set_xticks(range(len(members)), members)
     everything = [value for values in means.values() for value in values]
     room = max(everything) - min(everything) + 1e-6
-    axes.set_ylim(min(everything) - room, max(everything) + 0.25 * room)
+    axes.set_ylim(min(everything) - room, max(everything) + 0.2 * room)
     axes.set_ylabel(f"{metric.upper()} ({unit}), axis cut")
     axes.grid(axis="x", visible=False)
-    axes.legend(frameon=False, ncols=len(models), loc="upper right")
+    figure.legend(*axes.get_legend_handles_labels(), frameon=False, ncols=len(models), loc="outside upper right")
     return _png(figure)

@@ -39,7 +39,6 @@ TRAIN = (
     "coins.png",
     "hubble_deep_field.jpg",
     "ihc.png",
-    "moon.png",
     "motorcycle_left.png",
     "motorcycle_right.png",
 )
