@@ -9,9 +9,12 @@ class ImageError(UserError):
     """A source image cannot be used; `status` is the word for it in `index.parquet`."""
 
     def __init__(self, status: str, reason: str) -> None:
-        super().__init__(reason)
+        super().__init__(status, reason)  # both, so that it can travel between processes
         self.status = status
         self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class StoreError(UserError):

@@ -99,10 +99,10 @@ def _first_difference(old: Any, new: Any, path: str = "") -> str:
 
 
 def check_same(old: Provenance, new: Provenance, where: str) -> None:
-    """Check that a build may go on where another began.
+    """Check that what lies somewhere is what a build would make.
 
     Raises:
-        StoreError: the config, the inputs or the package versions are not the same.
+        StoreError: the config or the inputs are not the same.
     """
     if old.config != new.config:
         difference = _first_difference(old.config, new.config)
@@ -111,6 +111,14 @@ def check_same(old: Provenance, new: Provenance, where: str) -> None:
         )
     if old.inputs_sha256 != new.inputs_sha256:
         raise StoreError(f"{where} was built from other inputs; use another --out, or remove {where}")
+
+
+def check_same_environment(old: Provenance, new: Provenance, where: str) -> None:
+    """Check that a build may go on where another began, without mixing the bytes of two environments.
+
+    Raises:
+        StoreError: the package versions or the CPU features are not the same.
+    """
     if (old.versions, old.cpu) != (new.versions, new.cpu):
         difference = _first_difference(old.versions | {"cpu": old.cpu}, new.versions | {"cpu": new.cpu})
         raise StoreError(

@@ -26,14 +26,19 @@ class ShardReader:
     """
 
     def __init__(self, store: Store, array: str) -> None:
+        self._files: OrderedDict[int, int] = OrderedDict()
         self._store = store
         self._spec: ArraySpec = store.layout.array(array)
-        self._reset()
+        self._begin_process()
 
-    def _reset(self) -> None:
+    def _begin_process(self) -> None:
+        """After fork the lock may be one that a thread of the parent held, and the files are the parent's."""
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._files: OrderedDict[int, int] = OrderedDict()
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
 
     def __len__(self) -> int:
         return self._store.layout.num_samples
@@ -84,7 +89,7 @@ class ShardReader:
             StoreError: a file is gone, cut short, or its bytes changed.
         """
         if self._pid != os.getpid():
-            self._reset()
+            self._begin_process()
         out = np.empty((len(samples), *self._spec.sample_shape), dtype=np.uint8)
         for row, sample in enumerate(samples):
             self._read_into(int(sample), out[row])
@@ -92,7 +97,5 @@ class ShardReader:
 
     def close(self) -> None:
         """Close the files; the next read opens them again."""
-        with self._lock:
-            for descriptor in self._files.values():
-                os.close(descriptor)
-            self._files.clear()
+        while self._files:
+            os.close(self._files.popitem()[1])

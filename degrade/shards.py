@@ -31,7 +31,7 @@ from . import checksum, tables
 from .disk import sync_folder, write_atomic, write_once
 from .errors import StoreError
 from .image import U8
-from .provenance import Json, Provenance, canonical, check_same, parse, sha256
+from .provenance import Json, Provenance, canonical, check_same, check_same_environment, parse, sha256
 
 MANIFEST = "manifest.parquet"
 _EMPTY = 2**64 - 1
@@ -77,7 +77,11 @@ class Layout:
         return range(start, min(start + self.samples_per_shard, self.num_samples))
 
     def array(self, name: str) -> ArraySpec:
-        return next(spec for spec in self.arrays if spec.name == name)
+        """The array of that name; raises StoreError when there is none."""
+        for spec in self.arrays:
+            if spec.name == name:
+                return spec
+        raise StoreError(f"there is no array {name}; known here: {', '.join(spec.name for spec in self.arrays)}")
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,23 @@ def _write_manifest(path: Path, schema: pa.Schema, shards: Iterable[pa.Table], p
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Delete the half-made folders of builds of this store that were killed before they had begun it."""
+    for folder in path.parent.glob(f".{path.name}.[0-9]*.partial"):
+        if not _is_running(int(folder.name.split(".")[-2])):
+            shutil.rmtree(folder)
+
+
 def begin(
     path: Path,
     layout: Layout,
@@ -174,12 +195,14 @@ def begin(
     Raises:
         StoreError: something else is there.
     """
-    if path.exists():
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         store = open_unfinished(path, provenance.kind)
         check_same(store.provenance, provenance, str(path))
+        if missing_shards(store):
+            check_same_environment(store.provenance, provenance, str(path))
         return store
+    _remove_abandoned(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
     (beside / "commits").mkdir(parents=True)
     rwsr: Json = {
         "provenance": provenance.model_dump(),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from . import cli_options as options
-from .console import say
+from .console import printable, say
 
 if TYPE_CHECKING:
     from ..degrade.groups import GroupsConfig
@@ -29,7 +29,7 @@ def _name_left_out(rows: "Sequence[SourceRow]") -> None:
     from .sources import left_out
 
     for row in left_out(rows):
-        say(f"left out: {row.status}: {row.file}: {row.reason}")
+        say(f"left out: {row.status}: {printable(row.file)}: {row.reason}")
 
 
 def _exit(rows: "Sequence[SourceRow]") -> None:
@@ -252,7 +252,8 @@ _preset = click.option("--preset", type=click.Choice(_PRESETS), required=True, h
 
 
 @degrade.command("presets")
-def degrade_presets() -> None:
+@options.as_json
+def degrade_presets(json_: bool) -> None:
     """List the recipes that --preset knows.
 
     \b
@@ -261,14 +262,15 @@ def degrade_presets() -> None:
     """
     from .presets import PRESETS
 
-    for name, make in PRESETS.items():
-        click.echo(f"{name}: {(make.__doc__ or '').splitlines()[0]}")
+    about = {name: (make.__doc__ or "").splitlines()[0] for name, make in PRESETS.items()}
+    options.tell(about, [f"{name}: {text}" for name, text in about.items()], json_=json_)
 
 
 @degrade.command("show")
 @click.argument("preset", type=click.Choice(_PRESETS))
 @options.configured
-def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...]) -> None:
+@options.as_json
+def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...], json_: bool) -> None:
     """Print a recipe in full, as a file that --config reads.
 
     \b
@@ -277,7 +279,8 @@ def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...]) -> Non
     """
     from .config import to_yaml
 
-    click.echo(to_yaml(_groups_config(preset, config=config, sets=sets)), nl=False)
+    found = _groups_config(preset, config=config, sets=sets)
+    options.tell(found.model_dump(mode="json"), [to_yaml(found).rstrip()], json_=json_)
 
 
 @degrade.command("preview")
@@ -288,6 +291,7 @@ def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...]) -> Non
 @click.option("--hr-size", type=int, default=None, help="Side of the HR crops in pixels.  [default: the preset's]")
 @options.seeded
 @options.configured
+@options.as_json
 def degrade_preview(
     preset: str,
     folders: tuple[Path, ...],
@@ -297,6 +301,7 @@ def degrade_preview(
     seed: int | None,
     config: Path | None,
     sets: tuple[str, ...],
+    json_: bool,
 ) -> None:
     """Draw a few groups with their parameters, before anything is built.
 
@@ -319,7 +324,7 @@ def degrade_preview(
         rows = sources.index(folders, index, sources.IndexConfig(), _executor(options.cores(), None))
     _name_left_out(rows)
     write_atomic(out, encode_png(preview_sheet(build_groups.plan(groups, rows))))
-    click.echo(f"wrote {out}")
+    options.tell({"sheet": out, "counts": _counts(rows)}, [f"wrote {out}"], json_=json_)
     _exit(rows)
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import click
 
 from . import cli_options as options
-from .console import say
+from .console import printable, say
 
 _TRAIN_PRESETS = ("mm-realsr-net", "mm-realsr-net-tiny")
 
@@ -78,7 +78,7 @@ def restore(
 
     done, failed = restore_files(images, model, out, blur=blur, noise=noise)
     for path, reason in failed:
-        say(f"left out: {path}: {reason}")
+        say(f"left out: {printable(path)}: {reason}")
     lines = [f"wrote {file.path} (blur score {file.blur:.2f}, noise score {file.noise:.2f})" for file in done]
     options.tell(
         {
@@ -125,7 +125,8 @@ def evaluate(store_folder: Path, models: tuple[Path, ...], out: Path, json_: boo
 @click.option("--metrics", type=options.FILE, required=True, help="A report that rwsr eval wrote.")
 @click.option("--run", "run_folder", type=options.FOLDER, default=None, help="A run, for its loss curves.")
 @click.option("--out", type=options.FILE, required=True, help="The page, an HTML file that needs no other file.")
-def report(metrics: Path, run_folder: Path | None, out: Path) -> None:
+@options.as_json
+def report(metrics: Path, run_folder: Path | None, out: Path, json_: bool) -> None:
     """Draw a metric report as one HTML page.
 
     \b
@@ -135,7 +136,7 @@ def report(metrics: Path, run_folder: Path | None, out: Path) -> None:
     from .pages import write_report
 
     write_report(metrics, run_folder, out)
-    click.echo(f"wrote {out}")
+    options.tell({"page": out}, [f"wrote {out}"], json_=json_)
 
 
 @click.command()
@@ -147,7 +148,8 @@ def report(metrics: Path, run_folder: Path | None, out: Path) -> None:
     help="Training steps; fewer is faster and worse.  [default: 1800]",
 )
 @options.workers
-def demo(out: Path, steps: int | None, workers: int, dask: Literal["local"] | None) -> None:
+@options.as_json
+def demo(out: Path, steps: int | None, workers: int, dask: Literal["local"] | None, json_: bool) -> None:
     """Go the whole way on photographs that come with scikit-image: sources to HTML report, in minutes.
 
     Nothing is downloaded. Run again, it continues where it was, or says that all is done.
@@ -159,4 +161,6 @@ def demo(out: Path, steps: int | None, workers: int, dask: Literal["local"] | No
     from .demo import run_demo
     from .executors import Executor
 
-    run_demo(out, Executor(workers, dask), steps=steps)
+    made = run_demo(out, Executor(workers, dask), steps=steps)
+    lines = ["made:", *(f"  {path}" for path in made), f"open {made[0]} in a browser"]
+    options.tell({"made": made}, lines, json_=json_)

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -15,6 +16,11 @@ _SECONDS_BETWEEN_LINES = 10.0
 def say(text: str) -> None:
     """One line for the person."""
     click.echo(text, err=True)
+
+
+def printable(path: Path) -> str:
+    """A path on one line, whatever its name holds."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from ..noisebank.bank import BankConfig, NoiseBank
 from ..noisebank.tiles import TileGrid
 from . import build_bank, build_groups, sources
 from .config import compose
-from .console import say
+from .console import printable, say
 from .executors import Executor
 from .presets import mm_realsr
 from .sources import SourceRow
@@ -105,7 +105,7 @@ def _sources(out: Path, executor: Executor) -> tuple[tuple[list[SourceRow], list
         copied += _copy_photographs(names, out / folder)
         found.append(sources.index([out / folder], out / index, sources.IndexConfig(), executor))
     for row in (row for rows in found for row in sources.left_out(rows)):
-        say(f"left out: {row.status}: {row.file}: {row.reason}")
+        say(f"left out: {row.status}: {printable(row.file)}: {row.reason}")
     return (found[0], found[1]), f"{sources.summary(found[0])}; {len(found[1])} more held out", copied > 0
 
 
@@ -134,8 +134,10 @@ def _train(out: Path, steps: int | None) -> tuple[None, str, bool]:
     return None, f"MM-RealSR stage 1, {config.loop.steps} steps", trained
 
 
-def run_demo(out: Path, executor: Executor, *, steps: int | None) -> None:
-    """Go the whole way into the folder `out`; what is there already is kept. steps: None is the preset's.
+def run_demo(out: Path, executor: Executor, *, steps: int | None) -> list[Path]:
+    """Go the whole way into the folder `out`, and give back what was made; what is there already is kept.
+
+    steps: of the training; None is the preset's.
 
     Raises:
         UserError: `out` holds something else, or a stage failed.
@@ -155,5 +157,4 @@ def run_demo(out: Path, executor: Executor, *, steps: int | None) -> None:
     _, written = _stage("report", lambda: demo_report.write(out, bank, store, held_out, means))
     if not any((copied, cut, drawn, drawn_too, trained, measured, written)):
         say("all is done already")
-    say("\n".join(["made:", *(f"  {out / name}" for name in MADE)]))
-    say(f"open {out / 'report.html'} in a browser")
+    return [out / name for name in MADE]

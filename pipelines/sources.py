@@ -92,6 +92,15 @@ def _walk(folder: Path, seen: frozenset[Path]) -> Iterator[Path]:
             yield entry
 
 
+def _row(root: str, path: str) -> SourceRow:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        named = os.fsencode(path).decode(errors="backslashreplace")
+        return SourceRow(root, named, status="unreadable", reason="its name is not UTF-8; rename it")
+    return SourceRow(root, path)
+
+
 def _list(folders: Sequence[Path]) -> list[SourceRow]:
     """The files below the folders, not yet opened."""
     rows: list[SourceRow] = []
@@ -99,7 +108,7 @@ def _list(folders: Sequence[Path]) -> list[SourceRow]:
         if not folder.is_dir():
             raise UserError(f"{folder} is not a folder; name a folder of images")
         root = os.path.abspath(folder)
-        rows += [SourceRow(root, file.relative_to(folder).as_posix()) for file in _walk(folder, frozenset())]
+        rows += [_row(root, file.relative_to(folder).as_posix()) for file in _walk(folder, frozenset())]
     if not rows:
         names = ", ".join(str(folder) for folder in folders)
         raise UserError(f"no image below {names} (looked for {', '.join(sorted(EXTENSIONS))}); name another folder")
@@ -108,6 +117,8 @@ def _list(folders: Sequence[Path]) -> list[SourceRow]:
 
 def _examine(row: SourceRow, config: IndexConfig) -> SourceRow:
     """The row of one file, after reading and decoding it whole."""
+    if row.status != "ok":
+        return row
     try:
         if not os.path.isfile(row.file):
             raise ImageError("unreadable", "is not a regular file (a dangling link, a pipe or a device)")

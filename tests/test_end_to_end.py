@@ -14,7 +14,7 @@ def _demo(out: Path) -> list[str]:
     command = [RWSR, "demo", out, "--steps", "30"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    return result.stderr.splitlines()
+    return [*result.stderr.splitlines(), *result.stdout.splitlines()]
 
 
 def test_the_demo_goes_the_whole_way_and_then_is_done(tmp_path: Path) -> None:

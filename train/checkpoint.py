@@ -89,7 +89,7 @@ def load_state(run: Path, step: int, net: nn.Module, optimizer: Optimizer) -> We
     """Put a checkpoint into the network and the optimiser; gives back the EMA weights."""
     folder = _folder(run, step)
     net.load_state_dict(load_file(folder / "model.safetensors"))
-    optimizer.load_state_dict(torch.load(folder / "optimizer.pt", weights_only=True))
+    optimizer.load_state_dict(torch.load(folder / "optimizer.pt", weights_only=True, map_location="cpu"))
     return load_file(folder / "ema.safetensors")
 
 

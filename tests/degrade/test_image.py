@@ -1,6 +1,7 @@
 """Images become 8-bit RGB by one policy, and a damaged file is an error, never a grey patch."""
 
 import io
+import pickle
 
 import numpy as np
 import pytest
@@ -74,6 +75,12 @@ def test_each_unusable_file_has_its_word() -> None:
     assert _status(b"hello, I am a text file") == "not-an-image"
     assert _status(b"") == "empty"
     assert _status(_file(Image.new("L", (2000, 2000))), max_pixels=1_000_000) == "too-large"
+
+
+def test_an_image_error_travels_between_processes() -> None:
+    """Pickled and back, it has its status, its reason and its one line."""
+    error = pickle.loads(pickle.dumps(ImageError("damaged", "cut short")))
+    assert (error.status, error.reason, str(error)) == ("damaged", "cut short", "cut short")
 
 
 @settings(max_examples=60, deadline=None)

@@ -223,6 +223,54 @@ def test_another_config_is_refused_with_the_key_that_differs(store: Store) -> No
         _begin(store.path, Config(seed=5))
 
 
+def _begun_elsewhere(path: Path) -> Path:
+    """Make a store look as if another numpy had begun it."""
+    _edit(path, lambda r: r["provenance"]["versions"].update(numpy="0.1"))
+    return path
+
+
+def test_a_finished_store_of_another_environment_is_fine_an_unfinished_one_is_not(store: Store) -> None:
+    """There is nothing left to render in the one; the other would hold bytes of two environments."""
+    _begin(_begun_elsewhere(store.path))
+    FAULTS["a missing mark"](store.path)
+    with pytest.raises(StoreError, match=r"numpy was '0\.1'"):
+        _begin(store.path)
+
+
+def test_an_empty_folder_may_become_a_store_and_a_full_one_not(tmp_path: Path) -> None:
+    """A folder that somebody made beforehand is taken; one with other things in it is not."""
+    (tmp_path / "empty").mkdir()
+    assert _begin(tmp_path / "empty").layout == LAYOUT
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/letter.txt").write_text("dear")
+    with pytest.raises(StoreError, match="not a store"):
+        _begin(tmp_path / "full")
+    assert (tmp_path / "full/letter.txt").exists()
+
+
+def test_what_a_killed_planner_left_is_removed(tmp_path: Path) -> None:
+    """The half-made folder of a process that is gone goes; that of a living one stays."""
+    gone, living = tmp_path / ".s.zarr.4194305.partial", tmp_path / f".s.zarr.{os.getppid()}.partial"
+    gone.mkdir()
+    living.mkdir()
+    _begin(tmp_path / "s.zarr")
+    assert not gone.exists() and living.exists()
+
+
+def test_readers_give_their_files_back(store: Store) -> None:
+    """A thousand readers that are dropped leave no file open."""
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(1000):
+        ShardReader(store, "hr").read([0, 5, 9])
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+def test_an_unknown_array_is_named(store: Store) -> None:
+    """With those that there are."""
+    with pytest.raises(StoreError, match="known here: hr, lr"):
+        ShardReader(store, "sr")
+
+
 def test_two_builders_at_once_are_refused(tmp_path: Path) -> None:
     """The second one is told to wait."""
     with only_builder(tmp_path), pytest.raises(StoreError, match="another process"), only_builder(tmp_path):

@@ -91,7 +91,10 @@ def test_another_seed_is_another_store(photos: Path, tmp_path: Path) -> None:
         _groups(photos, tmp_path / "a.zarr", Executor(1), compose(CONFIG, seed=1))
 
 
-def test_a_source_that_changed_fails_its_shards_only(photos: Path, tmp_path: Path, tree: Tree) -> None:
+@pytest.mark.parametrize("executor", [Executor(2), Executor(2, "local")], ids=["threads", "dask"])
+def test_a_source_that_changed_fails_its_shards_only(
+    photos: Path, tmp_path: Path, tree: Tree, executor: Executor
+) -> None:
     """The error names the file; after mending it, the same build ends with the same bytes."""
     rows = sources.index([photos], tmp_path / "i.parquet", sources.IndexConfig(), Executor(1))
     planned = build_groups.plan(CONFIG, rows)
@@ -99,7 +102,7 @@ def test_a_source_that_changed_fails_its_shards_only(photos: Path, tmp_path: Pat
     kept = (photos / "d.png").read_bytes()
     (photos / "d.png").write_bytes(kept + b"x")
     with pytest.raises(UserError, match=r"d\.png changed since it was indexed"):
-        build_groups.build(tmp_path / "s.zarr", planned, Executor(2))
+        build_groups.build(tmp_path / "s.zarr", planned, executor)
     committed = len(list((tmp_path / "s.zarr/commits").iterdir()))
     assert 0 < committed < planned.layout.num_shards
     (photos / "d.png").write_bytes(kept)

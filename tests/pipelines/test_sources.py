@@ -10,6 +10,7 @@ from PIL import Image
 
 from rwsr.degrade.errors import UserError
 from rwsr.pipelines import sources
+from rwsr.pipelines.console import printable
 from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.sources import IndexConfig, SourceRow
 
@@ -68,6 +69,18 @@ def test_the_order_is_that_of_the_names(photos: Path, tmp_path: Path) -> None:
     one = _index(photos, tmp_path / "1.parquet")
     two = _index(photos, tmp_path / "2.parquet", executor=Executor(2))
     assert [row.path for row in one] == ["a.png", "b.png", "below/c.png", "d.png"] and one == two
+
+
+def test_odd_names_are_no_trouble(photos: Path, tmp_path: Path) -> None:
+    """Spaces, line breaks, emoji, 200 letters, and bytes that are no UTF-8: a row each, printable on one line."""
+    data = (photos / "a.png").read_bytes()
+    for i, name in enumerate(("a b.png", "line\nbreak.png", "\U0001f4f7.png", "x" * 200 + ".png")):
+        (photos / name).write_bytes(data + bytes(i + 1))
+    (photos / os.fsdecode(b"latin-\xe9.png")).write_bytes(data)
+    rows = _index(photos, tmp_path / "i.parquet")
+    bad = [row for row in rows if row.status != "ok"]
+    assert len(rows) == 9 and [row.reason for row in bad] == ["its name is not UTF-8; rename it"]
+    assert "\n" not in "".join(printable(row.file) for row in rows)
 
 
 def test_a_circle_of_links_ends(photos: Path, tmp_path: Path) -> None:
