@@ -19,7 +19,7 @@ RWSR = Path(sys.executable).with_name("rwsr")
 def seconds(*arguments: str | Path) -> float:
     """The wall-clock time of a command."""
     started = time.perf_counter()
-    subprocess.run([RWSR, *arguments], check=True)
+    subprocess.run([RWSR, *arguments], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - started
 
 

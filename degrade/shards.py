@@ -31,7 +31,7 @@ from . import checksum, tables
 from .disk import sync_folder, write_atomic, write_once
 from .errors import StoreError
 from .image import U8
-from .provenance import Json, Provenance, canonical, check_same, check_same_environment, parse, sha256
+from .provenance import Json, Provenance, canonical, check_same, check_same_environment, parse
 
 MANIFEST = "manifest.parquet"
 _EMPTY = 2**64 - 1
@@ -283,7 +283,7 @@ def _write_file(path: Path, pieces: Sequence[bytes | memoryview]) -> tuple[int, 
     return len(data), hashlib.sha256(data).hexdigest()
 
 
-def _commit_path(store: Store, shard: int) -> Path:
+def commit_path(store: Store, shard: int) -> Path:
     return store.path / "commits" / f"{shard:06d}.json"
 
 
@@ -302,20 +302,20 @@ def write_shard(store: Store, shard: int, blocks: Mapping[str, U8]) -> Commit:
         size, digest = _write_file(store.path / name, encode_shard(spec, block, store.layout.samples_per_shard))
         files.append(ShardFile(name, size, digest))
     commit = Commit(shard, rows.start, len(rows), tuple(files))
-    write_once(_commit_path(store, shard), canonical(asdict(commit)).encode())
+    write_once(commit_path(store, shard), canonical(asdict(commit)).encode())
     return commit
 
 
 def read_commit(store: Store, shard: int) -> Commit | None:
     """The mark of a shard, or None where there is none."""
     try:
-        value = json.loads(_commit_path(store, shard).read_text())
+        value = json.loads(commit_path(store, shard).read_text())
         files = tuple(ShardFile(**file) for file in value["files"])
         return Commit(value["shard"], value["first_sample"], value["num_samples"], files)
     except FileNotFoundError:
         return None
     except (KeyError, TypeError, ValueError):
-        raise StoreError(f"{_commit_path(store, shard)} is damaged; remove it and build again") from None
+        raise StoreError(f"{commit_path(store, shard)} is damaged; remove it and build again") from None
 
 
 def _has_its_files(store: Store, commit: Commit) -> bool:
@@ -333,46 +333,3 @@ def missing_shards(store: Store) -> list[int]:
         if commit is None or not _has_its_files(store, commit):
             missing.append(shard)
     return missing
-
-
-# ---------------------------------------------------------------------------------------------------- verify
-
-
-def digest(store: Store) -> str:
-    """One hash for all that a finished store holds: its manifest and every shard file."""
-    commits = (read_commit(store, shard) for shard in range(store.layout.num_shards))
-    files = (f"{file.path} {file.sha256}" for commit in commits if commit for file in commit.files)
-    return sha256("\n".join([store.manifest_sha256, *files]))
-
-
-def verify(store: Store, shard: int) -> list[str]:
-    """What is wrong with a shard, in words; reads every byte of it."""
-    commit = read_commit(store, shard)
-    if commit is None:
-        return [f"shard {shard} has no commit mark"]
-    rows = store.layout.rows(shard)
-    expected = [spec.shard_name(shard) for spec in store.layout.arrays]
-    if (commit.shard, commit.first_sample, commit.num_samples) != (shard, rows.start, len(rows)) or [
-        file.path for file in commit.files
-    ] != expected:
-        return [f"{_commit_path(store, shard)} is the mark of another shard"]
-    problems: list[str] = []
-    for file in commit.files:
-        try:
-            with open(store.path / file.path, "rb") as opened:
-                found = hashlib.file_digest(opened, "sha256").hexdigest()
-        except OSError as error:
-            problems.append(f"{file.path} cannot be read: {error.strerror}")
-            continue
-        if found != file.sha256:
-            problems.append(f"{file.path} is not what was committed")
-    return problems
-
-
-def verify_manifest(store: Store) -> list[str]:
-    """What is wrong with the manifest, in words."""
-    try:
-        data = (store.path / MANIFEST).read_bytes()
-    except OSError as error:
-        return [f"{MANIFEST} cannot be read: {error.strerror}"]
-    return [] if sha256(data) == store.manifest_sha256 else [f"{MANIFEST} is not the one that was planned"]

@@ -19,7 +19,7 @@ from ..degrade.image import read_source
 from ..degrade.provenance import Provenance, check_same, provenance
 from ..degrade.shards import Commit, Store, begin, write_shard
 from ..noisebank import bank, tiles
-from ..noisebank.cati import Cati, cati
+from ..noisebank.cati import cati
 from . import sources
 from .build_shards import render_missing
 from .console import progress
@@ -107,11 +107,6 @@ def _merge(out: Path, parts: Sequence[Path], made: Provenance) -> None:
     beside.replace(out)
     for part in parts:
         part.unlink()
-
-
-def interval(found: Scan, config: bank.BankConfig) -> Cati:
-    """The CATI of a scan."""
-    return cati(tables.read(found.tiles, TILES_KIND)[0], config.rule)
 
 
 def _cut_shard(shard: int, store: Store, roots: dict[str, str]) -> Commit:

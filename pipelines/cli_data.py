@@ -357,7 +357,8 @@ def degrade_build(
     Example:
       rwsr degrade build --preset mm-realsr --source photos --out groups.zarr --samples 200 --hr-size 256
     """
-    from ..degrade.shards import digest, open_store
+    from ..degrade.shards import open_store
+    from ..degrade.verify import digest
     from . import build_groups, sources
 
     groups = _groups_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed)

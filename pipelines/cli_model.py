@@ -145,7 +145,7 @@ def report(metrics: Path, run_folder: Path | None, out: Path, json_: bool) -> No
     "--steps",
     type=click.IntRange(min=1),
     default=None,
-    help="Training steps; fewer is faster and worse.  [default: 1800]",
+    help="Training steps; fewer is faster and worse.  [default: 2400]",
 )
 @options.workers
 @options.as_json

@@ -39,6 +39,7 @@ TRAIN = (
     "coins.png",
     "hubble_deep_field.jpg",
     "ihc.png",
+    "moon.png",
     "motorcycle_left.png",
     "motorcycle_right.png",
 )

@@ -17,7 +17,7 @@ from ..eval import curves, plots, report
 from ..eval.page import Picture, Section, Table, page
 from ..eval.restore import bicubic, pick_device, restore
 from ..eval.tensors import to_pixels, to_tensor
-from ..noisebank.bank import NoiseBank
+from ..noisebank.bank import BankConfig, NoiseBank
 from ..train import mmrealsr
 from . import build_bank
 from .sheets import bank_sheet, store_sheet
@@ -120,7 +120,7 @@ def _sources_section(out: Path) -> Section:
 
 def _bank_section(out: Path, bank: NoiseBank) -> Section:
     tiles = tables.read(out / "bank.zarr.scan/tiles.parquet", build_bank.TILES_KIND)[0]
-    cati, rule = bank.cati, bank_rule(bank)
+    cati, rule = bank.cati, BankConfig.model_validate(bank.store.provenance.config).rule
     return Section(
         "2. The noise bank",
         (
@@ -147,11 +147,6 @@ def _bank_section(out: Path, bank: NoiseBank) -> Section:
             ),
         ),
     )
-
-
-def bank_rule(bank: NoiseBank) -> build_bank.bank.CatiRule:
-    """The rule that a bank was harvested by."""
-    return build_bank.bank.BankConfig.model_validate(bank.store.provenance.config).rule
 
 
 def _groups_section(store: Store) -> Section:

@@ -4,7 +4,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..degrade.shards import Store, digest, kind_of, missing_shards, open_unfinished, verify, verify_manifest
+from ..degrade.shards import Store, kind_of, missing_shards, open_unfinished
+from ..degrade.verify import digest, verify, verify_manifest
 from .console import progress
 from .executors import Executor, run
 

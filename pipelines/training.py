@@ -8,7 +8,8 @@ from ..degrade.disk import write_atomic
 from ..degrade.errors import ImageError
 from ..degrade.image import decode, encode_png, read_bytes
 from ..degrade.provenance import sha256
-from ..degrade.shards import Store, digest, open_store
+from ..degrade.shards import Store, open_store
+from ..degrade.verify import digest
 from ..eval import report
 from ..eval.protocols import evaluate
 from ..eval.restore import Model, bicubic_model, pick_device, restore

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..degrade.errors import StoreError
-from ..degrade.shards import Store, digest
+from ..degrade.shards import Store
+from ..degrade.verify import digest
 from . import losses
 from .checkpoint import read_model, write_identity
 from .data import GroupBatch, GroupBatches
@@ -249,7 +250,7 @@ def tiny() -> TrainConfig:
         ),
         losses=LossConfig(ranking=0.5, anchor=0.05),
         loop=LoopConfig(
-            steps=1800,
+            steps=2400,
             groups=4,
             lr_patch_px=24,
             learning_rate=1e-3,

@@ -24,14 +24,12 @@ from rwsr.degrade.shards import (
     Layout,
     Store,
     begin,
-    digest,
     missing_shards,
     open_store,
     samples_per_shard,
-    verify,
-    verify_manifest,
     write_shard,
 )
+from rwsr.degrade.verify import digest, verify, verify_manifest
 
 KIND = "test-store"
 LAYOUT = Layout(10, 4, (ArraySpec("hr", (16, 12, 3)), ArraySpec("lr", (5, 4, 3, 3))))
