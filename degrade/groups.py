@@ -55,7 +55,7 @@ class GroupsConfig(BaseModel):
     shard_mib: size of a shard's HR block, MiB; the samples in it are a power of two.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     recipe: Recipe
     hr_size_px: Annotated[int, Field(ge=16)]

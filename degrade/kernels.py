@@ -23,7 +23,7 @@ class Kernel(BaseModel):
     cutoff: of the sinc, in radians per pixel; the Gaussians ignore it, the sinc ignores the others.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: KernelKind
     size: Annotated[int, Field(ge=1, le=51)]

@@ -28,7 +28,7 @@ class Provenance(BaseModel):
     gives the same provenance.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: int
     kind: str

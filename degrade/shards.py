@@ -130,7 +130,8 @@ def samples_per_shard(sample_bytes: int, shard_bytes: int) -> int:
 # ---------------------------------------------------------------------------------------------- create, open
 
 
-def _write_metadata(folder: Path, layout: Layout, attributes: Json) -> None:
+def write_metadata(folder: Path, layout: Layout, attributes: Json) -> None:
+    """The zarr.json of the group and of each array: what makes the folder a Zarr v3 store."""
     group = zarr.create_group(folder, attributes=attributes)
     for spec in layout.arrays:
         group.create_array(
@@ -196,6 +197,8 @@ def begin(
         StoreError: something else is there.
     """
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        if not (path / "zarr.json").is_file():
+            raise StoreError(f"{path} exists and is not a store; use another --out")
         store = open_unfinished(path, provenance.kind)
         check_same(store.provenance, provenance, str(path))
         if missing_shards(store):
@@ -210,7 +213,7 @@ def begin(
         "manifest_sha256": _write_manifest(beside / MANIFEST, schema, manifest, provenance),
         "attributes": dict(attributes),
     }
-    _write_metadata(beside, layout, {"rwsr": rwsr})
+    write_metadata(beside, layout, {"rwsr": rwsr})
     os.rename(beside, path)
     sync_folder(path.parent)
     return open_unfinished(path, provenance.kind)

@@ -13,7 +13,7 @@ from .kernels import Kernel
 
 
 class Step(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Blur(Step):

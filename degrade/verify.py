@@ -1,9 +1,12 @@
 """Whether every byte of a store is the one that was committed, and the one hash for all of them."""
 
 import hashlib
+import json
+import tempfile
+from pathlib import Path
 
-from .provenance import sha256
-from .shards import MANIFEST, Store, commit_path, read_commit
+from .provenance import canonical, sha256
+from .shards import MANIFEST, Store, commit_path, read_commit, write_metadata
 
 
 def digest(store: Store) -> str:
@@ -37,7 +40,44 @@ def verify(store: Store, shard: int) -> list[str]:
     return problems
 
 
-def verify_manifest(store: Store) -> list[str]:
+def _verify_array_metadata(store: Store) -> list[str]:
+    """Which arrays' zarr.json is not the one that the layout asks for."""
+    problems: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        write_metadata(Path(folder) / "expected", store.layout, {})
+        for spec in store.layout.arrays:
+            name = f"{spec.name}/zarr.json"
+            try:
+                found = json.loads((store.path / name).read_bytes())
+            except (OSError, ValueError) as error:
+                problems.append(f"{name} cannot be read: {error}")
+                continue
+            if found != json.loads((Path(folder) / "expected" / name).read_bytes()):
+                problems.append(f"{name} does not describe the array that was written")
+    return problems
+
+
+def _strangers(store: Store) -> list[str]:
+    """Files among the shards and the marks that belong to no shard of this store."""
+    shards = range(store.layout.num_shards)
+    expected = {commit_path(store, shard) for shard in shards}
+    for spec in store.layout.arrays:
+        expected |= {store.path / spec.shard_name(shard) for shard in shards}
+        expected.add(store.path / spec.name / "zarr.json")
+    folders = ["commits", *(spec.name for spec in store.layout.arrays)]
+    found = {path for folder in folders for path in (store.path / folder).rglob("*") if not path.is_dir()}
+    return [f"{path.relative_to(store.path)} belongs to no shard" for path in sorted(found - expected)]
+
+
+def verify_whole(store: Store) -> list[str]:
+    """What is wrong with all but the shards: manifest, metadata, config, files that do not belong."""
+    problems = _verify_manifest(store) + _verify_array_metadata(store) + _strangers(store)
+    if sha256(canonical(store.provenance.config)) != store.provenance.config_sha256:
+        problems.append("zarr.json holds a config that is not the one that was hashed")
+    return problems
+
+
+def _verify_manifest(store: Store) -> list[str]:
     """What is wrong with the manifest, in words."""
     try:
         data = (store.path / MANIFEST).read_bytes()

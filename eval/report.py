@@ -47,7 +47,7 @@ class MetricRow:
 class EvalConfig(BaseModel):
     """What was measured: the digest of the test store, and of each model its name and the hash of its file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     store_digest: str
     models: dict[str, str]

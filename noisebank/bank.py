@@ -37,7 +37,7 @@ PATCHES = pa.schema(
 class BankConfig(BaseModel):
     """What makes a noise bank out of a folder: which tiles are measured, and which are taken."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     grid: tiles.TileGrid = tiles.TileGrid()
     rule: CatiRule = CatiRule()

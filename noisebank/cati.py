@@ -19,7 +19,7 @@ class CatiRule(BaseModel):
     max_clipped: a tile with a larger share of pixels at 0 or 255 is left out: clipping cuts its noise off.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     quantile: Annotated[float, Field(gt=0, le=1)] = 0.02
     max_clipped: Annotated[float, Field(ge=0, le=1)] = 0.05
@@ -32,7 +32,7 @@ class Cati(BaseModel):
     out. num_bottom: tiles that span the interval (ties at its upper end included).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     variance: tuple[float, float]
     mean: tuple[float, float]

@@ -31,7 +31,7 @@ SCHEMA = pa.schema(
 class TileGrid(BaseModel):
     """Which tiles of an image are looked at: squares of `size` pixels every `stride` pixels."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     size: Annotated[int, Field(ge=8)] = 256
     stride: Annotated[int, Field(ge=1)] = 256

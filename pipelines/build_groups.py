@@ -149,6 +149,13 @@ def build(out: Path, planned: Plan, executor: Executor) -> tuple[Store, int]:
     return store, rendered
 
 
+def _recorded_roots(store: Store) -> list[Path]:
+    try:
+        return [Path(root) for root in json.loads((store.path / _ROOTS).read_text())["roots"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StoreError(f"{store.path / _ROOTS} is missing or damaged; name the sources with --source") from None
+
+
 def _find_source(store: Store, row: dict[str, Any], folders: Sequence[Path]) -> U8:
     for folder in folders:
         if (folder / row["source"]).is_file():
@@ -168,7 +175,7 @@ def render_again(store: Store, sample: int, folders: Sequence[Path]) -> tuple[Sa
     if not 0 <= sample < store.layout.num_samples:
         raise UserError(f"sample {sample} is not in 0..{store.layout.num_samples - 1}")
     if not folders:
-        folders = [Path(root) for root in json.loads((store.path / _ROOTS).read_text())["roots"]]
+        folders = _recorded_roots(store)
     shard, offset = divmod(sample, store.layout.samples_per_shard)
     row = store.manifest_of(shard).slice(offset, 1).to_pylist()[0]
     rendered = render_sample(row, _find_source(store, row, folders))

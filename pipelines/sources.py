@@ -45,7 +45,7 @@ class IndexConfig(BaseModel):
     min_side_px: shorter images are `too-small`. max_pixels: larger ones are `too-large`, before they are decoded.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     min_side_px: Annotated[int, Field(ge=1)] = 64
     max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
@@ -104,11 +104,10 @@ def _row(root: str, path: str) -> SourceRow:
 def _list(folders: Sequence[Path]) -> list[SourceRow]:
     """The files below the folders, not yet opened."""
     rows: list[SourceRow] = []
-    for folder in folders:
+    for folder in dict.fromkeys(Path(os.path.abspath(folder)) for folder in folders):
         if not folder.is_dir():
             raise UserError(f"{folder} is not a folder; name a folder of images")
-        root = os.path.abspath(folder)
-        rows += [_row(root, file.relative_to(folder).as_posix()) for file in _walk(folder, frozenset())]
+        rows += [_row(str(folder), file.relative_to(folder).as_posix()) for file in _walk(folder, frozenset())]
     if not rows:
         names = ", ".join(str(folder) for folder in folders)
         raise UserError(f"no image below {names} (looked for {', '.join(sorted(EXTENSIONS))}); name another folder")

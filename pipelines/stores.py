@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..degrade.shards import Store, kind_of, missing_shards, open_unfinished
-from ..degrade.verify import digest, verify, verify_manifest
+from ..degrade.verify import digest, verify, verify_whole
 from .console import progress
 from .executors import Executor, run
 
@@ -41,7 +41,7 @@ def _verify_shard(shard: int, store: Store) -> list[str]:
 def problems(path: Path, executor: Executor) -> list[str]:
     """Everything about a store that is not as it was committed, a line each; empty when it is whole."""
     store = _open(path)
-    found = verify_manifest(store)
+    found = verify_whole(store)
     shards = range(store.layout.num_shards)
     by_shard: dict[int, list[str]] = {}
     with progress("verify", len(shards)) as advance:

@@ -27,7 +27,7 @@ class LoopConfig(BaseModel):
     log_every, checkpoint_every: steps. loaders: processes that read batches (0: the training process).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     steps: Annotated[int, Field(ge=1)] = 70_000
     groups: Annotated[int, Field(ge=1)] = 6

@@ -32,7 +32,7 @@ class NetworkConfig(BaseModel):
     training needs that: it would spend most of its steps on learning to copy colours.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     scale: Literal[4] = 4
     feats: Annotated[int, Field(ge=1)] = 64
@@ -47,7 +47,7 @@ class NetworkConfig(BaseModel):
 class LossConfig(BaseModel):
     """Weights of the first stage. The paper has 0.05 for ranking and anchors; the published code these."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     pixel: float = 1.0
     ranking: float = 0.01
@@ -58,7 +58,7 @@ class LossConfig(BaseModel):
 class TrainConfig(BaseModel):
     """The first stage of MM-RealSR."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     method: Literal["mm-realsr-net"] = METHOD
     network: NetworkConfig = NetworkConfig()

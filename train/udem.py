@@ -19,7 +19,7 @@ class UdemConfig(BaseModel):
     image, which a long training outgrows and a short one does not.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     feats: tuple[int, ...] = (64, 64, 64, 128)
     blocks: tuple[int, ...] = (2, 2, 2, 2)

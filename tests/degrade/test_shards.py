@@ -26,10 +26,11 @@ from rwsr.degrade.shards import (
     begin,
     missing_shards,
     open_store,
+    open_unfinished,
     samples_per_shard,
     write_shard,
 )
-from rwsr.degrade.verify import digest, verify, verify_manifest
+from rwsr.degrade.verify import digest, verify, verify_whole
 
 KIND = "test-store"
 LAYOUT = Layout(10, 4, (ArraySpec("hr", (16, 12, 3)), ArraySpec("lr", (5, 4, 3, 3))))
@@ -68,7 +69,8 @@ def store(tmp_path: Path) -> Store:
 
 
 def _problems(store: Store) -> list[str]:
-    return verify_manifest(store) + [line for s in range(LAYOUT.num_shards) for line in verify(store, s)]
+    store = open_unfinished(store.path, KIND)
+    return verify_whole(store) + [line for s in range(LAYOUT.num_shards) for line in verify(store, s)]
 
 
 def test_zarr_reads_what_we_wrote(store: Store) -> None:
@@ -148,6 +150,18 @@ def _flip(path: Path, at: int) -> None:
     path.write_bytes(data)
 
 
+def _replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def _edit(path: Path, change: Callable[[dict], object]) -> None:
+    value = json.loads((path / "zarr.json").read_text())
+    change(value["attributes"]["rwsr"])
+    (path / "zarr.json").write_text(json.dumps(value))
+
+
 def _swap(a: Path, b: Path) -> None:
     first, second = a.read_bytes(), b.read_bytes()
     a.write_bytes(second)
@@ -164,6 +178,12 @@ FAULTS: dict[str, Callable[[Path], object]] = {
     "a missing mark": lambda p: (p / "commits/000001.json").unlink(),
     "another manifest": lambda p: _flip(p / "manifest.parquet", 60),
     "no manifest": lambda p: (p / "manifest.parquet").unlink(),
+    "another shape": lambda p: _replace(p / "hr/zarr.json", "12", "13"),
+    "no array metadata": lambda p: (p / "lr/zarr.json").unlink(),
+    "broken array metadata": lambda p: (p / "lr/zarr.json").write_text("{"),
+    "another config": lambda p: _edit(p, lambda r: r["provenance"]["config"].update(seed=1)),
+    "a stranger among the shards": lambda p: (p / "hr/c/7").write_bytes(b"x"),
+    "a shard twice": lambda p: shutil.copytree(p / "hr/c/0", p / "hr/c/3"),
 }
 
 
@@ -241,7 +261,7 @@ def test_an_empty_folder_may_become_a_store_and_a_full_one_not(tmp_path: Path) -
     assert _begin(tmp_path / "empty").layout == LAYOUT
     (tmp_path / "full").mkdir()
     (tmp_path / "full/letter.txt").write_text("dear")
-    with pytest.raises(StoreError, match="not a store"):
+    with pytest.raises(StoreError, match="use another --out"):
         _begin(tmp_path / "full")
     assert (tmp_path / "full/letter.txt").exists()
 
@@ -292,12 +312,6 @@ def test_what_is_not_our_store_is_named(store: Store, spoil: Callable[[Path], ob
     spoil(store.path)
     with pytest.raises(StoreError, match=says):
         open_store(store.path, KIND)
-
-
-def _edit(path: Path, change: Callable[[dict], object]) -> None:
-    value = json.loads((path / "zarr.json").read_text())
-    change(value["attributes"]["rwsr"])
-    (path / "zarr.json").write_text(json.dumps(value))
 
 
 def test_shard_sizes_are_powers_of_two() -> None:

@@ -83,6 +83,13 @@ def test_odd_names_are_no_trouble(photos: Path, tmp_path: Path) -> None:
     assert "\n" not in "".join(printable(row.file) for row in rows)
 
 
+def test_a_folder_named_twice_counts_once(photos: Path, tmp_path: Path) -> None:
+    """And a folder inside another adds duplicates only, which are marked."""
+    twice = sources.index([photos, photos / "below/.."], tmp_path / "1.parquet", CONFIG, SERIAL)
+    nested = sources.index([photos, photos / "below"], tmp_path / "2.parquet", CONFIG, SERIAL)
+    assert len(twice) == 4 and sorted(row.status for row in nested) == ["duplicate", "ok", "ok", "ok", "ok"]
+
+
 def test_a_circle_of_links_ends(photos: Path, tmp_path: Path) -> None:
     """A folder that links to its own parent is walked once."""
     os.symlink(photos, photos / "below" / "again")
