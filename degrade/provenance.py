@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from .errors import StoreError
 
-FORMAT = 1
-_PACKAGES = ("rwsr", "numpy", "opencv-python-headless", "pillow", "pyarrow", "scipy", "zarr")
+FORMAT = 2
+_PACKAGES = ("rwsr", "numpy", "opencv-python-headless", "pillow", "pyarrow", "scipy", "simplejpeg", "zarr")
 
 Json = dict[str, Any]
 

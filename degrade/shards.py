@@ -119,7 +119,7 @@ class Store:
 
     def manifest_of(self, shard: int) -> pa.Table:
         """The rows of one shard's samples."""
-        return tables.read_row_group(self.path / MANIFEST, self.provenance.kind, shard)
+        return tables.read_row_groups(self.path / MANIFEST, self.provenance.kind, [shard])
 
 
 def samples_per_shard(sample_bytes: int, shard_bytes: int) -> int:

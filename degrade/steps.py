@@ -1,13 +1,14 @@
 """A degradation as data: frozen steps that can be stored in a table and applied again, bit for bit."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from . import ops, seeds
+from .errors import UserError
 from .image import F32, U8, to_float, to_uint8
 from .kernels import Kernel
 
@@ -53,7 +54,31 @@ class Jpeg(Step):
     quality: Annotated[int, Field(ge=1, le=100)]
 
 
-AnyStep = Annotated[Blur | Resize | GaussianNoise | PoissonNoise | Jpeg, Field(discriminator="op")]
+class BankNoise(Step):
+    """Noise from a bank added, and the sum clamped to [0, 1] (RWSR-EDL Eq. 11).
+
+    bank: digest of the bank. patch: number of the patch in it; y, x: corner of the piece in the patch, in pixels.
+    strength: what the noise is multiplied by; 1 is as it was found.
+    """
+
+    op: Literal["bank"] = "bank"
+    bank: str
+    patch: Annotated[int, Field(ge=0)]
+    y: Annotated[int, Field(ge=0)]
+    x: Annotated[int, Field(ge=0)]
+    strength: Annotated[float, Field(ge=0)] = 1.0
+
+
+class NoiseSource(Protocol):
+    """Where bank noise comes from: `noisebank.bank.NoiseBank`, which this folder must not import."""
+
+    @property
+    def digest(self) -> str: ...
+
+    def crop(self, patch: int, y: int, x: int, height: int, width: int) -> F32: ...
+
+
+AnyStep = Annotated[Blur | Resize | GaussianNoise | PoissonNoise | BankNoise | Jpeg, Field(discriminator="op")]
 Degradation = tuple[AnyStep, ...]
 
 _DEGRADATION = TypeAdapter(Degradation)
@@ -84,6 +109,11 @@ STEP_TYPE = pa.struct(
         ("grey", pa.bool_()),
         ("field", pa.string()),
         ("quality", pa.int32()),
+        ("bank", pa.string()),
+        ("patch", pa.int64()),
+        ("y", pa.int32()),
+        ("x", pa.int32()),
+        ("strength", pa.float64()),
     ]
 )
 
@@ -105,7 +135,16 @@ def from_rows(rows: Sequence[dict[str, object]]) -> Degradation:
     )
 
 
-def _apply_step(image: F32, step: AnyStep) -> F32:
+def _bank_noise(image: F32, step: BankNoise, bank: NoiseSource | None) -> F32:
+    if bank is None or bank.digest != step.bank:
+        have = f"bank {bank.digest[:16]} is given" if bank else "no bank is given"
+        raise UserError(f"a step takes noise from bank {step.bank[:16]}, and {have}; name that bank")
+    height, width = image.shape[:2]
+    noise = bank.crop(step.patch, step.y, step.x, height, width)
+    return np.asarray(np.clip(image + np.float32(step.strength) * noise, 0, 1), dtype=np.float32)
+
+
+def _apply_step(image: F32, step: AnyStep, bank: NoiseSource | None) -> F32:
     match step:
         case Blur():
             return ops.blur(image, step.kernel)
@@ -117,16 +156,22 @@ def _apply_step(image: F32, step: AnyStep) -> F32:
         case PoissonNoise():
             rng = seeds.from_key(int(step.field, 16))
             return ops.poisson_noise(image, step.scale, step.grey, rng)
+        case BankNoise():
+            return _bank_noise(image, step, bank)
         case Jpeg():
             return ops.jpeg(image, step.quality)
 
 
-def apply(pixels: U8, degradation: Degradation) -> U8:
+def apply(pixels: U8, degradation: Degradation, *, bank: NoiseSource | None = None) -> U8:
     """[H, W, 3] uint8 RGB -> [h, w, 3] uint8 RGB: the steps in order, in float32, rounded once at the end.
 
-    Pure: the same pixels and steps give the same bytes, in any process and any order.
+    bank: where `BankNoise` steps take their noise from. Pure: the same pixels, steps and bank give the same bytes, in
+    any process and any order.
+
+    Raises:
+        UserError: a step wants noise from a bank that is not given, or that its patches do not hold.
     """
     image = to_float(pixels)
     for step in degradation:
-        image = _apply_step(image, step)
+        image = _apply_step(image, step, bank)
     return to_uint8(np.asarray(image))

@@ -1,7 +1,7 @@
 """Parquet tables that carry their provenance in the file's own metadata, under the key `rwsr`."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,7 +58,14 @@ def read(path: Path, kind: str) -> tuple[pa.Table, Provenance]:
     return pq.read_table(path), provenance
 
 
-def read_row_group(path: Path, kind: str, group: int) -> pa.Table:
-    """One row group of a table; raises as `read_provenance`."""
+def read_where(path: Path, kind: str, equals: tuple[str, object]) -> pa.Table:
+    """The rows whose column has a value; raises as `read_provenance`."""
     read_provenance(path, kind)
-    return pq.ParquetFile(path).read_row_group(group)
+    return pq.read_table(path, filters=[(equals[0], "=", equals[1])])
+
+
+def read_row_groups(path: Path, kind: str, groups: Sequence[int]) -> pa.Table:
+    """Some row groups of a table, in that order; raises as `read_provenance`."""
+    read_provenance(path, kind)
+    with pq.ParquetFile(path) as opened:
+        return opened.read_row_groups(list(groups))

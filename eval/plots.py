@@ -9,17 +9,15 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from ..noisebank.cati import Cati, CatiRule, inside
 from .curves import ScoreCurve
 from .report import MetricRow, mean
 
 F64 = npt.NDArray[np.float64]
-_BLUE, _ORANGE, _GREY = "#2f6fb2", "#d9762b", "#9aa3ad"
+BLUE, ORANGE, GREY = "#2f6fb2", "#d9762b", "#9aa3ad"
 
 
-def _figure(width_in: float, height_in: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def new_figure(width_in: float, height_in: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
     axes = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
     for each in axes:
@@ -28,33 +26,16 @@ def _figure(width_in: float, height_in: float, columns: int = 1) -> tuple[Figure
     return figure, axes
 
 
-def _png(figure: Figure) -> bytes:
+def to_png(figure: Figure) -> bytes:
     canvas = FigureCanvasAgg(figure)
     sink = io.BytesIO()
     canvas.print_png(sink)
     return sink.getvalue()
 
 
-def tiles_and_cati(tiles: pa.Table, interval: Cati, rule: CatiRule) -> bytes:
-    """Every tile by mean and variance, with the interval as a box and the tiles inside it marked."""
-    figure, (axes,) = _figure(7, 4)
-    mean_, variance = np.asarray(tiles["mean"]), np.asarray(tiles["variance"])
-    shown = variance > 0
-    taken = inside(tiles, interval, rule)
-    axes.scatter(mean_[shown & ~taken], variance[shown & ~taken], s=6, color=_GREY, label="other tiles", linewidths=0)
-    axes.scatter(mean_[taken], variance[taken], s=12, color=_ORANGE, label="taken into the bank", linewidths=0)
-    (low_v, high_v), (low_m, high_m) = interval.variance, interval.mean
-    axes.add_patch(Rectangle((low_m, low_v), high_m - low_m, high_v - low_v, fill=False, color=_BLUE, label="CATI"))
-    axes.set_yscale("log")
-    axes.set_xlabel("mean luma of the tile (grey levels)")
-    axes.set_ylabel("variance of its luma")
-    axes.legend(loc="lower right", frameon=False)
-    return _png(figure)
-
-
 def loss_curves(log: pa.Table) -> bytes:
     """Each named loss term over the steps; the pixel loss on its own, the others beside it."""
-    figure, (left, right) = _figure(9, 3.4, columns=2)
+    figure, (left, right) = new_figure(9, 3.4, columns=2)
     names = list(dict.fromkeys(log["name"].to_pylist()))
     steps, values, labels = (np.asarray(log[name]) for name in ("step", "value", "name"))
     for name in names:
@@ -67,34 +48,34 @@ def loss_curves(log: pa.Table) -> bytes:
     for axes in (left, right):
         axes.set_xlabel("training step")
     right.legend(frameon=False)
-    return _png(figure)
+    return to_png(figure)
 
 
 def score_curves(curves: Sequence[ScoreCurve]) -> bytes:
     """The UDEM's score over rising levels, one panel a degradation."""
-    figure, panels = _figure(9, 3.4, columns=len(curves))
+    figure, panels = new_figure(9, 3.4, columns=len(curves))
     units = {"blur": "blur sigma (LR pixels)", "noise": "noise sigma (grey levels of 255)"}
     for axes, curve in zip(panels, curves, strict=True):
-        axes.plot(curve.levels, curve.scores, marker="o", color=_BLUE)
+        axes.plot(curve.levels, curve.scores, marker="o", color=BLUE)
         axes.set_xlabel(units[curve.degradation])
         axes.set_ylabel(f"{curve.degradation} score")
         axes.set_ylim(0, 1)
         axes.set_title(f"Spearman {curve.spearman:.2f}")
-    return _png(figure)
+    return to_png(figure)
 
 
 def metric_bars(rows: Sequence[MetricRow], metric: str, unit: str) -> bytes:
     """The mean of a metric for each group member, models side by side."""
     models = list(dict.fromkeys(row.model for row in rows))
     members = list(dict.fromkeys(row.member for row in rows))
-    figure, (axes,) = _figure(7, 3.4)
+    figure, (axes,) = new_figure(7, 3.4)
     width = 0.8 / len(models)
     means: Mapping[str, list[float]] = {
         model: [mean(rows, model=model, metric=metric, member=member) for member in members] for model in models
     }
     for i, model in enumerate(models):
         at = np.arange(len(members)) + (i - (len(models) - 1) / 2) * width
-        bars = axes.bar(at, means[model], width * 0.95, label=model, color=[_GREY, _BLUE, _ORANGE, "#5a9e6f"][i % 4])
+        bars = axes.bar(at, means[model], width * 0.95, label=model, color=[GREY, BLUE, ORANGE, "#5a9e6f"][i % 4])
         axes.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
     axes.set_xticks(range(len(members)), members)
     everything = [value for values in means.values() for value in values]
@@ -103,4 +84,4 @@ def metric_bars(rows: Sequence[MetricRow], metric: str, unit: str) -> bytes:
     axes.set_ylabel(f"{metric.upper()} ({unit}), axis cut")
     axes.grid(axis="x", visible=False)
     figure.legend(*axes.get_legend_handles_labels(), frameon=False, ncols=len(models), loc="outside upper right")
-    return _png(figure)
+    return to_png(figure)

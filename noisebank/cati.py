@@ -1,93 +1,148 @@
-"""The characteristic interval (CATI): the range of variance and mean of a data set's flattest tiles."""
+"""Which tiles are noise on a flat ground: the characteristic interval (CATI), or a fixed threshold."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..degrade.errors import UserError
-
 F64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
+WHITE = 255.0
 
-class CatiRule(BaseModel):
-    """quantile: the share of tiles, by variance, that is taken for noise on a flat ground (the paper: 2 %).
 
-    max_clipped: a tile with a larger share of pixels at 0 or 255 is left out: clipping cuts its noise off.
-    """
-
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+
+class CatiRule(_Frozen):
+    """The tiles inside the interval that the flattest tiles of the target set span (RWSR-EDL section III-E).
+
+    quantile: the share of tiles, by variance, that spans the interval (the paper: 2 %).
+    min_mean: only tiles of a larger luma mean (the paper: "positive m").
+    max_clipped: a tile with a larger share of pixels at 0 or 255 carries no whole noise and is left out, as is a
+    constant one.
+    literal: read the paper to the letter: constant and clipped tiles count too.
+    strata: the quantile is taken, and the interval spanned, in each of so many equal bands of brightness; a band of
+    fewer than 1 / quantile tiles gives none.
+    """
+
+    kind: Literal["cati"] = "cati"
     quantile: Annotated[float, Field(gt=0, le=1)] = 0.02
+    min_mean: Annotated[float, Field(ge=0, lt=WHITE)] = 0.0
     max_clipped: Annotated[float, Field(ge=0, le=1)] = 0.05
+    literal: bool = False
+    strata: Annotated[int, Field(ge=1, le=64)] = 1
 
 
-class Cati(BaseModel):
+class ThresholdRule(_Frozen):
+    """The published rule of Impressionism and RWSR-EDL's code (facts: 4.2): variance < max_var and mean > min_mean.
+
+    Both in grey levels of 255, both strict. It takes constant tiles too.
+    """
+
+    kind: Literal["threshold"] = "threshold"
+    max_var: Annotated[float, Field(gt=0)] = 20.0
+    min_mean: Annotated[float, Field(ge=0, lt=WHITE)] = 0.0
+
+
+Rule = Annotated[CatiRule | ThresholdRule, Field(discriminator="kind")]
+
+
+class Interval(_Frozen):
     """Closed intervals of luma variance and mean (grey levels of 255), and how they came about.
 
-    num_tiles: all tiles. num_noiseless: constant and clipped tiles, which carry no whole noise and are left
-    out. num_bottom: tiles that span the interval (ties at its upper end included).
+    num_candidates: the tiles that the quantile was taken of. num_bottom: those that span the interval.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     variance: tuple[float, float]
     mean: tuple[float, float]
-    quantile: float
-    num_tiles: int
-    num_noiseless: int
+    num_candidates: int
     num_bottom: int
+
+
+class Cati(_Frozen):
+    """The characteristic interval of a target set: one interval, or one for each band of brightness that has any."""
+
+    intervals: tuple[Interval, ...]
 
 
 def _column(tiles: pa.Table, name: str) -> F64:
     return np.asarray(tiles[name])
 
 
-def carries_noise(tiles: pa.Table, rule: CatiRule) -> Mask:
-    """Which tiles are not constant, have a positive mean (the paper: "positive m"), and are not clipped."""
-    varies = (_column(tiles, "variance") > 0) & (_column(tiles, "mean") > 0)
-    return varies & (_column(tiles, "clipped") <= rule.max_clipped)
+def is_constant(tiles: pa.Table) -> Mask:
+    """Which tiles have one luma throughout."""
+    return _column(tiles, "variance") == 0
 
 
-def cati(tiles: pa.Table, rule: CatiRule) -> Cati:
-    """The interval of the bottom `quantile` of the tiles that carry noise.
+def _carries_noise(tiles: pa.Table, rule: CatiRule) -> Mask:
+    return ~is_constant(tiles) & (_column(tiles, "clipped") <= rule.max_clipped)
 
-    tiles: at least the columns variance, mean and clipped of `tiles.SCHEMA`.
+
+def left_out(tiles: pa.Table, rule: CatiRule | ThresholdRule) -> Mask:
+    """Which tiles a rule leaves out since they carry no whole noise: constant and clipped ones."""
+    if isinstance(rule, ThresholdRule) or rule.literal:
+        return np.zeros(tiles.num_rows, dtype=np.bool_)
+    return ~_carries_noise(tiles, rule)
+
+
+def _bottom(variance: F64, candidates: Mask, quantile: float) -> Mask:
+    """The ceil(quantile * n) candidates of lowest variance, and every one that ties with the last of them."""
+    wanted = int(np.ceil(quantile * candidates.sum()))
+    highest = np.partition(variance[candidates], wanted - 1)[wanted - 1]
+    return candidates & (variance <= highest)
+
+
+def _span(values: F64) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
+
+
+def cati(tiles: pa.Table, rule: CatiRule) -> Cati | None:
+    """The interval of the bottom `quantile` of the tiles of a target set; None when no tile can span one.
+
+    tiles: at least the columns variance, mean and clipped of `tiles.SCHEMA`, of one size.
 
     The ceil(quantile * n) tiles of lowest variance and every tile that ties with the last of them: the
-    result does not depend on the order of the tiles. Source: RWSR-EDL section III-E and Algorithm 1, step b,
-    read as percentile of all patches (the algorithm's line says images, its text says patches).
-
-    Raises:
-        UserError: no tile carries noise.
+    result does not depend on the order of the tiles. n counts the tiles that carry noise and have a mean above
+    min_mean; read literally, it counts all, and those of no positive mean are taken out of the bottom afterwards.
+    Source: RWSR-EDL section III-E and Algorithm 1, step b, read as percentile of all patches (the algorithm's
+    line says images, its text says patches).
     """
     variance, mean = _column(tiles, "variance"), _column(tiles, "mean")
-    noisy = carries_noise(tiles, rule)
-    num_noisy = int(noisy.sum())
-    if num_noisy == 0:
-        raise UserError(
-            f"none of {len(variance)} tiles carries noise (all are constant or clipped, or the images are smaller "
-            "than a tile); use other images, or a smaller --size"
-        )
-    wanted = int(np.ceil(rule.quantile * num_noisy))
-    highest = np.partition(variance[noisy], wanted - 1)[wanted - 1]
-    bottom = noisy & (variance <= highest)
-    return Cati(
-        variance=(float(variance[bottom].min()), float(highest)),
-        mean=(float(mean[bottom].min()), float(mean[bottom].max())),
-        quantile=rule.quantile,
-        num_tiles=len(variance),
-        num_noiseless=len(variance) - num_noisy,
-        num_bottom=int(bottom.sum()),
-    )
+    bright = mean > rule.min_mean
+    candidates = np.ones_like(bright) if rule.literal else bright & _carries_noise(tiles, rule)
+    band = np.minimum(mean * rule.strata // WHITE, rule.strata - 1)
+    intervals: list[Interval] = []
+    for stratum in range(rule.strata):
+        inside_band = candidates & (band == stratum)
+        count = int(inside_band.sum())
+        if count == 0 or (rule.strata > 1 and count * rule.quantile < 1):
+            continue
+        bottom = _bottom(variance, inside_band, rule.quantile) & bright
+        if bottom.any():
+            intervals.append(
+                Interval(
+                    variance=_span(variance[bottom]),
+                    mean=_span(mean[bottom]),
+                    num_candidates=count,
+                    num_bottom=int(bottom.sum()),
+                )
+            )
+    return Cati(intervals=tuple(intervals)) if intervals else None
 
 
-def inside(tiles: pa.Table, interval: Cati, rule: CatiRule) -> Mask:
-    """Which tiles carry noise and lie in both intervals (Algorithm 1, steps c and e)."""
+def accepts(tiles: pa.Table, rule: CatiRule | ThresholdRule, interval: Cati | None) -> Mask:
+    """Which tiles of any set go into the bank (Algorithm 1, steps c and e; for a threshold, the published rule)."""
     variance, mean = _column(tiles, "variance"), _column(tiles, "mean")
-    in_variance = (variance >= interval.variance[0]) & (variance <= interval.variance[1])
-    in_mean = (mean >= interval.mean[0]) & (mean <= interval.mean[1])
-    return in_variance & in_mean & carries_noise(tiles, rule)
+    bright = mean > rule.min_mean
+    if isinstance(rule, ThresholdRule):
+        return bright & (variance < rule.max_var)
+    assert interval is not None
+    taken = np.zeros_like(bright)
+    for part in interval.intervals:
+        in_variance = (variance >= part.variance[0]) & (variance <= part.variance[1])
+        taken |= in_variance & (mean >= part.mean[0]) & (mean <= part.mean[1])
+    return taken & bright & ~left_out(tiles, rule)

@@ -1,7 +1,7 @@
-"""From a folder to a noise bank: index, scan every tile, take the CATI, harvest the tiles inside it.
+"""From a scan to a noise bank: take the rule, harvest the tiles that it accepts, cut them, list what they came from.
 
-Beside BANK, `BANK.scan/` keeps the index and the statistics of every tile: another quantile needs no image
-to be read again.
+Beside BANK lie `BANK.scan/`, when the build made the scan itself, and `BANK.distilled.parquet`: the auxiliary images
+with at least one tile in the bank, which are what NGDC trains on beside the target set.
 """
 
 from collections.abc import Sequence
@@ -13,140 +13,187 @@ import numpy as np
 import pyarrow as pa
 
 from ..degrade import tables
-from ..degrade.disk import only_builder, remove_partials
 from ..degrade.errors import UserError
-from ..degrade.image import read_source
-from ..degrade.provenance import Provenance, check_same, provenance
+from ..degrade.image import U8, read_source
+from ..degrade.provenance import provenance, sha256_of
 from ..degrade.shards import Commit, Store, begin, write_shard
-from ..noisebank import bank, tiles
-from ..noisebank.cati import cati
+from ..noisebank import bank
+from ..noisebank.bank import BankConfig, NoiseBank, SetSummary
+from ..noisebank.cati import Cati, CatiRule, ThresholdRule, accepts, cati, is_constant, left_out
+from ..noisebank.tiles import TileGrid
 from . import sources
 from .build_shards import render_missing
-from .console import progress
-from .executors import Executor, run
-from .sources import IndexConfig, SourceRow
+from .executors import Executor
+from .scan import SetScan
+from .sources import SourceRow
 
-TILES_KIND = "tile-statistics"
-_IMAGES_PER_PART = 16
-
-
-@dataclass(frozen=True)
-class Scan:
-    """The statistics of every tile of a folder: where they lie, and the index that they were taken from."""
-
-    tiles: Path
-    index: Path
-    rows: tuple[SourceRow, ...]
-    num_smaller_than_tile: int
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A task of the scan: some images, and the Parquet file that their tiles go to."""
-
-    path: Path
-    rows: tuple[SourceRow, ...]
-
-
-def _scan_part(part: _Part, grid: tiles.TileGrid, made: Provenance) -> None:
-    found = [
-        tiles.to_table(
-            tiles.tile_stats(read_source(Path(row.root), row.path, row.sha256), grid),
-            source=row.path,
-            source_sha256=row.sha256,
-            size=grid.size,
-        )
-        for row in part.rows
+DISTILLED_KIND = "distilled-list"
+DISTILLED = pa.schema(
+    [
+        ("set", pa.string()),
+        ("root", pa.string()),
+        ("path", pa.string()),
+        ("sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("num_patches", pa.int64()),
     ]
-    tables.write(part.path, pa.concat_tables(found), made)
+)
+
+_Place = tuple[str, str]
 
 
-def scan(
-    folders: Sequence[Path], out: Path, grid: tiles.TileGrid, index_config: IndexConfig, executor: Executor
-) -> Scan:
-    """Measure every tile of the usable images below the folders into `out`/tiles.parquet.
+@dataclass(frozen=True)
+class _Harvest:
+    """What a build is about to cut: the size that yielded, the interval, every patch, and where their images lie."""
 
-    Interrupted, it goes on with the parts that are missing.
+    grid: TileGrid
+    interval: Cati | None
+    patches: pa.Table
+    sets: tuple[SetSummary, ...]
+    places: dict[str, _Place]
+    distilled: pa.Table
+
+
+def _without(tiles: pa.Table, shared: set[str]) -> pa.Table:
+    """The tiles of images that no earlier set has."""
+    hashes = tiles["source_sha256"].cast(pa.string())
+    return tiles.filter(~np.isin(np.asarray(hashes), sorted(shared)))
+
+
+def _distilled(name: str, rows: Sequence[SourceRow], counts: dict[str, int]) -> list[dict[str, object]]:
+    return [
+        {
+            "set": name,
+            "root": row.root,
+            "path": row.path,
+            "sha256": row.sha256,
+            "width": row.width,
+            "height": row.height,
+            "num_patches": counts[row.sha256],
+        }
+        for row in rows
+        if counts.get(row.sha256)
+    ]
+
+
+def _harvest_at(
+    grid: TileGrid, scans: Sequence[SetScan], rule: CatiRule | ThresholdRule, target: pa.Table
+) -> _Harvest | None:
+    """Everything that a rule takes of one tile size; None when the target set yields nothing."""
+    interval = cati(target, rule) if isinstance(rule, CatiRule) else None
+    if (isinstance(rule, CatiRule) and interval is None) or not accepts(target, rule, interval).any():
+        return None
+    parts: list[pa.Table] = []
+    sets: list[SetSummary] = []
+    places: dict[str, _Place] = {}
+    distilled: list[dict[str, object]] = []
+    for each in scans:
+        rows = sources.usable(each.rows())
+        shared = {row.sha256 for row in rows} & places.keys()
+        tiles = target if each is scans[0] else each.read_tiles(grid)
+        if shared:
+            tiles = _without(tiles, shared)
+        part = bank.harvest(tiles, rule, interval, set_name=each.name)
+        places = {row.sha256: (row.root, row.path) for row in rows} | places
+        counts = {entry["values"]: entry["counts"] for entry in part["source_sha256"].value_counts().to_pylist()}
+        parts.append(part)
+        if each is not scans[0]:
+            distilled += _distilled(each.name, rows, counts)
+        sets.append(
+            SetSummary(
+                name=each.name,
+                num_images=len(rows),
+                num_shared=len(shared),
+                num_contributing=len(counts),
+                num_tiles=tiles.num_rows,
+                num_left_out=int(left_out(tiles, rule).sum()),
+                num_taken=part.num_rows,
+                num_constant=int(is_constant(part).sum()),
+            )
+        )
+    listed = pa.Table.from_pylist(distilled, schema=DISTILLED)
+    return _Harvest(grid, interval, bank.numbered(parts), tuple(sets), places, listed)
+
+
+def _nothing(grid: TileGrid, rule: CatiRule | ThresholdRule, target: pa.Table) -> str:
+    """Why a tile size yields nothing, with the nearest figure."""
+    if target.num_rows == 0:
+        return f"no image is as large as a tile of {grid.size} px"
+    if isinstance(rule, CatiRule):
+        return f"every tile of {grid.size} px is constant, clipped, or not brighter than {rule.min_mean:g}"
+    least = np.asarray(target["variance"]).min()
+    wanted = f"variance < {rule.max_var:g} and mean > {rule.min_mean:g}"
+    return f"no tile of {grid.size} px has {wanted} (the least variance is {least:.2f})"
+
+
+def _harvest(scans: Sequence[SetScan], config: BankConfig) -> tuple[_Harvest, list[str]]:
+    """What the first size that yields anything yields, and why the sizes before it did not.
 
     Raises:
-        UserError: no image at all, or `out` holds a scan of other images or another grid.
+        UserError: none of them does.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with only_builder(out):
-        rows = sources.index(folders, out / "index.parquet", index_config, executor)
-        good = sources.usable(rows)
-        smaller = sum(min(row.width, row.height) < grid.size for row in good)
-        made = provenance(TILES_KIND, grid, sources.sources_sha256(rows))
-        result = Scan(out / "tiles.parquet", out / "index.parquet", tuple(rows), smaller)
-        if result.tiles.exists():
-            check_same(tables.read_provenance(result.tiles, TILES_KIND), made, str(out))
-            return result
-        remove_partials(out)
-        folder = out / "parts" / made.inputs_sha256[:16] / made.config_sha256[:16]
-        folder.mkdir(parents=True, exist_ok=True)
-        parts = [
-            _Part(folder / f"{i:06d}.parquet", tuple(good[i : i + _IMAGES_PER_PART]))
-            for i in range(0, len(good), _IMAGES_PER_PART)
-        ]
-        todo = [part for part in parts if not part.path.exists()]
-        with progress("scan tiles", sum(len(part.rows) for part in todo)) as advance:
-            for outcome in run(partial(_scan_part, grid=grid, made=made), todo, executor):
-                if outcome.error is not None:
-                    raise outcome.error
-                advance(len(outcome.task.rows), "")
-        _merge(result.tiles, [part.path for part in parts], made)
-    return result
+    reasons: list[str] = []
+    for grid in config.grids():
+        target = scans[0].read_tiles(grid)
+        found = _harvest_at(grid, scans, config.rule, target)
+        if found is not None:
+            return found, reasons
+        reasons.append(_nothing(grid, config.rule, target))
+    raise UserError(
+        f"{'; '.join(reasons)}; look at `rwsr noisebank yield`, use a smaller --size, a --fallback-size or another rule"
+    )
 
 
-def _merge(out: Path, parts: Sequence[Path], made: Provenance) -> None:
-    """One table of all parts, a part at a time, then the parts go."""
-    beside = out.with_name(f"{out.name}.merging.partial")
-    with tables.writer(beside, tiles.SCHEMA, made) as writer:
-        for part in parts:
-            writer.write_table(tables.read(part, TILES_KIND)[0])
-    beside.replace(out)
-    for part in parts:
-        part.unlink()
-
-
-def _cut_shard(shard: int, store: Store, roots: dict[str, str]) -> Commit:
+def _cut_shard(shard: int, store: Store, places: dict[str, _Place]) -> Commit:
+    """Decode each image that has patches in the shard once, and cut them."""
     rows = store.manifest_of(shard).to_pylist()
     size = store.layout.array("patches").sample_shape[0]
     block = np.empty((len(rows), size, size, 3), dtype=np.uint8)
-    pixels, of = np.empty(0, dtype=np.uint8), ""
+    pixels: U8 = np.empty(0, dtype=np.uint8)
+    of = ""
     for i, row in enumerate(rows):
         if row["source_sha256"] != of:
             of = row["source_sha256"]
-            pixels = read_source(Path(roots[of]), row["source"], of)
+            root, path = places[of]
+            pixels = read_source(Path(root), path, of)
         block[i] = bank.cut(pixels, row["y"], row["x"], size)
     return write_shard(store, shard, {"patches": block})
 
 
-def build(out: Path, found: Scan, config: bank.BankConfig, executor: Executor) -> bank.NoiseBank:
-    """Harvest the tiles inside the CATI of a scan into the bank `out`; a finished bank is left as it is.
+def distilled_path(out: Path) -> Path:
+    """Where the distilled list of a bank lies."""
+    return out.with_name(f"{out.name}.distilled.parquet")
+
+
+def build(out: Path, scans: Sequence[SetScan], config: BankConfig, executor: Executor) -> NoiseBank:
+    """Harvest the tiles that the rule accepts of the scanned sets, the target first, into the bank `out`.
+
+    A finished bank is left as it is. Only images that contribute are decoded.
 
     Raises:
-        UserError: no tile carries noise, a source changed since the scan, or `out` holds something else.
+        UserError: the target yields nothing at any size, the scan lacks a grid, a source changed since the scan, or
+            `out` holds something else.
     """
-    table, scanned = tables.read(found.tiles, TILES_KIND)
-    taken = cati(table, config.rule)
-    patches = bank.harvest(table, taken, config.rule, set_name="target")
-    layout = bank.layout(patches.num_rows, config.grid.size)
-    made = provenance(bank.KIND, config, scanned.inputs_sha256)
+    found, reasons = _harvest(scans, config)
+    layout = bank.layout(found.patches.num_rows, found.grid.size)
+    made = provenance(bank.KIND, config, sha256_of(each.provenance().inputs_sha256 for each in scans))
     store = begin(
         out,
         layout,
         made,
         schema=bank.PATCHES,
-        manifest=(patches.slice(layout.rows(s).start, len(layout.rows(s))) for s in range(layout.num_shards)),
-        attributes={"cati": taken.model_dump()},
+        manifest=(found.patches.slice(layout.rows(s).start, len(layout.rows(s))) for s in range(layout.num_shards)),
+        attributes={
+            "cati": found.interval.model_dump() if found.interval else None,
+            "grid": found.grid.model_dump(),
+            "sizes_without_yield": reasons,
+            "sets": [each.model_dump() for each in found.sets],
+        },
     )
-    roots = {row.sha256: row.root for row in found.rows if row.status == "ok"}
-    render_missing(store, partial(_cut_shard, store=store, roots=roots), executor, title="harvest patches")
-    return bank.NoiseBank.open(out)
-
-
-def check_sizes(found: Scan, grid: tiles.TileGrid) -> None:
-    """Raises UserError when no image is as large as a tile."""
-    if found.num_smaller_than_tile == len(sources.usable(found.rows)):
-        raise UserError(f"every usable image is smaller than a tile of {grid.size} px; use a smaller --size")
+    contributing = set(found.patches["source_sha256"].to_pylist())
+    places = {sha: place for sha, place in found.places.items() if sha in contributing}
+    render_missing(store, partial(_cut_shard, store=store, places=places), executor, title="harvest patches")
+    if len(scans) > 1:
+        tables.write(distilled_path(out), found.distilled, provenance(DISTILLED_KIND, config, made.inputs_sha256))
+    return NoiseBank.open(out)

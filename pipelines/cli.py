@@ -4,8 +4,9 @@ import sys
 
 import click
 
-from .cli_data import degrade, noisebank, sources, store
+from .cli_data import degrade, sources, store
 from .cli_model import demo, evaluate, report, restore, train
+from .cli_noisebank import noisebank
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 

@@ -1,49 +1,18 @@
-"""`rwsr sources`, `noisebank`, `degrade` and `store`: everything up to a finished data set."""
+"""`rwsr sources`, `degrade` and `store`: from image folders to a finished data set."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import cli_options as options
-from .console import printable, say
 
 if TYPE_CHECKING:
     from ..degrade.groups import GroupsConfig
-    from .executors import Executor
-    from .sources import SourceRow
 
 _PRESETS = ("mm-realsr",)
-Dask = Literal["local"] | None
-
-
-def _executor(workers: int, dask: Dask) -> "Executor":
-    from .executors import Executor
-
-    return Executor(workers, dask)
-
-
-def _name_left_out(rows: "Sequence[SourceRow]") -> None:
-    from .sources import left_out
-
-    for row in left_out(rows):
-        say(f"left out: {row.status}: {printable(row.file)}: {row.reason}")
-
-
-def _exit(rows: "Sequence[SourceRow]") -> None:
-    """Say by the exit code whether every image was used."""
-    from .sources import left_out
-
-    if left_out(rows):
-        sys.exit(options.LEFT_OUT_EXIT_CODE)
-
-
-def _counts(rows: "Sequence[SourceRow]") -> dict[str, int]:
-    from collections import Counter
-
-    return dict(Counter(row.status for row in rows))
+LAYOUTS = ("div2k", "flickr2k", "ntire2020", "aim2019", "realsr", "dped", "camerasr")
 
 
 # --------------------------------------------------------------------------------------------------- sources
@@ -58,7 +27,8 @@ def sources() -> None:
 @click.argument("folders", nargs=-1, required=True, type=options.FOLDER, metavar="DIR...")
 @click.option("--out", type=options.FILE, required=True, help="The index: a Parquet table.")
 @click.option("--min-side", type=click.IntRange(min=1), default=None, help="Least side in pixels.  [default: 64]")
-@click.option("--max-pixels", type=click.IntRange(min=1), default=None, help="Most pixels.  [default: 178956970]")
+@options.image_limits
+@click.option("--layout", type=click.Choice(LAYOUTS), default=None, help="Insist on a data set's folders and counts.")
 @options.workers
 @options.as_json
 def sources_index(
@@ -66,171 +36,34 @@ def sources_index(
     out: Path,
     min_side: int | None,
     max_pixels: int | None,
+    follow_links: bool,
+    layout: str | None,
     workers: int,
-    dask: Dask,
+    dask: options.Dask,
     json_: bool,
 ) -> None:
     """Read every image below DIR... and write one row each: content hash, size, mode, status, reason.
 
-    PNG, JPEG, TIFF, WebP and BMP, found recursively. A file that cannot be used is a row with the reason.
+    PNG, JPEG, TIFF, WebP and BMP, found recursively. A file that cannot be used is a row with the reason. Folders of
+    well-known data sets are recognised by their names, and their images counted.
 
     \b
     Example:
       rwsr sources index photos --out index.parquet
     """
+    from . import layouts
     from . import sources as index_
-    from .config import compose
 
-    config = compose(index_.IndexConfig(), min_side_px=min_side, max_pixels=max_pixels)
-    rows = index_.index(folders, out, config, _executor(workers, dask))
-    _name_left_out(rows)
-    options.tell({"index": out, "counts": _counts(rows)}, [index_.summary(rows), f"wrote {out}"], json_=json_)
-    _exit(rows)
-
-
-# ------------------------------------------------------------------------------------------------- noisebank
-
-
-@click.group()
-def noisebank() -> None:
-    """Noise banks: patches of nothing but noise, cut where a data set is flattest (NGDC of RWSR-EDL)."""
-
-
-def _bank_config(size: int | None, stride: int | None, **rest: Any) -> Any:
-    from ..noisebank.bank import BankConfig
-    from .config import compose
-
-    grid = {name: value for name, value in (("size", size), ("stride", stride or size)) if value is not None}
-    rule = {name: value for name in ("quantile", "max_clipped") if (value := rest.pop(name, None)) is not None}
-    base = compose(BankConfig(), grid=grid or None, rule=rule or None)
-    return compose(base, **rest)
-
-
-@noisebank.command("scan")
-@click.option("--target", "folders", multiple=True, required=True, type=options.FOLDER, help="Folder of images.")
-@click.option("--out", type=options.FOLDER, required=True, help="Folder for the index and the tile table.")
-@click.option("--size", type=int, default=None, help="Side of a tile in pixels.  [default: 256]")
-@click.option("--stride", type=int, default=None, help="Pixels from tile to tile.  [default: as --size]")
-@options.workers
-@options.as_json
-def noisebank_scan(
-    folders: tuple[Path, ...],
-    out: Path,
-    size: int | None,
-    stride: int | None,
-    workers: int,
-    dask: Dask,
-    json_: bool,
-) -> None:
-    """Measure every tile of every image: luma mean and variance, share of clipped pixels.
-
-    \b
-    Example:
-      rwsr noisebank scan --target photos --out photos.scan --size 64
-    """
-    from ..degrade.tables import read
-    from . import build_bank, sources
-
-    config = _bank_config(size, stride)
-    found = build_bank.scan(folders, out, config.grid, sources.IndexConfig(), _executor(workers, dask))
-    _name_left_out(found.rows)
-    tiles = read(found.tiles, build_bank.TILES_KIND)[0].num_rows
-    lines = [
-        sources.summary(found.rows),
-        f"measured {tiles} tiles of {config.grid.size} px",
-        f"wrote {found.tiles}",
-    ]
-    options.tell(
-        {"tiles": found.tiles, "index": found.index, "num_tiles": tiles, "counts": _counts(found.rows)},
-        lines,
-        json_=json_,
-    )
-    _exit(found.rows)
-
-
-@noisebank.command("build")
-@click.option("--target", "folders", multiple=True, required=True, type=options.FOLDER, help="Folder of images.")
-@click.option("--out", type=options.FOLDER, required=True, help="The bank; its scan is kept beside, in OUT.scan.")
-@click.option("--size", type=int, default=None, help="Side of a patch in pixels.  [default: 256]")
-@click.option("--stride", type=int, default=None, help="Pixels from tile to tile.  [default: as --size]")
-@click.option("--quantile", type=float, default=None, help="Share of tiles, by variance.  [default: 0.02]")
-@click.option("--max-clipped", type=float, default=None, help="Most clipped pixels in a tile.  [default: 0.05]")
-@options.configured
-@options.workers
-@options.as_json
-def noisebank_build(
-    folders: tuple[Path, ...],
-    out: Path,
-    size: int | None,
-    stride: int | None,
-    quantile: float | None,
-    max_clipped: float | None,
-    config: Path | None,
-    sets: tuple[str, ...],
-    workers: int,
-    dask: Dask,
-    json_: bool,
-) -> None:
-    """Scan the images, take the characteristic interval (CATI) of the flattest tiles, cut the tiles inside it.
-
-    \b
-    Example:
-      rwsr noisebank build --target photos --out bank.zarr --size 64 --stride 32
-    """
-    from . import build_bank, sources
-
-    bank_config = _bank_config(size, stride, quantile=quantile, max_clipped=max_clipped, config=config, sets=sets)
-    executor = _executor(workers, dask)
-    scan_folder = out.with_name(f"{out.name}.scan")
-    found = build_bank.scan(folders, scan_folder, bank_config.grid, sources.IndexConfig(), executor)
-    _name_left_out(found.rows)
-    build_bank.check_sizes(found, bank_config.grid)
-    bank = build_bank.build(out, found, bank_config, executor)
-    lines = [sources.summary(found.rows), *_bank_lines(bank), f"wrote {out} and {scan_folder}"]
-    options.tell(_bank_result(bank) | {"counts": _counts(found.rows)}, lines, json_=json_)
-    _exit(found.rows)
-
-
-def _bank_result(bank: Any) -> dict[str, Any]:
-    return {"bank": bank.store.path, "num_patches": len(bank.patches), "cati": bank.cati.model_dump()}
-
-
-def _bank_lines(bank: Any) -> list[str]:
-    cati = bank.cati
-    return [
-        f"{cati.num_tiles} tiles, {cati.num_noiseless} without noise (constant or clipped)",
-        f"CATI of the bottom {cati.quantile:.2%}: variance {cati.variance[0]:.3f} to {cati.variance[1]:.3f}, "
-        f"mean {cati.mean[0]:.1f} to {cati.mean[1]:.1f}",
-        f"{len(bank.patches)} patches of {bank.store.layout.arrays[0].sample_shape[0]} px",
-    ]
-
-
-@noisebank.command("show")
-@click.argument("bank_folder", type=options.FOLDER, metavar="BANK")
-@click.option("--out", type=options.FILE, default=None, help="Draw a contact sheet of the patches as PNG.")
-@options.as_json
-def noisebank_show(bank_folder: Path, out: Path | None, json_: bool) -> None:
-    """Say what a bank holds, and draw it.
-
-    \b
-    Example:
-      rwsr noisebank show bank.zarr --out bank.png
-    """
-    from collections import Counter
-
-    from ..noisebank.bank import NoiseBank
-
-    bank = NoiseBank.open(bank_folder)
-    per_source = Counter(bank.table["source"].to_pylist())
-    lines = [*_bank_lines(bank), *(f"{count:6d} from {source}" for source, count in per_source.most_common())]
-    if out is not None:
-        from ..degrade.disk import write_atomic
-        from ..degrade.image import encode_png
-        from .sheets import bank_sheet
-
-        write_atomic(out, encode_png(bank_sheet(bank)))
-        lines.append(f"wrote {out}")
-    options.tell(_bank_result(bank) | {"sources": per_source, "sheet": out}, lines, json_=json_)
+    config = options.index_config(max_pixels, follow_links, min_side)
+    if layout is not None:
+        layouts.check(layout, index_.listed(folders, config))
+    rows = index_.index(folders, out, config, options.executor(workers, dask))
+    options.name_left_out(rows)
+    found = layouts.recognise(rows)
+    lines = [*(each.line for each in found), index_.summary(rows), f"wrote {out}"]
+    result = {"index": out, "counts": options.counts(rows), "layouts": [each.as_dict() for each in found]}
+    options.tell(result, lines, json_=json_)
+    options.exit_by(rows)
 
 
 # --------------------------------------------------------------------------------------------------- degrade
@@ -321,11 +154,11 @@ def degrade_preview(
     groups = _groups_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         index = Path(folder) / "index.parquet"
-        rows = sources.index(folders, index, sources.IndexConfig(), _executor(options.cores(), None))
-    _name_left_out(rows)
+        rows = sources.index(folders, index, sources.IndexConfig(), options.executor(options.cores(), None))
+    options.name_left_out(rows)
     write_atomic(out, encode_png(preview_sheet(build_groups.plan(groups, rows))))
-    options.tell({"sheet": out, "counts": _counts(rows)}, [f"wrote {out}"], json_=json_)
-    _exit(rows)
+    options.tell({"sheet": out, "counts": options.counts(rows)}, [f"wrote {out}"], json_=json_)
+    options.exit_by(rows)
 
 
 @degrade.command("build")
@@ -348,7 +181,7 @@ def degrade_build(
     config: Path | None,
     sets: tuple[str, ...],
     workers: int,
-    dask: Dask,
+    dask: options.Dask,
     json_: bool,
 ) -> None:
     """Build a store of groups. Killed, the same command goes on; done, it changes nothing.
@@ -362,10 +195,10 @@ def degrade_build(
     from . import build_groups, sources
 
     groups = _groups_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed)
-    executor = _executor(workers, dask)
+    executor = options.executor(workers, dask)
     index_path = out.with_name(f"{out.name}.index.parquet")
     rows = sources.index(folders, index_path, sources.IndexConfig(), executor)
-    _name_left_out(rows)
+    options.name_left_out(rows)
     planned = build_groups.plan(groups, rows)
     store_, rendered = build_groups.build(out, planned, executor)
     found = digest(open_store(store_.path, build_groups.KIND))
@@ -380,13 +213,13 @@ def degrade_build(
             "rendered": rendered,
             "num_samples": groups.num_samples,
             "digest": found,
-            "counts": _counts(rows),
+            "counts": options.counts(rows),
             "smaller_than_crop": planned.num_too_small,
         },
         lines,
         json_=json_,
     )
-    _exit(rows)
+    options.exit_by(rows)
 
 
 # ----------------------------------------------------------------------------------------------------- store
@@ -428,7 +261,7 @@ def store_info(store_folder: Path, json_: bool) -> None:
 @_store_argument
 @options.workers
 @options.as_json
-def store_verify(store_folder: Path, workers: int, dask: Dask, json_: bool) -> None:
+def store_verify(store_folder: Path, workers: int, dask: options.Dask, json_: bool) -> None:
     """Read every byte of a store and compare it with what was committed; exit 1 when anything differs.
 
     \b
@@ -437,7 +270,7 @@ def store_verify(store_folder: Path, workers: int, dask: Dask, json_: bool) -> N
     """
     from .stores import problems
 
-    found = problems(store_folder, _executor(workers, dask))
+    found = problems(store_folder, options.executor(workers, dask))
     lines = found or [f"{store_folder} is whole: every byte is what was committed"]
     options.tell({"store": store_folder, "problems": found}, lines, json_=json_)
     if found:

@@ -2,17 +2,26 @@
 
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
+
+from .console import printable, say
+
+if TYPE_CHECKING:
+    from .executors import Executor
+    from .sources import IndexConfig, SourceRow
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path)
 LEFT_OUT_EXIT_CODE = 3
+
+Dask = Literal["local"] | None
 
 
 def cores() -> int:
@@ -35,6 +44,34 @@ def workers(function: F) -> F:
         show_default="all cores",
         help="Threads, or Dask processes. The result is the same for any number.",
     )(function)
+
+
+def executor(workers: int, dask: Dask) -> "Executor":
+    """How --workers and --dask run tasks."""
+    from .executors import Executor
+
+    return Executor(workers, dask)
+
+
+def image_limits(function: F) -> F:
+    """--max-pixels and --follow-links."""
+    function = click.option("--follow-links", is_flag=True, help="Follow links that lead out of the named folders.")(
+        function
+    )
+    return click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=None,
+        help="Refuse larger images before decoding them.  [default: 178956970]",
+    )(function)
+
+
+def index_config(max_pixels: int | None, follow_links: bool, min_side: int | None = None) -> "IndexConfig":
+    """Which images count as usable."""
+    from .config import compose
+    from .sources import IndexConfig
+
+    return compose(IndexConfig(), min_side_px=min_side, max_pixels=max_pixels, follow_links=follow_links or None)
 
 
 def configured(function: F) -> F:
@@ -64,3 +101,26 @@ def as_json(function: F) -> F:
 def tell(result: dict[str, Any], lines: list[str], *, json_: bool) -> None:
     """The result: as JSON, or as lines for a person."""
     click.echo(json.dumps(result, indent=1, default=str) if json_ else "\n".join(lines))
+
+
+def name_left_out(rows: "Sequence[SourceRow]") -> None:
+    """A line on stderr for each file that cannot be used."""
+    from .sources import left_out
+
+    for row in left_out(rows):
+        say(f"left out: {row.status}: {printable(row.file)}: {printable(row.reason)}")
+
+
+def counts(rows: "Sequence[SourceRow]") -> dict[str, int]:
+    """How many files have each status."""
+    from collections import Counter
+
+    return dict(Counter(row.status for row in rows))
+
+
+def exit_by(rows: "Sequence[SourceRow]") -> None:
+    """Say by the exit code whether every image was used."""
+    from .sources import left_out
+
+    if left_out(rows):
+        sys.exit(LEFT_OUT_EXIT_CODE)

@@ -16,7 +16,12 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def _merged(low: Json, high: Mapping[str, Any]) -> Json:
-    """`low` with the values of `high` in their places, tables merged and all else replaced."""
+    """`low` with the values of `high` in their places, tables merged and all else replaced.
+
+    A table that names another `kind` is not merged: it starts from that kind's own defaults.
+    """
+    if high.get("kind", low.get("kind")) != low.get("kind"):
+        return dict(high)
     result = dict(low)
     for name, value in high.items():
         below = result.get(name)
@@ -65,22 +70,27 @@ def _set(text: str) -> Json:
     return tree
 
 
-def _names_at(model: Any, path: Sequence[Any]) -> list[str]:
-    """The keys that a config table has at a path."""
-    for name in path:
-        model = getattr(model, str(name), None)
-    return list(type(model).model_fields) if isinstance(model, BaseModel) else []
+def _locate(base: BaseModel, loc: Sequence[int | str]) -> tuple[list[str], list[str]]:
+    """The path to a key as a user writes it, without the kinds that pydantic puts in; and the keys known there."""
+    path: list[str] = []
+    model: Any = base
+    for name in loc[:-1]:
+        if not hasattr(model, str(name)) and hasattr(model, "kind"):
+            model = model if model.kind == name else None
+        else:
+            path.append(str(name))
+            model = getattr(model, str(name), None)
+    return [*path, str(loc[-1])], list(type(model).model_fields) if isinstance(model, BaseModel) else []
 
 
 def _explain(error: ValidationError, base: BaseModel) -> str:
     """The first thing that is wrong, with the nearest valid key where a key is unknown."""
     first = error.errors()[0]
-    path = [part for part in first["loc"]]
-    where = ".".join(str(part) for part in path)
+    path, valid = _locate(base, first["loc"]) if first["loc"] else ([], [])
+    where = ".".join(path)
     if first["type"] == "extra_forbidden":
-        valid = _names_at(base, path[:-1])
-        near = difflib.get_close_matches(str(path[-1]), valid, n=1)
-        mend = f"did you mean {near[0]}?" if near else f"known here: {', '.join(valid)}"
+        near = difflib.get_close_matches(path[-1], valid, n=1)
+        mend = f"did you mean {near[0]}?" if near else f"known here: {', '.join(valid) or 'the keys of that kind'}"
         return f"{where} is not a config key; {mend}"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":

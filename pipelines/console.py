@@ -18,9 +18,9 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def printable(path: Path) -> str:
-    """A path on one line, whatever its name holds."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
+def printable(text: Path | str) -> str:
+    """A path or what was said of it, on one line, whatever it holds."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 @contextmanager

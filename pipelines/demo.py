@@ -28,6 +28,7 @@ from .config import compose
 from .console import printable, say
 from .executors import Executor
 from .presets import mm_realsr
+from .scan import ScanConfig, scan, scan_grids
 from .sources import SourceRow
 
 T = TypeVar("T")
@@ -113,9 +114,10 @@ def _sources(out: Path, executor: Executor) -> tuple[tuple[list[SourceRow], list
 def _bank(out: Path, executor: Executor) -> tuple[NoiseBank, str, bool]:
     folder = out / "bank.zarr"
     new = not folder.exists()
-    found = build_bank.scan([out / "photos/train"], out / "bank.zarr.scan", BANK.grid, sources.IndexConfig(), executor)
-    bank = build_bank.build(folder, found, BANK, executor)
-    return bank, f"{len(bank.patches)} patches out of {bank.cati.num_tiles} tiles of {BANK.grid.size} px", new
+    grids = ScanConfig(grids=scan_grids(BANK.grids()))
+    scans, _ = scan(out / "bank.zarr.scan", [out / "photos/train"], [], grids, sources.IndexConfig(), executor)
+    bank = build_bank.build(folder, scans, BANK, executor)
+    return bank, f"{len(bank.patches)} patches out of {bank.sets[0].num_tiles} tiles of {bank.size_px} px", new
 
 
 def _groups(

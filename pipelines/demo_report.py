@@ -13,13 +13,14 @@ from ..degrade.image import decode, encode_png, read_bytes
 from ..degrade.provenance import provenance
 from ..degrade.reader import ShardReader
 from ..degrade.shards import Store
-from ..eval import curves, plots, report
+from ..eval import bank_plots, curves, plots, report
 from ..eval.page import Picture, Section, Table, page
 from ..eval.restore import bicubic, pick_device, restore
 from ..eval.tensors import to_pixels, to_tensor
 from ..noisebank.bank import BankConfig, NoiseBank
+from ..noisebank.cati import CatiRule
 from ..train import mmrealsr
-from . import build_bank
+from .scan import open_scan
 from .sheets import bank_sheet, store_sheet
 from .sources import read as read_index
 from .training import BICUBIC, eval_config, evaluate_store
@@ -119,24 +120,27 @@ def _sources_section(out: Path) -> Section:
 
 
 def _bank_section(out: Path, bank: NoiseBank) -> Section:
-    tiles = tables.read(out / "bank.zarr.scan/tiles.parquet", build_bank.TILES_KIND)[0]
-    cati, rule = bank.cati, BankConfig.model_validate(bank.store.provenance.config).rule
+    (target,) = open_scan(out / "bank.zarr.scan")
+    config = BankConfig.model_validate(bank.store.provenance.config)
+    tiles = {target.name: target.read_tiles(config.grid)}
+    assert bank.cati is not None and isinstance(bank.rule, CatiRule)
+    (interval,), (photographs,) = bank.cati.intervals, bank.sets
     return Section(
         "2. The noise bank",
         (
             "Cameras leave noise, and the noise of real cameras is not the neat bell curve of a textbook. It can be "
             "collected: where a photograph shows nothing (sky, a wall), what varies is the noise alone. So every "
-            f"photograph is cut into tiles of {bank.store.layout.arrays[0].sample_shape[0]} pixels, and the variance "
+            f"photograph is cut into tiles of {bank.size_px} pixels, and the variance "
             "and the mean brightness of each tile are measured.",
-            f"The flattest {cati.quantile:.0%} of the tiles span an interval of variance "
-            f"({cati.variance[0]:.2f} to {cati.variance[1]:.2f}) and of brightness ({cati.mean[0]:.0f} to "
-            f"{cati.mean[1]:.0f}): the characteristic interval (CATI) of this set of photographs. The "
-            f"{len(bank.patches)} tiles inside it are the noise bank. {cati.num_noiseless} of {cati.num_tiles} tiles "
-            "were left out because they are constant or clipped, and so carry no noise.",
+            f"The flattest {bank.rule.quantile:.0%} of the tiles span an interval of variance "
+            f"({interval.variance[0]:.2f} to {interval.variance[1]:.2f}) and of brightness ({interval.mean[0]:.0f} to "
+            f"{interval.mean[1]:.0f}): the characteristic interval (CATI) of this set of photographs. The "
+            f"{len(bank.patches)} tiles inside it are the noise bank. {photographs.num_left_out} of "
+            f"{photographs.num_tiles} tiles were left out because they are constant or clipped, and so carry no noise.",
         ),
         (
             Picture(
-                plots.tiles_and_cati(tiles, cati, rule),
+                bank_plots.tiles_and_rule(tiles, bank.rule, bank.cati),
                 "Each dot is a tile. The box is the characteristic interval; the tiles in it were taken.",
             ),
             Picture(

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..degrade import tables
 from ..degrade.errors import ImageError, StoreError, UserError
-from ..degrade.image import EXTENSIONS, MAX_PIXELS, decode, read_bytes
+from ..degrade.image import EXTENSIONS, MAX_PIXELS, U8, decode, read_bytes
 from ..degrade.provenance import provenance, sha256_of
 from .console import progress
 from .executors import Executor, run
@@ -43,12 +43,14 @@ class IndexConfig(BaseModel):
     """Which images count as usable.
 
     min_side_px: shorter images are `too-small`. max_pixels: larger ones are `too-large`, before they are decoded.
+    follow_links: links that lead out of the named folder are followed; otherwise they are `outside`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     min_side_px: Annotated[int, Field(ge=1)] = 64
     max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
+    follow_links: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class SourceRow:
     """A row of `index.parquet`. path is relative to root, with forward slashes.
 
     status: ok, duplicate (same bytes as an earlier row), too-small, too-large, unsupported-mode, empty,
-    not-an-image, damaged, unreadable.
+    not-an-image, damaged, unreadable, outside (a link that leads out of the folder).
     """
 
     root: str
@@ -76,48 +78,86 @@ class SourceRow:
         return Path(self.root) / self.path
 
 
-def _walk(folder: Path, seen: frozenset[Path]) -> Iterator[Path]:
-    """Image files below a folder, by name; linked folders are followed, but never round in a circle."""
-    real = folder.resolve()
-    if real in seen:
-        return
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise UserError(f"{folder} cannot be listed: {error.strerror}; mend its permissions") from None
-    for entry in entries:
-        if os.path.isdir(entry):
-            yield from _walk(entry, seen | {real})
-        elif entry.suffix.lower() in EXTENSIONS:
-            yield entry
+@dataclass(frozen=True)
+class _Found:
+    """A file below a folder, or the status of a file or folder that cannot be looked at."""
+
+    path: Path
+    status: str = "ok"
+    reason: str = ""
 
 
-def _row(root: str, path: str) -> SourceRow:
+def _leads_out(entry: os.DirEntry[str], root: str) -> str | None:
+    """Where a link leads to, when that is not below the root."""
+    if not entry.is_symlink():
+        return None
+    real = os.path.realpath(entry.path)
+    return None if os.path.commonpath([real, root]) == root else real
+
+
+def _walk(folder: Path, config: IndexConfig) -> Iterator[_Found]:
+    """Everything below a folder that is or may hold an image; each real folder once, however links run in circles."""
+    root = os.path.realpath(folder)
+    seen: set[str] = set()
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        real = os.path.realpath(here)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            with os.scandir(here) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            yield _Found(here, "unreadable", f"cannot be listed: {error.strerror}; mend its permissions")
+            continue
+        for entry in entries:
+            path, is_folder = Path(entry.path), os.path.isdir(entry.path)
+            if not is_folder and path.suffix.lower() not in EXTENSIONS:
+                continue
+            if not config.follow_links and (out := _leads_out(entry, root)) is not None:
+                yield _Found(path, "outside", f"links to {out}; name that folder too, or allow it with --follow-links")
+            elif is_folder:
+                waiting.append(path)
+            else:
+                yield _Found(path)
+
+
+def _row(root: str, found: _Found) -> SourceRow:
+    path = found.path.relative_to(root).as_posix()
     try:
-        path.encode()
+        f"{path}{found.reason}".encode()
     except UnicodeEncodeError:
         named = os.fsencode(path).decode(errors="backslashreplace")
         return SourceRow(root, named, status="unreadable", reason="its name is not UTF-8; rename it")
-    return SourceRow(root, path)
+    return SourceRow(root, path, status=found.status, reason=found.reason)
 
 
-def _list(folders: Sequence[Path]) -> list[SourceRow]:
-    """The files below the folders, not yet opened."""
+def listed(folders: Sequence[Path], config: IndexConfig) -> list[SourceRow]:
+    """The files below the folders, not yet opened, by root and path.
+
+    Raises:
+        UserError: a folder is missing or holds no image at all.
+    """
     rows: list[SourceRow] = []
     for folder in dict.fromkeys(Path(os.path.abspath(folder)) for folder in folders):
         if not folder.is_dir():
             raise UserError(f"{folder} is not a folder; name a folder of images")
-        rows += [_row(str(folder), file.relative_to(folder).as_posix()) for file in _walk(folder, frozenset())]
-    if not rows:
+        rows += [_row(str(folder), found) for found in _walk(folder, config)]
+    if not any(row.status == "ok" for row in rows):
         names = ", ".join(str(folder) for folder in folders)
-        raise UserError(f"no image below {names} (looked for {', '.join(sorted(EXTENSIONS))}); name another folder")
+        why = f"; {rows[0].file} {rows[0].reason}" if rows else ""
+        raise UserError(
+            f"no image below {names} (looked for {', '.join(sorted(EXTENSIONS))}){why}; name another folder"
+        )
     return sorted(rows, key=lambda row: (row.root, row.path))
 
 
-def _examine(row: SourceRow, config: IndexConfig) -> SourceRow:
-    """The row of one file, after reading and decoding it whole."""
+def examine(row: SourceRow, config: IndexConfig) -> tuple[SourceRow, U8 | None]:
+    """The row of one file after reading and decoding it whole, and its pixels [H, W, 3] when it can be used."""
     if row.status != "ok":
-        return row
+        return row, None
     try:
         if not os.path.isfile(row.file):
             raise ImageError("unreadable", "is not a regular file (a dangling link, a pipe or a device)")
@@ -130,15 +170,15 @@ def _examine(row: SourceRow, config: IndexConfig) -> SourceRow:
         if min(height, width) < config.min_side_px:
             raise ImageError("too-small", f"{width}x{height} is under min_side_px = {config.min_side_px}")
     except ImageError as error:
-        row = replace(row, status=error.status, reason=error.reason)
-    return row
+        return replace(row, status=error.status, reason=error.reason), None
+    return row, image.pixels
 
 
 def _examine_all(rows: tuple[SourceRow, ...], config: IndexConfig) -> list[SourceRow]:
-    return [_examine(row, config) for row in rows]
+    return [examine(row, config)[0] for row in rows]
 
 
-def _mark_duplicates(rows: Sequence[SourceRow]) -> list[SourceRow]:
+def mark_duplicates(rows: Sequence[SourceRow]) -> list[SourceRow]:
     first: dict[str, SourceRow] = {}
     marked: list[SourceRow] = []
     for row in rows:
@@ -150,7 +190,7 @@ def _mark_duplicates(rows: Sequence[SourceRow]) -> list[SourceRow]:
     return marked
 
 
-def _unchanged(rows: Sequence[SourceRow], out: Path, config: IndexConfig) -> dict[tuple[str, str], SourceRow]:
+def unchanged(rows: Sequence[SourceRow], out: Path, config: IndexConfig) -> dict[tuple[str, str], SourceRow]:
     """Rows of an earlier index at `out` whose files have the size and time that they had then."""
     try:
         old = read(out)
@@ -178,9 +218,9 @@ def index(folders: Sequence[Path], out: Path, config: IndexConfig, executor: Exe
     Raises:
         UserError: a folder is missing or holds no image at all.
     """
-    listed = _list(folders)
-    done = _unchanged(listed, out, config)
-    todo = [row for row in listed if (row.root, row.path) not in done]
+    files = listed(folders, config)
+    done = unchanged(files, out, config)
+    todo = [row for row in files if (row.root, row.path) not in done]
     tasks = [tuple(todo[i : i + FILES_PER_TASK]) for i in range(0, len(todo), FILES_PER_TASK)]
     with progress("index", len(todo)) as advance:
         for outcome in run(partial(_examine_all, config=config), tasks, executor):
@@ -189,17 +229,28 @@ def index(folders: Sequence[Path], out: Path, config: IndexConfig, executor: Exe
             assert outcome.result is not None
             done |= {(row.root, row.path): row for row in outcome.result}
             advance(len(outcome.task), "")
-    rows = _mark_duplicates([done[row.root, row.path] for row in listed])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
-    tables.write(out, table, provenance(KIND, config, sources_sha256(rows)))
+    rows = mark_duplicates([done[row.root, row.path] for row in files])
+    write(out, rows, config)
     return rows
 
 
+def write(out: Path, rows: Sequence[SourceRow], config: IndexConfig) -> None:
+    """Put an index on the disk."""
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
+    tables.write(out, table, provenance(KIND, config, sources_sha256(rows)))
+
+
 def read(path: Path) -> list[SourceRow]:
-    """The rows of an `index.parquet`."""
-    table, _ = tables.read(path, KIND)
-    return [SourceRow(**row) for row in table.to_pylist()]
+    """The rows of an `index.parquet`.
+
+    Raises:
+        StoreError: it is none, or names a file outside of its folder.
+    """
+    rows = [SourceRow(**row) for row in tables.read(path, KIND)[0].to_pylist()]
+    for row in rows:
+        if Path(row.path).is_absolute() or ".." in Path(row.path).parts:
+            raise StoreError(f"{path} names {row.path}, outside of {row.root}; index the folder again")
+    return rows
 
 
 def usable(rows: Sequence[SourceRow]) -> list[SourceRow]:

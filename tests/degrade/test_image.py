@@ -3,11 +3,12 @@
 import io
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from rwsr.degrade.errors import ImageError
 from rwsr.degrade.image import U8, decode, encode_png, luma, to_float, to_uint8
@@ -24,6 +25,9 @@ def _status(data: bytes, **options: int) -> str:
         decode(data, **options)
     assert "\n" not in str(caught.value)
     return caught.value.status
+
+
+_PNG = _file(Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)))
 
 
 def test_rgb_png_comes_back_exactly(astronaut: U8) -> None:
@@ -55,12 +59,83 @@ def test_alpha_is_seen_on_white() -> None:
     assert decode(_file(Image.fromarray(rgba))).pixels.tolist() == [[[10, 20, 30], [255, 255, 255]]]
 
 
-def test_exif_orientation_is_applied(astronaut: U8) -> None:
-    """Orientation 6 (turned to the right) swaps the sides."""
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation: int, form: str, astronaut: U8) -> None:
+    """All eight, as Pillow itself turns them."""
     exif = Image.Exif()
-    exif[0x0112] = 6
-    data = _file(Image.fromarray(astronaut[:40, :60]), "JPEG", exif=exif)
-    assert decode(data).pixels.shape == (60, 40, 3)
+    exif[0x0112] = orientation
+    data = _file(Image.fromarray(astronaut[:40, :60]), form, exif=exif)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    assert np.array_equal(decode(data).pixels, expected)
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        ("JPEG", {"quality": 90}),
+        ("JPEG", {"quality": 30, "subsampling": 0}),
+        ("JPEG", {"quality": 60, "progressive": True}),
+        ("JPEG", {"quality": 60, "restart_marker_rows": 1}),
+        ("PNG", {}),
+        ("PNG", {"dpi": (72, 72)}),
+        ("WEBP", {"quality": 50}),
+        ("BMP", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+    ],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_the_fast_decoders_give_pillows_pixels(form: str, options: dict[str, object], mode: str, astronaut: U8) -> None:
+    """To the bit, also where sides are no multiple of a JPEG block."""
+    data = _file(Image.fromarray(astronaut[:83, :117]).convert(mode), form, **options)
+    with Image.open(io.BytesIO(data)) as image:
+        assert np.array_equal(decode(data).pixels, np.asarray(image.convert("RGB")))
+
+
+def test_sixteen_bit_colour_is_rounded_not_cut(astronaut: U8) -> None:
+    """PNG and TIFF, with alpha or without: each channel is value / 257 to the nearest."""
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 65536, (20, 30, 4), dtype=np.uint16)
+    levels[..., 3] = 65535
+    expected = np.rint(levels[..., :3] / 257).astype(np.uint8)
+    for suffix in (".png", ".tiff"):
+        for channels in (3, 4):
+            order = [2, 1, 0, 3][:channels]
+            done, data = cv2.imencode(suffix, levels[..., order])
+            assert done and np.array_equal(decode(data.tobytes()).pixels, expected)
+
+
+def test_damage_inside_a_jpeg_is_found(astronaut: U8) -> None:
+    """Zeroes over part of the coded data: Pillow and OpenCV return a picture with a grey part."""
+    data = bytearray(_file(Image.fromarray(astronaut), "JPEG", quality=90))
+    data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
+    Image.open(io.BytesIO(data)).load()
+    assert _status(bytes(data)) == "damaged"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(8, 20_000), st.integers(0, 7))
+def test_a_flipped_bit_in_a_png_is_found(at: int, bit: int) -> None:
+    """Wherever it is: every byte behind the signature is under a checksum."""
+    data = bytearray(_PNG)
+    data[at % (len(data) - 8) + 8] ^= 1 << bit
+    assert _status(bytes(data)) in ("damaged", "too-large", "not-an-image")
+
+
+def test_the_first_of_several_frames_is_taken(astronaut: U8) -> None:
+    """Of an animated PNG or WebP and a TIFF of two pages."""
+    frames = [Image.fromarray(astronaut[:32, :32]), Image.fromarray(astronaut[32:64, :32])]
+    for form, options in (("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True})):
+        data = _file(frames[0], form, save_all=True, append_images=frames[1:], **options)
+        assert np.array_equal(decode(data).pixels, astronaut[:32, :32]), form
+
+
+def test_a_large_image_is_refused_by_our_limit_only() -> None:
+    """180 megapixels are over Pillow's own limit; --max-pixels decides, without a warning."""
+    data = _file(Image.new("1", (20_000, 9_000)))
+    assert _status(data) == "too-large"
+    assert decode(data, max_pixels=200_000_000).pixels.shape == (9_000, 20_000, 3)
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "BMP", "TIFF"])
@@ -95,6 +170,13 @@ def test_luma_is_the_published_integer_formula(astronaut: U8) -> None:
     """(19595 R + 38470 G + 7471 B + 2^15) >> 16, as Pillow's mode L, by plain integers."""
     r, g, b = (astronaut[..., i].astype(np.int64) for i in range(3))
     assert np.array_equal(luma(astronaut), (19595 * r + 38470 * g + 7471 * b + 32768) >> 16)
+
+
+def test_luma_is_pillows_for_every_colour() -> None:
+    """All 2^24 of them."""
+    colours = np.arange(2**24, dtype=np.uint32)
+    pixels = np.stack([colours >> 16, colours >> 8, colours], axis=-1).astype(np.uint8).reshape(4096, 4096, 3)
+    assert np.array_equal(luma(pixels), np.asarray(Image.fromarray(pixels).convert("L")))
 
 
 def test_float_and_back_is_the_identity_and_rounds() -> None:

@@ -3,11 +3,14 @@
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
-from rwsr.degrade.image import U8
+from rwsr.degrade.errors import UserError
+from rwsr.degrade.image import F32, U8
 from rwsr.degrade.kernels import Kernel
 from rwsr.degrade.steps import (
     STEP_TYPE,
+    BankNoise,
     Blur,
     Degradation,
     GaussianNoise,
@@ -26,9 +29,19 @@ CHAIN: Degradation = (
     GaussianNoise(sigma_255=7.123456789012345, grey=True, field=field_key(0, "t", 1)),
     PoissonNoise(scale=0.1, grey=False, field=field_key(0, "t", 2)),
     Jpeg(quality=50),
+    BankNoise(bank="00ff", patch=2**40, y=3, x=5, strength=0.7),
     Blur(kernel=Kernel(kind="sinc", size=7, cutoff=2.5)),
     Resize(height=32, width=32, mode="bicubic"),
 )
+
+
+class Ramp:
+    """A bank whose noise rises from -0.5 to 0.5 over the columns of any piece."""
+
+    digest = "00ff"
+
+    def crop(self, patch: int, y: int, x: int, height: int, width: int) -> F32:
+        return np.broadcast_to(np.linspace(-0.5, 0.5, width, dtype=np.float32)[None, :, None], (height, width, 3))
 
 
 def test_steps_survive_parquet_exactly() -> None:
@@ -43,10 +56,27 @@ def test_apply_is_pure(astronaut: U8) -> None:
     """The same pixels and steps give the same bytes twice, and the input is left as it was."""
     crop = astronaut[:128, :128].copy()
     before = crop.copy()
-    first, second = apply(crop, CHAIN), apply(crop, CHAIN)
+    first, second = (apply(crop, CHAIN, bank=Ramp()) for _ in range(2))
     assert first.shape == (32, 32, 3) and np.array_equal(first, second) and np.array_equal(crop, before)
 
 
 def test_no_steps_change_nothing(astronaut: U8) -> None:
     """The empty degradation is the identity on every level."""
     assert np.array_equal(apply(astronaut, ()), astronaut)
+
+
+def test_bank_noise_is_added_and_clamped() -> None:
+    """clamp(image + strength * noise): on mid-grey the ramp itself, on white what does not stick out."""
+    step = BankNoise(bank="00ff", patch=0, y=0, x=0, strength=0.5)
+    grey = apply(np.full((4, 101, 3), 128, np.uint8), (step,), bank=Ramp())
+    expected = np.rint(128 + 255 * 0.5 * np.linspace(-0.5, 0.5, 101))
+    assert np.abs(grey[0, :, 0] - expected).max() <= 1
+    white = apply(np.full((4, 101, 3), 255, np.uint8), (step,), bank=Ramp())
+    assert white[0, 0, 0] == 191 and (white[:, 50:] == 255).all()
+
+
+@pytest.mark.parametrize(("bank", "says"), [(None, "no bank is given"), (Ramp(), "bank 00ff is given")])
+def test_noise_of_another_bank_is_refused(bank: Ramp | None, says: str) -> None:
+    """A step means the noise of one bank, told by its digest."""
+    with pytest.raises(UserError, match=says):
+        apply(np.zeros((8, 8, 3), np.uint8), (BankNoise(bank="abcd", patch=0, y=0, x=0),), bank=bank)

@@ -1,4 +1,4 @@
-"""Stores and banks have the same bytes for any executor and after kill -9; bad sources never stop them."""
+"""Stores have the same bytes for any executor and after kill -9; bad sources never stop them."""
 
 import os
 import signal
@@ -16,26 +16,18 @@ from rwsr.degrade.groups import ROLES, GroupsConfig
 from rwsr.degrade.image import decode
 from rwsr.degrade.reader import ShardReader
 from rwsr.degrade.shards import open_store
-from rwsr.noisebank.bank import BankConfig, NoiseBank
-from rwsr.noisebank.tiles import TileGrid
-from rwsr.pipelines import build_bank, build_groups, sources
+from rwsr.pipelines import build_groups, sources
 from rwsr.pipelines.config import compose
 from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.presets import mm_realsr
 
 Tree = Callable[[Path], dict[str, bytes]]
 CONFIG = compose(mm_realsr(), hr_size_px=64, num_samples=30, shard_mib=0.05)
-BANK = BankConfig(grid=TileGrid(size=16, stride=16))
 
 
 def _groups(photos: Path, out: Path, executor: Executor, config: GroupsConfig = CONFIG) -> int:
     rows = sources.index([photos], out.with_suffix(".index.parquet"), sources.IndexConfig(), executor)
     return build_groups.build(out, build_groups.plan(config, rows), executor)[1]
-
-
-def _bank(photos: Path, out: Path, executor: Executor) -> NoiseBank:
-    found = build_bank.scan([photos], out.with_suffix(".scan"), BANK.grid, sources.IndexConfig(), executor)
-    return build_bank.build(out, found, BANK, executor)
 
 
 @pytest.mark.parametrize("executor", [Executor(2), Executor(2, "local")], ids=["threads", "dask"])
@@ -116,30 +108,6 @@ def test_images_smaller_than_the_crop_are_counted(photos: Path, tmp_path: Path) 
     assert build_groups.plan(compose(CONFIG, hr_size_px=180), rows).num_too_small == 1
     with pytest.raises(UserError, match="lower --hr-size"):
         build_groups.plan(compose(CONFIG, hr_size_px=400), rows)
-
-
-def test_a_bank_holds_the_planted_noise(photos: Path, tmp_path: Path, tree: Tree) -> None:
-    """The patches lie in the skies of the made photographs, and are the pixels at their place; 1 worker equals 2."""
-    bank = _bank(photos, tmp_path / "1.zarr", Executor(1))
-    _bank(photos, tmp_path / "2.zarr", Executor(2))
-    assert tree(tmp_path / "1.zarr") == tree(tmp_path / "2.zarr")
-    assert len(bank.patches) >= 0.02 * (bank.cati.num_tiles - bank.cati.num_noiseless)
-    for row, patch in zip(bank.table.to_pylist(), bank.patches.read(range(len(bank.patches))), strict=True):
-        source = decode((photos / row["source"]).read_bytes()).pixels
-        assert np.array_equal(patch, source[row["y"] : row["y"] + 16, row["x"] : row["x"] + 16])
-        assert row["y"] + 16 <= source.shape[0] // 4
-    # three independent channels of sigma 1.5, weighted into luma
-    sigma = 1.5 * np.sqrt(0.299**2 + 0.587**2 + 0.114**2)
-    assert np.sqrt(np.mean(bank.table["variance"].to_numpy())) == pytest.approx(sigma, rel=0.15)
-
-
-def test_a_scan_goes_on_with_the_parts_it_lacks(photos: Path, tmp_path: Path) -> None:
-    """A finished scan is not repeated; of another grid it is refused."""
-    args = ([photos], tmp_path / "scan", BANK.grid, sources.IndexConfig(), Executor(1))
-    first = build_bank.scan(*args).tiles.stat().st_mtime_ns
-    assert build_bank.scan(*args).tiles.stat().st_mtime_ns == first
-    with pytest.raises(UserError, match="size was 16, now 32"):
-        build_bank.scan([photos], tmp_path / "scan", TileGrid(size=32, stride=32), sources.IndexConfig(), Executor(1))
 
 
 def _command(photos: Path, out: Path) -> list[str]:

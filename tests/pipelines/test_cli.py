@@ -34,7 +34,7 @@ def _commands(*path: str) -> list[tuple[str, ...]]:
 def test_every_command_has_an_example() -> None:
     """--help of each ends with a command that can be pasted, and names itself."""
     commands = _commands()
-    assert len(commands) == 16
+    assert len(commands) == 17
     for path in commands:
         text = rwsr(*path, "--help").stdout
         assert f"Example:\n    rwsr {' '.join(path)}" in text, path
@@ -111,12 +111,56 @@ def test_json_is_for_machines(work: Path) -> None:
 
 
 def test_show_and_preview_draw(work: Path, tmp_path: Path) -> None:
-    """Contact sheets are PNG files of some size."""
-    rwsr("noisebank", "show", work / "b.zarr", "--out", tmp_path / "bank.png")
+    """Contact sheets and plots are PNG files of some size."""
+    said = rwsr("noisebank", "show", work / "b.zarr", "--out", tmp_path / "pictures").stdout
     preview = ("degrade", "preview", "--preset", "mm-realsr", "--source", work / "photos", "--hr-size", "64")
     rwsr(*preview, "--out", tmp_path / "preview.png", "--samples", "2")
-    for name in ("bank.png", "preview.png"):
+    names = [f"pictures/{name}.png" for name in ("patches", "tiles", "spectrum", "covariance")]
+    for name in (*names, "preview.png"):
         assert (tmp_path / name).stat().st_size > 10_000
+    assert all(f"wrote {tmp_path / name}" in said for name in names)
+    (tmp_path / "elsewhere").mkdir()
+    nowhere = ("noisebank", "show", work / "b.zarr", "--out", tmp_path, "--scan", tmp_path / "elsewhere")
+    assert "holds no finished scan" in rwsr(*nowhere, code=1).stderr
+
+
+def test_a_scan_serves_many_banks(work: Path, tmp_path: Path) -> None:
+    """scan, yield, and a bank of each rule; yield's numbers are those of the banks, and no image is scanned again."""
+    scan = tmp_path / "s"
+    said = rwsr("noisebank", "scan", "--target", work / "photos", "--out", scan, "--size", "32", "--size", "16").stdout
+    assert "tiles of 32 px, " in said
+    table = rwsr("noisebank", "yield", scan).stdout
+    assert table.count("bottom 2 %") == 4 and table.count("variance < 20") == 4
+    yields = json.loads(rwsr("noisebank", "yield", scan, "--size", "16", "--quantile", "0.1", "--json").stdout)[
+        "yields"
+    ]
+    for found, options in zip(yields[:2], (("--quantile", "0.1"), ("--rule", "threshold")), strict=True):
+        out = tmp_path / found["rule"]["kind"]
+        banked = rwsr("noisebank", "build", "--scan", scan, "--out", out, "--size", "16", *options, "--json").stdout
+        assert json.loads(banked)["num_patches"] == found["sets"][0]["num_patches"] > 0
+    assert not (tmp_path / "cati.scan").exists()
+
+
+def test_an_option_of_the_other_rule_is_named(work: Path, tmp_path: Path) -> None:
+    """It is not an error, but it does nothing, and that is said."""
+    build = ("noisebank", "build", "--target", work / "photos", "--out", tmp_path / "b", "--size", "16")
+    given = ("--rule", "cati", "--max-var", "20", "--min-mean", "0", "--quantile", "0.02", "--stride", "16")
+    assert "--max-var 20.0 is not used by --rule cati" in rwsr(*build, *given).stderr
+
+
+def test_an_auxiliary_set_gives_a_distilled_list(work: Path, tmp_path: Path) -> None:
+    """The list and the scan are named, and a set in two roles is told."""
+    sets = ("--target", work / "photos", "--auxiliary", work / "photos")
+    said = rwsr("noisebank", "build", *sets, "--out", tmp_path / "b", "--size", "16").stdout
+    assert f"wrote {tmp_path / 'b.distilled.parquet'}" in said and "0 images (3 more are in an earlier set)" in said
+
+
+def test_folders_or_a_scan_must_be_named(work: Path, tmp_path: Path) -> None:
+    """Neither, or both, is wrong usage."""
+    both = ("--scan", work / "b.zarr.scan", "--target", work / "photos")
+    for arguments in ((), both):
+        said = rwsr("noisebank", "build", "--out", tmp_path / "b", *arguments, code=2).stderr
+        assert "name either the folders (--target, --auxiliary) or a finished --scan" in said
 
 
 def test_a_sample_renders_again(work: Path, tmp_path: Path) -> None:
@@ -157,6 +201,10 @@ def test_restore_leaves_out_what_it_cannot_read(work: Path, tmp_path: Path) -> N
         (("train", "--store", "nowhere", "--out", "run"), "nowhere is not a store"),
         (("report", "--metrics", "no.parquet", "--out", "r.html"), "no.parquet does not exist"),
         (("degrade", "show", "mm-realsr", "--set", "sed=1"), "did you mean seed?"),
+        (("noisebank", "yield", "nowhere"), "nowhere holds no finished scan"),
+        (("noisebank", "build", "--target", "x", "--out", "b", "--set", "rule.quantil=1"), "did you mean quantile?"),
+        (("noisebank", "build", "--target", "x", "--out", "b", "--quantile", "2"), "rule.quantile = 2.0: "),
+        (("noisebank", "build", "--target", "x", "--out", "b", "--size", "4"), "grid.size = 4: "),
         (("degrade", "show", "mm-realsr", "--set", "hr_size_px=130"), "use 128 or 132"),
     ],
 )

@@ -1,0 +1,55 @@
+"""What each rule would take, from the tile tables alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from .cati import Cati, CatiRule, Mask, ThresholdRule, accepts, cati
+
+
+@dataclass(frozen=True)
+class SetYield:
+    """What a rule takes of one set."""
+
+    name: str
+    num_tiles: int
+    num_patches: int
+    num_images: int
+
+
+@dataclass(frozen=True)
+class Yield:
+    """What a rule takes of every set at one tile size; no interval for a threshold, or where no tile can span one."""
+
+    size: int
+    rule: CatiRule | ThresholdRule
+    cati: Cati | None
+    sets: tuple[SetYield, ...]
+
+
+def _num_images(tiles: pa.Table, taken: Mask) -> int:
+    codes = tiles["source_sha256"].unify_dictionaries().combine_chunks().indices
+    return len(np.unique(np.asarray(codes)[taken]))
+
+
+def _take(name: str, tiles: pa.Table, taken: Mask) -> SetYield:
+    return SetYield(name, tiles.num_rows, int(taken.sum()), _num_images(tiles, taken) if taken.any() else 0)
+
+
+def yields(sets: Mapping[str, pa.Table], rules: Sequence[CatiRule | ThresholdRule], *, size: int) -> list[Yield]:
+    """What each rule takes.
+
+    sets: the tile tables of one size by the set's name, the target first, whose tiles span the interval.
+    """
+    target = next(iter(sets.values()))
+    found: list[Yield] = []
+    for rule in rules:
+        interval = cati(target, rule) if isinstance(rule, CatiRule) else None
+        if isinstance(rule, CatiRule) and interval is None:
+            taken = {name: np.zeros(tiles.num_rows, dtype=np.bool_) for name, tiles in sets.items()}
+        else:
+            taken = {name: accepts(tiles, rule, interval) for name, tiles in sets.items()}
+        found.append(Yield(size, rule, interval, tuple(_take(name, sets[name], mask) for name, mask in taken.items())))
+    return found

@@ -1,0 +1,416 @@
+"""`rwsr noisebank`: from folders to patches of nothing but noise, and what to know before choosing them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from . import cli_options as options
+from .console import say
+
+if TYPE_CHECKING:
+    from ..noisebank.bank import BankConfig, NoiseBank
+    from ..noisebank.tiles import TileGrid
+    from ..noisebank.yields import Yield
+    from .scan import SetScan
+    from .sources import SourceRow
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_RULES = {
+    "cati": ("quantile", "min_mean", "max_clipped", "strata", "literal"),
+    "threshold": ("max_var", "min_mean"),
+}
+_QUANTILES = (0.005, 0.01, 0.02, 0.05, 0.1)
+_MIN_MEANS = (0.0, 50.0)
+
+
+@click.group()
+def noisebank() -> None:
+    """Noise banks: patches of nothing but noise, cut where a data set is flattest (NGDC of RWSR-EDL)."""
+
+
+def _sets(*, required: bool) -> Callable[[F], F]:
+    """--target and --auxiliary."""
+
+    def decorate(function: F) -> F:
+        function = click.option(
+            "--auxiliary",
+            multiple=True,
+            type=options.FOLDER,
+            help="Folder of an auxiliary set, filtered by the target's rule; may be repeated.",
+        )(function)
+        return click.option(
+            "--target",
+            multiple=True,
+            required=required,
+            type=options.FOLDER,
+            help="Folder of the target set; repeated, they are one set.",
+        )(function)
+
+    return decorate
+
+
+# ------------------------------------------------------------------------------------------------------ scan
+
+
+def _scan(
+    out: Path,
+    target: Sequence[Path],
+    auxiliary: Sequence[Path],
+    grids: "Sequence[TileGrid]",
+    *,
+    max_pixels: int | None,
+    follow_links: bool,
+    executor: Any,
+) -> "tuple[tuple[SetScan, ...], list[SourceRow]]":
+    from . import layouts
+    from .scan import ScanConfig, scan
+
+    config = ScanConfig(grids=tuple(grids))
+    index_config = options.index_config(max_pixels, follow_links)
+    found, rows = scan(out, target, auxiliary, config, index_config, executor)
+    options.name_left_out(rows)
+    for each in layouts.recognise(rows):
+        say(each.line)
+    return found, rows
+
+
+@noisebank.command("scan")
+@_sets(required=True)
+@click.option("--out", type=options.FOLDER, required=True, help="Folder for the indexes and the tile tables.")
+@click.option("--size", "sizes", type=int, multiple=True, help="Side of a tile in pixels.  [default: 256, 128, 64]")
+@click.option("--stride", type=int, default=None, help="Pixels from tile to tile, at the first size.  [default: size]")
+@options.image_limits
+@options.workers
+@options.as_json
+def noisebank_scan(
+    target: tuple[Path, ...],
+    auxiliary: tuple[Path, ...],
+    out: Path,
+    sizes: tuple[int, ...],
+    stride: int | None,
+    max_pixels: int | None,
+    follow_links: bool,
+    workers: int,
+    dask: options.Dask,
+    json_: bool,
+) -> None:
+    """Measure every tile of every image once: mean and variance of luma and channels, share of clipped pixels.
+
+    Any number of sizes costs one decode. `yield` and `build --scan` then work from these tables.
+
+    \b
+    Example:
+      rwsr noisebank scan --target photos --out photos.scan --size 64
+    """
+    from ..noisebank.tiles import TileGrid
+    from . import sources
+    from .config import compose
+
+    sizes = sizes or (256, 128, 64)
+    first = compose(TileGrid(), size=sizes[0], stride=stride or sizes[0])
+    grids = [compose(first, size=size, stride=max(1, first.stride * size // first.size)) for size in sizes]
+    executor = options.executor(workers, dask)
+    grids = list(dict.fromkeys(grids))
+    found, rows = _scan(
+        out, target, auxiliary, grids, max_pixels=max_pixels, follow_links=follow_links, executor=executor
+    )
+    tiles = {each.name: {grid.size: each.read_tiles(grid).num_rows for grid in each.grids()} for each in found}
+    lines = [sources.summary(rows)]
+    for name, by_size in tiles.items():
+        lines.append(f"{name}: " + ", ".join(f"{count:,} tiles of {size} px" for size, count in by_size.items()))
+    result = {"scan": out, "num_tiles": tiles, "counts": options.counts(rows)}
+    options.tell(result, [*lines, f"wrote {out}"], json_=json_)
+    options.exit_by(rows)
+
+
+# ----------------------------------------------------------------------------------------------------- yield
+
+
+def _describe(rule: Any) -> str:
+    if rule.kind == "threshold":
+        return f"variance < {rule.max_var:g}"
+    strata = f", {rule.strata} strata" if rule.strata > 1 else ""
+    return f"bottom {rule.quantile * 100:g} %{strata}{', literal' if rule.literal else ''}"
+
+
+def _between(spans: Sequence[tuple[float, float]], digits: int) -> str:
+    if not spans:
+        return "-"
+    low, high = min(span[0] for span in spans), max(span[1] for span in spans)
+    return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def _yield_lines(found: "Sequence[Yield]") -> list[str]:
+    """A table for each size."""
+    lines: list[str] = []
+    sizes = dict.fromkeys(each.size for each in found)
+    for size in sizes:
+        rows = [each for each in found if each.size == size]
+        names = [each.name for each in rows[0].sets]
+        head = f"{'rule':<26} {'mean >':>6}  {'variance':>18}  {'mean':>15}"
+        tiles = ", ".join(f"{each.num_tiles:,} of {each.name}" for each in rows[0].sets)
+        lines += [
+            "",
+            f"tiles of {size} px: {tiles}",
+            head + "".join(f"  {name + ': patches (images)':>28}" for name in names),
+        ]
+        for each in rows:
+            parts = each.cati.intervals if each.cati else ()
+            taken = "".join(f"  {f'{one.num_patches:,} ({one.num_images:,})':>28}" for one in each.sets)
+            variance = _between([part.variance for part in parts], 2)
+            mean = _between([part.mean for part in parts], 1)
+            lines.append(f"{_describe(each.rule):<26} {each.rule.min_mean:>6g}  {variance:>18}  {mean:>15}{taken}")
+    return lines[1:]
+
+
+@noisebank.command("yield")
+@click.argument("scan_folder", type=options.FOLDER, metavar="SCAN")
+@click.option("--quantile", "quantiles", type=float, multiple=True, help="May be repeated.  [default: 0.5 % to 10 %]")
+@click.option("--min-mean", "min_means", type=float, multiple=True, help="May be repeated.  [default: 0, 50]")
+@click.option("--max-var", "max_vars", type=float, multiple=True, help="May be repeated.  [default: 20]")
+@click.option("--size", "sizes", type=int, multiple=True, help="May be repeated.  [default: all that were scanned]")
+@click.option("--strata", type=int, default=1, show_default=True, help="Bands of brightness for the quantiles.")
+@options.as_json
+def noisebank_yield(
+    scan_folder: Path,
+    quantiles: tuple[float, ...],
+    min_means: tuple[float, ...],
+    max_vars: tuple[float, ...],
+    sizes: tuple[int, ...],
+    strata: int,
+    json_: bool,
+) -> None:
+    """Say how many patches each rule would take, at each tile size, from the statistics alone.
+
+    SCAN is what `noisebank scan` wrote, or the BANK.scan that `noisebank build` keeps.
+
+    \b
+    Example:
+      rwsr noisebank yield photos.scan
+    """
+    from dataclasses import asdict
+
+    from ..degrade.errors import UserError
+    from ..noisebank.cati import CatiRule, ThresholdRule
+    from ..noisebank.yields import yields
+    from .config import compose
+    from .scan import open_scan
+
+    scans = open_scan(scan_folder)
+    known = scans[0].grids()
+    grids = [grid for grid in known if not sizes or grid.size in sizes]
+    if missing := set(sizes) - {grid.size for grid in grids}:
+        have = ", ".join(str(grid.size) for grid in known)
+        raise UserError(f"{scan_folder} has no tiles of {min(missing)} px, only of {have}; scan again with that --size")
+    rules = [
+        rule
+        for min_mean in min_means or _MIN_MEANS
+        for rule in (
+            *(
+                compose(CatiRule(), quantile=quantile, min_mean=min_mean, strata=strata)
+                for quantile in quantiles or _QUANTILES
+            ),
+            *(compose(ThresholdRule(), max_var=max_var, min_mean=min_mean) for max_var in max_vars or (20.0,)),
+        )
+    ]
+    found = [
+        each
+        for grid in grids
+        for each in yields({one.name: one.read_tiles(grid) for one in scans}, rules, size=grid.size)
+    ]
+    rows = [
+        {
+            "size": each.size,
+            "rule": each.rule.model_dump(),
+            "cati": each.cati.model_dump() if each.cati else None,
+            "sets": [asdict(one) for one in each.sets],
+        }
+        for each in found
+    ]
+    options.tell({"scan": scan_folder, "yields": rows}, _yield_lines(found), json_=json_)
+
+
+# ----------------------------------------------------------------------------------------------------- build
+
+
+def _bank_config(
+    rule: str | None,
+    choices: dict[str, Any],
+    *,
+    size: int | None,
+    stride: int | None,
+    fallback_sizes: tuple[int, ...],
+    config: Path | None,
+    sets: tuple[str, ...],
+) -> "BankConfig":
+    """The config from file, --set and options; an option of the other rule is named, and not used."""
+    from ..noisebank.bank import BankConfig
+    from ..noisebank.cati import ThresholdRule
+    from .config import compose
+
+    base = BankConfig(rule=ThresholdRule()) if rule == "threshold" else BankConfig()
+    base = compose(base, config=config, sets=sets, rule={"kind": rule} if rule else None)
+    given = {name: value for name, value in choices.items() if value is not None}
+    for name in [name for name in given if name not in _RULES[base.rule.kind]]:
+        say(f"--{name.replace('_', '-')} {given.pop(name)} is not used by --rule {base.rule.kind}")
+    grid = {name: value for name, value in (("size", size), ("stride", stride or size)) if value is not None}
+    return compose(base, rule=given or None, grid=grid or None, fallback_sizes=fallback_sizes or None)
+
+
+@noisebank.command("build")
+@_sets(required=False)
+@click.option("--scan", "scan_folder", type=options.FOLDER, default=None, help="A finished scan, instead of --target.")
+@click.option("--out", type=options.FOLDER, required=True, help="The bank; a scan made for it is kept as OUT.scan.")
+@click.option("--size", type=int, default=None, help="Side of a patch in pixels.  [default: 256]")
+@click.option("--stride", type=int, default=None, help="Pixels from tile to tile.  [default: as --size]")
+@click.option(
+    "--fallback-size", "fallback_sizes", type=int, multiple=True, help="Tried where --size yields nothing; repeatable."
+)
+@click.option("--rule", type=click.Choice(["cati", "threshold"]), default=None, help="[default: cati]")
+@click.option("--quantile", type=float, default=None, help="cati: share of tiles, by variance.  [default: 0.02]")
+@click.option("--max-clipped", type=float, default=None, help="cati: most clipped pixels in a tile.  [default: 0.05]")
+@click.option(
+    "--strata", type=int, default=None, help="cati: an interval for each of N brightness bands.  [default: 1]"
+)
+@click.option("--literal", is_flag=True, default=None, help="cati: constant and clipped tiles count too.")
+@click.option("--max-var", type=float, default=None, help="threshold: luma variance below this.  [default: 20]")
+@click.option("--min-mean", type=float, default=None, help="Luma mean above this.  [default: 0]")
+@options.image_limits
+@options.configured
+@options.workers
+@options.as_json
+def noisebank_build(
+    target: tuple[Path, ...],
+    auxiliary: tuple[Path, ...],
+    scan_folder: Path | None,
+    out: Path,
+    size: int | None,
+    stride: int | None,
+    fallback_sizes: tuple[int, ...],
+    rule: str | None,
+    quantile: float | None,
+    max_clipped: float | None,
+    strata: int | None,
+    literal: bool | None,
+    max_var: float | None,
+    min_mean: float | None,
+    max_pixels: int | None,
+    follow_links: bool,
+    config: Path | None,
+    sets: tuple[str, ...],
+    workers: int,
+    dask: options.Dask,
+    json_: bool,
+) -> None:
+    """Scan the sets, take the characteristic interval (CATI) of the target's flattest tiles, cut the tiles inside it.
+
+    Auxiliary sets give the tiles inside the target's interval; OUT.distilled.parquet lists their images that have any.
+
+    \b
+    Example:
+      rwsr noisebank build --target photos --out bank.zarr --size 64 --stride 32
+    """
+    from . import build_bank, sources
+    from .scan import open_scan, scan_grids
+
+    if (scan_folder is None) == (not target) or (scan_folder is not None and auxiliary):
+        raise click.UsageError("name either the folders (--target, --auxiliary) or a finished --scan")
+    choices = {
+        "quantile": quantile,
+        "max_clipped": max_clipped,
+        "strata": strata,
+        "literal": literal,
+        "max_var": max_var,
+        "min_mean": min_mean,
+    }
+    bank_config = _bank_config(
+        rule, choices, size=size, stride=stride, fallback_sizes=fallback_sizes, config=config, sets=sets
+    )
+    executor = options.executor(workers, dask)
+    if scan_folder is None:
+        scan_folder = out.with_name(f"{out.name}.scan")
+        grids = scan_grids(bank_config.grids())
+        scans, rows = _scan(
+            scan_folder, target, auxiliary, grids, max_pixels=max_pixels, follow_links=follow_links, executor=executor
+        )
+    else:
+        scans = open_scan(scan_folder)
+        rows = [row for each in scans for row in each.rows()]
+        options.name_left_out(rows)
+    bank = build_bank.build(out, scans, bank_config, executor)
+    wrote = [out, scan_folder, *([build_bank.distilled_path(out)] if len(scans) > 1 else [])]
+    lines = [sources.summary(rows), *_bank_lines(bank), *(f"wrote {path}" for path in wrote)]
+    result = _bank_result(bank) | {"scan": scan_folder, "counts": options.counts(rows)}
+    options.tell(result, lines, json_=json_)
+    options.exit_by(rows)
+
+
+def _bank_result(bank: "NoiseBank") -> dict[str, Any]:
+    return {
+        "bank": bank.store.path,
+        "num_patches": len(bank.patches),
+        "size": bank.size_px,
+        "digest": bank.digest,
+        "rule": bank.rule.model_dump(),
+        "cati": bank.cati.model_dump() if bank.cati else None,
+        "sets": [each.model_dump() for each in bank.sets],
+    }
+
+
+def _bank_lines(bank: "NoiseBank") -> list[str]:
+    lines = [*bank.store.attributes["sizes_without_yield"]]
+    for each in bank.sets:
+        shared = f" ({each.num_shared} more are in an earlier set)" if each.num_shared else ""
+        constant = f" ({each.num_constant} of them constant)" if each.num_constant else ""
+        lines.append(
+            f"{each.name}: {each.num_images - each.num_shared:,} images{shared}; {each.num_tiles:,} tiles, "
+            f"{each.num_left_out:,} constant or clipped and left out; {each.num_taken:,} taken{constant}, "
+            f"from {each.num_contributing:,} images"
+        )
+    for part in bank.cati.intervals if bank.cati else ():
+        lines.append(
+            f"CATI of the {_describe(bank.rule)}: variance {part.variance[0]:.3f} to {part.variance[1]:.3f}, "
+            f"mean {part.mean[0]:.1f} to {part.mean[1]:.1f}"
+        )
+    if bank.cati is None:
+        lines.append(f"rule: {_describe(bank.rule)}, mean > {bank.rule.min_mean:g}")
+    return [*lines, f"{len(bank.patches):,} patches of {bank.size_px} px"]
+
+
+# ------------------------------------------------------------------------------------------------------ show
+
+
+@noisebank.command("show")
+@click.argument("bank_folder", type=options.FOLDER, metavar="BANK")
+@click.option("--out", type=options.FOLDER, default=None, help="Folder to draw four pictures into.")
+@click.option("--scan", "scan_folder", type=options.FOLDER, default=None, help="Its scan.  [default: BANK.scan]")
+@options.as_json
+def noisebank_show(bank_folder: Path, out: Path | None, scan_folder: Path | None, json_: bool) -> None:
+    """Say what a bank holds, and draw it.
+
+    The pictures: a contact sheet of patches; all tiles by mean and variance, with the rule; the noise's power spectrum
+    and channel covariance, against squares from anywhere in the sets.
+
+    \b
+    Example:
+      rwsr noisebank show bank.zarr --out bank-pictures
+    """
+    from collections import Counter
+
+    from ..noisebank.bank import NoiseBank
+
+    bank = NoiseBank.open(bank_folder)
+    per_source = Counter(bank.table["source"].to_pylist())
+    lines = [*_bank_lines(bank), *(f"{count:6d} from {source}" for source, count in per_source.most_common())]
+    pictures: list[Path] = []
+    if out is not None:
+        from . import bank_show
+        from .scan import open_scan
+
+        scans = open_scan(scan_folder or bank_folder.with_name(f"{bank_folder.name}.scan"))
+        pictures = bank_show.draw(bank, scans, out)
+        lines += [f"wrote {picture}" for picture in pictures]
+    options.tell(_bank_result(bank) | {"sources": per_source, "pictures": pictures}, lines, json_=json_)

@@ -1,0 +1,40 @@
+"""Spectrum and covariance against noise whose spectrum and covariance are known."""
+
+import numpy as np
+import pytest
+
+from rwsr.noisebank.noise_statistics import noise_statistics
+
+
+def test_white_noise_is_flat_at_its_variance() -> None:
+    """At every frequency, within what 40 patches of 64 px leave to chance; rounding to grey levels adds 1/12."""
+    rng = np.random.default_rng(0)
+    patches = np.rint(128 + rng.normal(0, 6, (40, 64, 64, 3))).astype(np.uint8)
+    found = noise_statistics(patches)
+    assert found.num_patches == 40 and found.frequency[-1] == 0.5 and len(found.power) == 32
+    assert np.allclose(found.power[1:], 36 + 1 / 12, rtol=0.12)
+
+
+def test_a_wave_has_its_power_at_its_frequency() -> None:
+    """8 cycles over 64 pixels are 0.125 cycles per pixel."""
+    wave = 128 + 50 * np.sin(2 * np.pi * 8 * np.arange(64) / 64)
+    patch = np.broadcast_to(wave[None, :, None], (64, 64, 3)).astype(np.uint8)
+    found = noise_statistics(patch[None])
+    assert found.frequency[found.power.argmax()] == pytest.approx(0.125)
+
+
+def test_covariance_is_numpys() -> None:
+    """Of one patch: np.cov of its pixels; of two: the mean."""
+    rng = np.random.default_rng(1)
+    mix = np.array([[1, 0.5, 0], [0, 1, 0.5], [0, 0, 1]])
+    patches = np.clip(120 + rng.normal(0, 9, (2, 32, 32, 3)) @ mix, 0, 255).astype(np.uint8)
+    expected = np.mean([np.cov(patch.reshape(-1, 3).T, bias=True) for patch in patches], axis=0)
+    found = noise_statistics(patches)
+    assert np.allclose(found.covariance, expected)
+    assert np.allclose(np.diag(found.correlation), 1)
+
+
+def test_a_constant_channel_correlates_with_nothing() -> None:
+    """Zero, not a division by zero."""
+    patch = np.full((1, 16, 16, 3), 9, np.uint8)
+    assert (noise_statistics(patch).correlation == 0).all()
