@@ -179,7 +179,10 @@ def _pixels(data: bytes, image: PillowFile.ImageFile) -> U8:
     if plain and image.format == "JPEG":
         return _upright(simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True), _orientation(image))
     if image.format == "PNG":
-        special = _png_chunks(data) & {b"acTL", b"eXIf", b"tRNS"} or "Raw profile type exif" in image.info
+        chunks = _png_chunks(data)
+        if image.mode == "P" and b"PLTE" not in chunks:
+            raise ImageError("damaged", "cannot be decoded whole: its palette is missing")
+        special = chunks & {b"acTL", b"eXIf", b"tRNS"} or "Raw profile type exif" in image.info
         if plain and not special and _bits(image, data) == 8:
             return np.asarray(cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB), dtype=np.uint8)
     image.load()
