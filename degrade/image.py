@@ -7,7 +7,7 @@ The bytes decide what a file is, not its extension. Policy for what is not plain
     palette (P)            its colours
     alpha (LA, PA, RGBA)   composited over white: what a viewer shows on a page
     CMYK, YCbCr, Lab, HSV  converted to RGB by Pillow
-    EXIF orientation       applied
+    EXIF orientation       applied; EXIF data that cannot be read count as none
     several frames         the first one
     anything else          refused (`unsupported-mode`)
 

@@ -1,6 +1,8 @@
 """The `rwsr` command. It imports torch, dask, numpy and friends only inside the command that needs them."""
 
+import os
 import sys
+import warnings
 
 import click
 
@@ -35,9 +37,14 @@ for command in (sources, noisebank, degrade, store, train, restore, evaluate, re
 
 
 def main() -> None:
-    """The entry point: errors that a user can mend are one line, without a traceback."""
+    """The entry point: errors that a user can mend are one line, without a traceback.
+
+    What decoders say of bad files on their own is kept quiet: each such file gets a line of ours, with its name.
+    """
     from ..degrade.errors import UserError
 
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     try:
         root()
     except UserError as error:
