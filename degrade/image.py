@@ -56,6 +56,7 @@ _TIFF_BITS_PER_SAMPLE, _EXIF_ORIENTATION = 258, 0x0112
 
 # BT.601 in 1/65536, and one half to round with. Each product and sum is below 2^24 of these: exact in float32.
 _LUMA = np.array([[19595, 38470, 7471, 32768]], dtype=np.float32) / 65536
+_LUMA_PIXELS = 2**15  # whose float32 form fits into the cache
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,17 @@ def luma(pixels: U8) -> U8:
     RWSR-EDL and Impressionism measure patches on this luma (facts: 4.2). OpenCV's own differs by a grey level in
     some colours.
     """
-    return cv2.transform(pixels.astype(np.float32), _LUMA).astype(np.uint8)
+    height, width = pixels.shape[:2]
+    grey = np.empty((height, width), dtype=np.uint8)
+    step = max(1, _LUMA_PIXELS // width)
+    rgb, one = np.empty((step, width, 3), dtype=np.float32), np.empty((step, width), dtype=np.float32)
+    for top in range(0, height, step):
+        rows = slice(top, min(top + step, height))
+        part = slice(0, rows.stop - top)
+        np.copyto(rgb[part], pixels[rows])
+        cv2.transform(rgb[part], _LUMA, one[part])
+        np.copyto(grey[rows], one[part], casting="unsafe")  # cuts off: the half is added already
+    return grey
 
 
 def encode_png(pixels: U8) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -23,10 +24,16 @@ def to_bytes(table: pa.Table, provenance: Provenance) -> bytes:
 
 
 @contextmanager
-def writer(path: Path, schema: pa.Schema, provenance: Provenance) -> Generator[pq.ParquetWriter]:
-    """A Parquet file to be written in pieces; it is whole when the block ends."""
+def writer(
+    path: Path, schema: pa.Schema, provenance: Provenance, *, dictionary: Sequence[str] | None = None
+) -> Generator[pq.ParquetWriter]:
+    """A Parquet file to be written in pieces; it is whole when the block ends.
+
+    dictionary: the columns whose values repeat; None is all of them.
+    """
     schema = schema.with_metadata({_KEY: provenance.model_dump_json()})
-    with pq.ParquetWriter(path, schema, compression="zstd") as opened:
+    repeating = True if dictionary is None else list(dictionary)
+    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating) as opened:
         yield opened
 
 
@@ -52,16 +59,22 @@ def read_provenance(path: Path, kind: str) -> Provenance:
     return parse(json.loads(metadata[_KEY]), kind, str(path))
 
 
-def read(path: Path, kind: str) -> tuple[pa.Table, Provenance]:
-    """A table and its provenance; raises as `read_provenance`."""
+def read(path: Path, kind: str, *, columns: Sequence[str] | None = None) -> tuple[pa.Table, Provenance]:
+    """A table, or some columns of it, and its provenance; raises as `read_provenance`."""
     provenance = read_provenance(path, kind)
-    return pq.read_table(path), provenance
+    return pq.read_table(path, columns=None if columns is None else list(columns)), provenance
 
 
 def read_where(path: Path, kind: str, equals: tuple[str, object]) -> pa.Table:
-    """The rows whose column has a value; raises as `read_provenance`."""
+    """The rows whose column has a value, a row group at a time; raises as `read_provenance`."""
     read_provenance(path, kind)
-    return pq.read_table(path, filters=[(equals[0], "=", equals[1])])
+    name, value = equals
+    with pq.ParquetFile(path) as opened:
+        parts = [opened.schema_arrow.empty_table().replace_schema_metadata(None)]
+        for group in range(opened.num_row_groups):
+            rows = opened.read_row_group(group, use_threads=False).replace_schema_metadata(None)
+            parts.append(rows.filter(np.asarray(rows[name]) == value))
+    return pa.concat_tables(parts)
 
 
 def read_row_groups(path: Path, kind: str, groups: Sequence[int]) -> pa.Table:

@@ -22,7 +22,7 @@ from .cati import Cati, CatiRule, Rule, ThresholdRule, accepts
 from .tiles import TileGrid
 
 KIND = "noise-bank"
-SHARD_BYTES = 32 * 2**20
+SHARD_BYTES = 4 * 2**20  # what a worker holds while it cuts
 TARGET = "target"
 
 PATCHES = pa.schema(

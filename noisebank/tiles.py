@@ -42,7 +42,6 @@ SCHEMA = pa.schema(
 
 _CELL_PX = range(8, 65)  # below, summing tile by tile costs less; above, long loops over few rows
 _FLOAT32_ROWS = 256  # the squares of so many 8-bit levels sum to less than 2^24: exact in float32
-_LUMA_PIXELS = 2**15  # whose float32 form fits into the cache
 _BLOCK_FLOATS = 2**17
 
 
@@ -107,20 +106,12 @@ def _row_sums(rows: U8, num: int, size: int, stride: int) -> F64:
 def _row_unclipped(rows: U8, num: int, size: int, stride: int) -> F64:
     """[num, n]: how many of [H, n] uint8 are neither 0 nor 255 in the rows [i * stride, i * stride + size)."""
     sums = np.empty((num, rows.shape[1]))
+    unclipped = np.empty((size, rows.shape[1]), np.uint8)
     for i in range(num):
-        unclipped = rows[i * stride : i * stride + size] - np.uint8(1) < 254  # 0 wraps round to 255
-        sums[i] = cv2.reduce(unclipped.view(np.uint8), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+        np.subtract(rows[i * stride : i * stride + size], np.uint8(1), out=unclipped)  # 0 wraps round to 255
+        cv2.threshold(unclipped, 253, 1, cv2.THRESH_BINARY_INV, unclipped)
+        sums[i] = cv2.reduce(unclipped, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
     return sums
-
-
-def _luma_in_bands(pixels: U8) -> U8:
-    """`luma` of a large image, a few rows at a time."""
-    height, width = pixels.shape[:2]
-    grey = np.empty((height, width), np.uint8)
-    rows = max(1, _LUMA_PIXELS // width)
-    for top in range(0, height, rows):
-        grey[top : top + rows] = luma(pixels[top : top + rows])
-    return grey
 
 
 def _column_sums(sums: F64, width: int, size: int, stride: int) -> F64:
@@ -138,7 +129,7 @@ def _square_sums(pixels: U8, size: int, stride: int) -> F64:
     B are not clipped. Whole numbers, exact."""
     height, width = pixels.shape[:2]
     num = (height - size) // stride + 1
-    flat, grey = pixels.reshape(height, 3 * width), _luma_in_bands(pixels)
+    flat, grey = pixels.reshape(height, 3 * width), luma(pixels)
     sums = [
         *(_row_sums(part, num, size, stride) for part in (flat, grey)),
         *(_row_squares(part, num, size, stride) for part in (flat, grey)),
@@ -169,11 +160,21 @@ def _window_sums(integral: F64, rows: I64, columns: I64, cells: int) -> F64:
     return integral[high_y, high_x] - integral[low_y, high_x] - integral[high_y, low_x] + integral[low_y, low_x]
 
 
+def _num_starts(length: int, grid: TileGrid) -> int:
+    """How many full tiles fit. The last row and column count, which the published script drops."""
+    return max(0, (length - grid.size) // grid.stride + 1)
+
+
 def _corners(shape: tuple[int, ...], grid: TileGrid) -> tuple[I64, I64]:
-    """Where the full tiles begin. The last row and column count, which the published script drops."""
-    starts = (np.arange(0, length - grid.size + 1, grid.stride, dtype=np.int64) for length in shape[:2])
-    y, x = (axis.ravel() for axis in np.meshgrid(*starts, indexing="ij"))
-    return y, x
+    """y and x of every tile, in raster order."""
+    num_y, num_x = (_num_starts(length, grid) for length in shape[:2])
+    y, x = (np.arange(count) * grid.stride for count in (num_y, num_x))
+    return np.repeat(y, num_x), np.tile(x, num_y)
+
+
+def num_tiles(height: int, width: int, grids: Sequence[TileGrid]) -> int:
+    """How many tiles an image has on all grids together."""
+    return sum(_num_starts(height, grid) * _num_starts(width, grid) for grid in grids)
 
 
 def tile_stats(pixels: U8, grids: Sequence[TileGrid]) -> TileStats:

@@ -117,7 +117,7 @@ def noisebank_scan(
     found, rows = _scan(
         out, target, auxiliary, grids, max_pixels=max_pixels, follow_links=follow_links, executor=executor
     )
-    tiles = {each.name: {grid.size: each.read_tiles(grid).num_rows for grid in each.grids()} for each in found}
+    tiles = {each.name: each.num_tiles() for each in found}
     lines = [sources.summary(rows)]
     for name, by_size in tiles.items():
         lines.append(f"{name}: " + ", ".join(f"{count:,} tiles of {size} px" for size, count in by_size.items()))

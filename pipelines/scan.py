@@ -6,17 +6,19 @@ SCAN/
     auxiliary-1/ ...           the same for each auxiliary set
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..degrade import tables
-from ..degrade.disk import only_builder, partial_name, remove_partials
+from ..degrade.disk import only_builder, remove_partials, write_atomic
 from ..degrade.errors import StoreError, UserError
 from ..degrade.provenance import Provenance, canonical, provenance, sha256
 from ..noisebank import tiles
@@ -29,7 +31,9 @@ from .sources import IndexConfig, SourceRow
 
 KIND = "tile-statistics"
 AUXILIARY = "auxiliary-"
-_IMAGES_PER_PART = 32
+_ROWS = b"rows"
+_PARTS, _PART_BYTES, _PART_IMAGES = 16, 2**20, 32
+_ROWS_PER_GROUP = 2**13
 
 
 class ScanConfig(BaseModel):
@@ -73,6 +77,11 @@ class SetScan:
         """The grids that were measured."""
         return ScanConfig.model_validate(self.provenance().config).grids
 
+    def num_tiles(self) -> dict[int, int]:
+        """How many tiles there are of each size."""
+        sizes = np.asarray(tables.read(self.tiles, KIND, columns=["size"])[0]["size"])
+        return {grid.size: int((sizes == grid.size).sum()) for grid in self.grids()}
+
     def read_tiles(self, grid: TileGrid) -> pa.Table:
         """The rows of one grid's tiles.
 
@@ -100,28 +109,39 @@ def scan_grids(grids: Sequence[TileGrid]) -> tuple[TileGrid, ...]:
 
 @dataclass(frozen=True)
 class _Part:
-    """A task: some files, and the two tables that are written of them: the tiles, a row group per usable image, and
-    then the index, which is the mark that both are whole."""
+    """A task: some files, and the Arrow file that their tiles go to, with the files' rows as its metadata."""
 
-    tiles: Path
-    index: Path
+    path: Path
     rows: tuple[SourceRow, ...]
+
+    def write(self, rows: Sequence[SourceRow], tables_: Sequence[pa.Table]) -> None:
+        """Put the part on the disk, whole."""
+        metadata = {_ROWS: json.dumps([row.as_dict() for row in rows])}
+        table = pa.concat_tables([tiles.SCHEMA.empty_table(), *tables_]).unify_dictionaries()
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, tiles.SCHEMA.with_metadata(metadata)) as writer:
+            writer.write_table(table.replace_schema_metadata(metadata))
+        write_atomic(self.path, sink.getvalue().to_pybytes())
+
+    def read(self) -> tuple[list[SourceRow], pa.Table]:
+        """The rows of its files and the tiles of those that are usable, in that order."""
+        table = pa.ipc.open_file(self.path.read_bytes()).read_all()
+        rows = [SourceRow(**row) for row in json.loads(table.schema.metadata[_ROWS])]
+        return rows, table.replace_schema_metadata(None)
 
 
 def _scan_part(part: _Part, config: ScanConfig, index_config: IndexConfig) -> None:
-    if part.index.exists():
+    if part.path.exists():
         return
     rows: list[SourceRow] = []
-    beside = partial_name(part.tiles)
-    with tables.writer(beside, tiles.SCHEMA, provenance(KIND, config, "")) as writer:
-        for row in part.rows:
-            row, pixels = sources.examine(row, index_config)
-            rows.append(row)
-            if pixels is not None:
-                stats = tiles.tile_stats(pixels, config.grids)
-                writer.write_table(tiles.to_table(stats, source=row.path, source_sha256=row.sha256))
-    beside.replace(part.tiles)
-    sources.write(part.index, rows, index_config)
+    found: list[pa.Table] = []
+    for row in part.rows:
+        row, pixels = sources.examine(row, index_config)
+        rows.append(row)
+        if pixels is not None:
+            stats = tiles.tile_stats(pixels, config.grids)
+            found.append(tiles.to_table(stats, source=row.path, source_sha256=row.sha256))
+    part.write(rows, found)
 
 
 def _state(row: SourceRow) -> list[str | int]:
@@ -133,14 +153,26 @@ def _state(row: SourceRow) -> list[str | int]:
         return [row.root, row.path, row.status]
 
 
+def _size(state: Sequence[str | int]) -> int:
+    return int(state[3]) if len(state) > 3 else 0
+
+
 def _parts(folder: Path, files: Sequence[SourceRow], config: ScanConfig, index_config: IndexConfig) -> list[_Part]:
-    """The tasks, each named by the state of its files, so that an interrupted scan knows what it has."""
+    """The tasks, each named by the state of its files, so that an interrupted scan knows what it has.
+
+    A sixteenth of all bytes, so that few images make tasks for several workers too; but at most 32 images.
+    """
     settings = [config.model_dump(mode="json"), index_config.model_dump(mode="json")]
+    states = [_state(row) for row in files]
+    enough = max(_PART_BYTES, sum(_size(state) for state in states) // _PARTS)
     parts: list[_Part] = []
-    for i in range(0, len(files), _IMAGES_PER_PART):
-        rows = tuple(files[i : i + _IMAGES_PER_PART])
-        name = sha256(canonical([settings, [_state(row) for row in rows]]))[:32]
-        parts.append(_Part(folder / f"{name}.tiles.parquet", folder / f"{name}.index.parquet", rows))
+    first = num_bytes = 0
+    for end, state in enumerate(states, start=1):
+        num_bytes += _size(state)
+        if num_bytes >= enough or end - first == _PART_IMAGES or end == len(files):
+            name = sha256(canonical([settings, states[first:end]]))[:32]
+            parts.append(_Part(folder / f"{name}.arrow", tuple(files[first:end])))
+            first, num_bytes = end, 0
     return parts
 
 
@@ -187,7 +219,7 @@ def scan_set(
                 if outcome.error is not None:
                     raise outcome.error
                 advance(len(outcome.task.rows), "")
-        rows = sources.mark_duplicates([row for part in parts for row in sources.read(part.index)])
+        rows = sources.mark_duplicates([row for part in parts for row in part.read()[0]])
         _merge(found, parts, rows, config)
         sources.write(found.index, rows, index_config)
         for leftover in folder.iterdir():
@@ -200,12 +232,17 @@ def _merge(found: SetScan, parts: Sequence[_Part], rows: Sequence[SourceRow], co
     """One table of all parts, a part at a time, without the tiles of images that turned out to be duplicates."""
     usable = {(row.root, row.path) for row in rows if row.status == "ok"}
     beside = found.tiles.with_name(f"{found.tiles.name}.merging.partial")
-    with tables.writer(beside, tiles.SCHEMA, provenance(KIND, config, sources.sources_sha256(rows))) as writer:
+    made = provenance(KIND, config, sources.sources_sha256(rows))
+    with tables.writer(beside, tiles.SCHEMA, made, dictionary=["source", "source_sha256"]) as writer:
+        waiting: list[pa.Table] = []
         for part in parts:
-            examined = [row for row in sources.read(part.index) if row.status == "ok"]
-            kept = [i for i, row in enumerate(examined) if (row.root, row.path) in usable]
-            if kept:
-                writer.write_table(tables.read_row_groups(part.tiles, KIND, kept).unify_dictionaries())
+            examined, table = part.read()
+            usable_here = [row for row in examined if row.status == "ok"]
+            counts = [tiles.num_tiles(row.height, row.width, config.grids) for row in usable_here]
+            waiting.append(table.filter(np.repeat([(row.root, row.path) in usable for row in usable_here], counts)))
+            if part is parts[-1] or sum(each.num_rows for each in waiting) >= _ROWS_PER_GROUP:
+                writer.write_table(pa.concat_tables(waiting).unify_dictionaries(), row_group_size=2 * _ROWS_PER_GROUP)
+                waiting = []
     beside.replace(found.tiles)
 
 

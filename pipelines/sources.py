@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -53,7 +53,7 @@ class IndexConfig(BaseModel):
     follow_links: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceRow:
     """A row of `index.parquet`. path is relative to root, with forward slashes.
 
@@ -76,6 +76,10 @@ class SourceRow:
     @property
     def file(self) -> Path:
         return Path(self.root) / self.path
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The values by name."""
+        return {name: getattr(self, name) for name in SCHEMA.names}
 
 
 @dataclass(frozen=True)
@@ -236,7 +240,7 @@ def index(folders: Sequence[Path], out: Path, config: IndexConfig, executor: Exe
 
 def write(out: Path, rows: Sequence[SourceRow], config: IndexConfig) -> None:
     """Put an index on the disk."""
-    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
+    table = pa.Table.from_pylist([row.as_dict() for row in rows], schema=SCHEMA)
     tables.write(out, table, provenance(KIND, config, sources_sha256(rows)))
 
 
