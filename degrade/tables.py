@@ -4,6 +4,7 @@ import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +33,7 @@ def writer(
     dictionary: the columns whose values repeat; None is all of them.
     """
     schema = schema.with_metadata({_KEY: provenance.model_dump_json()})
-    repeating = True if dictionary is None else list(dictionary)
+    repeating: Any = True if dictionary is None else list(dictionary)
     with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating) as opened:
         yield opened
 
