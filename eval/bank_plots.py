@@ -45,11 +45,16 @@ def tiles_and_rule(sets: Mapping[str, pa.Table], rule: CatiRule | ThresholdRule,
 
     sets: tile tables of one size by the set's name.
     """
-    figure, panels = new_figure(1.5 + 5.5 * len(sets), 4, columns=len(sets))
+    columns = min(len(sets), 2)
+    rows = (len(sets) + 1) // 2
+    figure, panels = new_figure(1.5 + 5.5 * columns, 0.6 + 3.6 * rows, columns=columns, rows=rows)
+    for empty in panels[len(sets) :]:
+        empty.remove()
+    panels = panels[: len(sets)]
     for axes, (name, tiles) in zip(panels, sets.items(), strict=True):
         _tiles_panel(axes, tiles, rule, interval)
         axes.set_title(f"{name}: {tiles.num_rows:,} tiles")
-    panels[0].set_ylabel("variance of its luma (squared grey levels)")
+        axes.set_ylabel("variance of its luma (squared grey levels)")
     low, high = min(axes.get_ylim()[0] for axes in panels), max(axes.get_ylim()[1] for axes in panels)
     for axes in panels:
         axes.set_ylim(low, high)

@@ -17,9 +17,9 @@ F64 = npt.NDArray[np.float64]
 BLUE, ORANGE, GREY = "#2f6fb2", "#d9762b", "#9aa3ad"
 
 
-def new_figure(width_in: float, height_in: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def new_figure(width_in: float, height_in: float, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
-    axes = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
+    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(rows * columns)]
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
         each.grid(alpha=0.25)

@@ -152,14 +152,11 @@ def _yield_lines(found: "Sequence[Yield]") -> list[str]:
         names = [each.name for each in rows[0].sets]
         head = f"{'rule':<26} {'mean >':>6}  {'variance':>18}  {'mean':>15}"
         tiles = ", ".join(f"{each.num_tiles:,} of {each.name}" for each in rows[0].sets)
-        lines += [
-            "",
-            f"tiles of {size} px: {tiles}",
-            head + "".join(f"  {name + ': patches (images)':>28}" for name in names),
-        ]
+        lines += ["", f"tiles of {size} px: {tiles}; taken of each, and from how many images:"]
+        lines.append(head + "".join(f"  {name:>16}" for name in names))
         for each in rows:
             parts = each.cati.intervals if each.cati else ()
-            taken = "".join(f"  {f'{one.num_patches:,} ({one.num_images:,})':>28}" for one in each.sets)
+            taken = "".join(f"  {f'{one.num_patches:,} ({one.num_images:,})':>16}" for one in each.sets)
             variance = _between([part.variance for part in parts], 2)
             mean = _between([part.mean for part in parts], 1)
             lines.append(f"{_describe(each.rule):<26} {each.rule.min_mean:>6g}  {variance:>18}  {mean:>15}{taken}")
@@ -330,18 +327,20 @@ def noisebank_build(
         rule, choices, size=size, stride=stride, fallback_sizes=fallback_sizes, config=config, sets=sets
     )
     executor = options.executor(workers, dask)
+    wrote = [out]
     if scan_folder is None:
         scan_folder = out.with_name(f"{out.name}.scan")
         grids = scan_grids(bank_config.grids())
         scans, rows = _scan(
             scan_folder, target, auxiliary, grids, max_pixels=max_pixels, follow_links=follow_links, executor=executor
         )
+        wrote.append(scan_folder)
     else:
         scans = open_scan(scan_folder)
         rows = [row for each in scans for row in each.rows()]
         options.name_left_out(rows)
     bank = build_bank.build(out, scans, bank_config, executor)
-    wrote = [out, scan_folder, *([build_bank.distilled_path(out)] if len(scans) > 1 else [])]
+    wrote += [build_bank.distilled_path(out)] if len(scans) > 1 else []
     lines = [sources.summary(rows), *_bank_lines(bank), *(f"wrote {path}" for path in wrote)]
     result = _bank_result(bank) | {"scan": scan_folder, "counts": options.counts(rows)}
     options.tell(result, lines, json_=json_)
