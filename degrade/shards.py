@@ -180,6 +180,19 @@ def _remove_abandoned(path: Path) -> None:
             shutil.rmtree(folder)
 
 
+def is_free(path: Path) -> bool:
+    """Whether a store can be begun in a place; False where one lies already.
+
+    Raises:
+        StoreError: something else is there.
+    """
+    if not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir())):
+        return True
+    if not (path / "zarr.json").is_file():
+        raise StoreError(f"{path} exists and is not a store; use another --out")
+    return False
+
+
 def begin(
     path: Path,
     layout: Layout,
@@ -196,9 +209,7 @@ def begin(
     Raises:
         StoreError: something else is there.
     """
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        if not (path / "zarr.json").is_file():
-            raise StoreError(f"{path} exists and is not a store; use another --out")
+    if not is_free(path):
         store = open_unfinished(path, provenance.kind)
         check_same(store.provenance, provenance, str(path))
         if missing_shards(store):

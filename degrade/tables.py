@@ -60,6 +60,14 @@ def read_provenance(path: Path, kind: str) -> Provenance:
     return parse(json.loads(metadata[_KEY]), kind, str(path))
 
 
+def check_schema(path: Path, expected: pa.Schema) -> None:
+    """Raises StoreError unless the columns of a Parquet file are those, in name, type and order."""
+    found = pq.read_schema(path).remove_metadata()
+    if found != expected.remove_metadata():
+        columns = {f"{field.name} ({field.type})" for field in set(found) ^ set(expected)}
+        raise StoreError(f"{path} has other columns than it must ({', '.join(sorted(columns))}); build it again")
+
+
 def read(path: Path, kind: str, *, columns: Sequence[str] | None = None) -> tuple[pa.Table, Provenance]:
     """A table, or some columns of it, and its provenance; raises as `read_provenance`."""
     provenance = read_provenance(path, kind)

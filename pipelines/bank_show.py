@@ -7,12 +7,14 @@ import numpy as np
 
 from ..degrade import seeds
 from ..degrade.disk import write_atomic
+from ..degrade.errors import UserError
 from ..degrade.image import U8, encode_png, read_source
 from ..eval import bank_plots
 from ..noisebank.bank import NoiseBank, cut
 from ..noisebank.noise_statistics import noise_statistics
 from ..noisebank.tiles import TileGrid
 from . import sources
+from .build_bank import inputs_sha256
 from .console import progress
 from .scan import SetScan
 from .sheets import bank_sheet
@@ -55,8 +57,12 @@ def draw(bank: NoiseBank, scans: Sequence[SetScan], out: Path) -> list[Path]:
     """Write the four pictures into the folder `out`.
 
     Raises:
-        UserError: a source image moved or changed since the scan.
+        UserError: the bank was made from other images, or one of them moved or changed since the scan.
     """
+    if inputs_sha256(scans) != bank.store.provenance.inputs_sha256:
+        raise UserError(
+            f"{scans[0].folder.parent} is not a scan of what {bank.store.path} was made from; name it with --scan"
+        )
     grid = TileGrid.model_validate(bank.store.attributes["grid"])
     tiles = {each.name: each.read_tiles(grid) for each in scans}
     statistics = {"bank": noise_statistics(bank.patches.read(_evenly(len(bank.patches), _MOST_PATCHES)))}

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..degrade import tables
-from ..degrade.errors import UserError
+from ..degrade.errors import StoreError, UserError
 from ..degrade.image import U8, read_source
 from ..degrade.provenance import provenance, sha256_of
 from ..degrade.shards import Commit, Store, begin, write_shard
@@ -61,6 +61,17 @@ def _without(tiles: pa.Table, shared: set[str]) -> pa.Table:
     return tiles.filter(~np.isin(np.asarray(hashes), sorted(shared)))
 
 
+def _check_boxes(patches: pa.Table, rows: Sequence[SourceRow], where: Path) -> None:
+    """Raises StoreError unless every box lies in an image of the index."""
+    sizes = {row.sha256: (row.height, row.width) for row in rows}
+    sides = np.array([sizes.get(sha, (-1, -1)) for sha in patches["source_sha256"].to_pylist()]).reshape(-1, 2)
+    corners = np.column_stack([np.asarray(patches[name]) for name in ("y", "x")])
+    wrong = ((corners < 0) | (corners + np.asarray(patches["size"])[:, None] > sides)).any(axis=1)
+    if wrong.any():
+        source = patches["source"][int(wrong.argmax())].as_py()
+        raise StoreError(f"{where} names a tile that is not in {source}; scan the images again")
+
+
 def _distilled(name: str, rows: Sequence[SourceRow], counts: dict[str, int]) -> list[dict[str, object]]:
     return [
         {
@@ -95,6 +106,7 @@ def _harvest_at(
         if shared:
             tiles = _without(tiles, shared)
         part = bank.harvest(tiles, rule, interval, set_name=each.name)
+        _check_boxes(part, rows, each.tiles)
         places = {row.sha256: (row.root, row.path) for row in rows} | places
         counts = {entry["values"]: entry["counts"] for entry in part["source_sha256"].value_counts().to_pylist()}
         parts.append(part)
@@ -161,6 +173,11 @@ def _cut_shard(shard: int, store: Store, places: dict[str, _Place]) -> Commit:
     return write_shard(store, shard, {"patches": block})
 
 
+def inputs_sha256(scans: Sequence[SetScan]) -> str:
+    """The identity of what a bank is made from: the images of every set, in order."""
+    return sha256_of(each.provenance().inputs_sha256 for each in scans)
+
+
 def distilled_path(out: Path) -> Path:
     """Where the distilled list of a bank lies."""
     return out.with_name(f"{out.name}.distilled.parquet")
@@ -177,7 +194,7 @@ def build(out: Path, scans: Sequence[SetScan], config: BankConfig, executor: Exe
     """
     found, reasons = _harvest(scans, config)
     layout = bank.layout(found.patches.num_rows, found.grid.size)
-    made = provenance(bank.KIND, config, sha256_of(each.provenance().inputs_sha256 for each in scans))
+    made = provenance(bank.KIND, config, inputs_sha256(scans))
     store = begin(
         out,
         layout,

@@ -190,10 +190,11 @@ def degrade_build(
     Example:
       rwsr degrade build --preset mm-realsr --source photos --out groups.zarr --samples 200 --hr-size 256
     """
-    from ..degrade.shards import open_store
+    from ..degrade.shards import is_free, open_store
     from ..degrade.verify import digest
     from . import build_groups, sources
 
+    is_free(out)
     groups = _groups_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed)
     executor = options.executor(workers, dask)
     index_path = out.with_name(f"{out.name}.index.parquet")

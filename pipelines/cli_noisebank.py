@@ -110,7 +110,7 @@ def noisebank_scan(
     from .config import compose
 
     sizes = sizes or (256, 128, 64)
-    first = compose(TileGrid(), size=sizes[0], stride=stride or sizes[0])
+    first = compose(TileGrid(), size=sizes[0], stride=sizes[0] if stride is None else stride)
     grids = [compose(first, size=size, stride=max(1, first.stride * size // first.size)) for size in sizes]
     executor = options.executor(workers, dask)
     grids = list(dict.fromkeys(grids))
@@ -253,7 +253,11 @@ def _bank_config(
     given = {name: value for name, value in choices.items() if value is not None}
     for name in [name for name in given if name not in _RULES[base.rule.kind]]:
         say(f"--{name.replace('_', '-')} {given.pop(name)} is not used by --rule {base.rule.kind}")
-    grid = {name: value for name, value in (("size", size), ("stride", stride or size)) if value is not None}
+    grid = {
+        name: value
+        for name, value in (("size", size), ("stride", size if stride is None else stride))
+        if value is not None
+    }
     return compose(base, rule=given or None, grid=grid or None, fallback_sizes=fallback_sizes or None)
 
 
@@ -310,6 +314,7 @@ def noisebank_build(
     Example:
       rwsr noisebank build --target photos --out bank.zarr --size 64 --stride 32
     """
+    from ..degrade.shards import is_free
     from . import build_bank, sources
     from .scan import open_scan, scan_grids
 
@@ -326,6 +331,7 @@ def noisebank_build(
     bank_config = _bank_config(
         rule, choices, size=size, stride=stride, fallback_sizes=fallback_sizes, config=config, sets=sets
     )
+    is_free(out)
     executor = options.executor(workers, dask)
     wrote = [out]
     if scan_folder is None:

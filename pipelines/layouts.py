@@ -38,6 +38,8 @@ def _div2k() -> list[KnownFolder]:
         (("train", "training", 800), ("valid", "validation", 100)), ("x8", "mild", "difficult")
     ):
         found.append(KnownFolder("div2k", f"DIV2K_{split}_LR_{kind}", f"LR {kind}, {role}", "*.png", count))
+    found.append(KnownFolder("div2k", "DIV2K_train_LR_wild", "LR wild, training: four of each", "*.png", 3200))
+    found.append(KnownFolder("div2k", "DIV2K_valid_LR_wild", "LR wild, validation", "*.png", None))
     return found
 
 
@@ -58,18 +60,19 @@ def _realsr() -> list[KnownFolder]:
 
 
 def _dped() -> list[KnownFolder]:
-    """Patches of 100 px. Only the number of iPhone pairs is certain."""
-    counts = {"iphone": 160_471, "sony": None, "blackberry": None}
-    return [
-        KnownFolder("dped", f"{phone}/training_data/{side}", f"{phone}, training, {side}", "*.jpg", count)
-        for phone, count in counts.items()
-        for side in (phone, "canon")
-    ] + [
-        KnownFolder(
-            "dped", f"{phone}/test_data/full_size_test_images", f"{phone}, whole test photographs", "*.jpg", None
-        )
-        for phone in counts
-    ]
+    """Patches of 100 px, and whole test photographs. Only the numbers of the iPhone are certain."""
+    found: list[KnownFolder] = []
+    for phone, train, test in (("iphone", 160_471, 4_353), ("sony", None, None), ("blackberry", None, None)):
+        for side in (phone, "canon"):
+            found.append(
+                KnownFolder("dped", f"{phone}/training_data/{side}", f"{phone}, training, {side}", "*.jpg", train)
+            )
+            found.append(
+                KnownFolder("dped", f"{phone}/test_data/patches/{side}", f"{phone}, test, {side}", "*.jpg", test)
+            )
+        whole, count = f"{phone}/test_data/full_size_test_images", 29 if phone == "iphone" else None
+        found.append(KnownFolder("dped", whole, f"{phone}, whole test photographs", "*.jpg", count))
+    return found
 
 
 KNOWN = (
@@ -78,12 +81,19 @@ KNOWN = (
     KnownFolder("ntire2020", "Corrupted-tr-x", "track 1 source (corrupted Flickr2K)", "*.png", 2650),
     KnownFolder("ntire2020", "Corrupted-tr-y", "track 1 target (clean DIV2K)", "*.png", 800),
     KnownFolder("ntire2020", "Corrupted-va-x", "track 1 validation input", "*.png", 100),
-    KnownFolder("ntire2020", "Corrupted-te-x", "track 1 test input", "*.png", 100),
-    KnownFolder("ntire2020", "DPEDiphone-tr-x", "track 2 source (iPhone)", "*.png", 5614),
-    KnownFolder("ntire2020", "DPEDiphone-tr-y", "track 2 target (clean DIV2K)", "*.png", 800),
+    KnownFolder("ntire2020", "Corrupted-te-x", "track 1 test input", "*.png", None),
+    KnownFolder("ntire2020", "track1-train-source", "track 1 source (corrupted Flickr2K)", "*.png", 2650),
+    KnownFolder("ntire2020", "train-target", "target (clean DIV2K)", "*.png", 800),
+    KnownFolder("ntire2020", "track1-valid-input", "track 1 validation input", "*.png", 100),
+    KnownFolder("ntire2020", "track1-valid-gt", "track 1 validation HR", "*.png", 100),
+    KnownFolder("ntire2020", "DPEDiphone-tr-x", "track 2 source (iPhone)", "*.png", None),
+    KnownFolder("ntire2020", "DPEDiphone-tr-y", "track 2 target (clean DIV2K)", "*.png", None),
     KnownFolder("ntire2020", "DPEDiphone-va", "track 2 validation input", "*.png", 113),
+    KnownFolder("ntire2020", "DPEDiphone-crop-te-x", "track 2 test input", "*.png", None),
     KnownFolder("aim2019", "train-noisy-images", "source (corrupted Flickr2K)", "*.png", 2650),
     KnownFolder("aim2019", "train-clean-images", "target (clean DIV2K)", "*.png", 800),
+    KnownFolder("aim2019", "TrainingSource", "source (corrupted Flickr2K)", "*.png", 2650),
+    KnownFolder("aim2019", "ValidationSource", "validation input", "*.png", 100),
     KnownFolder("aim2019", "valid-input-noisy", "validation input", "*.png", 100),
     KnownFolder("aim2019", "valid-gt-clean", "validation HR", "*.png", 100),
     *_realsr(),

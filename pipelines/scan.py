@@ -70,8 +70,10 @@ class SetScan:
         return sources.read(self.index)
 
     def provenance(self) -> Provenance:
-        """Which images and grids; raises StoreError where the scan is missing or unfinished."""
-        return tables.read_provenance(self.tiles, KIND)
+        """Which images and grids; raises StoreError where the scan is missing, unfinished or not a scan's table."""
+        made = tables.read_provenance(self.tiles, KIND)
+        tables.check_schema(self.tiles, tiles.SCHEMA)
+        return made
 
     def grids(self) -> tuple[TileGrid, ...]:
         """The grids that were measured."""
@@ -239,7 +241,8 @@ def _merge(found: SetScan, parts: Sequence[_Part], rows: Sequence[SourceRow], co
             examined, table = part.read()
             usable_here = [row for row in examined if row.status == "ok"]
             counts = [tiles.num_tiles(row.height, row.width, config.grids) for row in usable_here]
-            waiting.append(table.filter(np.repeat([(row.root, row.path) in usable for row in usable_here], counts)))
+            kept = np.array([(row.root, row.path) in usable for row in usable_here], dtype=np.bool_)
+            waiting.append(table.filter(np.repeat(kept, np.array(counts, dtype=np.int64))))
             if part is parts[-1] or sum(each.num_rows for each in waiting) >= _ROWS_PER_GROUP:
                 writer.write_table(pa.concat_tables(waiting).unify_dictionaries(), row_group_size=2 * _ROWS_PER_GROUP)
                 waiting = []

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -275,6 +276,31 @@ def test_a_folder_that_is_no_scan_is_named(tmp_path: Path) -> None:
     (tmp_path / "target/tiles.parquet").write_bytes(b"junk")
     with pytest.raises(StoreError, match="not a whole Parquet file"):
         open_scan(tmp_path)
+
+
+@pytest.mark.parametrize(("column", "value", "says"), [("y", -5, "names a tile"), ("x", 9999, "names a tile")])
+def test_a_scan_that_was_tampered_with_is_refused(
+    photos: Path, tmp_path: Path, column: str, value: int, says: str
+) -> None:
+    """Boxes outside of the image, before anything is cut."""
+    _scan(photos, tmp_path / "s")
+    path = tmp_path / "s/target/tiles.parquet"
+    table = pq.read_table(path)
+    field = table.schema.get_field_index(column)
+    wrong = table.set_column(field, table.schema.field(field), pa.array([value] * len(table), pa.int32()))
+    pq.write_table(wrong.replace_schema_metadata(table.schema.metadata), path)
+    with pytest.raises(StoreError, match=says):
+        build_bank.build(tmp_path / "b.zarr", open_scan(tmp_path / "s"), BANK, Executor(1))
+    assert not (tmp_path / "b.zarr").exists()
+
+
+def test_a_table_of_other_columns_is_refused(photos: Path, tmp_path: Path) -> None:
+    """The missing column is named."""
+    _scan(photos, tmp_path / "s")
+    path = tmp_path / "s/target/tiles.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["clipped"]), path)
+    with pytest.raises(StoreError, match=r"has other columns than it must \(clipped \(double\)\)"):
+        open_scan(tmp_path / "s")
 
 
 # ------------------------------------------------------------------------------------------------ same bytes

@@ -155,6 +155,24 @@ def test_an_auxiliary_set_gives_a_distilled_list(work: Path, tmp_path: Path) -> 
     assert f"wrote {tmp_path / 'b.distilled.parquet'}" in said and "0 images (3 more are in an earlier set)" in said
 
 
+def test_pictures_want_the_scan_that_the_bank_was_made_from(work: Path, tmp_path: Path) -> None:
+    """A scan of other images is refused."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/0.png").write_bytes((work / "photos/0.png").read_bytes())
+    rwsr("noisebank", "scan", "--target", tmp_path / "photos", "--out", tmp_path / "s", "--size", "16")
+    show = ("noisebank", "show", work / "b.zarr", "--out", tmp_path / "pictures", "--scan", tmp_path / "s")
+    assert "is not a scan of what" in rwsr(*show, code=1).stderr
+
+
+def test_a_place_that_is_taken_is_refused_before_any_work(work: Path, tmp_path: Path) -> None:
+    """Nothing is left beside it."""
+    (tmp_path / "mine").write_text("precious")
+    for command in (("noisebank", "build", "--target"), ("degrade", "build", "--preset", "mm-realsr", "--source")):
+        said = rwsr(*command, work / "photos", "--out", tmp_path / "mine", code=1).stderr
+        assert said.strip() == f"error: {tmp_path / 'mine'} exists and is not a store; use another --out"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
 def test_folders_or_a_scan_must_be_named(work: Path, tmp_path: Path) -> None:
     """Neither, or both, is wrong usage."""
     both = ("--scan", work / "b.zarr.scan", "--target", work / "photos")
