@@ -99,10 +99,11 @@ def _open(data: bytes) -> PillowFile.ImageFile:
     raise ImageError("not-an-image", "is no PNG, JPEG, TIFF, WebP or BMP; remove it, or convert it to one of these")
 
 
-def _png_chunks(data: bytes) -> set[bytes]:
-    """The kinds of chunk in a PNG; raises ImageError unless each has the right checksum and the last is there."""
+def _png_chunks(data: bytes) -> dict[bytes, slice]:
+    """Where each kind of chunk in a PNG first stands; raises ImageError unless each has the right checksum and the
+    last is there."""
     at, view = 8, memoryview(data)
-    kinds: set[bytes] = set()
+    found: dict[bytes, slice] = {}
     while at + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 8 + length
@@ -110,9 +111,9 @@ def _png_chunks(data: bytes) -> set[bytes]:
             break
         if zlib.crc32(view[at + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
             raise ImageError("damaged", f"cannot be decoded whole: wrong checksum in chunk {kind!r} at byte {at}")
-        kinds.add(kind)
+        found.setdefault(kind, slice(at, end + 4))
         if kind == b"IEND":
-            return kinds
+            return found
         at = end + 4
     raise ImageError("damaged", f"cannot be decoded whole: the file ends after {len(data)} bytes")
 
@@ -183,8 +184,10 @@ def _pixels(data: bytes, image: PillowFile.ImageFile) -> U8:
         chunks = _png_chunks(data)
         if image.mode == "P" and b"PLTE" not in chunks:
             raise ImageError("damaged", "cannot be decoded whole: its palette is missing")
-        special = chunks & {b"acTL", b"eXIf", b"tRNS"} or "Raw profile type exif" in image.info
+        special = chunks.keys() & {b"acTL", b"eXIf", b"tRNS"} or "Raw profile type exif" in image.info
         if plain and not special and _bits(image, data) == 8:
+            if (profile := chunks.get(b"iCCP")) is not None:  # has no say, but many make libpng talk
+                data = data[: profile.start] + data[profile.stop :]
             return np.asarray(cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB), dtype=np.uint8)
     image.load()
     deep = _bits(image, data) == 16 and image.mode not in _SIXTEEN_BIT

@@ -80,6 +80,7 @@ def test_exif_orientation_is_applied(orientation: int, form: str, astronaut: U8)
         ("JPEG", {"quality": 60, "restart_marker_rows": 1}),
         ("PNG", {}),
         ("PNG", {"dpi": (72, 72)}),
+        ("PNG", {"icc_profile": b"not a profile" * 20}),
         ("WEBP", {"quality": 50}),
         ("BMP", {}),
         ("TIFF", {"compression": "tiff_lzw"}),
