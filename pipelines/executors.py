@@ -66,8 +66,12 @@ def _threads(function: Callable[[T], R], tasks: Sequence[T], workers: int) -> It
 
 
 def _dask_local(function: Callable[[T], R], tasks: Sequence[T], workers: int) -> Iterator[Outcome[T, R]]:
-    """One single-threaded process a worker, on loopback; a task that kills its worker is an error of its own."""
-    from dask.distributed import Client, LocalCluster, as_completed
+    """One single-threaded process a worker, on loopback; a task that kills its worker is an error of its own.
+
+    The scheduler blames a dead worker on every task that was waiting for it. So the blamed ones are run again at
+    the end, one at a time: only a task that kills a worker while alone has killed it.
+    """
+    from dask.distributed import Client, KilledWorker, LocalCluster, as_completed
 
     todo = iter(tasks)
     with (
@@ -81,11 +85,15 @@ def _dask_local(function: Callable[[T], R], tasks: Sequence[T], workers: int) ->
         Client(cluster) as client,
     ):
         running: dict[Any, T] = {}
+        blamed: list[T] = []
         arrivals = as_completed()
+
+        def submit(task: T) -> Any:
+            return client.submit(_attempt, function, task, pure=False, retries=2)
 
         def submit_next() -> None:
             for task in todo:
-                future = client.submit(_attempt, function, task, pure=False, retries=2)
+                future = submit(task)
                 running[future] = task
                 arrivals.add(future)
                 return
@@ -95,9 +103,17 @@ def _dask_local(function: Callable[[T], R], tasks: Sequence[T], workers: int) ->
         for future in arrivals:
             task = running.pop(future)
             error = future.exception()
-            yield Outcome(task, error=error) if error is not None else future.result()
+            if isinstance(error, KilledWorker):
+                blamed.append(task)
+            else:
+                yield Outcome(task, error=error) if error is not None else future.result()
             future.release()
             submit_next()
+        for task in blamed:
+            future = submit(task)
+            error = future.exception()
+            yield Outcome(task, error=error) if error is not None else future.result()
+            future.release()
 
 
 def run(function: Callable[[T], R], tasks: Sequence[T], executor: Executor) -> Iterator[Outcome[T, R]]:
