@@ -19,7 +19,7 @@ from ..degrade.reader import ShardReader
 from ..degrade.shards import ArraySpec, Layout, Store, open_store, samples_per_shard
 from ..degrade.verify import digest
 from .cati import Cati, CatiRule, Rule, ThresholdRule, accepts
-from .tiles import TileGrid
+from .tiles import STATISTICS, TileGrid
 
 KIND = "noise-bank"
 SHARD_BYTES = 4 * 2**20  # what a worker holds while it cuts
@@ -34,15 +34,7 @@ PATCHES = pa.schema(
         ("y", pa.int32()),
         ("x", pa.int32()),
         ("size", pa.int32()),
-        ("mean", pa.float64()),
-        ("variance", pa.float64()),
-        ("mean_r", pa.float64()),
-        ("mean_g", pa.float64()),
-        ("mean_b", pa.float64()),
-        ("variance_r", pa.float64()),
-        ("variance_g", pa.float64()),
-        ("variance_b", pa.float64()),
-        ("clipped", pa.float64()),
+        *STATISTICS,
     ]
 )
 

@@ -21,6 +21,18 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
+STATISTICS = [
+    ("mean", pa.float64()),
+    ("variance", pa.float64()),
+    ("mean_r", pa.float64()),
+    ("mean_g", pa.float64()),
+    ("mean_b", pa.float64()),
+    ("variance_r", pa.float64()),
+    ("variance_g", pa.float64()),
+    ("variance_b", pa.float64()),
+    ("clipped", pa.float64()),
+]
+
 SCHEMA = pa.schema(
     [
         ("source", pa.dictionary(pa.int32(), pa.string())),
@@ -28,15 +40,7 @@ SCHEMA = pa.schema(
         ("y", pa.int32()),
         ("x", pa.int32()),
         ("size", pa.int32()),
-        ("mean", pa.float64()),
-        ("variance", pa.float64()),
-        ("mean_r", pa.float64()),
-        ("mean_g", pa.float64()),
-        ("mean_b", pa.float64()),
-        ("variance_r", pa.float64()),
-        ("variance_g", pa.float64()),
-        ("variance_b", pa.float64()),
-        ("clipped", pa.float64()),
+        *STATISTICS,
     ]
 )
 
