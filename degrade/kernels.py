@@ -19,7 +19,7 @@ class Kernel(BaseModel):
     """One blur kernel by its parameters.
 
     sigma_x, sigma_y: standard deviations in pixels along the rotated axes (equal when isotropic).
-    theta: rotation in radians. beta: shape of the generalised and plateau families (1 is the Gaussian).
+    theta: rotation in radians. beta: shape of the generalised and plateau families, which the others ignore.
     cutoff: of the sinc, in radians per pixel; the Gaussians ignore it, the sinc ignores the others.
     """
 
@@ -39,6 +39,11 @@ class Kernel(BaseModel):
         if size % 2 == 0:
             raise ValueError(f"{size} is even; a kernel has a middle, use {size - 1} or {size + 1}")
         return size
+
+    @property
+    def is_separable(self) -> bool:
+        """Whether it is the outer product of its own marginal: a round Gaussian is."""
+        return self.kind in ("iso", "aniso") and self.sigma_x == self.sigma_y
 
 
 def _grid(size: int) -> tuple[F64, F64]:
@@ -76,5 +81,6 @@ def render(kernel: Kernel) -> F64:
     elif kernel.kind.startswith("plateau"):
         weights = 1 / (1 + _quadratic_form(kernel) ** kernel.beta)
     else:
-        weights = np.exp(-0.5 * _quadratic_form(kernel) ** kernel.beta)
+        beta = kernel.beta if kernel.kind.startswith("generalized") else 1
+        weights = np.exp(-0.5 * _quadratic_form(kernel) ** beta)
     return weights / weights.sum()

@@ -1,15 +1,34 @@
-"""The ranges that a second-order degradation is drawn from (Real-ESRGAN's, with MM-RealSR's group gaps)."""
+"""What each kind of store is drawn from: the ranges of every recipe, with the rules that they must keep."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .codecs import JpegSampling
+from .resample import ResizeMode
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[float, float]
+Quality = Annotated[int, Field(ge=1, le=100)]
+Scale = Annotated[int, Field(ge=1, le=8)]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _check_sums_to_one(shares: BaseModel) -> None:
+    values = shares.model_dump()
+    total = sum(values.values())
+    if abs(total - 1) > 1e-6:
+        raise ValueError(f"{' + '.join(values)} = {total:g}; make them sum to 1")
+
+
+def _check_rises(model: BaseModel, *names: str) -> None:
+    for name in names:
+        low, high = getattr(model, name)
+        if not 0 <= low <= high:
+            raise ValueError(f"{name} = [{low:g}, {high:g}] is not 0 <= low <= high; order it")
 
 
 class KernelProbabilities(_Frozen):
@@ -24,9 +43,7 @@ class KernelProbabilities(_Frozen):
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> Self:
-        total = sum(self.model_dump().values())
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"the six probabilities sum to {total:g}; make them sum to 1")
+        _check_sums_to_one(self)
         return self
 
 
@@ -39,20 +56,21 @@ class ResizeProbabilities(_Frozen):
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> Self:
-        total = self.up + self.down + self.keep
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"up + down + keep = {total:g}; make them sum to 1")
+        _check_sums_to_one(self)
         return self
 
 
 class Order(_Frozen):
-    """One round of blur, resize, noise and JPEG.
+    """One round of blur, resize, noise and JPEG (Real-ESRGAN section 3).
 
-    blur_sigma: pixels. noise_sigma_255: grey levels of 255. poisson_scale: multiples of the photon noise.
-    resize_range: (smallest when shrinking, largest when enlarging), as factors.
-    generalized_beta, plateau_beta: shape; half the draws below 1, half above.
+    blur_prob: how often there is a blur at all. blur_sigma: pixels. noise_sigma_255: grey levels of 255.
+    poisson_scale: multiples of the photon noise. resize_range: (smallest when shrinking, largest when
+    enlarging), as factors. resize_modes: drawn from evenly. generalized_beta, plateau_beta: shape; half the
+    draws below 1, half above. antialias: of the modes that have both forms. jpeg_quality: 1..100. jpeg_sampling: of
+    the chroma. webp_prob: how often WebP takes the place of JPEG, at the same quality.
     """
 
+    blur_prob: Probability = 1
     kernels: KernelProbabilities = KernelProbabilities()
     sinc_prob: Probability = 0.1
     blur_sigma: Range
@@ -60,17 +78,19 @@ class Order(_Frozen):
     plateau_beta: Range = (1, 2)
     resize: ResizeProbabilities
     resize_range: Range
+    resize_modes: Annotated[tuple[ResizeMode, ...], Field(min_length=1)] = ("area", "bilinear", "bicubic")
+    antialias: bool = False
     gaussian_noise_prob: Probability = 0.5
     noise_sigma_255: Range
     poisson_scale: Range
     grey_noise_prob: Probability = 0.4
+    jpeg_quality: tuple[Quality, Quality] = (30, 95)
+    jpeg_sampling: JpegSampling = "420"
+    webp_prob: Probability = 0
 
     @model_validator(mode="after")
     def _ranges_hold(self) -> Self:
-        for name in ("blur_sigma", "noise_sigma_255", "poisson_scale"):
-            low, high = getattr(self, name)
-            if not 0 <= low <= high:
-                raise ValueError(f"{name} = [{low:g}, {high:g}] is not 0 <= low <= high; order it")
+        _check_rises(self, "blur_sigma", "noise_sigma_255", "poisson_scale", "jpeg_quality")
         if self.blur_sigma[0] <= 0:
             raise ValueError(f"blur_sigma = {list(self.blur_sigma)} starts at 0; start above it, at 0.1 say")
         for name in ("generalized_beta", "plateau_beta"):
@@ -80,6 +100,29 @@ class Order(_Frozen):
         if not 0 < self.resize_range[0] <= 1 <= self.resize_range[1]:
             raise ValueError(f"resize_range = {list(self.resize_range)} is not 0 < down <= 1 <= up; mend it")
         return self
+
+
+class Usm(_Frozen):
+    """Unsharp masking of the HR before anything else. radius: pixels. threshold_255: in grey levels."""
+
+    radius: Annotated[int, Field(ge=1, le=50)] = 50
+    weight: Annotated[float, Field(ge=0)] = 0.5
+    threshold_255: Annotated[float, Field(ge=0)] = 10
+
+
+class SecondOrder(_Frozen):
+    """LR/HR pairs of Real-ESRGAN: two rounds, then back to the LR size with a sinc, before or after the last JPEG.
+
+    scale: HR size / LR size. final_sinc_prob: how often the last filter is a sinc instead of nothing. usm: sharpens
+    the HR that is degraded and stored; null leaves it as it is.
+    """
+
+    kind: Literal["second-order"] = "second-order"
+    scale: Scale = 4
+    first: Order
+    second: Order
+    final_sinc_prob: Probability = 0.8
+    usm: Usm | None = None
 
 
 class GroupGaps(_Frozen):
@@ -95,31 +138,40 @@ class GroupGaps(_Frozen):
     jpeg_quality: Range = (5, 60)
 
 
-class Recipe(_Frozen):
-    """Everything that a second-order contrast/anchor group is drawn from.
+class Groups(_Frozen):
+    """Contrast and anchor groups of MM-RealSR: five members of one second-order chain.
 
-    scale: HR size / LR size. jpeg_quality: of both orders (1..100). final_sinc_prob: how often the last filter
-    is a sinc instead of nothing. clean_resize: how the CLEAN anchor is made smaller; bilinear without
-    antialiasing is MM-RealSR's code.
+    As `SecondOrder`, and: clean_resize: how the CLEAN anchor is made smaller; bilinear without antialiasing is
+    MM-RealSR's code. gaps: how far members are apart. disorder: what becomes of a group whose measured order is not
+    the one that its levels mean (degrade/order.py): `reject` draws it again, crop and all, at most most_draws times;
+    `flag` keeps it and readers leave it out; `keep` keeps it.
     """
 
-    scale: Annotated[int, Field(ge=1, le=8)] = 4
+    kind: Literal["groups"] = "groups"
+    scale: Scale = 4
     first: Order
     second: Order
-    jpeg_quality: tuple[Annotated[int, Field(ge=1, le=100)], Annotated[int, Field(ge=1, le=100)]] = (30, 95)
     final_sinc_prob: Probability = 0.8
-    clean_resize: Literal["area", "bilinear", "bicubic"] = "bilinear"
+    usm: Usm | None = None
+    clean_resize: Literal["area", "bilinear", "bicubic", "matlab-bicubic"] = "bilinear"
     gaps: GroupGaps = GroupGaps()
+    disorder: Literal["reject", "flag", "keep"] = "reject"
+    most_draws: Annotated[int, Field(ge=1, le=1000)] = 32
 
     @model_validator(mode="after")
     def _gaps_fit(self) -> Self:
-        low, high = self.jpeg_quality
-        if high - low < self.gaps.jpeg_quality[0]:
-            raise ValueError(
-                f"jpeg_quality = [{low}, {high}] is narrower than gaps.jpeg_quality[0] = "
-                f"{self.gaps.jpeg_quality[0]:g}; widen it or lower the gap"
-            )
+        _check_rises(self.gaps, "noise_sigma_255", "poisson_scale", "jpeg_quality")
         for name, order in (("first", self.first), ("second", self.second)):
+            if order.blur_prob != 1:
+                raise ValueError(
+                    f"{name}.blur_prob = {order.blur_prob:g}, but members must differ in blur; set it to 1"
+                )
+            low, high = order.jpeg_quality
+            if high - low < self.gaps.jpeg_quality[0]:
+                raise ValueError(
+                    f"{name}.jpeg_quality = [{low}, {high}] is narrower than gaps.jpeg_quality[0] = "
+                    f"{self.gaps.jpeg_quality[0]:g}; widen it or lower the gap"
+                )
             width = order.blur_sigma[1] - order.blur_sigma[0]
             if width < self.gaps.blur_sigma:
                 raise ValueError(
@@ -127,3 +179,102 @@ class Recipe(_Frozen):
                     f"{self.gaps.blur_sigma:g}; widen it or lower the gap"
                 )
         return self
+
+
+class Shuffled(_Frozen):
+    """LR/HR pairs of BSRGAN: two blurs, a downscale in two parts, noise and JPEG in random order; a last JPEG.
+
+    iso_sigma, aniso_variance: (a, b) of the largest sigma (pixels) and the largest variance of an axis (square
+    pixels), a + b * scale. kernel_sizes: odd, from and to. half_first_prob: how often a scale of 4 halves the image
+    first and goes on as scale 2. resize_prob: how often the first part of the downscale is a resize by 1..2*scale,
+    and not a blur of sigma up to pick_sigma * scale and every scale-th pixel. noise_sigma_255: whole grey levels.
+    mixed_noise_prob, grey_noise_prob: of noise whose channels are correlated, of grey noise; the rest is colour.
+    poisson_prob, speckle_prob: of two more noises (bsrgan_plus has them). jpeg_prob: of the JPEG on the way.
+    """
+
+    kind: Literal["shuffled"] = "shuffled"
+    scale: Literal[2, 4] = 4
+    iso_sigma: Range = (2, 0.2)
+    aniso_variance: Range = (4, 1)
+    kernel_sizes: tuple[int, int] = (7, 25)
+    half_first_prob: Probability = 0.25
+    resize_prob: Probability = 0.75
+    pick_sigma: Annotated[float, Field(gt=0)] = 0.6
+    noise_sigma_255: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (2, 25)
+    mixed_noise_prob: Probability = 0.2
+    grey_noise_prob: Probability = 0.4
+    poisson_prob: Probability = 0
+    speckle_prob: Probability = 0
+    jpeg_prob: Probability = 0.9
+    jpeg_quality: tuple[Quality, Quality] = (30, 95)
+    jpeg_sampling: JpegSampling = "420"
+    usm: Usm | None = None
+
+    @model_validator(mode="after")
+    def _ranges_hold(self) -> Self:
+        _check_rises(self, "noise_sigma_255", "jpeg_quality")
+        low, high = self.kernel_sizes
+        if not (1 <= low <= high <= 51 and low % 2 and high % 2):
+            raise ValueError(f"kernel_sizes = [{low}, {high}] are not odd, from 1 to 51; mend them")
+        if self.mixed_noise_prob + self.grey_noise_prob > 1:
+            raise ValueError("mixed_noise_prob + grey_noise_prob is more than 1; lower one")
+        for name in ("iso_sigma", "aniso_variance"):
+            a, b = getattr(self, name)
+            if not (a >= 0 and b >= 0 and a + b > 0):
+                raise ValueError(f"{name} = [{a:g}, {b:g}] gives no width above 0; raise one")
+        return self
+
+
+class BlurNoise(_Frozen):
+    """Pairs of CUGAN and CResMD, at one size: a blur of width r in pixels, then noise of sigma in grey levels.
+
+    blur, noise: (largest level, step). single_prob: how often only one of the two is applied (each as often).
+    Ends of a range are drawn half as often as what lies between, as in the published script.
+    """
+
+    kind: Literal["blur-noise"] = "blur-noise"
+    blur_max: Annotated[float, Field(gt=0)] = 4
+    blur_step: Annotated[float, Field(gt=0)] = 0.1
+    noise_max: Annotated[float, Field(gt=0)] = 50
+    noise_step: Annotated[float, Field(gt=0)] = 1
+    kernel_size: Annotated[int, Field(ge=1, le=51)] = 21
+    single_prob: Probability = 0.5
+
+    @property
+    def scale(self) -> int:
+        """LR is as large as HR: CUGAN restores, it does not enlarge."""
+        return 1
+
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size = {self.kernel_size} is even; use {self.kernel_size + 1}")
+        return self
+
+
+class NoiseInjection(_Frozen):
+    """Pairs of RWSR-EDL: the source made smaller is the HR, the HR made smaller plus noise of a bank is the LR.
+
+    scale: HR size / LR size. cleanup: source size / HR size; it takes the source's own noise out (Eq. 9). resize: of
+    both. strength: multiple of the bank's noise (1 is as it was found).
+    """
+
+    kind: Literal["noise-injection"] = "noise-injection"
+    scale: Scale = 4
+    cleanup: Scale = 2
+    resize: ResizeMode = "matlab-bicubic"
+    strength: Annotated[float, Field(ge=0)] = 1
+
+
+class Downscale(_Frozen):
+    """Pairs without degradation: the HR made smaller."""
+
+    kind: Literal["downscale"] = "downscale"
+    scale: Scale = 4
+    resize: ResizeMode = "matlab-bicubic"
+    antialias: bool = False
+
+
+Recipe = Annotated[
+    Groups | SecondOrder | Shuffled | BlurNoise | NoiseInjection | Downscale, Field(discriminator="kind")
+]

@@ -2,14 +2,18 @@
 
 On disk (degrade/README.md has an example):
 
-    STORE/zarr.json            the group; attributes.rwsr = provenance, layout, hash of the manifest
-    STORE/manifest.parquet     the plan: one row per sample, one row group per shard, written first
+    STORE/zarr.json            the group; attributes.rwsr = provenance, layout, attributes
+    STORE/manifest.parquet     one row per sample, one row group per shard; put together last
     STORE/<array>/zarr.json    one uint8 array [num_samples, ...]; chunk = one sample
     STORE/<array>/c/<s>/0/...  shard s: the samples' chunks, each with its crc32c, then the index
     STORE/commits/<s>.json     the mark of shard s: its files' sizes and SHA-256, written last
+    STORE/commits/manifest.json  the mark of the manifest
 
-A shard is there when its mark is. Zarr itself fills a missing shard with zeros and does not notice two
-swapped ones; the marks do.
+While it is being built there are also plan.parquet (which source each sample comes from, written first) and
+rows/<s>.parquet (the manifest's rows of shard s).
+
+A shard is there when its mark is, a store when its manifest's is. Zarr itself fills a missing shard with
+zeros and does not notice two swapped ones; the marks do.
 """
 
 import hashlib
@@ -24,16 +28,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 
 from . import checksum, tables
-from .disk import sync_folder, write_atomic, write_once
+from .disk import partial_name, sync_folder, write_atomic, write_once
 from .errors import StoreError
 from .image import U8
 from .provenance import Json, Provenance, canonical, check_same, check_same_environment, parse
 
 MANIFEST = "manifest.parquet"
+_PLAN = "plan.parquet"
 _EMPTY = 2**64 - 1
 _DIMENSIONS = ("member", "y", "x", "channel")  # of a group of images; an image has the last three
 
@@ -85,8 +91,8 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class ShardFile:
-    """A file of a shard: its path inside the store, its size and its hash."""
+class StoredFile:
+    """A file that a mark binds: its path inside the store, its size and its hash."""
 
     path: str
     bytes: int
@@ -95,12 +101,13 @@ class ShardFile:
 
 @dataclass(frozen=True)
 class Commit:
-    """The mark of a shard: which samples it holds, in which files."""
+    """The mark of a shard: which samples it holds, in which files; and the file that its rows came in."""
 
     shard: int
     first_sample: int
     num_samples: int
-    files: tuple[ShardFile, ...]
+    files: tuple[StoredFile, ...]
+    rows: StoredFile
 
 
 @dataclass(frozen=True)
@@ -111,15 +118,18 @@ class Store:
     layout: Layout
     provenance: Provenance
     attributes: Json
-    manifest_sha256: str
 
-    def manifest(self) -> pa.Table:
-        """The whole plan: one row per sample."""
-        return tables.read(self.path / MANIFEST, self.provenance.kind)[0]
+    def manifest(self, *, columns: Sequence[str] | None = None) -> pa.Table:
+        """What is known of every sample: one row each."""
+        return tables.read(self.path / MANIFEST, self.provenance.kind, columns=columns)[0]
 
     def manifest_of(self, shard: int) -> pa.Table:
         """The rows of one shard's samples."""
         return tables.read_row_groups(self.path / MANIFEST, self.provenance.kind, [shard])
+
+    def plan_of(self, shard: int) -> pa.Table:
+        """What was planned for one shard's samples; only while the store is being built."""
+        return tables.read_row_groups(self.path / _PLAN, self.provenance.kind, [shard])
 
 
 def samples_per_shard(sample_bytes: int, shard_bytes: int) -> int:
@@ -153,14 +163,18 @@ def write_metadata(folder: Path, layout: Layout, attributes: Json) -> None:
         )
 
 
-def _write_manifest(path: Path, schema: pa.Schema, shards: Iterable[pa.Table], provenance: Provenance) -> str:
-    """Write the plan with one row group per shard, and give back its SHA-256."""
-    with tables.writer(path, schema, provenance) as writer:
+def _write_table(path: Path, schema: pa.Schema, shards: Iterable[pa.Table], provenance: Provenance) -> StoredFile:
+    """Write a table with one row group per shard, whole."""
+    beside = partial_name(path)
+    with tables.writer(beside, schema, provenance) as writer:
         for rows in shards:
             writer.write_table(rows, row_group_size=max(1, rows.num_rows))
-    with open(path, "rb") as file:
+    with open(beside, "rb") as file:
         os.fsync(file.fileno())
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        found = StoredFile(path.name, beside.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+    os.replace(beside, path)
+    sync_folder(path.parent)
+    return found
 
 
 def _is_running(process: int) -> bool:
@@ -199,12 +213,13 @@ def begin(
     provenance: Provenance,
     *,
     schema: pa.Schema,
-    manifest: Iterable[pa.Table],
+    plan: Iterable[pa.Table],
     attributes: Mapping[str, Any],
 ) -> Store:
     """Create a store without shards, or find the one that an earlier run of the same build began.
 
-    manifest: the rows of each shard, in order; asked for only when the store is new.
+    plan: for each shard, in order, the rows that `Store.plan_of` gives to whoever renders it; asked for only when
+    it is not there.
 
     Raises:
         StoreError: something else is there.
@@ -214,6 +229,8 @@ def begin(
         check_same(store.provenance, provenance, str(path))
         if missing_shards(store):
             check_same_environment(store.provenance, provenance, str(path))
+            if not (path / _PLAN).exists():
+                _write_table(path / _PLAN, schema, plan, provenance)
         return store
     _remove_abandoned(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -221,9 +238,9 @@ def begin(
     rwsr: Json = {
         "provenance": provenance.model_dump(),
         "layout": asdict(layout),
-        "manifest_sha256": _write_manifest(beside / MANIFEST, schema, manifest, provenance),
         "attributes": dict(attributes),
     }
+    _write_table(beside / _PLAN, schema, plan, provenance)
     write_metadata(beside, layout, {"rwsr": rwsr})
     os.rename(beside, path)
     sync_folder(path.parent)
@@ -254,14 +271,14 @@ def open_unfinished(path: Path, kind: str) -> Store:
     provenance = parse(value["provenance"], kind, str(path))
     arrays = tuple(ArraySpec(a["name"], tuple(a["sample_shape"])) for a in value["layout"]["arrays"])
     layout = Layout(value["layout"]["num_samples"], value["layout"]["samples_per_shard"], arrays)
-    return Store(path, layout, provenance, value["attributes"], value["manifest_sha256"])
+    return Store(path, layout, provenance, value["attributes"])
 
 
 def open_store(path: Path, kind: str) -> Store:
     """A finished store: every mark is there, and every file that a mark names has its size.
 
     Raises:
-        StoreError: as `open_unfinished`, or a shard is missing or cut short.
+        StoreError: as `open_unfinished`, or a shard or the manifest is missing or cut short.
     """
     store = open_unfinished(path, kind)
     todo = missing_shards(store)
@@ -270,6 +287,8 @@ def open_store(path: Path, kind: str) -> Store:
             f"{path} lacks {len(todo)} of {store.layout.num_shards} shards (the first is {todo[0]}); "
             "run the command that built it again, it goes on from there"
         )
+    if not _has_manifest(store):
+        raise StoreError(f"{path} lacks its {MANIFEST}; run the command that built it again, it goes on from there")
     return store
 
 
@@ -301,49 +320,100 @@ def commit_path(store: Store, shard: int) -> Path:
     return store.path / "commits" / f"{shard:06d}.json"
 
 
-def write_shard(store: Store, shard: int, blocks: Mapping[str, U8]) -> Commit:
-    """Write one shard of every array, then its mark. `blocks[name]` is [rows, *sample_shape] uint8.
+def write_shard(store: Store, shard: int, blocks: Mapping[str, U8], rows: pa.Table) -> Commit:
+    """Write one shard of every array and its rows of the manifest, then its mark.
+
+    blocks: [rows, *sample_shape] uint8 of each array.
 
     Raises:
         StoreError: the shard was committed before with other bytes.
     """
-    rows = store.layout.rows(shard)
-    files: list[ShardFile] = []
+    samples = store.layout.rows(shard)
+    assert rows.num_rows == len(samples)
+    files: list[StoredFile] = []
     for spec in store.layout.arrays:
         block = blocks[spec.name]
-        assert block.shape == (len(rows), *spec.sample_shape) and block.dtype == np.uint8
+        assert block.shape == (len(samples), *spec.sample_shape) and block.dtype == np.uint8
         name = spec.shard_name(shard)
         size, digest = _write_file(store.path / name, encode_shard(spec, block, store.layout.samples_per_shard))
-        files.append(ShardFile(name, size, digest))
-    commit = Commit(shard, rows.start, len(rows), tuple(files))
+        files.append(StoredFile(name, size, digest))
+    name = f"rows/{shard:06d}.parquet"
+    size, digest = _write_file(store.path / name, [tables.to_bytes(rows, store.provenance)])
+    commit = Commit(shard, samples.start, len(samples), tuple(files), StoredFile(name, size, digest))
     write_once(commit_path(store, shard), canonical(asdict(commit)).encode())
     return commit
 
 
-def read_commit(store: Store, shard: int) -> Commit | None:
-    """The mark of a shard, or None where there is none."""
+def _read_mark(path: Path) -> Any:
     try:
-        value = json.loads(commit_path(store, shard).read_text())
-        files = tuple(ShardFile(**file) for file in value["files"])
-        return Commit(value["shard"], value["first_sample"], value["num_samples"], files)
+        return json.loads(path.read_text())
     except FileNotFoundError:
         return None
-    except (KeyError, TypeError, ValueError):
-        raise StoreError(f"{commit_path(store, shard)} is damaged; remove it and build again") from None
+    except ValueError:
+        raise StoreError(f"{path} is damaged; remove it and build again") from None
 
 
-def _has_its_files(store: Store, commit: Commit) -> bool:
+def read_commit(store: Store, shard: int) -> Commit | None:
+    """The mark of a shard, or None where there is none."""
+    path = commit_path(store, shard)
+    value = _read_mark(path)
+    if value is None:
+        return None
     try:
-        return all((store.path / file.path).stat().st_size == file.bytes for file in commit.files)
+        files = tuple(StoredFile(**file) for file in value["files"])
+        return Commit(value["shard"], value["first_sample"], value["num_samples"], files, StoredFile(**value["rows"]))
+    except (KeyError, TypeError):
+        raise StoreError(f"{path} is damaged; remove it and build again") from None
+
+
+def manifest_mark_path(store: Store) -> Path:
+    """Where the mark of the manifest lies."""
+    return store.path / "commits" / "manifest.json"
+
+
+def read_manifest_mark(store: Store) -> StoredFile | None:
+    """The mark of the manifest, or None where the store is not finished."""
+    path = manifest_mark_path(store)
+    value = _read_mark(path)
+    try:
+        return None if value is None else StoredFile(**value)
+    except TypeError:
+        raise StoreError(f"{path} is damaged; remove it and build again") from None
+
+
+def _is_there(store: Store, file: StoredFile) -> bool:
+    try:
+        return (store.path / file.path).stat().st_size == file.bytes
     except OSError:
         return False
 
 
+def _has_manifest(store: Store) -> bool:
+    mark = read_manifest_mark(store)
+    return mark is not None and _is_there(store, mark)
+
+
 def missing_shards(store: Store) -> list[int]:
     """The shards without a mark, or whose files are gone or of another size than the mark says."""
+    finished = _has_manifest(store)
     missing: list[int] = []
     for shard in range(store.layout.num_shards):
         commit = read_commit(store, shard)
-        if commit is None or not _has_its_files(store, commit):
+        if commit is None or not all(
+            _is_there(store, file) for file in (*commit.files, *(() if finished else (commit.rows,)))
+        ):
             missing.append(shard)
     return missing
+
+
+def finish(store: Store) -> None:
+    """Once every shard is there: put the manifest together, mark it, and remove what only building needed."""
+    if not _has_manifest(store):
+        commits = (read_commit(store, shard) for shard in range(store.layout.num_shards))
+        parts = [store.path / commit.rows.path for commit in commits if commit]
+        schema = pq.read_schema(parts[0]).remove_metadata()
+        rows = (tables.read(part, store.provenance.kind)[0] for part in parts)
+        found = _write_table(store.path / MANIFEST, schema, rows, store.provenance)
+        write_once(manifest_mark_path(store), canonical(asdict(found)).encode())
+    (store.path / _PLAN).unlink(missing_ok=True)
+    shutil.rmtree(store.path / "rows", ignore_errors=True)

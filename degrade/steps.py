@@ -1,16 +1,19 @@
-"""A degradation as data: frozen steps that can be stored in a table and applied again, bit for bit."""
+"""A degradation as data: frozen steps that can be stored in a table and rendered again, bit for bit."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, Self
 
-import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from . import ops, seeds
-from .errors import UserError
-from .image import F32, U8, to_float, to_uint8
+from . import seeds
+from .codecs import JpegSampling
+from .filters import Border
+from .image import F32
 from .kernels import Kernel
+from .resample import ResizeMode, can_antialias
+
+Mixing = tuple[float, float, float, float, float, float, float, float, float]
 
 
 class Step(BaseModel):
@@ -20,38 +23,79 @@ class Step(BaseModel):
 class Blur(Step):
     op: Literal["blur"] = "blur"
     kernel: Kernel
+    border: Border = "reflect"
 
 
 class Resize(Step):
-    """Resampling to a size in pixels."""
+    """Resampling to a size in pixels; `degrade.resample.resize` says what each mode is."""
 
     op: Literal["resize"] = "resize"
     height: Annotated[int, Field(ge=1)]
     width: Annotated[int, Field(ge=1)]
-    mode: ops.ResizeMode
+    mode: ResizeMode
+    antialias: bool = False
+
+    @model_validator(mode="after")
+    def _has_both_forms(self) -> Self:
+        if self.antialias and not can_antialias(self.mode):
+            raise ValueError(f"antialias means nothing for {self.mode}, which always is; leave it out")
+        return self
 
 
 class GaussianNoise(Step):
-    """sigma_255: standard deviation in grey levels of 255. field: key of the random field, hexadecimal."""
+    """sigma_255: standard deviation in grey levels of 255. field: key of the random field, hexadecimal.
+
+    mixing: rows of a 3x3 matrix that correlates the channels; None leaves them independent (or one, when grey).
+    """
 
     op: Literal["gaussian"] = "gaussian"
     sigma_255: Annotated[float, Field(ge=0)]
     grey: bool
     field: str
+    mixing: Mixing | None = None
+
+
+class SpeckleNoise(Step):
+    """As `GaussianNoise`, but multiplied by the image: dark places get little of it."""
+
+    op: Literal["speckle"] = "speckle"
+    sigma_255: Annotated[float, Field(ge=0)]
+    grey: bool
+    field: str
+    mixing: Mixing | None = None
 
 
 class PoissonNoise(Step):
-    """scale: multiple of the photon noise. field: key of the random field, hexadecimal."""
+    """scale: multiple of the photon noise. field: key of the random field, hexadecimal.
+
+    peak: photons of a white pixel; None takes Real-ESRGAN's, the number of grey levels in the image.
+    """
 
     op: Literal["poisson"] = "poisson"
     scale: Annotated[float, Field(ge=0)]
     grey: bool
     field: str
+    peak: Annotated[float, Field(gt=0)] | None = None
 
 
 class Jpeg(Step):
     op: Literal["jpeg"] = "jpeg"
     quality: Annotated[int, Field(ge=1, le=100)]
+    sampling: JpegSampling = "420"
+
+
+class Webp(Step):
+    op: Literal["webp"] = "webp"
+    quality: Annotated[int, Field(ge=1, le=100)]
+
+
+class UnsharpMask(Step):
+    """radius: in pixels, of a Gaussian of that width. threshold_255: least difference that counts, in grey levels."""
+
+    op: Literal["usm"] = "usm"
+    radius: Annotated[int, Field(ge=1, le=50)] = 50
+    weight: Annotated[float, Field(ge=0)] = 0.5
+    threshold_255: Annotated[float, Field(ge=0)] = 10
 
 
 class BankNoise(Step):
@@ -75,10 +119,19 @@ class NoiseSource(Protocol):
     @property
     def digest(self) -> str: ...
 
+    @property
+    def size_px(self) -> int: ...
+
+    @property
+    def num_patches(self) -> int: ...
+
     def crop(self, patch: int, y: int, x: int, height: int, width: int) -> F32: ...
 
 
-AnyStep = Annotated[Blur | Resize | GaussianNoise | PoissonNoise | BankNoise | Jpeg, Field(discriminator="op")]
+AnyStep = Annotated[
+    Blur | Resize | GaussianNoise | SpeckleNoise | PoissonNoise | BankNoise | Jpeg | Webp | UnsharpMask,
+    Field(discriminator="op"),
+]
 Degradation = tuple[AnyStep, ...]
 
 _DEGRADATION = TypeAdapter(Degradation)
@@ -101,14 +154,22 @@ STEP_TYPE = pa.struct(
                 ]
             ),
         ),
+        ("border", pa.string()),
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("mode", pa.string()),
+        ("antialias", pa.bool_()),
         ("sigma_255", pa.float64()),
+        ("mixing", pa.list_(pa.float64())),
         ("scale", pa.float64()),
+        ("peak", pa.float64()),
         ("grey", pa.bool_()),
         ("field", pa.string()),
         ("quality", pa.int32()),
+        ("sampling", pa.string()),
+        ("radius", pa.int32()),
+        ("weight", pa.float64()),
+        ("threshold_255", pa.float64()),
         ("bank", pa.string()),
         ("patch", pa.int64()),
         ("y", pa.int32()),
@@ -133,45 +194,3 @@ def from_rows(rows: Sequence[dict[str, object]]) -> Degradation:
     return _DEGRADATION.validate_python(
         [{name: value for name, value in row.items() if value is not None} for row in rows]
     )
-
-
-def _bank_noise(image: F32, step: BankNoise, bank: NoiseSource | None) -> F32:
-    if bank is None or bank.digest != step.bank:
-        have = f"bank {bank.digest[:16]} is given" if bank else "no bank is given"
-        raise UserError(f"a step takes noise from bank {step.bank[:16]}, and {have}; name that bank")
-    height, width = image.shape[:2]
-    noise = bank.crop(step.patch, step.y, step.x, height, width)
-    return np.asarray(np.clip(image + np.float32(step.strength) * noise, 0, 1), dtype=np.float32)
-
-
-def _apply_step(image: F32, step: AnyStep, bank: NoiseSource | None) -> F32:
-    match step:
-        case Blur():
-            return ops.blur(image, step.kernel)
-        case Resize():
-            return ops.resize(image, step.height, step.width, step.mode)
-        case GaussianNoise():
-            rng = seeds.from_key(int(step.field, 16))
-            return ops.gaussian_noise(image, step.sigma_255, step.grey, rng)
-        case PoissonNoise():
-            rng = seeds.from_key(int(step.field, 16))
-            return ops.poisson_noise(image, step.scale, step.grey, rng)
-        case BankNoise():
-            return _bank_noise(image, step, bank)
-        case Jpeg():
-            return ops.jpeg(image, step.quality)
-
-
-def apply(pixels: U8, degradation: Degradation, *, bank: NoiseSource | None = None) -> U8:
-    """[H, W, 3] uint8 RGB -> [h, w, 3] uint8 RGB: the steps in order, in float32, rounded once at the end.
-
-    bank: where `BankNoise` steps take their noise from. Pure: the same pixels, steps and bank give the same bytes, in
-    any process and any order.
-
-    Raises:
-        UserError: a step wants noise from a bank that is not given, or that its patches do not hold.
-    """
-    image = to_float(pixels)
-    for step in degradation:
-        image = _apply_step(image, step, bank)
-    return to_uint8(np.asarray(image))

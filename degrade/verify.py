@@ -5,15 +5,26 @@ import json
 import tempfile
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
+from . import tables
 from .provenance import canonical, sha256
-from .shards import MANIFEST, Store, commit_path, read_commit, write_metadata
+from .shards import (
+    MANIFEST,
+    Store,
+    commit_path,
+    manifest_mark_path,
+    read_commit,
+    read_manifest_mark,
+    write_metadata,
+)
 
 
 def digest(store: Store) -> str:
-    """One hash for all that a finished store holds: its manifest and every shard file."""
+    """One hash for all that a finished store holds: every shard file, and the manifest's rows of each shard."""
     commits = (read_commit(store, shard) for shard in range(store.layout.num_shards))
-    files = (f"{file.path} {file.sha256}" for commit in commits if commit for file in commit.files)
-    return sha256("\n".join([store.manifest_sha256, *files]))
+    files = (f"{file.path} {file.sha256}" for commit in commits if commit for file in (*commit.files, commit.rows))
+    return sha256("\n".join(files))
 
 
 def verify(store: Store, shard: int) -> list[str]:
@@ -60,7 +71,7 @@ def _verify_array_metadata(store: Store) -> list[str]:
 def _strangers(store: Store) -> list[str]:
     """Files among the shards and the marks that belong to no shard of this store."""
     shards = range(store.layout.num_shards)
-    expected = {commit_path(store, shard) for shard in shards}
+    expected = {commit_path(store, shard) for shard in shards} | {manifest_mark_path(store)}
     for spec in store.layout.arrays:
         expected |= {store.path / spec.shard_name(shard) for shard in shards}
         expected.add(store.path / spec.name / "zarr.json")
@@ -79,8 +90,17 @@ def verify_whole(store: Store) -> list[str]:
 
 def _verify_manifest(store: Store) -> list[str]:
     """What is wrong with the manifest, in words."""
+    mark = read_manifest_mark(store)
+    if mark is None:
+        return [f"{MANIFEST} has no commit mark"]
     try:
         data = (store.path / MANIFEST).read_bytes()
     except OSError as error:
         return [f"{MANIFEST} cannot be read: {error.strerror}"]
-    return [] if sha256(data) == store.manifest_sha256 else [f"{MANIFEST} is not the one that was planned"]
+    if sha256(data) != mark.sha256:
+        return [f"{MANIFEST} is not the one that was committed"]
+    rows = pq.read_metadata(store.path / MANIFEST).num_rows
+    of = tables.read_provenance(store.path / MANIFEST, store.provenance.kind)
+    if rows != store.layout.num_samples or of != store.provenance:
+        return [f"{MANIFEST} is that of another store"]
+    return []

@@ -11,11 +11,12 @@ import pyarrow as pa
 import torch
 from scipy.stats import spearmanr
 
-from ..degrade import ops, tables
-from ..degrade.image import U8, to_float, to_uint8
+from ..degrade import tables
+from ..degrade.image import U8
 from ..degrade.kernels import Kernel
 from ..degrade.provenance import Provenance
-from ..degrade.seeds import stream
+from ..degrade.render import apply
+from ..degrade.steps import Blur, GaussianNoise, field_key
 from .restore import Model
 from .tensors import to_tensor
 
@@ -47,8 +48,8 @@ def _made_smaller(photograph: U8) -> U8:
 def _degraded(clean: U8, curve: Degraded, level: float, image: int) -> U8:
     if curve == "blur":
         kernel = Kernel(kind="iso", size=21, sigma_x=level, sigma_y=level)
-        return to_uint8(ops.blur(to_float(clean), kernel))
-    return to_uint8(ops.gaussian_noise(to_float(clean), level, False, stream(0, "score-curve", image)))
+        return apply(clean, (Blur(kernel=kernel),))
+    return apply(clean, (GaussianNoise(sigma_255=level, grey=False, field=field_key(0, "score-curve", image)),))
 
 
 def score_curve(

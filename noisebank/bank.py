@@ -124,6 +124,11 @@ class NoiseBank:
         """Side of a patch."""
         return self.store.layout.array("patches").sample_shape[0]
 
+    @property
+    def num_patches(self) -> int:
+        """How many patches there are to draw from."""
+        return len(self.patches)
+
     def crop(self, patch: int, y: int, x: int, height: int, width: int) -> F32:
         """[height, width, 3] float32, where 1 is white: a piece of a patch, less its own mean in each channel.
 

@@ -159,7 +159,8 @@ def _harvest(scans: Sequence[SetScan], config: BankConfig) -> tuple[_Harvest, li
 
 def _cut_shard(shard: int, store: Store, places: dict[str, _Place]) -> Commit:
     """Decode each image that has patches in the shard once, and cut them."""
-    rows = store.manifest_of(shard).to_pylist()
+    plan = store.plan_of(shard)
+    rows = plan.to_pylist()
     size = store.layout.array("patches").sample_shape[0]
     block = np.empty((len(rows), size, size, 3), dtype=np.uint8)
     pixels: U8 = np.empty(0, dtype=np.uint8)
@@ -170,7 +171,7 @@ def _cut_shard(shard: int, store: Store, places: dict[str, _Place]) -> Commit:
             root, path = places[of]
             pixels = read_source(Path(root), path, of)
         block[i] = bank.cut(pixels, row["y"], row["x"], size)
-    return write_shard(store, shard, {"patches": block})
+    return write_shard(store, shard, {"patches": block}, plan)
 
 
 def inputs_sha256(scans: Sequence[SetScan]) -> str:
@@ -181,6 +182,16 @@ def inputs_sha256(scans: Sequence[SetScan]) -> str:
 def distilled_path(out: Path) -> Path:
     """Where the distilled list of a bank lies."""
     return out.with_name(f"{out.name}.distilled.parquet")
+
+
+def read_distilled(path: Path) -> list[SourceRow]:
+    """The images of a distilled list; raises StoreError when the file is missing or something else."""
+    table, _ = tables.read(path, DISTILLED_KIND)
+    tables.check_schema(path, DISTILLED)
+    return [
+        SourceRow(root=row["root"], path=row["path"], sha256=row["sha256"], width=row["width"], height=row["height"])
+        for row in table.to_pylist()
+    ]
 
 
 def build(out: Path, scans: Sequence[SetScan], config: BankConfig, executor: Executor) -> NoiseBank:
@@ -200,7 +211,7 @@ def build(out: Path, scans: Sequence[SetScan], config: BankConfig, executor: Exe
         layout,
         made,
         schema=bank.PATCHES,
-        manifest=(found.patches.slice(layout.rows(s).start, len(layout.rows(s))) for s in range(layout.num_shards)),
+        plan=(found.patches.slice(layout.rows(s).start, len(layout.rows(s))) for s in range(layout.num_shards)),
         attributes={
             "cati": found.interval.model_dump() if found.interval else None,
             "grid": found.grid.model_dump(),

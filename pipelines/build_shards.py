@@ -5,13 +5,13 @@ from pathlib import Path
 
 from ..degrade.disk import only_builder, remove_partials
 from ..degrade.errors import UserError
-from ..degrade.shards import Commit, Store, missing_shards
+from ..degrade.shards import Commit, Store, finish, missing_shards
 from .console import progress
 from .executors import Executor, run
 
 
 def render_missing(store: Store, render: Callable[[int], Commit], executor: Executor, *, title: str) -> int:
-    """Call `render` for each shard without a mark; gives back how many samples were rendered.
+    """Call `render` for each shard without a mark, then finish the store; gives back how many samples were rendered.
 
     A shard that fails is named and the others go on; the next run renders it.
 
@@ -20,20 +20,20 @@ def render_missing(store: Store, render: Callable[[int], Commit], executor: Exec
     """
     with only_builder(store.path):
         todo = missing_shards(store)
-        if not todo:
-            return 0
         remove_partials(store.path)
         failures: list[tuple[int, Exception]] = []
         rendered = 0
-        with progress(title, sum(len(store.layout.rows(shard)) for shard in todo)) as advance:
-            for outcome in run(render, todo, executor):
-                if outcome.error is not None:
-                    failures.append((outcome.task, outcome.error))
-                else:
-                    rendered += len(store.layout.rows(outcome.task))
-                advance(len(store.layout.rows(outcome.task)), "")
-    if failures:
-        raise _failed(store.path, failures)
+        if todo:
+            with progress(title, sum(len(store.layout.rows(shard)) for shard in todo)) as advance:
+                for outcome in run(render, todo, executor):
+                    if outcome.error is not None:
+                        failures.append((outcome.task, outcome.error))
+                    else:
+                        rendered += len(store.layout.rows(outcome.task))
+                    advance(len(store.layout.rows(outcome.task)), "")
+        if failures:
+            raise _failed(store.path, failures)
+        finish(store)
     return rendered
 
 

@@ -6,9 +6,11 @@ import warnings
 
 import click
 
-from .cli_data import degrade, sources, store
+from .cli_degrade import degrade
 from .cli_model import demo, evaluate, report, restore, train
 from .cli_noisebank import noisebank
+from .cli_sources import sources
+from .cli_store import store
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 

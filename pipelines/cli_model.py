@@ -108,10 +108,10 @@ def evaluate(store_folder: Path, models: tuple[Path, ...], out: Path, json_: boo
     """
     from ..degrade.shards import open_store
     from ..eval.report import mean
-    from .build_groups import KIND
+    from .build_store import GROUPS
     from .training import BICUBIC, evaluate_store
 
-    store = open_store(store_folder, KIND)
+    store = open_store(store_folder, GROUPS)
     rows = evaluate_store(store, {str(path): path for path in models}, out)
     means = {
         name: {metric: mean(rows, model=name, metric=metric) for metric in ("psnr", "ssim")}

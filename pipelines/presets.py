@@ -2,36 +2,76 @@
 
 from collections.abc import Callable
 
-from ..degrade.groups import GroupsConfig
-from ..degrade.recipe import Order, Recipe, ResizeProbabilities
+from ..degrade.recipe import (
+    BlurNoise,
+    Downscale,
+    Groups,
+    NoiseInjection,
+    Order,
+    ResizeProbabilities,
+    SecondOrder,
+    Shuffled,
+    Usm,
+)
+from ..degrade.samples import StoreConfig
+
+_FIRST = Order(
+    blur_sigma=(0.2, 3),
+    resize=ResizeProbabilities(up=0.2, down=0.7, keep=0.1),
+    resize_range=(0.15, 1.5),
+    noise_sigma_255=(1, 30),
+    poisson_scale=(0.05, 3),
+)
+_SECOND = Order(
+    blur_sigma=(0.2, 1.5),
+    resize=ResizeProbabilities(up=0.3, down=0.4, keep=0.3),
+    resize_range=(0.3, 1.2),
+    noise_sigma_255=(1, 25),
+    poisson_scale=(0.05, 2.5),
+)
 
 
-def mm_realsr() -> GroupsConfig:
+def mm_realsr() -> StoreConfig:
     """MM-RealSR's contrast and anchor groups: Real-ESRGAN's second-order chain, five members a group.
 
     The numbers are those of both training files of MM-RealSR (commit 3473102), which are Real-ESRGAN's x4plus
-    ones. The second blur is always on and both JPEGs share one range, as in that code.
+    ones. The second blur is always on and both JPEGs share one range, as in that code. The HR is not sharpened,
+    as in its second stage; its first stage sharpens it: --set recipe.usm={}.
     """
-    return GroupsConfig(
-        recipe=Recipe(
-            scale=4,
-            first=Order(
-                blur_sigma=(0.2, 3),
-                resize=ResizeProbabilities(up=0.2, down=0.7, keep=0.1),
-                resize_range=(0.15, 1.5),
-                noise_sigma_255=(1, 30),
-                poisson_scale=(0.05, 3),
-            ),
-            second=Order(
-                blur_sigma=(0.2, 1.5),
-                resize=ResizeProbabilities(up=0.3, down=0.4, keep=0.3),
-                resize_range=(0.3, 1.2),
-                noise_sigma_255=(1, 25),
-                poisson_scale=(0.05, 2.5),
-            ),
-        ),
-        hr_size_px=400,
-    )
+    return StoreConfig(recipe=Groups(scale=4, first=_FIRST, second=_SECOND), hr_size_px=400)
 
 
-PRESETS: dict[str, Callable[[], GroupsConfig]] = {"mm-realsr": mm_realsr}
+def real_esrgan() -> StoreConfig:
+    """Real-ESRGAN's second-order pairs of sharpened HR and LR, the numbers of its x4plus training file."""
+    second = _SECOND.model_copy(update={"blur_prob": 0.8})
+    return StoreConfig(recipe=SecondOrder(scale=4, first=_FIRST, second=second, usm=Usm()), hr_size_px=400)
+
+
+def bsrgan() -> StoreConfig:
+    """BSRGAN's pairs: blurs, two-part downscale, noise and JPEG in random order, as in its released code."""
+    return StoreConfig(recipe=Shuffled(scale=4), hr_size_px=288)
+
+
+def cugan() -> StoreConfig:
+    """CUGAN's blur and noise pairs at one size: r in [0, 4] by 0.1, sigma in [0, 50], and the condition z."""
+    return StoreConfig(recipe=BlurNoise(), hr_size_px=480)
+
+
+def rwsr_edl() -> StoreConfig:
+    """RWSR-EDL's noise-injected pairs: the source halved is the HR, a quarter of it plus bank noise the LR."""
+    return StoreConfig(recipe=NoiseInjection(scale=4, cleanup=2), hr_size_px=128)
+
+
+def bicubic() -> StoreConfig:
+    """LR by MATLAB's bicubic alone: the baseline of most papers."""
+    return StoreConfig(recipe=Downscale(scale=4), hr_size_px=400)
+
+
+PRESETS: dict[str, Callable[[], StoreConfig]] = {
+    "real-esrgan": real_esrgan,
+    "bsrgan": bsrgan,
+    "mm-realsr": mm_realsr,
+    "cugan": cugan,
+    "rwsr-edl": rwsr_edl,
+    "bicubic": bicubic,
+}

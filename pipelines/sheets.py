@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..degrade.contact_sheet import Cell, contact_sheet
-from ..degrade.groups import ROLES
-from ..degrade.image import U8, read_source
+from ..degrade.image import U8
 from ..degrade.reader import ShardReader
 from ..degrade.shards import Store
 from ..noisebank.bank import NoiseBank
-from .build_groups import Plan, Sample, manifest, render_sample
+from .build_store import GROUPS, Plan, preview
 
 _AMPLIFIED = 8
 _MOST_PATCHES = 32
@@ -40,52 +39,63 @@ def bank_sheet(bank: NoiseBank, *, columns: int = 4) -> U8:
     return contact_sheet(rows, cell_px=220, title=title)
 
 
+def _describe_step(step: dict[str, Any]) -> str:
+    match step["op"]:
+        case "blur" if step["kernel"]["kind"] == "sinc":
+            return f"sinc {step['kernel']['cutoff']:.2f} rad/px"
+        case "blur":
+            kernel = step["kernel"]
+            widths = {f"{kernel[name]:.2f}": None for name in ("sigma_x", "sigma_y")}
+            return f"blur {', '.join(widths)} px"
+        case "resize":
+            return f"{step['mode']} to {step['width']} px"
+        case "gaussian" | "speckle":
+            name = "noise" if step["op"] == "gaussian" else "speckle"
+            kind = " grey" if step["grey"] else " mixed" if step["mixing"] else ""
+            return f"{name} {step['sigma_255']:.1f}{kind}"
+        case "poisson":
+            level = f"x{step['scale']:.2f}" if step["peak"] is None else f"peak {step['peak']:.0f}"
+            return f"photon {level}{' grey' if step['grey'] else ''}"
+        case "bank":
+            return f"bank patch {step['patch']} at {step['x']}, {step['y']}"
+        case "usm":
+            return f"sharpened {step['weight']:.1f}"
+        case codec:
+            return f"{'JPEG' if codec == 'jpeg' else 'WebP'} {step['quality']}"
+
+
 def describe(steps: list[dict[str, Any]]) -> tuple[str, ...]:
-    """The levels of a member, a line a step that has one."""
-    lines: list[str] = []
-    for step in steps:
-        match step["op"]:
-            case "blur" if step["kernel"]["kind"] == "sinc":
-                lines.append(f"sinc {step['kernel']['cutoff']:.2f} rad/px")
-            case "blur":
-                kernel = step["kernel"]
-                lines.append(f"blur {kernel['sigma_x']:.2f}, {kernel['sigma_y']:.2f} px")
-            case "resize":
-                lines.append(f"{step['mode']} to {step['width']} px")
-            case "gaussian":
-                lines.append(f"noise {step['sigma_255']:.1f}{' grey' if step['grey'] else ''}")
-            case "poisson":
-                lines.append(f"photon x{step['scale']:.2f}{' grey' if step['grey'] else ''}")
-            case _:
-                lines.append(f"JPEG {step['quality']}")
-    return tuple(lines)
+    """The levels of a member, a line a step."""
+    return tuple(_describe_step(step) for step in steps)
 
 
-def _group_cells(row: dict[str, Any], sample: Sample) -> list[Cell]:
-    """HR and its members, with every drawn parameter below."""
-    members = [
-        Cell(lr, (role.value.upper(), *describe(row[role.value]))) for role, lr in zip(ROLES, sample.lr, strict=True)
-    ]
-    return [Cell(sample.hr, ("HR", row["source"], f"at {row['x']}, {row['y']}")), *members]
+def _cells(row: dict[str, Any], members: Sequence[str], hr: U8, lr: U8) -> list[Cell]:
+    """HR and its members, with every drawn parameter below, and what was measured."""
+    cells = [Cell(hr, ("HR", row["source"], f"at {row['x']}, {row['y']}", *describe(row["hr"])))]
+    for name, image in zip(members, lr, strict=True):
+        lines = [name.upper(), *describe(row[name])]
+        if row["condition"]:
+            lines.append("z " + ", ".join(f"{value:.2f}" for value in row["condition"]))
+        if row["measured"]:
+            found = row["measured"][name]
+            lines.append(f"= detail {found['detail']:.1f}, noise {found['noise']:.1f}")
+        cells.append(Cell(image, tuple(lines)))
+    if row["disorder"]:
+        cells[0] = Cell(hr, (*cells[0].lines, f"OUT OF ORDER: {', '.join(row['disorder'])}"))
+    return cells
 
 
 def preview_sheet(planned: Plan) -> U8:
-    """Every group of a plan, rendered now."""
-    roots = {row.sha256: Path(row.root) for row in planned.rows}
-    rows = [row for table in manifest(planned) for row in table.to_pylist()]
-    cells = [
-        _group_cells(
-            row,
-            render_sample(row, read_source(roots[row["source_sha256"]], row["source"], row["source_sha256"])),
-        )
-        for row in rows
-    ]
-    return contact_sheet(cells, cell_px=200, title="HR and the five LR members of each group")
+    """Every sample of a plan, rendered now."""
+    members = planned.config.members
+    cells = [_cells(row, members, rendered.hr, rendered.lr) for row, rendered in preview(planned)]
+    title = "HR and the five LR members of each group" if planned.kind == GROUPS else "HR and LR of each pair"
+    return contact_sheet(cells, cell_px=200, title=title)
 
 
 def store_sheet(store: Store, samples: Sequence[int]) -> U8:
-    """Some groups of a finished store, as they are stored."""
+    """Some samples of a finished store, as they are stored."""
     rows = store.manifest().take(list(samples)).to_pylist()
     hr, lr = (ShardReader(store, name).read(samples) for name in ("hr", "lr"))
-    cells = [_group_cells(row, Sample(hr[i], lr[i])) for i, row in enumerate(rows)]
+    cells = [_cells(row, store.attributes["members"], hr[i], lr[i]) for i, row in enumerate(rows)]
     return contact_sheet(cells, cell_px=200)

@@ -15,7 +15,7 @@ from ..eval.protocols import evaluate
 from ..eval.restore import Model, bicubic_model, pick_device, restore
 from ..eval.tensors import to_pixels, to_tensor
 from ..train import mmrealsr
-from .build_groups import KIND
+from .build_store import GROUPS
 from .config import compose
 from .console import progress
 
@@ -42,7 +42,7 @@ def compose_config(
 
 def train_run(out: Path, store_folder: Path, config: mmrealsr.TrainConfig) -> bool:
     """Train into the folder `out`; False when that was done before. Raises UserError."""
-    store = open_store(store_folder, KIND)
+    store = open_store(store_folder, GROUPS)
     with progress("train", config.loop.steps) as advance:
 
         def on_step(steps: int, terms: Mapping[str, float]) -> None:

@@ -7,17 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rwsr.degrade.groups import ROLES, GroupsConfig, Role, sample_group
-from rwsr.degrade.recipe import Recipe
+from rwsr.degrade.groups import ROLES, Role
+from rwsr.degrade.recipe import Groups
+from rwsr.degrade.samples import Source, StoreConfig, draw_sample
 from rwsr.degrade.steps import Blur, Degradation, GaussianNoise, Jpeg, PoissonNoise, Resize
 from rwsr.pipelines.presets import mm_realsr
 
-RECIPE = mm_realsr().recipe
 HR_PX = 128
+CONFIG = mm_realsr().model_copy(update={"hr_size_px": HR_PX})
+RECIPE = CONFIG.recipe
 
 
-def _group(seed: int) -> dict[Role, Degradation]:
-    return sample_group(RECIPE, HR_PX, seed=seed, source_sha256="00", sample=0)
+def _group(seed: int, source: str = "00", sample: int = 0, draw: int = 0) -> dict[Role, Degradation]:
+    config = CONFIG.model_copy(update={"seed": seed})
+    drawn = draw_sample(config, Source(source, 300, 200), sample, draw, None)
+    return {Role(name): steps for name, steps in drawn.members.items()}
 
 
 def _of(degradation: Degradation, kind: type) -> list:
@@ -55,17 +59,17 @@ def test_discrete_draws_are_shared(seed: int) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**40))
 def test_blurrier_differs_in_blur_and_first_resize_only(seed: int) -> None:
-    """More sigma (or a lower cut-off) twice, and a first resize further from the HR size; noise and JPEG equal."""
+    """More sigma, except in a sinc, and a smaller first resize where it shrinks; noise and JPEG equal."""
     group = _group(seed)
     base, blurrier, worst = group[Role.BASE], group[Role.BLURRIER], group[Role.WORST]
     for kind in (GaussianNoise, PoissonNoise, Jpeg):
         assert _of(base, kind) == _of(blurrier, kind)
     assert _of(base, Resize)[1:] == _of(blurrier, Resize)[1:] == _of(worst, Resize)[1:]
-    distances = [abs(_of(member, Resize)[0].width - HR_PX) for member in (base, blurrier, worst)]
-    assert distances == sorted(distances)
+    sizes = [_of(member, Resize)[0].width for member in (base, blurrier, worst)]
+    assert sizes == sorted(sizes, reverse=True) and (sizes[0] <= HR_PX or len(set(sizes)) == 1)
     for low, high, most in zip(*(_of(m, Blur)[:2] for m in (base, blurrier, worst)), strict=True):
         if low.kernel.kind == "sinc":
-            assert low.kernel.cutoff >= high.kernel.cutoff >= most.kernel.cutoff
+            assert low == high == most
         else:
             assert low.kernel.sigma_x <= high.kernel.sigma_x <= most.kernel.sigma_x + 1e-12
             assert low.kernel.sigma_y <= high.kernel.sigma_y <= most.kernel.sigma_y + 1e-12
@@ -117,14 +121,10 @@ def test_draws_have_the_published_frequencies() -> None:
 
 
 def test_a_group_does_not_depend_on_the_others() -> None:
-    """The same (seed, source, sample) is the same group; each of the three counts."""
-
-    def draw(seed: int, source: str, sample: int) -> dict[Role, Degradation]:
-        return sample_group(RECIPE, HR_PX, seed=seed, source_sha256=source, sample=sample)
-
-    first = draw(1, "aa", 1)
-    assert draw(1, "aa", 1) == first
-    assert first not in (draw(2, "aa", 1), draw(1, "bb", 1), draw(1, "aa", 2))
+    """The same (seed, source, sample, draw) is the same group; each of the four counts."""
+    first = _group(1, "aa", 1)
+    assert _group(1, "aa", 1) == first
+    assert first not in (_group(2, "aa", 1), _group(1, "bb", 1), _group(1, "aa", 2), _group(1, "aa", 1, 1))
 
 
 def test_roles_stand_in_the_stored_order() -> None:
@@ -138,7 +138,9 @@ def test_roles_stand_in_the_stored_order() -> None:
         ({"hr_size_px": 130}, "use 128 or 132"),
         ({"recipe": {"first": {"blur_sigma": [3, 1]}}}, "order it"),
         ({"recipe": {"first": {"resize": {"up": 0.5, "down": 0.5, "keep": 0.5}}}}, "make them sum to 1"),
-        ({"recipe": {"jpeg_quality": [50, 52]}}, "widen it or lower the gap"),
+        ({"recipe": {"first": {"jpeg_quality": [50, 52]}}}, "widen it or lower the gap"),
+        ({"recipe": {"second": {"blur_prob": 0.8}}}, "members must differ in blur; set it to 1"),
+        ({"recipe": {"gaps": {"jpeg_quality": [9, 3]}}}, "order it"),
     ],
 )
 def test_a_rule_that_is_broken_says_how_to_mend_it(change: dict, says: str) -> None:
@@ -148,7 +150,7 @@ def test_a_rule_that_is_broken_says_how_to_mend_it(change: dict, says: str) -> N
         return low | {k: merged(low[k], v) if isinstance(v, dict) else v for k, v in high.items()}
 
     with pytest.raises(ValidationError, match=says):
-        GroupsConfig.model_validate(merged(mm_realsr().model_dump(), change))
+        StoreConfig.model_validate(merged(mm_realsr().model_dump(), change))
 
 
 def test_the_preset_has_the_published_numbers() -> None:
@@ -161,4 +163,8 @@ def test_the_preset_has_the_published_numbers() -> None:
     assert (first.noise_sigma_255, second.noise_sigma_255) == ((1, 30), (1, 25))
     assert (first.poisson_scale, second.poisson_scale) == ((0.05, 3), (0.05, 2.5))
     assert list(first.kernels.model_dump().values()) == [0.45, 0.25, 0.12, 0.03, 0.12, 0.03]
-    assert isinstance(RECIPE, Recipe) and RECIPE.jpeg_quality == (30, 95) and RECIPE.final_sinc_prob == 0.8
+    assert isinstance(RECIPE, Groups) and first.jpeg_quality == second.jpeg_quality == (30, 95)
+    assert RECIPE.final_sinc_prob == 0.8 and (RECIPE.gaps.jpeg_quality, RECIPE.gaps.noise_sigma_255) == (
+        (5, 60),
+        (1, 21),
+    )

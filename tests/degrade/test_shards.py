@@ -24,6 +24,7 @@ from rwsr.degrade.shards import (
     Layout,
     Store,
     begin,
+    finish,
     missing_shards,
     open_store,
     open_unfinished,
@@ -49,14 +50,19 @@ def _blocks() -> dict[str, np.ndarray]:
 
 
 def _begin(path: Path, config: Config | None = None) -> Store:
-    tables = (pa.table({"sample": list(LAYOUT.rows(s))}, schema=SCHEMA) for s in range(LAYOUT.num_shards))
     made = provenance(KIND, config or Config(), "inputs")
-    return begin(path, LAYOUT, made, schema=SCHEMA, manifest=tables, attributes={"a": 1})
+    plan = (_rows(shard) for shard in range(LAYOUT.num_shards))
+    return begin(path, LAYOUT, made, schema=SCHEMA, plan=plan, attributes={"a": 1})
+
+
+def _rows(shard: int) -> pa.Table:
+    return pa.table({"sample": list(LAYOUT.rows(shard))}, schema=SCHEMA)
 
 
 def _write(store: Store, shard: int) -> None:
     rows = LAYOUT.rows(shard)
-    write_shard(store, shard, {name: block[rows.start : rows.stop] for name, block in _blocks().items()})
+    blocks = {name: block[rows.start : rows.stop] for name, block in _blocks().items()}
+    write_shard(store, shard, blocks, _rows(shard))
 
 
 @pytest.fixture
@@ -65,6 +71,7 @@ def store(tmp_path: Path) -> Store:
     found = _begin(tmp_path / "store.zarr")
     for shard in range(3):
         _write(found, shard)
+    finish(found)
     return found
 
 
@@ -177,6 +184,8 @@ FAULTS: dict[str, Callable[[Path], object]] = {
     "two marks swapped": lambda p: _swap(p / "commits/000000.json", p / "commits/000001.json"),
     "a missing mark": lambda p: (p / "commits/000001.json").unlink(),
     "another manifest": lambda p: _flip(p / "manifest.parquet", 60),
+    "a manifest cut short": lambda p: os.truncate(p / "manifest.parquet", 50),
+    "no mark of the manifest": lambda p: (p / "commits/manifest.json").unlink(),
     "no manifest": lambda p: (p / "manifest.parquet").unlink(),
     "another shape": lambda p: _replace(p / "hr/zarr.json", "12", "13"),
     "no array metadata": lambda p: (p / "lr/zarr.json").unlink(),
@@ -195,7 +204,11 @@ def test_verify_finds_every_fault(store: Store, fault: str) -> None:
     assert len(_problems(store)) >= 1
 
 
-@pytest.mark.parametrize("fault", ["a missing shard", "a shard cut short", "an empty shard", "a missing mark"])
+@pytest.mark.parametrize(
+    "fault",
+    ["a missing shard", "a shard cut short", "an empty shard", "a missing mark"]
+    + ["no manifest", "a manifest cut short", "no mark of the manifest"],
+)
 def test_opening_refuses_what_is_missing_or_short(store: Store, fault: str) -> None:
     """Where Zarr would read zeros, opening says which shard lacks and what to do."""
     FAULTS[fault](store.path)
@@ -216,12 +229,14 @@ def test_a_build_goes_on_where_it_stopped(tmp_path: Path, tree: Callable[[Path],
     whole = _begin(tmp_path / "a.zarr")
     for shard in range(3):
         _write(whole, shard)
+    finish(whole)
     broken = _begin(tmp_path / "b.zarr")
     _write(broken, 2)
     assert missing_shards(broken) == [0, 1]
     again = _begin(tmp_path / "b.zarr")
     for shard in (1, 0):
         _write(again, shard)
+    finish(again)
     assert tree(tmp_path / "a.zarr") == tree(tmp_path / "b.zarr")
     assert digest(whole) == digest(again)
 
@@ -229,10 +244,27 @@ def test_a_build_goes_on_where_it_stopped(tmp_path: Path, tree: Callable[[Path],
 def test_a_second_commit_with_other_bytes_is_refused(store: Store) -> None:
     """Two different results for one shard mean that the build is not deterministic: that is said, not hidden."""
     blocks = {name: block[:4].copy() for name, block in _blocks().items()}
-    write_shard(store, 0, blocks)
+    write_shard(store, 0, blocks, _rows(0))
     blocks["hr"][0] ^= 1
     with pytest.raises(StoreError, match="not deterministic"):
-        write_shard(store, 0, blocks)
+        write_shard(store, 0, blocks, _rows(0))
+
+
+@pytest.mark.parametrize("lost", ["manifest.parquet", "hr/c/1/0/0/0", "commits/000002.json"])
+def test_what_a_finished_store_lost_is_built_again(
+    store: Store, lost: str, tree: Callable[[Path], dict[str, bytes]]
+) -> None:
+    """The plan is made anew, only what lacks is rendered (or all of it, for its rows), and the folder is as before."""
+    before = tree(store.path)
+    (store.path / lost).unlink()
+    again = _begin(store.path)
+    todo = missing_shards(again)
+    assert todo == ([0, 1, 2] if lost == "manifest.parquet" else [1] if lost.startswith("hr") else [2])
+    for shard in todo:
+        assert again.plan_of(shard).equals(_rows(shard))
+        _write(again, shard)
+    finish(again)
+    assert tree(store.path) == before
 
 
 def test_another_config_is_refused_with_the_key_that_differs(store: Store) -> None:

@@ -18,8 +18,9 @@ from PIL import Image
 
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.image import U8, decode
+from rwsr.degrade.render import apply
 from rwsr.degrade.seeds import stream
-from rwsr.degrade.steps import BankNoise, apply
+from rwsr.degrade.steps import BankNoise
 from rwsr.noisebank.bank import BankConfig, NoiseBank
 from rwsr.noisebank.cati import CatiRule, ThresholdRule
 from rwsr.noisebank.tiles import TileGrid

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.groups import ROLES, GroupsConfig
+from rwsr.degrade.groups import ROLES
 from rwsr.degrade.image import decode
 from rwsr.degrade.reader import ShardReader
+from rwsr.degrade.samples import StoreConfig
 from rwsr.degrade.shards import open_store
-from rwsr.pipelines import build_groups, sources
+from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose
 from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.presets import mm_realsr
@@ -25,9 +26,9 @@ Tree = Callable[[Path], dict[str, bytes]]
 CONFIG = compose(mm_realsr(), hr_size_px=64, num_samples=30, shard_mib=0.05)
 
 
-def _groups(photos: Path, out: Path, executor: Executor, config: GroupsConfig = CONFIG) -> int:
+def _groups(photos: Path, out: Path, executor: Executor, config: StoreConfig = CONFIG) -> int:
     rows = sources.index([photos], out.with_suffix(".index.parquet"), sources.IndexConfig(), executor)
-    return build_groups.build(out, build_groups.plan(config, rows), executor)[1]
+    return build_store.build(out, build_store.plan(config, rows), executor)[1]
 
 
 @pytest.mark.parametrize("executor", [Executor(2), Executor(2, "local")], ids=["threads", "dask"])
@@ -51,20 +52,20 @@ def test_a_store_holds_what_its_manifest_says(photos: Path, tmp_path: Path) -> N
     """HR is the crop of the source at the box, and each sample renders again to the stored bytes."""
     out = tmp_path / "s.zarr"
     _groups(photos, out, Executor(2))
-    store = open_store(out, build_groups.KIND)
+    store = open_store(out, build_store.GROUPS)
     assert len(store.manifest()) == 30 and store.attributes["members"] == list(ROLES)
     for sample in (0, 13, 29):
         row = store.manifest().slice(sample, 1).to_pylist()[0]
         source = decode((photos / row["source"]).read_bytes()).pixels
         crop = source[row["y"] : row["y"] + 64, row["x"] : row["x"] + 64]
         assert np.array_equal(ShardReader(store, "hr").read([sample])[0], crop)
-        assert build_groups.render_again(store, sample, [])[1]
+        assert build_store.render_again(store, sample, [])[1]
 
 
 def test_samples_are_shared_out_evenly(photos: Path, tmp_path: Path) -> None:
     """30 samples of 4 photographs are 7 or 8 each."""
     _groups(photos, tmp_path / "s.zarr", Executor(1))
-    names = open_store(tmp_path / "s.zarr", build_groups.KIND).manifest()["source"].to_pylist()
+    names = open_store(tmp_path / "s.zarr", build_store.GROUPS).manifest()["source"].to_pylist()
     assert sorted(names.count(name) for name in set(names)) == [7, 7, 8, 8]
 
 
@@ -72,8 +73,9 @@ def test_a_sample_that_was_tampered_with_is_not_equal(photos: Path, tmp_path: Pa
     """Rendering against a manifest of another seed says that it differs."""
     _groups(photos, tmp_path / "a.zarr", Executor(1))
     _groups(photos, tmp_path / "b.zarr", Executor(1), compose(CONFIG, seed=1))
-    (tmp_path / "b.zarr/manifest.parquet").replace(tmp_path / "a.zarr/manifest.parquet")
-    assert not build_groups.render_again(open_store(tmp_path / "a.zarr", build_groups.KIND), 3, [])[1]
+    for name in ("manifest.parquet", "commits/manifest.json"):
+        (tmp_path / "b.zarr" / name).replace(tmp_path / "a.zarr" / name)
+    assert not build_store.render_again(open_store(tmp_path / "a.zarr", build_store.GROUPS), 3, [])[1]
 
 
 def test_another_seed_is_another_store(photos: Path, tmp_path: Path) -> None:
@@ -89,25 +91,25 @@ def test_a_source_that_changed_fails_its_shards_only(
 ) -> None:
     """The error names the file; after mending it, the same build ends with the same bytes."""
     rows = sources.index([photos], tmp_path / "i.parquet", sources.IndexConfig(), Executor(1))
-    planned = build_groups.plan(CONFIG, rows)
-    build_groups.build(tmp_path / "whole.zarr", planned, Executor(1))
+    planned = build_store.plan(CONFIG, rows)
+    build_store.build(tmp_path / "whole.zarr", planned, Executor(1))
     kept = (photos / "d.png").read_bytes()
     (photos / "d.png").write_bytes(kept + b"x")
     with pytest.raises(UserError, match=r"d\.png changed since it was indexed"):
-        build_groups.build(tmp_path / "s.zarr", planned, executor)
+        build_store.build(tmp_path / "s.zarr", planned, executor)
     committed = len(list((tmp_path / "s.zarr/commits").iterdir()))
     assert 0 < committed < planned.layout.num_shards
     (photos / "d.png").write_bytes(kept)
-    build_groups.build(tmp_path / "s.zarr", planned, Executor(2))
+    build_store.build(tmp_path / "s.zarr", planned, Executor(2))
     assert tree(tmp_path / "s.zarr") == tree(tmp_path / "whole.zarr")
 
 
 def test_images_smaller_than_the_crop_are_counted(photos: Path, tmp_path: Path) -> None:
     """They are left out of the plan; when none is left, the mend is named."""
     rows = sources.index([photos], tmp_path / "i.parquet", sources.IndexConfig(), Executor(1))
-    assert build_groups.plan(compose(CONFIG, hr_size_px=180), rows).num_too_small == 1
+    assert build_store.plan(compose(CONFIG, hr_size_px=180), rows).num_too_small == 1
     with pytest.raises(UserError, match="lower --hr-size"):
-        build_groups.plan(compose(CONFIG, hr_size_px=400), rows)
+        build_store.plan(compose(CONFIG, hr_size_px=400), rows)
 
 
 def _command(photos: Path, out: Path) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from rwsr.degrade.errors import UserError
 from rwsr.pipelines import layouts
-from rwsr.pipelines.cli_data import LAYOUTS
+from rwsr.pipelines.cli_sources import LAYOUTS
 from rwsr.pipelines.sources import IndexConfig, SourceRow, listed
 
 

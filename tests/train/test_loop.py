@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.shards import Store
-from rwsr.pipelines import build_groups, sources
+from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose
 from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.presets import mm_realsr
@@ -34,7 +34,7 @@ def store(photos: Path, tmp_path: Path) -> Store:
     """Twelve small groups."""
     rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
     config = compose(mm_realsr(), hr_size_px=64, num_samples=12)
-    return build_groups.build(tmp_path / "groups.zarr", build_groups.plan(config, rows), Executor(1))[0]
+    return build_store.build(tmp_path / "groups.zarr", build_store.plan(config, rows), Executor(1))[0]
 
 
 def _nothing(steps: int, terms: dict[str, float]) -> None:

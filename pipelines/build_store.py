@@ -1,0 +1,269 @@
+"""From a folder to a store of groups or pairs: index, share the samples out, draw and render each shard."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..degrade import seeds
+from ..degrade.disk import write_atomic
+from ..degrade.errors import StoreError, UserError
+from ..degrade.image import U8, read_source
+from ..degrade.provenance import canonical, provenance, sha256_of
+from ..degrade.reader import ShardReader
+from ..degrade.samples import (
+    Draw,
+    Rendered,
+    Source,
+    StoreConfig,
+    check_bank,
+    from_row,
+    make,
+    manifest_schema,
+    render,
+    to_row,
+)
+from ..degrade.shards import (
+    ArraySpec,
+    Commit,
+    Layout,
+    Store,
+    begin,
+    kind_of,
+    open_store,
+    samples_per_shard,
+    write_shard,
+)
+from ..noisebank.bank import NoiseBank
+from . import sources
+from .build_shards import render_missing
+from .executors import Executor
+from .sources import SourceRow
+
+GROUPS, PAIRS = "group-store", "pair-store"
+_ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest
+
+_PLAN = pa.schema(
+    [
+        ("sample", pa.int64()),
+        ("root", pa.string()),
+        ("path", pa.string()),
+        ("sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which sources serve a config, in which order, and how the store lies on the disk."""
+
+    config: StoreConfig
+    rows: tuple[SourceRow, ...]
+    counts: tuple[int, ...]
+    layout: Layout
+    num_too_small: int
+    bank: NoiseBank | None
+
+    @property
+    def inputs_sha256(self) -> str:
+        """The identity of what goes in: the content of the sources, not their names, and the bank."""
+        return sha256_of([*(row.sha256 for row in self.rows), *([self.bank.digest] if self.bank else [])])
+
+    @property
+    def kind(self) -> str:
+        return GROUPS if len(self.config.members) > 1 else PAIRS
+
+
+def plan(config: StoreConfig, rows: Sequence[SourceRow], bank: NoiseBank | None = None) -> Plan:
+    """Share the samples out among the usable sources that are large enough: equally, to within one.
+
+    Raises:
+        UserError: no source is as large as a crop, or the bank does not fit the recipe.
+    """
+    if config.wants_bank:
+        check_bank(config, bank)
+    elif bank is not None:
+        raise UserError(f"recipe {config.recipe.kind} takes no noise from a bank; leave --bank out")
+    good = sources.usable(rows)
+    large = [row for row in good if min(row.width, row.height) >= config.crop_size_px]
+    if not large:
+        raise UserError(
+            f"none of {len(good)} usable images is at least {config.crop_size_px} px on its shorter side; "
+            "lower --hr-size, or name larger images"
+        )
+    share, rest = divmod(config.num_samples, len(large))
+    lucky = set(seeds.stream(config.seed, "shares").permutation(len(large))[:rest].tolist())
+    counts = tuple(share + (i in lucky) for i in range(len(large)))
+    hr = ArraySpec("hr", (config.hr_size_px, config.hr_size_px, 3))
+    lr = ArraySpec("lr", (len(config.members), config.lr_size_px, config.lr_size_px, 3))
+    per_shard = samples_per_shard(hr.sample_bytes, int(config.shard_mib * 2**20))
+    layout = Layout(config.num_samples, per_shard, (hr, lr))
+    return Plan(config, tuple(large), counts, layout, len(good) - len(large), bank)
+
+
+def planned_rows(planned: Plan) -> Iterator[pa.Table]:
+    """For each shard, the source of each sample. Touches no pixel."""
+    each = (row for row, count in zip(planned.rows, planned.counts, strict=True) for _ in range(count))
+    for shard in range(planned.layout.num_shards):
+        rows = [
+            {
+                "sample": sample,
+                "root": row.root,
+                "path": row.path,
+                "sha256": row.sha256,
+                "width": row.width,
+                "height": row.height,
+            }
+            for sample, row in zip(planned.layout.rows(shard), each, strict=False)
+        ]
+        yield pa.Table.from_pylist(rows, schema=_PLAN)
+
+
+def _samples(
+    rows: Sequence[dict[str, Any]], config: StoreConfig, bank: NoiseBank | None
+) -> Iterator[tuple[dict[str, Any], Draw, Rendered]]:
+    """(row of the manifest, draw, images) of each row of a plan; each source is decoded once."""
+    pixels, of = np.empty(0, dtype=np.uint8), ""
+    for row in rows:
+        if row["sha256"] != of:
+            of = row["sha256"]
+            pixels = read_source(Path(row["root"]), row["path"], of)
+        source = Source(of, row["width"], row["height"])
+        drawn, rendered = make(config, source, pixels, row["sample"], bank=bank)
+        yield to_row(row["sample"], row["path"], source, drawn, rendered), drawn, rendered
+
+
+def preview(planned: Plan) -> Iterator[tuple[dict[str, Any], Rendered]]:
+    """Every sample of a plan, made now: its row of the manifest, and its images."""
+    for shard in planned_rows(planned):
+        for row, _, rendered in _samples(shard.to_pylist(), planned.config, planned.bank):
+            yield row, rendered
+
+
+def _render_shard(shard: int, store: Store, config: StoreConfig, bank_path: Path | None) -> Commit:
+    bank = NoiseBank.open(bank_path) if bank_path else None
+    planned = store.plan_of(shard).to_pylist()
+    blocks = {a.name: np.empty((len(planned), *a.sample_shape), dtype=np.uint8) for a in store.layout.arrays}
+    rows: list[dict[str, Any]] = []
+    for i, (row, _, rendered) in enumerate(_samples(planned, config, bank)):
+        blocks["hr"][i], blocks["lr"][i] = rendered.hr, rendered.lr
+        rows.append(row)
+    return write_shard(store, shard, blocks, pa.Table.from_pylist(rows, schema=manifest_schema(config.members)))
+
+
+def build(out: Path, planned: Plan, executor: Executor) -> tuple[Store, int]:
+    """Render the store `out` of a plan; gives back the store and how many samples this run rendered.
+
+    Interrupted, the same call goes on with the shards that are missing; finished, it does nothing.
+
+    Raises:
+        UserError: a source changed, or `out` holds something else.
+    """
+    config, bank_path = planned.config, planned.bank.store.path.resolve() if planned.bank else None
+    store = begin(
+        out,
+        planned.layout,
+        provenance(planned.kind, config, planned.inputs_sha256),
+        schema=_PLAN,
+        plan=planned_rows(planned),
+        attributes={
+            "members": list(config.members),
+            "scale": config.recipe.scale,
+            "bank": planned.bank.digest if planned.bank else None,
+        },
+    )
+    places = {"roots": sorted({row.root for row in planned.rows}), "bank": str(bank_path) if bank_path else None}
+    write_atomic(out / _ROOTS, canonical(places).encode())
+    task = partial(_render_shard, store=store, config=config, bank_path=bank_path)
+    title = "render groups" if planned.kind == GROUPS else "render pairs"
+    return store, render_missing(store, task, executor, title=title)
+
+
+def open_samples(path: Path) -> Store:
+    """A finished store of groups or pairs; raises StoreError as `open_store`."""
+    kind = kind_of(path)
+    return open_store(path, kind if kind in (GROUPS, PAIRS) else GROUPS)
+
+
+@dataclass(frozen=True)
+class Disorder:
+    """Of a store of groups: how many draws it took, how many groups took more than one, and how many are disordered."""
+
+    num_draws: int
+    num_redrawn: int
+    num_disordered: int
+
+    @property
+    def line(self) -> str:
+        kept = f"; {self.num_disordered} are not in order" if self.num_disordered else ", all in measured order"
+        return f"{self.num_redrawn} groups were drawn again, {self.num_draws} draws in all{kept}"
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+
+def disorder_of(store: Store) -> Disorder | None:
+    """None for a store of pairs, which have no order."""
+    if store.provenance.kind != GROUPS:
+        return None
+    table = store.manifest(columns=["draw", "disorder"])
+    draws = np.asarray(table["draw"])
+    disordered = sum(bool(names) for names in table["disorder"].to_pylist())
+    return Disorder(int((draws + 1).sum()), int((draws > 0).sum()), disordered)
+
+
+def _recorded(store: Store) -> tuple[list[Path], Path | None]:
+    try:
+        value = json.loads((store.path / _ROOTS).read_text())
+        return [Path(root) for root in value["roots"]], Path(value["bank"]) if value["bank"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StoreError(f"{store.path / _ROOTS} is missing or damaged; name the sources with --source") from None
+
+
+def _find_source(row: dict[str, Any], folders: Sequence[Path]) -> U8:
+    for folder in folders:
+        if (folder / row["source"]).is_file():
+            return read_source(folder, row["source"], row["source_sha256"])
+    names = ", ".join(str(folder) for folder in folders)
+    raise StoreError(f"{row['source']} is not below {names}; name the folder of the sources with --source")
+
+
+def row_of(store: Store, sample: int) -> dict[str, Any]:
+    """A sample's row of the manifest.
+
+    Raises:
+        UserError: no such sample.
+    """
+    if not 0 <= sample < store.layout.num_samples:
+        raise UserError(f"sample {sample} is not in 0..{store.layout.num_samples - 1}")
+    shard, offset = divmod(sample, store.layout.samples_per_shard)
+    return store.manifest_of(shard).slice(offset, 1).to_pylist()[0]
+
+
+def render_again(
+    store: Store, sample: int, folders: Sequence[Path], bank_path: Path | None = None
+) -> tuple[Rendered, bool]:
+    """Render one sample from its manifest row, and say whether it equals what the store holds.
+
+    folders, bank_path: where the sources and the bank lie; nothing means where they lay when the store was built.
+
+    Raises:
+        UserError: no such sample, or its source is missing or changed, or the bank is another one.
+    """
+    row = row_of(store, sample)
+    if not folders or (store.attributes["bank"] and bank_path is None):
+        roots, recorded_bank = _recorded(store)
+        folders, bank_path = folders or roots, bank_path or recorded_bank
+    bank = NoiseBank.open(bank_path) if store.attributes["bank"] and bank_path else None
+    drawn = from_row(row, tuple(store.attributes["members"]))
+    rendered = render(drawn, _find_source(row, folders), bank=bank)
+    stored = {name: ShardReader(store, name).read([sample])[0] for name in ("hr", "lr")}
+    same = np.array_equal(rendered.hr, stored["hr"]) and np.array_equal(rendered.lr, stored["lr"])
+    return rendered, same

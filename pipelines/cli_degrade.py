@@ -1,0 +1,207 @@
+"""`rwsr degrade`: recipes, a look at what they do, and stores of groups and pairs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import cli_options as options
+
+if TYPE_CHECKING:
+    from ..degrade.samples import StoreConfig
+    from ..noisebank.bank import NoiseBank
+    from .sources import SourceRow
+
+_PRESETS = ("real-esrgan", "bsrgan", "mm-realsr", "cugan", "rwsr-edl", "bicubic")
+
+
+@click.group()
+def degrade() -> None:
+    """Degraded images: LR/HR pairs, and groups whose order in blur and noise is known (MM-RealSR)."""
+
+
+def _store_config(preset: str, **changes: Any) -> "StoreConfig":
+    from .config import compose
+    from .presets import PRESETS
+
+    return compose(PRESETS[preset](), **changes)
+
+
+def _bank(path: Path | None) -> "NoiseBank | None":
+    from ..noisebank.bank import NoiseBank
+
+    return NoiseBank.open(path) if path else None
+
+
+def _indexed(
+    folders: tuple[Path, ...], distilled: tuple[Path, ...], index: Path, workers: int, dask: options.Dask
+) -> "list[SourceRow]":
+    """Every file of the folders, then the images of the distilled lists; what cannot be used is named."""
+    from . import build_bank, sources
+
+    rows = sources.index(folders, index, sources.IndexConfig(), options.executor(workers, dask))
+    listed = [row for path in distilled for row in build_bank.read_distilled(path)]
+    options.name_left_out(rows)
+    return sources.mark_duplicates([*rows, *listed])
+
+
+_preset = click.option("--preset", type=click.Choice(_PRESETS), required=True, help="Recipe to start from.")
+_source = click.option(
+    "--source", "folders", multiple=True, required=True, type=options.FOLDER, help="Folder of images; may be repeated."
+)
+_distilled = click.option(
+    "--distilled", multiple=True, type=options.FILE, help="Distilled list of a noise bank: its images are sources too."
+)
+_with_bank = click.option("--bank", type=options.FOLDER, default=None, help="Noise bank, for rwsr-edl.")
+_hr_size = click.option(
+    "--hr-size", type=int, default=None, help="Side of the HR crops in pixels.  [default: the preset's]"
+)
+
+
+@degrade.command("presets")
+@options.as_json
+def degrade_presets(json_: bool) -> None:
+    """List the recipes that --preset knows.
+
+    \b
+    Example:
+      rwsr degrade presets
+    """
+    from .presets import PRESETS
+
+    about = {name: (make.__doc__ or "").splitlines()[0] for name, make in PRESETS.items()}
+    options.tell(about, [f"{name}: {text}" for name, text in about.items()], json_=json_)
+
+
+@degrade.command("show")
+@click.argument("preset", type=click.Choice(_PRESETS))
+@options.configured
+@options.as_json
+def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...], json_: bool) -> None:
+    """Print a recipe in full, as a file that --config reads.
+
+    \b
+    Example:
+      rwsr degrade show mm-realsr > recipe.yaml
+    """
+    from .config import to_yaml
+
+    found = _store_config(preset, config=config, sets=sets)
+    options.tell(found.model_dump(mode="json"), [to_yaml(found).rstrip()], json_=json_)
+
+
+@degrade.command("preview")
+@_preset
+@_source
+@_distilled
+@_with_bank
+@click.option("--out", type=options.FILE, required=True, help="The contact sheet, a PNG.")
+@click.option("--samples", type=click.IntRange(1, 50), default=4, show_default=True, help="Samples to draw.")
+@_hr_size
+@options.seeded
+@options.configured
+@options.as_json
+def degrade_preview(
+    preset: str,
+    folders: tuple[Path, ...],
+    distilled: tuple[Path, ...],
+    bank: Path | None,
+    out: Path,
+    samples: int,
+    hr_size: int | None,
+    seed: int | None,
+    config: Path | None,
+    sets: tuple[str, ...],
+    json_: bool,
+) -> None:
+    """Draw a few samples with their parameters, before anything is built.
+
+    These are the first samples of a store with that many of them.
+
+    \b
+    Example:
+      rwsr degrade preview --preset mm-realsr --source photos --hr-size 256 --out preview.png
+    """
+    import tempfile
+
+    from ..degrade.disk import write_atomic
+    from ..degrade.image import encode_png
+    from . import build_store
+    from .sheets import preview_sheet
+
+    wanted = _store_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed)
+    opened = _bank(bank)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = _indexed(folders, distilled, Path(folder) / "index.parquet", options.cores(), None)
+    write_atomic(out, encode_png(preview_sheet(build_store.plan(wanted, rows, opened))))
+    options.tell({"sheet": out, "counts": options.counts(rows)}, [f"wrote {out}"], json_=json_)
+    options.exit_by(rows)
+
+
+@degrade.command("build")
+@_preset
+@_source
+@_distilled
+@_with_bank
+@click.option("--out", type=options.FOLDER, required=True, help="The store; its index is kept as OUT.index.parquet.")
+@click.option("--samples", type=click.IntRange(min=1), default=None, help="Groups or pairs.  [default: 1000]")
+@_hr_size
+@options.seeded
+@options.configured
+@options.workers
+@options.as_json
+def degrade_build(
+    preset: str,
+    folders: tuple[Path, ...],
+    distilled: tuple[Path, ...],
+    bank: Path | None,
+    out: Path,
+    samples: int | None,
+    hr_size: int | None,
+    seed: int | None,
+    config: Path | None,
+    sets: tuple[str, ...],
+    workers: int,
+    dask: options.Dask,
+    json_: bool,
+) -> None:
+    """Build a store of groups or pairs. Killed, the same command goes on; done, it changes nothing.
+
+    \b
+    Example:
+      rwsr degrade build --preset mm-realsr --source photos --out groups.zarr --samples 200 --hr-size 256
+    """
+    from ..degrade.shards import is_free
+    from ..degrade.verify import digest
+    from . import build_store, sources
+
+    is_free(out)
+    wanted = _store_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed)
+    opened = _bank(bank)
+    rows = _indexed(folders, distilled, out.with_name(f"{out.name}.index.parquet"), workers, dask)
+    planned = build_store.plan(wanted, rows, opened)
+    _, rendered = build_store.build(out, planned, options.executor(workers, dask))
+    made = build_store.open_samples(out)
+    found, disorder = digest(made), build_store.disorder_of(made)
+    noun = "pairs" if disorder is None else "groups"
+    lines = [sources.summary(rows)]
+    if planned.num_too_small:
+        lines.append(f"{planned.num_too_small} of them are smaller than a crop of {wanted.crop_size_px} px")
+    if disorder is not None:
+        lines.append(disorder.line)
+    done = f"rendered {rendered} {noun}" if rendered else f"all {noun} were there already"
+    lines += [f"{done}; {out} holds {wanted.num_samples}, digest {found[:16]}"]
+    options.tell(
+        {
+            "store": out,
+            "rendered": rendered,
+            "num_samples": wanted.num_samples,
+            "digest": found,
+            "counts": options.counts(rows),
+            "smaller_than_crop": planned.num_too_small,
+            "disorder": None if disorder is None else disorder.as_dict(),
+        },
+        lines,
+        json_=json_,
+    )
+    options.exit_by(rows)

@@ -1,0 +1,57 @@
+"""`rwsr sources`: what lies in image folders, before anything is built from them."""
+
+from pathlib import Path
+
+import click
+
+from . import cli_options as options
+
+LAYOUTS = ("div2k", "flickr2k", "ntire2020", "aim2019", "realsr", "dped", "camerasr")
+
+
+@click.group()
+def sources() -> None:
+    """Look at image folders before anything is built from them."""
+
+
+@sources.command("index")
+@click.argument("folders", nargs=-1, required=True, type=options.FOLDER, metavar="DIR...")
+@click.option("--out", type=options.FILE, required=True, help="The index: a Parquet table.")
+@click.option("--min-side", type=click.IntRange(min=1), default=None, help="Least side in pixels.  [default: 64]")
+@options.image_limits
+@click.option("--layout", type=click.Choice(LAYOUTS), default=None, help="Insist on a data set's folders and counts.")
+@options.workers
+@options.as_json
+def sources_index(
+    folders: tuple[Path, ...],
+    out: Path,
+    min_side: int | None,
+    max_pixels: int | None,
+    follow_links: bool,
+    layout: str | None,
+    workers: int,
+    dask: options.Dask,
+    json_: bool,
+) -> None:
+    """Read every image below DIR... and write one row each: content hash, size, mode, status, reason.
+
+    PNG, JPEG, TIFF, WebP and BMP, found recursively. A file that cannot be used is a row with the reason. Folders of
+    well-known data sets are recognised by their names, and their images counted.
+
+    \b
+    Example:
+      rwsr sources index photos --out index.parquet
+    """
+    from . import layouts
+    from . import sources as index_
+
+    config = options.index_config(max_pixels, follow_links, min_side)
+    if layout is not None:
+        layouts.check(layout, index_.listed(folders, config))
+    rows = index_.index(folders, out, config, options.executor(workers, dask))
+    options.name_left_out(rows)
+    found = layouts.recognise(rows)
+    lines = [*(each.line for each in found), index_.summary(rows), f"wrote {out}"]
+    result = {"index": out, "counts": options.counts(rows), "layouts": [each.as_dict() for each in found]}
+    options.tell(result, lines, json_=json_)
+    options.exit_by(rows)

@@ -1,0 +1,98 @@
+"""`rwsr store`: look into a finished store, check it, take things out of it."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from . import cli_options as options
+
+
+@click.group()
+def store() -> None:
+    """Look into a store, check every byte of it, render a sample of it again."""
+
+
+_store_argument = click.argument("store_folder", type=options.FOLDER, metavar="STORE")
+
+
+@store.command("info")
+@_store_argument
+@options.as_json
+def store_info(store_folder: Path, json_: bool) -> None:
+    """Say what a store of groups, a store of pairs or a noise bank is, and where it comes from.
+
+    \b
+    Example:
+      rwsr store info groups.zarr
+    """
+    from .stores import info
+
+    result = info(store_folder)
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    lines = [
+        f"{result['store']}: {result['kind']}, format {result['format']}",
+        *(f"  {name}: {shape} uint8" for name, shape in result["arrays"].items()),
+        f"  {result['num_shards']} shards of {result['samples_per_shard']} samples, {result['missing']} missing",
+        f"  digest {result['digest']}" if not result["missing"] else "  unfinished: run the command that built it",
+        f"  made by {versions}",
+    ]
+    options.tell(result, lines, json_=json_)
+
+
+@store.command("verify")
+@_store_argument
+@options.workers
+@options.as_json
+def store_verify(store_folder: Path, workers: int, dask: options.Dask, json_: bool) -> None:
+    """Read every byte of a store and compare it with what was committed; exit 1 when anything differs.
+
+    \b
+    Example:
+      rwsr store verify groups.zarr
+    """
+    from .stores import problems
+
+    found = problems(store_folder, options.executor(workers, dask))
+    lines = found or [f"{store_folder} is whole: every byte is what was committed"]
+    options.tell({"store": store_folder, "problems": found}, lines, json_=json_)
+    if found:
+        sys.exit(1)
+
+
+@store.command("render")
+@_store_argument
+@click.argument("sample", type=int, metavar="N")
+@click.option("--source", "folders", multiple=True, type=options.FOLDER, help="Where the sources lie now.")
+@click.option("--bank", type=options.FOLDER, default=None, help="Where the noise bank lies now.")
+@click.option("--out", type=options.FOLDER, default=None, help="Write HR and every LR member as PNG files here.")
+@options.as_json
+def store_render(
+    store_folder: Path, sample: int, folders: tuple[Path, ...], bank: Path | None, out: Path | None, json_: bool
+) -> None:
+    """Render sample N of a store again, and say whether it equals what is stored (exit 1: it does not).
+
+    \b
+    Example:
+      rwsr store render groups.zarr 17 --out sample-17
+    """
+    from ..degrade.disk import write_atomic
+    from ..degrade.image import encode_png
+    from . import build_store
+
+    opened = build_store.open_samples(store_folder)
+    rendered, same = build_store.render_again(opened, sample, folders, bank)
+    written: list[Path] = []
+    if out is not None:
+        images = {"hr": rendered.hr} | dict(zip(opened.attributes["members"], rendered.lr, strict=True))
+        for name, pixels in images.items():
+            written.append(out / f"{sample:06d}_{name}.png")
+            write_atomic(written[-1], encode_png(pixels))
+    lines = [f"sample {sample} {'equals' if same else 'DIFFERS from'} what {store_folder} holds"]
+    options.tell(
+        {"sample": sample, "equal": same, "files": written},
+        [*lines, *(f"wrote {path}" for path in written)],
+        json_=json_,
+    )
+    if not same:
+        sys.exit(1)

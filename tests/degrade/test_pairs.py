@@ -1,0 +1,215 @@
+"""Pairs are drawn with the numbers of the papers that they come from."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from rwsr.degrade.errors import UserError
+from rwsr.degrade.image import F32
+from rwsr.degrade.recipe import BlurNoise, NoiseInjection, SecondOrder, Shuffled
+from rwsr.degrade.samples import Draw, Source, StoreConfig, draw_sample
+from rwsr.degrade.steps import (
+    AnyStep,
+    BankNoise,
+    Blur,
+    GaussianNoise,
+    Jpeg,
+    PoissonNoise,
+    Resize,
+    SpeckleNoise,
+    UnsharpMask,
+    Webp,
+)
+from rwsr.pipelines.config import compose
+from rwsr.pipelines.presets import PRESETS
+
+SOURCE = Source("00", 900, 700)
+
+
+class Bank:
+    """A bank of three flat patches of 40 pixels."""
+
+    digest = "00ff"
+    size_px = 40
+    num_patches = 3
+
+    def crop(self, patch: int, y: int, x: int, height: int, width: int) -> F32:
+        return np.full((height, width, 3), patch / 255, np.float32)
+
+
+def _draw(preset: str, seed: int, *sets: str) -> Draw:
+    config = compose(PRESETS[preset](), sets=sets, seed=seed)
+    return draw_sample(config, SOURCE, 0, 0, Bank() if config.wants_bank else None)
+
+
+def _steps(preset: str, n: int, *sets: str) -> list[tuple[AnyStep, ...]]:
+    return [_draw(preset, seed, *sets).members["lr"] for seed in range(n)]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**40))
+def test_every_draw_ends_at_the_lr_size_and_lies_in_the_source(preset: str, seed: int) -> None:
+    """Whatever was drawn: the last size is HR / scale, and the box does not leave the image."""
+    config = PRESETS[preset]()
+    drawn = _draw(preset, seed)
+    for steps in drawn.members.values():
+        sizes = [step.width for step in steps if isinstance(step, Resize)]
+        assert (sizes or [config.hr_size_px])[-1] == config.lr_size_px
+    assert 0 <= drawn.y <= SOURCE.height - drawn.size and 0 <= drawn.x <= SOURCE.width - drawn.size
+
+
+def test_real_esrgan_has_the_published_frequencies() -> None:
+    """Second blur in 80 %, a tenth of the kernels sincs, final sinc in 80 %, JPEG last in half; levels in range."""
+    n = 1500
+    drawn = _steps("real-esrgan", n)
+    blurs = Counter(len([s for s in steps[:-3] if isinstance(s, Blur)]) for steps in drawn)
+    assert blurs[2] / n == pytest.approx(0.8, abs=0.04) and blurs[1] + blurs[2] == n
+    first = [steps[0].kernel.kind for steps in drawn if isinstance(steps[0], Blur)]
+    assert first.count("sinc") / n == pytest.approx(0.1, abs=0.03)
+    assert first.count("iso") / n == pytest.approx(0.9 * 0.45, abs=0.04)
+    assert sum(isinstance(steps[-1], Jpeg) for steps in drawn) / n == pytest.approx(0.5, abs=0.04)
+    tails = [steps[-3:] for steps in drawn]
+    assert sum(any(isinstance(s, Blur) for s in tail) for tail in tails) / n == pytest.approx(0.8, abs=0.04)
+    noises = [s for steps in drawn for s in steps if isinstance(s, GaussianNoise | PoissonNoise)]
+    assert len(noises) == 2 * n
+    assert sum(s.grey for s in noises) / (2 * n) == pytest.approx(0.4, abs=0.03)
+    sigmas = [s.sigma_255 for s in noises if isinstance(s, GaussianNoise)]
+    assert 1 <= min(sigmas) < 1.5 and 29 < max(sigmas) <= 30
+    qualities = [s.quality for steps in drawn for s in steps if isinstance(s, Jpeg)]
+    assert min(qualities) == 30 and max(qualities) == 95 and np.mean(qualities) == pytest.approx(62.5, abs=1.5)
+
+
+def test_real_esrgan_sharpens_its_hr() -> None:
+    """The published training file degrades and targets the sharpened HR; without usm the HR is the crop."""
+    assert _draw("real-esrgan", 0).hr == (UnsharpMask(radius=50, weight=0.5, threshold_255=10),)
+    assert _draw("real-esrgan", 0, "recipe.usm=null").hr == ()
+
+
+def test_webp_takes_the_place_of_jpeg() -> None:
+    """As often as the recipe says."""
+    changed = _steps("real-esrgan", 300, "recipe.second.webp_prob=1")
+    assert all(
+        sum(isinstance(s, Webp) for s in steps) == 1 == sum(isinstance(s, Jpeg) for s in steps) for steps in changed
+    )
+
+
+def test_bsrgan_has_the_published_frequencies() -> None:
+    """Two blurs and one in eight of the halved ones... the counts of the released code, and an order that is random."""
+    n = 1500
+    drawn = _steps("bsrgan", n)
+    assert all(isinstance(steps[-1], Jpeg) for steps in drawn)
+    assert sum(sum(isinstance(s, Jpeg) for s in steps) == 2 for steps in drawn) / n == pytest.approx(0.9, abs=0.03)
+    assert sum(isinstance(steps[0], Resize) and steps[0].width == 144 for steps in drawn) / n > 0.25 - 0.04
+    noises = [s for steps in drawn for s in steps if isinstance(s, GaussianNoise)]
+    assert len(noises) == n
+    assert sum(s.grey for s in noises) / n == pytest.approx(0.4, abs=0.04)
+    mixed = [s for s in noises if s.mixing is not None]
+    assert len(mixed) / n == pytest.approx(0.2, abs=0.04) and {s.sigma_255 for s in mixed} == {25}
+    assert {s.sigma_255 for s in noises} == set(range(2, 26))
+    places = Counter(steps.index(next(s for s in steps if isinstance(s, GaussianNoise))) for steps in drawn)
+    assert min(places[i] for i in range(5)) > n / 20
+    shrinks = [[s.width for s in steps if isinstance(s, Resize)] for steps in drawn]
+    assert all(widths[-1] == 72 for widths in shrinks)
+    aniso = [s.kernel for steps in drawn for s in steps if isinstance(s, Blur) and s.kernel.kind == "aniso"]
+    assert 7.5 < max(k.sigma_x**2 for k in aniso) <= 8 and {k.size for k in aniso} == set(range(7, 26, 2))
+
+
+def test_bsrgans_mixed_noise_is_its_covariance() -> None:
+    """M M^T has entries in [0, 1], is symmetric, and its own square root."""
+    step = next(
+        s for steps in _steps("bsrgan", 60, "recipe.mixed_noise_prob=0.6") for s in steps if getattr(s, "mixing", None)
+    )
+    assert isinstance(step, GaussianNoise)
+    root = np.array(step.mixing).reshape(3, 3)
+    covariance = root @ root.T
+    assert np.allclose(root, root.T) and (covariance >= -1e-12).all() and (covariance <= 1 + 1e-12).all()
+
+
+def test_bsrgan_plus_noises_can_be_switched_on() -> None:
+    """Photons with a peak of 100 to 10,000, and speckle."""
+    drawn = _steps("bsrgan", 100, "recipe.poisson_prob=1", "recipe.speckle_prob=1")
+    peaks = [s.peak for steps in drawn for s in steps if isinstance(s, PoissonNoise)]
+    assert len(peaks) == 100 and all(peak is not None and 100 <= peak <= 10_000 for peak in peaks)
+    assert all(any(isinstance(s, SpeckleNoise) for s in steps) for steps in drawn)
+
+
+def test_cugan_draws_its_levels_and_tells_them() -> None:
+    """z = [r / 4, sigma / 50] of what was applied; half the samples have one of the two; ends half as often."""
+    n = 4000
+    single = Counter()
+    rs: Counter[float] = Counter()
+    sigmas: Counter[float] = Counter()
+    for seed in range(n):
+        drawn = _draw("cugan", seed)
+        assert drawn.condition is not None
+        blurs = [s for s in drawn.members["lr"] if isinstance(s, Blur)]
+        noises = [s for s in drawn.members["lr"] if isinstance(s, GaussianNoise)]
+        r = blurs[0].kernel.sigma_x if blurs else 0
+        sigma = noises[0].sigma_255 if noises else 0
+        assert drawn.condition == pytest.approx((r / 4, sigma / 50))
+        assert all(s.border == "replicate" and s.kernel.size == 21 for s in blurs)
+        single[bool(r), bool(sigma)] += 1
+        if r:
+            rs[round(r, 1)] += 1
+        sigmas[sigma] += 1
+    assert single[True, True] / n == pytest.approx(0.5, abs=0.04)
+    assert single[True, False] / n == pytest.approx(0.25, abs=0.03)
+    assert set(rs) == {round(0.1 * i, 1) for i in range(1, 41)}
+    ends = rs[4.0] + sigmas[50]
+    between = np.mean([rs[r] for r in rs if r < 4]) + np.mean([sigmas[s] for s in sigmas if 0 < s < 50])
+    assert ends == pytest.approx(between / 2, rel=0.35)
+
+
+def test_rwsr_edl_cleans_up_by_two_and_injects_a_piece_of_a_patch() -> None:
+    """HR is the crop halved, LR a quarter of it plus noise from a place inside a patch."""
+    places = set()
+    for seed in range(40):
+        drawn = _draw("rwsr-edl", seed)
+        assert drawn.size == 256 and drawn.hr == (Resize(height=128, width=128, mode="matlab-bicubic"),)
+        shrink, noise = drawn.members["lr"]
+        assert shrink == Resize(height=32, width=32, mode="matlab-bicubic") and isinstance(noise, BankNoise)
+        assert noise.patch < 3 and noise.y <= 8 and noise.x <= 8 and noise.bank == "00ff"
+        places.add((noise.patch, noise.y, noise.x))
+    assert len(places) > 30
+    assert _draw("rwsr-edl", 0, "recipe.cleanup=1").hr == ()
+
+
+@pytest.mark.parametrize(("bank", "says"), [(None, "name one with --bank"), (Bank(), "use --hr-size 160 at most")])
+def test_a_bank_that_does_not_fit_is_refused(bank: Bank | None, says: str) -> None:
+    """None at all, or patches smaller than an LR crop."""
+    config = compose(PRESETS["rwsr-edl"](), hr_size_px=256)
+    with pytest.raises(UserError, match=says):
+        draw_sample(config, SOURCE, 0, 0, bank)
+
+
+def test_bicubic_draws_nothing_but_a_place() -> None:
+    """One resize."""
+    assert _draw("bicubic", 3).members["lr"] == (Resize(height=100, width=100, mode="matlab-bicubic"),)
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "says"),
+    [
+        (Shuffled, {"kernel_sizes": [6, 21]}, "are not odd"),
+        (Shuffled, {"mixed_noise_prob": 0.8}, "lower one"),
+        (Shuffled, {"iso_sigma": [0, 0]}, "raise one"),
+        (BlurNoise, {"kernel_size": 20}, "use 21"),
+        (NoiseInjection, {"cleanup": 0}, "greater than or equal to 1"),
+        (SecondOrder, {"first": {}}, "blur_sigma"),
+    ],
+)
+def test_a_rule_that_is_broken_says_how_to_mend_it(model: type, values: dict, says: str) -> None:
+    """Each rule names the value and the mend."""
+    with pytest.raises(ValidationError, match=says):
+        model.model_validate(values)
+
+
+def test_every_preset_is_valid_when_read_again() -> None:
+    """Its dump is a config of the same recipe."""
+    for make in PRESETS.values():
+        assert StoreConfig.model_validate(make().model_dump(mode="json")) == make()
