@@ -19,9 +19,11 @@ from .pairs import downscale, sample_blur_noise, sample_noise_injection, sample_
 from .recipe import BlurNoise, Downscale, Groups, NoiseInjection, Recipe, SecondOrder, Shuffled
 from .render import render_all
 from .seeds import stream
+from .shards import Store
 from .shuffled import sample_shuffled
 from .steps import STEP_TYPE, Degradation, NoiseSource, Resize, UnsharpMask, field_key, from_rows, to_rows
 
+GROUPS, PAIRS = "group-store", "pair-store"
 _LR = ("lr",)
 
 
@@ -63,6 +65,11 @@ class StoreConfig(BaseModel):
     def members(self) -> tuple[str, ...]:
         """The names of the LR images of a sample, in the order in which they are stored."""
         return tuple(ROLES) if isinstance(self.recipe, Groups) else _LR
+
+    @property
+    def kind(self) -> str:
+        """Of the store that holds these samples."""
+        return GROUPS if isinstance(self.recipe, Groups) else PAIRS
 
     @property
     def wants_bank(self) -> bool:
@@ -229,6 +236,15 @@ def to_row(sample: int, path: str, source: Source, drawn: Draw, rendered: Render
         if measured is None
         else {str(role): {"detail": each.detail, "noise": each.noise} for role, each in measured.items()},
     }
+
+
+def in_use(store: Store) -> list[int]:
+    """The samples that readers give: all, but for groups that the build measured and flagged as disordered."""
+    samples = range(store.layout.num_samples)
+    if store.provenance.config["recipe"].get("disorder") != "flag":
+        return list(samples)
+    names = store.manifest(columns=["disorder"])["disorder"].to_pylist()
+    return [sample for sample in samples if not names[sample]]
 
 
 def from_row(row: Mapping[str, Any], members: tuple[str, ...]) -> Draw:

@@ -17,6 +17,8 @@ from ..degrade.image import U8, read_source
 from ..degrade.provenance import canonical, provenance, sha256_of
 from ..degrade.reader import ShardReader
 from ..degrade.samples import (
+    GROUPS,
+    PAIRS,
     Draw,
     Rendered,
     Source,
@@ -45,7 +47,6 @@ from .build_shards import render_missing
 from .executors import Executor
 from .sources import SourceRow
 
-GROUPS, PAIRS = "group-store", "pair-store"
 _ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest
 
 _PLAN = pa.schema(
@@ -75,10 +76,6 @@ class Plan:
     def inputs_sha256(self) -> str:
         """The identity of what goes in: the content of the sources, not their names, and the bank."""
         return sha256_of([*(row.sha256 for row in self.rows), *([self.bank.digest] if self.bank else [])])
-
-    @property
-    def kind(self) -> str:
-        return GROUPS if len(self.config.members) > 1 else PAIRS
 
 
 def plan(config: StoreConfig, rows: Sequence[SourceRow], bank: NoiseBank | None = None) -> Plan:
@@ -170,7 +167,7 @@ def build(out: Path, planned: Plan, executor: Executor) -> tuple[Store, int]:
     store = begin(
         out,
         planned.layout,
-        provenance(planned.kind, config, planned.inputs_sha256),
+        provenance(config.kind, config, planned.inputs_sha256),
         schema=_PLAN,
         plan=planned_rows(planned),
         attributes={
@@ -182,7 +179,7 @@ def build(out: Path, planned: Plan, executor: Executor) -> tuple[Store, int]:
     places = {"roots": sorted({row.root for row in planned.rows}), "bank": str(bank_path) if bank_path else None}
     write_atomic(out / _ROOTS, canonical(places).encode())
     task = partial(_render_shard, store=store, config=config, bank_path=bank_path)
-    title = "render groups" if planned.kind == GROUPS else "render pairs"
+    title = "render groups" if config.kind == GROUPS else "render pairs"
     return store, render_missing(store, task, executor, title=title)
 
 

@@ -106,9 +106,9 @@ def evaluate(store_folder: Path, models: tuple[Path, ...], out: Path, json_: boo
     Example:
       rwsr eval --store held-out.zarr --model run --out metrics.parquet
     """
+    from ..degrade.samples import GROUPS
     from ..degrade.shards import open_store
     from ..eval.report import mean
-    from .build_store import GROUPS
     from .training import BICUBIC, evaluate_store
 
     store = open_store(store_folder, GROUPS)

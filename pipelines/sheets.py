@@ -9,9 +9,10 @@ import numpy as np
 from ..degrade.contact_sheet import Cell, contact_sheet
 from ..degrade.image import U8
 from ..degrade.reader import ShardReader
+from ..degrade.samples import GROUPS
 from ..degrade.shards import Store
 from ..noisebank.bank import NoiseBank
-from .build_store import GROUPS, Plan, preview
+from .build_store import Plan, preview
 
 _AMPLIFIED = 8
 _MOST_PATCHES = 32
@@ -89,7 +90,7 @@ def preview_sheet(planned: Plan) -> U8:
     """Every sample of a plan, rendered now."""
     members = planned.config.members
     cells = [_cells(row, members, rendered.hr, rendered.lr) for row, rendered in preview(planned)]
-    title = "HR and the five LR members of each group" if planned.kind == GROUPS else "HR and LR of each pair"
+    title = "HR and the five LR members of each group" if planned.config.kind == GROUPS else "HR and LR of each pair"
     return contact_sheet(cells, cell_px=200, title=title)
 
 

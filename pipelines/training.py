@@ -8,6 +8,7 @@ from ..degrade.disk import write_atomic
 from ..degrade.errors import ImageError
 from ..degrade.image import decode, encode_png, read_bytes
 from ..degrade.provenance import sha256
+from ..degrade.samples import GROUPS
 from ..degrade.shards import Store, open_store
 from ..degrade.verify import digest
 from ..eval import report
@@ -15,7 +16,6 @@ from ..eval.protocols import evaluate
 from ..eval.restore import Model, bicubic_model, pick_device, restore
 from ..eval.tensors import to_pixels, to_tensor
 from ..train import mmrealsr
-from .build_store import GROUPS
 from .config import compose
 from .console import progress
 

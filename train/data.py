@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from ..degrade.errors import UserError
 from ..degrade.image import U8
 from ..degrade.reader import ShardReader
+from ..degrade.samples import in_use
 from ..degrade.seeds import stream
 from ..degrade.shards import Store
 from ..eval.tensors import to_tensor
@@ -37,8 +38,11 @@ class GroupBatches(Dataset[GroupBatch]):
         self._scale = int(store.attributes["scale"])
         self._lr_size_px = store.layout.array("lr").sample_shape[1]
         self._groups, self._patch, self._seed = groups, lr_patch_px, seed
-        if groups > len(self._hr):
-            raise UserError(f"loop.groups = {groups} is more than the {len(self._hr)} groups of {store.path}; lower it")
+        self._in_use = np.array(in_use(store), dtype=np.int64)
+        if groups > len(self._in_use):
+            raise UserError(
+                f"loop.groups = {groups} is more than the {len(self._in_use)} groups in order of {store.path}; lower it"
+            )
         if lr_patch_px > self._lr_size_px:
             raise UserError(
                 f"loop.lr_patch_px = {lr_patch_px} is larger than the LR of {store.path}; "
@@ -46,9 +50,9 @@ class GroupBatches(Dataset[GroupBatch]):
             )
 
     def _samples(self, step: int) -> list[int]:
-        batches_per_epoch = len(self._hr) // self._groups
+        batches_per_epoch = len(self._in_use) // self._groups
         epoch, place = divmod(step, batches_per_epoch)
-        order = stream(self._seed, "epoch", epoch).permutation(len(self._hr))
+        order = self._in_use[stream(self._seed, "epoch", epoch).permutation(len(self._in_use))]
         return order[place * self._groups : (place + 1) * self._groups].tolist()
 
     def _crop(self, hr: U8, lr: U8, rng: np.random.Generator) -> tuple[U8, U8]:

@@ -15,7 +15,7 @@ from rwsr.degrade.errors import UserError
 from rwsr.degrade.groups import ROLES
 from rwsr.degrade.image import decode
 from rwsr.degrade.reader import ShardReader
-from rwsr.degrade.samples import StoreConfig
+from rwsr.degrade.samples import GROUPS, StoreConfig
 from rwsr.degrade.shards import open_store
 from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose
@@ -52,7 +52,7 @@ def test_a_store_holds_what_its_manifest_says(photos: Path, tmp_path: Path) -> N
     """HR is the crop of the source at the box, and each sample renders again to the stored bytes."""
     out = tmp_path / "s.zarr"
     _groups(photos, out, Executor(2))
-    store = open_store(out, build_store.GROUPS)
+    store = open_store(out, GROUPS)
     assert len(store.manifest()) == 30 and store.attributes["members"] == list(ROLES)
     for sample in (0, 13, 29):
         row = store.manifest().slice(sample, 1).to_pylist()[0]
@@ -65,7 +65,7 @@ def test_a_store_holds_what_its_manifest_says(photos: Path, tmp_path: Path) -> N
 def test_samples_are_shared_out_evenly(photos: Path, tmp_path: Path) -> None:
     """30 samples of 4 photographs are 7 or 8 each."""
     _groups(photos, tmp_path / "s.zarr", Executor(1))
-    names = open_store(tmp_path / "s.zarr", build_store.GROUPS).manifest()["source"].to_pylist()
+    names = open_store(tmp_path / "s.zarr", GROUPS).manifest()["source"].to_pylist()
     assert sorted(names.count(name) for name in set(names)) == [7, 7, 8, 8]
 
 
@@ -75,7 +75,7 @@ def test_a_sample_that_was_tampered_with_is_not_equal(photos: Path, tmp_path: Pa
     _groups(photos, tmp_path / "b.zarr", Executor(1), compose(CONFIG, seed=1))
     for name in ("manifest.parquet", "commits/manifest.json"):
         (tmp_path / "b.zarr" / name).replace(tmp_path / "a.zarr" / name)
-    assert not build_store.render_again(open_store(tmp_path / "a.zarr", build_store.GROUPS), 3, [])[1]
+    assert not build_store.render_again(open_store(tmp_path / "a.zarr", GROUPS), 3, [])[1]
 
 
 def test_another_seed_is_another_store(photos: Path, tmp_path: Path) -> None:
