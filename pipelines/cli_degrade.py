@@ -205,3 +205,38 @@ def degrade_build(
         json_=json_,
     )
     options.exit_by(rows)
+
+
+@degrade.command("import")
+@click.argument("options_file", type=options.FILE, metavar="FILE")
+@click.option("--out", type=options.FILE, default=None, help="Write the config here.  [default: print it]")
+@options.as_json
+def degrade_import(options_file: Path, out: Path | None, json_: bool) -> None:
+    """Make a config of a BasicSR, Real-ESRGAN, MM-RealSR, neosr or traiNNer options file (YAML or TOML).
+
+    Keys without a meaning here are named on stderr. Give the config to build with --config, beside the preset that is
+    printed.
+
+    \b
+    Example:
+      rwsr degrade import train_realesrgan_x4plus.yml --out recipe.yaml
+    """
+    from ..degrade.disk import write_atomic
+    from .basicsr import import_options
+    from .config import to_yaml
+    from .console import printable, say
+
+    found = import_options(options_file)
+    for name, reason in found.without_meaning.items():
+        say(f"left out: {printable(name)}: {reason}")
+    text = to_yaml(found.config)
+    preset = "mm-realsr" if found.config.recipe.kind == "groups" else "real-esrgan"
+    lines = [text.rstrip()]
+    if out is not None:
+        write_atomic(out, text.encode())
+        lines = [f"wrote {out}; use it with: rwsr degrade build --preset {preset} --config {out}"]
+    options.tell(
+        {"preset": preset, "config": found.config.model_dump(mode="json"), "left_out": found.without_meaning},
+        lines,
+        json_=json_,
+    )

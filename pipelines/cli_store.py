@@ -96,3 +96,53 @@ def store_render(
     )
     if not same:
         sys.exit(1)
+
+
+@store.command("export")
+@_store_argument
+@click.option("--out", type=options.FOLDER, required=True, help="A new folder for the PNG files.")
+@options.workers
+@options.as_json
+def store_export(store_folder: Path, out: Path, workers: int, dask: options.Dask, json_: bool) -> None:
+    """Write the pairs or groups as folders of PNG, which BasicSR, neosr and traiNNer read.
+
+    OUT/hr and OUT/lr (of groups a folder for each member) hold files of equal names; OUT/meta_info.txt lists them.
+    Groups that were flagged as disordered are left out. Killed, the same command goes on.
+
+    \b
+    Example:
+      rwsr store export groups.zarr --out groups-png
+    """
+    from . import build_store
+    from .export_store import export
+
+    opened = build_store.open_samples(store_folder)
+    count, written = export(opened, out, options.executor(workers, dask))
+    folders = ["hr", *opened.attributes["members"]]
+    options.tell(
+        {"out": out, "samples": count, "written": written, "folders": folders},
+        [f"{out} holds {count} samples in {', '.join(folders)}; {written} were written now"],
+        json_=json_,
+    )
+
+
+@store.command("report")
+@_store_argument
+@click.option("--out", type=options.FILE, required=True, help="The page, an HTML file; a .parquet is written beside.")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=200, show_default=True, help="Samples to measure, evenly spread."
+)
+@options.workers
+@options.as_json
+def store_report(store_folder: Path, out: Path, samples: int, workers: int, dask: options.Dask, json_: bool) -> None:
+    """Draw the quality of a store: what was drawn, what the images measure, order, registration, what was left out.
+
+    \b
+    Example:
+      rwsr store report groups.zarr --out quality.html
+    """
+    from . import build_store
+    from .quality import write_quality
+
+    written = write_quality(build_store.open_samples(store_folder), out, samples, options.executor(workers, dask))
+    options.tell({"written": written}, [f"wrote {path}" for path in written], json_=json_)

@@ -46,13 +46,13 @@ def read_file(path: Path) -> Json:
             case ".yaml" | ".yml":
                 value = yaml.safe_load(text)
             case other:
-                raise UserError(f"--config {path}: {other or 'no'} suffix is unknown; use .yaml or .toml")
+                raise UserError(f"{path}: {other or 'no'} suffix is unknown; use .yaml or .toml")
     except OSError as error:
-        raise UserError(f"--config {path} cannot be read: {error.strerror}") from None
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {path} is not well-formed: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is not well-formed: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
-        raise UserError(f"--config {path} holds no keys; write `name: value` lines")
+        raise UserError(f"{path} holds no keys; write `name: value` lines")
     return {str(name): part for name, part in value.items()}
 
 
@@ -98,22 +98,24 @@ def _explain(error: ValidationError, base: BaseModel) -> str:
     return f"{where} = {first['input']!r}: {message[0].lower()}{message[1:]}"
 
 
-def compose(base: M, *, config: Path | None = None, sets: Sequence[str] = (), **options: object) -> M:
-    """`base` changed by a file, then by `--set`s, then by the options that are not None.
+def compose_values(base: M, values: Mapping[str, Any]) -> M:
+    """`base` with the values in their places.
 
     Raises:
         UserError: an unknown key (with the nearest valid one), or a value that breaks a rule.
     """
-    values: Json = base.model_dump()
-    if config is not None:
-        values = _merged(values, read_file(config))
-    for text in sets:
-        values = _merged(values, _set(text))
-    values = _merged(values, {name: value for name, value in options.items() if value is not None})
     try:
-        return type(base).model_validate(values)
+        return type(base).model_validate(_merged(base.model_dump(), values))
     except ValidationError as error:
         raise UserError(_explain(error, base)) from None
+
+
+def compose(base: M, *, config: Path | None = None, sets: Sequence[str] = (), **options: object) -> M:
+    """`base` changed by a file, then by `--set`s, then by the options that are not None; raises as `compose_values`."""
+    values: Json = {} if config is None else read_file(config)
+    for text in sets:
+        values = _merged(values, _set(text))
+    return compose_values(base, _merged(values, {name: value for name, value in options.items() if value is not None}))
 
 
 def to_yaml(model: BaseModel) -> str:

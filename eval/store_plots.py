@@ -1,0 +1,54 @@
+"""Plots of a store: what was drawn for its samples, and what their images measure."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from .plots import BLUE, F64, GREY, ORANGE, new_figure, to_png
+
+_COLOURS = (BLUE, "#5a9e6f", ORANGE, GREY, "#a2494a")
+_COLUMNS = 4
+
+
+def histograms(values: Mapping[str, Mapping[str, F64]]) -> bytes:
+    """A panel for each parameter, an outline in it for each member that has it.
+
+    values: by the parameter's name with its unit, by member, every value that was drawn.
+    """
+    rows = -(-len(values) // _COLUMNS)
+    figure, panels = new_figure(12, 0.5 + 2.5 * rows, columns=_COLUMNS, rows=rows)
+    members = list(dict.fromkeys(member for of in values.values() for member in of))
+    for axes, (name, of) in zip(panels, values.items(), strict=False):
+        everything = np.concatenate(list(of.values()))
+        low, high = float(everything.min()), float(everything.max())
+        edges = np.linspace(low, high if high > low else low + 1, 25).tolist()
+        for member, drawn in of.items():
+            colour = _COLOURS[members.index(member) % len(_COLOURS)]
+            axes.hist(drawn, bins=edges, histtype="step", color=colour, linewidth=1.4)
+        axes.set_title(name, fontsize=10)
+        axes.set_yticks([])
+    for empty in panels[len(values) :]:
+        empty.remove()
+    if len(members) > 1:
+        for i, member in enumerate(members):
+            panels[0].plot([], [], color=_COLOURS[i % len(_COLOURS)], label=member)
+        figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, ncols=5, loc="outside upper center")
+    return to_png(figure)
+
+
+def boxes(table: pa.Table, members: Sequence[str], measures: Mapping[str, str]) -> bytes:
+    """For each measure (column, and what its axis says), the spread over the samples of each member.
+
+    Boxes hold the middle half with the median, whiskers the middle 95 %.
+    """
+    figure, panels = new_figure(1 + 3.6 * len(measures), 3.4, columns=len(measures))
+    of = np.asarray(table["member"])
+    for axes, (column, label) in zip(panels, measures.items(), strict=True):
+        values = np.asarray(table[column], dtype=np.float64)
+        drawn = [values[(of == member) & np.isfinite(values)] for member in members]
+        axes.boxplot(drawn, tick_labels=list(members), whis=(2.5, 97.5), showfliers=False, medianprops={"color": BLUE})
+        axes.set_ylabel(label)
+        axes.tick_params(axis="x", labelsize=8)
+        axes.grid(axis="x", visible=False)
+    return to_png(figure)
