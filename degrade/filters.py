@@ -16,7 +16,7 @@ Border = Literal["reflect", "replicate"]
 _BORDERS: dict[Border, int] = {"reflect": cv2.BORDER_REFLECT_101, "replicate": cv2.BORDER_REPLICATE}
 _DIRECT_TAPS = 9  # up to here a direct sum is faster than three Fourier transforms
 _NOTHING = 1e-6  # of the sum of a kernel's weights: 0.0003 grey levels
-_SEPARABLE_TAPS = 21  # up to here two lines are
+_SEPARABLE_TAPS = 15  # up to here two lines are; beyond, blurs of one image share its transform
 
 
 @dataclass(frozen=True)
@@ -42,31 +42,36 @@ def spectrum(image: F32, radius: int, border: Border) -> Spectrum:
     return Spectrum(planes, radius, height, width)
 
 
-def _by_spectrum(of: Spectrum, weights: F64) -> F32:
+@lru_cache(maxsize=64)
+def _weights(kernel: Kernel) -> F64:
+    """A kernel without the rings at its edge that together weigh less than a millionth: most are far too wide."""
+    weights = render(kernel)
+    middle = kernel.size // 2
+    steps = np.abs(np.arange(kernel.size) - middle)
+    rings = np.bincount(np.maximum.outer(steps, steps).ravel(), np.abs(weights).ravel())
+    outside = np.cumsum(rings[::-1])[::-1]  # of each ring and all beyond it
+    radius = max(0, int(np.count_nonzero(outside >= _NOTHING)) - 1)
+    return weights[middle - radius : middle + radius + 1, middle - radius : middle + radius + 1]
+
+
+@lru_cache(maxsize=16)
+def _kernel_spectrum(kernel: Kernel, rows: int, columns: int) -> F32:
+    weights = _weights(kernel)
+    padded = np.zeros((rows, columns), dtype=np.float32)
+    padded[: len(weights), : len(weights)] = weights
+    return np.asarray(cv2.dft(padded, nonzeroRows=len(weights)), dtype=np.float32)
+
+
+def _by_spectrum(of: Spectrum, kernel: Kernel) -> F32:
     """Convolution, which is correlation here: every kernel of ours equals itself turned by half a turn."""
-    taps = len(weights)
-    padded = np.zeros(of.planes[0].shape, dtype=np.float32)
-    padded[:taps, :taps] = weights
-    transform = cv2.dft(padded, nonzeroRows=taps)
+    transform = _kernel_spectrum(kernel, *of.planes[0].shape)
     planes = [
         cv2.idft(cv2.mulSpectrums(plane, transform, 0), flags=cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT)
         for plane in of.planes
     ]
-    first = of.radius + taps // 2
-    return np.asarray(
-        cv2.merge([plane[first : first + of.height, first : first + of.width] for plane in planes]), dtype=np.float32
-    )
-
-
-def _trimmed(weights: F64) -> F64:
-    """The kernel without the rings at its edge that together weigh less than a millionth: most are far too wide."""
-    size = len(weights)
-    middle = size // 2
-    for radius in range(middle):
-        inner = weights[middle - radius : middle + radius + 1, middle - radius : middle + radius + 1]
-        if abs(1 - inner.sum()) < _NOTHING and np.abs(weights).sum() - np.abs(inner).sum() < _NOTHING:
-            return inner
-    return weights
+    first = of.radius + len(_weights(kernel)) // 2
+    inside = (slice(first, first + of.height), slice(first, first + of.width))
+    return np.asarray(cv2.merge([plane[inside] for plane in planes]), dtype=np.float32)
 
 
 def blur(image: F32, kernel: Kernel, *, border: Border = "reflect", of: Callable[[int], Spectrum] | None = None) -> F32:
@@ -75,9 +80,10 @@ def blur(image: F32, kernel: Kernel, *, border: Border = "reflect", of: Callable
     of: gives the image's `spectrum` with a border of that radius, where it may be there already; it saves half the
     time and changes no bit.
     """
-    weights = _trimmed(render(kernel))
+    weights = _weights(kernel)
     if len(weights) > (_SEPARABLE_TAPS if kernel.is_separable else _DIRECT_TAPS):
-        return _by_spectrum(of(kernel.size // 2) if of else spectrum(image, kernel.size // 2, border), weights)
+        radius = kernel.size // 2
+        return _by_spectrum(of(radius) if of else spectrum(image, radius, border), kernel)
     if kernel.is_separable:
         line = weights.sum(axis=0)
         blurred = cv2.sepFilter2D(image, -1, line, line, borderType=_BORDERS[border])

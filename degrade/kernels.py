@@ -40,6 +40,9 @@ class Kernel(BaseModel):
             raise ValueError(f"{size} is even; a kernel has a middle, use {size - 1} or {size + 1}")
         return size
 
+    def __hash__(self) -> int:
+        return hash((self.kind, self.size, self.sigma_x, self.sigma_y, self.theta, self.beta, self.cutoff))
+
     @property
     def is_separable(self) -> bool:
         """Whether it is the outer product of its own marginal: a round Gaussian is."""

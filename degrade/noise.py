@@ -17,7 +17,7 @@ from .image import F32, to_float, to_uint8
 U16 = npt.NDArray[np.uint16]
 
 _LEVELS = 1 << 16
-_POISSON_BITS = 14  # of the uniform: 16 would make tables of 32 MB, which no cache holds
+_POISSON_BITS = 13  # of the uniform: tables of 2 MB stay in the cache; counts rarer than 1 in 16384 are not drawn
 _GREY_WEIGHTS = np.array([[0.2989], [0.587], [0.114]], dtype=np.float32)
 
 
@@ -64,17 +64,21 @@ def add(image: F32, noise: F32) -> F32:
 
 
 @lru_cache(maxsize=9)
-def _poisson_quantiles(peak: int) -> npt.NDArray[np.int16]:
-    """Poisson counts [256 * 2^14] int16: level l, uniform u holds the quantile of Poisson(peak * l / 255) at u."""
+def _poisson_quantiles(peak: int) -> tuple[npt.NDArray[np.int8], F32]:
+    """Poisson(peak * l / 255) for each level l, as table and offsets.
+
+    table [256 * 8192] int8: the count at each uniform, less the whole number next to the mean. offsets [256] float32:
+    what that number is beyond the mean, over the peak. So count / peak - l / 255 = table / peak + offset.
+    """
     columns = 1 << _POISSON_BITS
-    table = np.empty((256, columns), dtype=np.int16)
+    table = np.empty((256, columns), dtype=np.int8)
     counts = np.arange(2 * peak + 64)
-    for level in range(256):
-        cdf = pdtr(counts, peak * level / 255)
-        ends = np.clip(np.rint(cdf * columns), 0, columns).astype(np.int64)
+    means = peak * np.arange(256) / 255
+    for level, mean in enumerate(means):
+        ends = np.clip(np.rint(pdtr(counts, mean) * columns), 0, columns).astype(np.int64)
         ends[-1] = columns
-        table[level] = np.repeat(counts, np.diff(ends, prepend=0))
-    return table.ravel()
+        table[level] = np.repeat(counts, np.diff(ends, prepend=0)) - np.rint(mean)
+    return table.ravel(), ((np.rint(means) - means) / peak).astype(np.float32)
 
 
 def _peak_of(levels: npt.NDArray[np.uint8]) -> int:
@@ -92,9 +96,10 @@ def poisson(image: F32, uniform: U16) -> F32:
     clipped = np.clip(image, np.float32(0), np.float32(1))
     levels = to_uint8(clipped if uniform.shape[2] == 3 else clipped @ _GREY_WEIGHTS)
     peak = _peak_of(levels)
+    table, offsets = _poisson_quantiles(peak)
     index = (levels.astype(np.uint32) << _POISSON_BITS) | (uniform >> (16 - _POISSON_BITS))
-    counts = np.take(_poisson_quantiles(peak), index)
-    noise = cv2.scaleAdd(counts.astype(np.float32), 1 / peak, -to_float(levels))
+    around = np.take(table, index).astype(np.float32)
+    noise = cv2.scaleAdd(around, 1 / peak, cv2.LUT(levels, offsets).reshape(levels.shape))
     return np.asarray(noise, dtype=np.float32).reshape(levels.shape)
 
 
