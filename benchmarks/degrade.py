@@ -1,0 +1,257 @@
+"""What the degradation engine promises: cheap groups, two threads, fast reads, flat memory, order, registration.
+
+    python benchmarks/degrade.py [FOLDER ...]
+
+Draws from the images of each FOLDER that are at least 400 pixels on their shorter side; without any, from
+scikit-image's photographs. Exits 1 when a promise is not kept, but for the order of noise, whose limits
+degrade/README.md explains.
+"""
+
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from pathlib import Path
+from statistics import median
+from subprocess import run
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from rwsr.degrade.errors import UserError
+from rwsr.degrade.groups import ROLES, Role
+from rwsr.degrade.image import F32, U8, decode
+from rwsr.degrade.measures import measure_pixels
+from rwsr.degrade.order import disorders, twin
+from rwsr.degrade.provenance import provenance
+from rwsr.degrade.reader import ShardReader
+from rwsr.degrade.registration import registration
+from rwsr.degrade.render import apply_all, render_all
+from rwsr.degrade.samples import Source, StoreConfig, draw_sample, render
+from rwsr.degrade.shards import ArraySpec, Layout, begin, finish, open_store, write_shard
+from rwsr.pipelines.config import compose
+from rwsr.pipelines.presets import PRESETS
+
+HR_PX = 400
+PHOTOGRAPHS = (
+    "astronaut.png",
+    "coffee.png",
+    "hubble_deep_field.jpg",
+    "retina.jpg",
+    "motorcycle_left.png",
+    "rocket.jpg",
+)
+GROUPS_CONFIG = compose(PRESETS["mm-realsr"](), hr_size_px=HR_PX)
+
+
+class FlatBank:
+    """A bank without noise: registration is of the geometry."""
+
+    digest, size_px, num_patches = "none", 512, 1
+
+    def crop(self, patch: int, y: int, x: int, height: int, width: int) -> F32:
+        return np.zeros((height, width, 3), dtype=np.float32)
+
+
+def photographs(folders: list[str]) -> list[tuple[Source, U8]]:
+    """(identity, pixels) of every image that is large enough."""
+    paths = [path for folder in folders for path in sorted(Path(folder).rglob("*")) if path.is_file()]
+    if not folders:
+        paths = [Path(str(files("skimage") / "data" / name)) for name in PHOTOGRAPHS]
+    found: list[tuple[Source, U8]] = []
+    for path in paths:
+        try:
+            pixels = decode(path.read_bytes()).pixels
+        except UserError:
+            continue
+        if min(pixels.shape[:2]) >= HR_PX:
+            found.append((Source(path.name, pixels.shape[1], pixels.shape[0]), pixels))
+    return found
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def best(work: Callable[[], object], times: int = 9) -> float:
+    return min(seconds(work) for _ in range(times))
+
+
+def one_group(images: list[tuple[Source, U8]], sample: int) -> None:
+    source, pixels = images[sample % len(images)]
+    render(draw_sample(GROUPS_CONFIG, source, sample, 0, None), pixels)
+
+
+def unmeasured_group(images: list[tuple[Source, U8]], sample: int) -> None:
+    source, pixels = images[sample % len(images)]
+    drawn = draw_sample(GROUPS_CONFIG, source, sample, 0, None)
+    crop = np.ascontiguousarray(pixels[drawn.y : drawn.y + HR_PX, drawn.x : drawn.x + HR_PX])
+    apply_all(crop, list(drawn.members.values()))
+
+
+def cost(images: list[tuple[Source, U8]], groups: int = 60) -> bool:
+    """A group against one filter2D of 21x21 taps on an HR crop, in turns."""
+    image = np.random.default_rng(0).random((HR_PX, HR_PX, 3)).astype(np.float32)
+    kernel = np.random.default_rng(1).random((21, 21))
+    for sample in range(10):
+        one_group(images, sample)
+    measured: list[float] = []
+    bare: list[float] = []
+    for turn in range(5):
+        limit = best(lambda: cv2.filter2D(image, -1, kernel))
+        some = range(turn * groups, (turn + 1) * groups)
+        measured.append(seconds(lambda some=some: [one_group(images, i) for i in some]) / groups / limit)
+        bare.append(seconds(lambda some=some: [unmeasured_group(images, i) for i in some]) / groups / limit)
+    print(
+        f"one group, drawn and rendered: {median(bare):.2f} filter2D of 21x21 (promised: 4); turns {np.round(bare, 2)}"
+    )
+    print(f"  with the measuring of its order: {median(measured):.2f}; turns {np.round(measured, 2)}")
+    return median(bare) <= 4
+
+
+def two_threads(images: list[tuple[Source, U8]], groups: int = 160) -> bool:
+    ratios: list[float] = []
+    for _ in range(3):
+        alone = seconds(lambda: [one_group(images, i) for i in range(groups)])
+        with ThreadPoolExecutor(2) as pool:
+            both = seconds(lambda pool=pool: list(pool.map(lambda i: one_group(images, i), range(groups))))
+        ratios.append(alone / both)
+    print(f"two threads: {median(ratios):.2f} times one (promised: 1.7); turns {np.round(ratios, 2)}")
+    return median(ratios) >= 1.7
+
+
+def reads(folder: Path, groups: int = 512) -> bool:
+    """Whole groups at random places, warm, against a memmap of the same arrays."""
+    shapes = {"hr": (HR_PX, HR_PX, 3), "lr": (len(ROLES), HR_PX // 4, HR_PX // 4, 3)}
+    layout = Layout(groups, 64, tuple(ArraySpec(name, shape) for name, shape in shapes.items()))
+    rng = np.random.default_rng(0)
+    blocks = {name: rng.integers(0, 256, (groups, *shape), dtype=np.uint8) for name, shape in shapes.items()}
+    schema = pa.schema([("sample", pa.int64())])
+
+    def rows(shard: int) -> pa.Table:
+        return pa.table({"sample": list(layout.rows(shard))}, schema=schema)
+
+    store = begin(
+        folder / "r.zarr",
+        layout,
+        provenance("bench", GROUPS_CONFIG, ""),
+        schema=schema,
+        plan=map(rows, range(layout.num_shards)),
+        attributes={},
+    )
+    for shard in range(layout.num_shards):
+        of = layout.rows(shard)
+        write_shard(store, shard, {name: block[of.start : of.stop] for name, block in blocks.items()}, rows(shard))
+    finish(store)
+    maps: dict[str, np.memmap] = {}
+    for name, block in blocks.items():
+        block.tofile(folder / name)
+        maps[name] = np.memmap(folder / name, dtype=np.uint8, mode="r", shape=block.shape)
+    readers = {name: ShardReader(open_store(store.path, "bench"), name) for name in shapes}
+    order = rng.permutation(groups).tolist()
+    batches = [order[i : i + 16] for i in range(0, groups, 16)]
+    ours = best(lambda: [reader.read(batch) for batch in batches for reader in readers.values()])
+    bare = best(lambda: [mapped[batch] for batch in batches for mapped in maps.values()])
+    print(
+        f"random reads of whole groups: {bare / ours:.2f} times a memmap (promised: 0.5); "
+        f"{groups / ours:.0f} groups/s against {groups / bare:.0f}"
+    )
+    return bare / ours >= 0.5
+
+
+def memory(folder: Path) -> bool:
+    """Peak memory of `rwsr degrade build` for 100 and for 1,500 groups."""
+    photos = folder / "photos"
+    photos.mkdir()
+    for name in PHOTOGRAPHS:
+        (photos / name).write_bytes((files("skimage") / "data" / name).read_bytes())
+    script = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    peaks: list[float] = []
+    for samples in (100, 1500):
+        command = [str(Path(sys.executable).with_name("rwsr")), "degrade", "build", "--preset", "mm-realsr"]
+        command += ["--source", str(photos), "--out", str(folder / f"{samples}.zarr"), "--samples", str(samples)]
+        command += ["--hr-size", "128", "--set", "shard_mib=2"]
+        found = run([sys.executable, "-c", script, *command], check=True, capture_output=True, text=True)
+        peaks.append(int(found.stdout) / 1024)
+    print(f"memory: {peaks[0]:.0f} MiB for 100 groups, {peaks[1]:.0f} MiB for 1,500: {peaks[1] / peaks[0]:.2f}")
+    return peaks[1] / peaks[0] <= 1.15
+
+
+def order(images: list[tuple[Source, U8]], groups: int = 1000) -> bool:
+    """The order of first draws, by the build's own measures and by the pixels alone."""
+    kinds: Counter[str] = Counter()
+    columns = {name: i for i, name in enumerate(ROLES)}
+    gains, noises = np.empty((groups, len(ROLES))), np.empty((groups, len(ROLES)))
+    in_order = np.empty(groups, dtype=bool)
+    for sample in range(groups):
+        source, pixels = images[sample % len(images)]
+        rendered = render(draw_sample(GROUPS_CONFIG, source, sample, 0, None), pixels)
+        assert rendered.measured is not None
+        found = disorders(rendered.measured)
+        kinds.update(found)
+        in_order[sample] = not found
+        for role, lr in zip(ROLES, rendered.lr, strict=True):
+            pixel = measure_pixels(rendered.hr, lr)
+            gains[sample, columns[role]], noises[sample, columns[role]] = pixel.gain, pixel.noise
+    share = {name: 100 * (1 - kinds[name] / groups) for name in ("blur", "noise", "worst-blur", "worst-noise")}
+    print(
+        f"order of {groups} groups before rejection, against noiseless twins: "
+        + ", ".join(f"{name} {value:.1f} %" for name, value in share.items())
+        + f"; all four {100 * in_order.mean():.1f} %"
+    )
+    base, blurrier, noisier, worst = (columns[r] for r in (Role.BASE, Role.BLURRIER, Role.NOISIER, Role.WORST))
+    holds = {
+        "blur": gains[:, blurrier] < gains[:, base],
+        "noise": noises[:, noisier] > noises[:, base],
+        "worst-blur": gains[:, worst] <= gains[:, [base, blurrier, noisier]].min(axis=1),
+        "worst-noise": noises[:, worst] >= noises[:, [base, blurrier, noisier]].max(axis=1),
+    }
+    for text, chosen in (("before rejection", slice(None)), ("of those that the build accepts", in_order)):
+        print(
+            f"  by the pixels alone, {text}: "
+            + ", ".join(f"{name} {100 * held[chosen].mean():.1f} %" for name, held in holds.items())
+        )
+    return share["blur"] >= 99 and 100 * holds["blur"].mean() >= 99
+
+
+def aligned(pairs: int = 200) -> bool:
+    good = True
+    for preset, make in PRESETS.items():
+        config: StoreConfig = make()
+        bank = FlatBank() if config.wants_bank else None
+        errors: list[float] = []
+        for sample in range(pairs):
+            drawn = draw_sample(config, Source("any", 2000, 2000), sample, 0, bank)
+            for steps in drawn.members.values():
+                chain = twin(steps)
+                found = registration(lambda places, c=chain: render_all(places, [c])[0], config.hr_size_px)
+                errors.append(found.error)
+        good &= float(np.mean(errors)) <= 0.05
+        print(
+            f"registration of {preset}: mean {np.mean(errors):.4f}, largest {np.max(errors):.3f} HR px (promised: 0.05)"
+        )
+    return good
+
+
+def main() -> int:
+    cv2.setNumThreads(1)
+    images = photographs(sys.argv[1:])
+    print(f"{len(images)} photographs")
+    kept = [cost(images), two_threads(images)]
+    with tempfile.TemporaryDirectory() as name:
+        kept += [reads(Path(name)), memory(Path(name))]
+    kept += [order(images), aligned()]
+    return 0 if all(kept) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
