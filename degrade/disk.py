@@ -42,7 +42,12 @@ def _write_beside(path: Path, data: bytes) -> Path:
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Put a file under its name, whole, replacing what was there."""
-    os.replace(_write_beside(path, data), path)
+    beside = _write_beside(path, data)
+    try:
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
     sync_folder(path.parent)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .codecs import JpegSampling
-from .resample import ResizeMode
+from .resample import ResizeMode, can_antialias
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[float, float]
@@ -267,12 +267,18 @@ class NoiseInjection(_Frozen):
 
 
 class Downscale(_Frozen):
-    """Pairs without degradation: the HR made smaller."""
+    """Pairs without degradation: the HR made smaller. antialias: of the modes that have both forms."""
 
     kind: Literal["downscale"] = "downscale"
     scale: Scale = 4
     resize: ResizeMode = "matlab-bicubic"
     antialias: bool = False
+
+    @model_validator(mode="after")
+    def _has_both_forms(self) -> Self:
+        if self.antialias and not can_antialias(self.resize):
+            raise ValueError(f"antialias means nothing for {self.resize}, which always is; leave it out")
+        return self
 
 
 Recipe = Annotated[

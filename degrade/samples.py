@@ -25,6 +25,7 @@ from .steps import STEP_TYPE, Degradation, NoiseSource, Resize, UnsharpMask, fie
 
 GROUPS, PAIRS = "group-store", "pair-store"
 _LR = ("lr",)
+_LEAST_LR_PX = 16  # less cannot be measured
 
 
 class StoreConfig(BaseModel):
@@ -49,6 +50,10 @@ class StoreConfig(BaseModel):
             below = size - size % scale
             raise ValueError(
                 f"hr_size_px = {size} is not a multiple of recipe.scale = {scale}; use {below} or {below + scale}"
+            )
+        if size // scale < _LEAST_LR_PX:
+            raise ValueError(
+                f"hr_size_px = {size} makes LR images of {size // scale} px; use {_LEAST_LR_PX * scale} or more"
             )
         return self
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.image import F32
-from rwsr.degrade.recipe import BlurNoise, NoiseInjection, SecondOrder, Shuffled
+from rwsr.degrade.recipe import BlurNoise, Downscale, NoiseInjection, SecondOrder, Shuffled
 from rwsr.degrade.samples import Draw, Source, StoreConfig, draw_sample
 from rwsr.degrade.steps import (
     AnyStep,
@@ -201,6 +201,7 @@ def test_bicubic_draws_nothing_but_a_place() -> None:
         (BlurNoise, {"kernel_size": 20}, "use 21"),
         (NoiseInjection, {"cleanup": 0}, "greater than or equal to 1"),
         (SecondOrder, {"first": {}}, "blur_sigma"),
+        (Downscale, {"antialias": True}, "leave it out"),
     ],
 )
 def test_a_rule_that_is_broken_says_how_to_mend_it(model: type, values: dict, says: str) -> None:
