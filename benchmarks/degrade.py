@@ -222,7 +222,7 @@ def order(images: list[tuple[Source, U8]], groups: int = 1000) -> bool:
             f"  by the pixels alone, {text}: "
             + ", ".join(f"{name} {100 * held[chosen].mean():.1f} %" for name, held in holds.items())
         )
-    return share["blur"] >= 99 and 100 * holds["blur"].mean() >= 99
+    return min(share["blur"], share["noise"], 100 * holds["blur"].mean()) >= 99
 
 
 def aligned(pairs: int = 200) -> bool:

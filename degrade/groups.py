@@ -10,7 +10,8 @@ Against the published code, so that the labels are true (degrade/README.md has t
 - "more noise" is drawn inside the range (the code overshoots it, and then passes its own maximal anchor);
 - the cut-off of a sinc is shared by all members, and only one of the two blurs is a sinc: a lower cut-off rings
   more, and is not more blurred once the image is made smaller;
-- a first resize that enlarges is shared by all members: to be larger is not to be more blurred.
+- a first resize that enlarges is shared by all members: to be larger is not to be more blurred;
+- the second JPEG differs only where the second noise does, and as far: alone, a stronger last JPEG takes noise out.
 """
 
 from dataclasses import dataclass
@@ -99,25 +100,26 @@ def _resize_levels(rng: np.random.Generator, order: Order, hr_size_px: int) -> L
     return Levels(base=resize(near), blurrier=resize(far), noisier=resize(near), worst=resize(order.resize_range[0]))
 
 
-def _noise_pair(rng: np.random.Generator, levels: Range, gap: Range, differs: bool) -> tuple[float, float]:
-    """(milder, stronger) inside the range; equal unless `differs`."""
+def _apart(rng: np.random.Generator, levels: Range, gap: Range, share: float | None) -> tuple[float, float]:
+    """(lower, higher) inside the range, `share` of the way from the least gap to the largest apart; None: equal."""
     low, high = levels
-    if not differs:
+    if share is None:
         level = uniform(rng, low, high)
         return level, level
-    distance = min(uniform(rng, *gap), high - low)
-    small = uniform(rng, low, high - distance)
-    return small, min(small + distance, high)
+    least, most = min(gap[0], high - low), min(gap[1], high - low)
+    distance = least + share * (most - least)
+    lower = uniform(rng, low, high - distance)
+    return lower, min(lower + distance, high)
 
 
 def _noise_levels(
-    rng: np.random.Generator, order: Order, gaps: GroupGaps, *, differs: bool, field: str
+    rng: np.random.Generator, order: Order, gaps: GroupGaps, *, share: float | None, field: str
 ) -> Levels[GaussianNoise | PoissonNoise]:
     gaussian = bool(rng.random() < order.gaussian_noise_prob)
     grey = bool(rng.random() < order.grey_noise_prob)
     levels = order.noise_sigma_255 if gaussian else order.poisson_scale
     gap = gaps.noise_sigma_255 if gaussian else gaps.poisson_scale
-    mild, strong = _noise_pair(rng, levels, gap, differs)
+    mild, strong = _apart(rng, levels, gap, share)
 
     def noise(level: float) -> GaussianNoise | PoissonNoise:
         if gaussian:
@@ -127,18 +129,17 @@ def _noise_levels(
     return Levels(base=noise(mild), blurrier=noise(mild), noisier=noise(strong), worst=noise(levels[1]))
 
 
-def _codec_levels(rng: np.random.Generator, order: Order, gaps: GroupGaps) -> Levels[Jpeg | Webp]:
-    low, high = order.jpeg_quality
-    least, most = gaps.jpeg_quality
-    distance = uniform(rng, least, min(most, high - low))
-    worse = round(uniform(rng, low, high - distance))
+def _codec_levels(
+    rng: np.random.Generator, order: Order, gaps: GroupGaps, *, share: float | None
+) -> Levels[Jpeg | Webp]:
+    low, _ = order.jpeg_quality
+    worse, better = (round(quality) for quality in _apart(rng, order.jpeg_quality, gaps.jpeg_quality, share))
     webp = bool(rng.random() < order.webp_prob)
 
     def codec(quality: int) -> Jpeg | Webp:
         return draws.codec(quality, order, webp=webp)
 
-    better = codec(min(round(worse + distance), high))
-    return Levels(base=better, blurrier=better, noisier=codec(worse), worst=codec(low))
+    return Levels(base=codec(better), blurrier=codec(better), noisier=codec(worse), worst=codec(low))
 
 
 def sample_group(
@@ -147,7 +148,8 @@ def sample_group(
     """The five degradations of one group, each from [hr_size_px, hr_size_px] to the LR size.
 
     fields: the keys of the two noises' random fields. Exactly one of the two noises differs between BASE and
-    NOISIER in nine groups of ten, both do in the tenth.
+    NOISIER in nine groups of ten, both do in the tenth. The first codec always differs; the second where the
+    second noise does, and by as much of its range.
     """
     first, second, gaps = recipe.first, recipe.second, recipe.gaps
     lr_size_px = hr_size_px // recipe.scale
@@ -158,14 +160,15 @@ def sample_group(
 
     blur_1 = _kernel_levels(rng, first, gaps, sinc=first_sinc)
     resize_1 = _resize_levels(rng, first, hr_size_px)
-    noise_1 = _noise_levels(rng, first, gaps, differs=first_differs, field=fields[0])
-    codec_1 = _codec_levels(rng, first, gaps)
+    noise_1 = _noise_levels(rng, first, gaps, share=rng.random() if first_differs else None, field=fields[0])
+    codec_1 = _codec_levels(rng, first, gaps, share=rng.random())
 
     blur_2 = _kernel_levels(rng, second, gaps, sinc=second_sinc)
     factor = draws.factor(rng, second, draws.direction(rng, second))
     resize_2 = draws.resize_to(lr_size_px * factor, draws.mode(rng, second), second)
-    noise_2 = _noise_levels(rng, second, gaps, differs=second_differs, field=fields[1])
-    codec_2 = _codec_levels(rng, second, gaps)
+    share_2 = rng.random() if second_differs else None
+    noise_2 = _noise_levels(rng, second, gaps, share=share_2, field=fields[1])
+    codec_2 = _codec_levels(rng, second, gaps, share=share_2)
 
     back = draws.resize_to(lr_size_px, draws.mode(rng, second), second)
     back_and_sinc = (back, *draws.final_sinc(rng, recipe.final_sinc_prob))

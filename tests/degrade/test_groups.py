@@ -87,8 +87,12 @@ def test_noisier_differs_in_noise_and_jpeg_only_and_never_passes_worst(seed: int
     for low, high, most in zip(*(_noise_levels(m) for m in (base, noisier, worst)), strict=True):
         assert low <= high <= most
     assert _noise_levels(base) != _noise_levels(noisier)
-    for better, worse, least in zip(*(_of(m, Jpeg) for m in (base, noisier, worst)), strict=True):
-        assert better.quality >= worse.quality + 4 and worse.quality >= least.quality == 30
+    (first, second) = zip(*(_of(m, Jpeg) for m in (base, noisier, worst)), strict=True)
+    for better, worse, least in (first, second):
+        assert better.quality >= worse.quality >= least.quality == 30
+    assert first[0].quality >= first[1].quality + 4
+    differs = [low != high for low, high in zip(_noise_levels(base), _noise_levels(noisier), strict=True)]
+    assert (second[0].quality >= second[1].quality + 4) == differs[1] and (second[0] == second[1]) != differs[1]
 
 
 def test_clean_is_only_made_smaller() -> None:
