@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,6 +15,18 @@ def store() -> None:
 
 
 _store_argument = click.argument("store_folder", type=options.FOLDER, metavar="STORE")
+
+
+def _about_samples(result: dict[str, Any]) -> list[str]:
+    """Of a store of groups or pairs: what it was drawn from."""
+    recipe = result["config"].get("recipe")
+    if recipe is None:
+        return []
+    attributes = result["attributes"]
+    return [
+        f"  recipe {recipe['kind']}, seed {result['config']['seed']}, scale {attributes['scale']}, "
+        f"members {', '.join(attributes['members'])}"
+    ]
 
 
 @store.command("info")
@@ -33,6 +46,7 @@ def store_info(store_folder: Path, json_: bool) -> None:
     lines = [
         f"{result['store']}: {result['kind']}, format {result['format']}",
         *(f"  {name}: {shape} uint8" for name, shape in result["arrays"].items()),
+        *_about_samples(result),
         f"  {result['num_shards']} shards of {result['samples_per_shard']} samples, {result['missing']} missing",
         f"  digest {result['digest']}" if not result["missing"] else "  unfinished: run the command that built it",
         f"  made by {versions}",
