@@ -1,5 +1,6 @@
-"""Files that are either whole or not there: written beside, flushed to the disk, then renamed."""
+"""Files on a disk that are either whole or not there: written beside, flushed to the disk, then renamed."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Generator
@@ -18,63 +19,55 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def partial_name(path: Path) -> Path:
-    """Where a file stands while it is being written; a leftover from a killed run is overwritten."""
-    return path.with_name(f"{path.name}.{os.getpid()}.partial")
-
-
-def _write_beside(path: Path, data: bytes) -> Path:
+@contextmanager
+def _beside(path: Path) -> Generator[Path]:
+    """Where a file stands while it is written; gone when the block ends, and trouble names the file itself."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = partial_name(path)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")  # a killed run's leftover is overwritten
     try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield beside
     except OSError as error:
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from None
+    finally:
         beside.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    return beside
+
+
+def _write(file: Path, data: bytes) -> None:
+    with open(file, "wb") as opened:
+        opened.write(data)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+@contextmanager
+def written(path: Path) -> Generator[Path]:
+    """A file to write, which takes the place of `path`, whole, when the block ends without an error."""
+    with _beside(path) as beside:
+        yield beside
+        with open(beside, "rb") as opened:
+            os.fsync(opened.fileno())
+        os.replace(beside, path)
+    sync_folder(path.parent)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Put a file under its name, whole, replacing what was there."""
-    beside = _write_beside(path, data)
-    try:
+    with _beside(path) as beside:
+        _write(beside, data)
         os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from None
     sync_folder(path.parent)
 
 
-def write_once(path: Path, data: bytes) -> None:
-    """Put a file under a name that must be free; the same bytes again are fine.
-
-    Raises:
-        StoreError: another writer put other bytes there first.
-    """
-    beside = _write_beside(path, data)
-    try:
-        os.link(beside, path)
-    except FileExistsError:
-        if path.read_bytes() != data:
-            raise StoreError(
-                f"{path} exists with other content: two builds write to one place, or the build is not "
-                "deterministic; build into a new folder"
-            ) from None
-    finally:
-        beside.unlink(missing_ok=True)
+def write_new(path: Path, data: bytes) -> bool:
+    """Put a file under a name that must be free; False when another file has it."""
+    with _beside(path) as beside:
+        _write(beside, data)
+        try:
+            os.link(beside, path)
+        except FileExistsError:
+            return False
     sync_folder(path.parent)
-
-
-def remove_partials(folder: Path) -> None:
-    """Delete what killed runs left half-written below a folder; nobody else may be writing there."""
-    for leftover in folder.rglob("*.partial"):
-        leftover.unlink(missing_ok=True)
+    return True
 
 
 @contextmanager

@@ -23,7 +23,6 @@ import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -42,6 +41,7 @@ from PIL import (
 )
 
 from .errors import ImageError
+from .places import Place
 
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
@@ -212,19 +212,22 @@ def decode(data: bytes, *, max_pixels: int | None = MAX_PIXELS) -> ImageFile:
         return ImageFile(_pixels(data, image), form, mode)
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Place) -> bytes:
     """The bytes of a source file.
 
     Raises:
         ImageError: `unreadable` when the system refuses.
+        ConnectionError: object storage does not answer.
     """
     try:
         return path.read_bytes()
+    except ConnectionError:
+        raise  # object storage does not answer, which says nothing about this image
     except OSError as error:
         raise ImageError("unreadable", f"cannot be read: {error.strerror or error}") from None
 
 
-def read_source(root: Path, name: str, sha256: str) -> U8:
+def read_source(root: Place, name: str, sha256: str) -> U8:
     """The pixels [H, W, 3] uint8 RGB of an indexed source, after checking that it is still the same file.
 
     Its size was accepted when it was indexed, so there is no limit here.

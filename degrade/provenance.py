@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from .errors import StoreError
 
-FORMAT = 3
+FORMAT = 4
 _PACKAGES = ("rwsr", "numpy", "opencv-python-headless", "pillow", "pyarrow", "scipy", "simplejpeg", "zarr")
 
 Json = dict[str, Any]
@@ -61,6 +61,11 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
 
 
+@cache
+def _cpu() -> str:
+    return " ".join(cv2.getCPUFeaturesLine().split())
+
+
 def provenance(kind: str, config: BaseModel, inputs_sha256: str) -> Provenance:
     """The provenance of what `config` makes of those inputs, here and now."""
     dump = config.model_dump(mode="json")
@@ -71,8 +76,13 @@ def provenance(kind: str, config: BaseModel, inputs_sha256: str) -> Provenance:
         config_sha256=sha256(canonical(dump)),
         inputs_sha256=inputs_sha256,
         versions=_versions(),
-        cpu=" ".join(cv2.getCPUFeaturesLine().split()),
+        cpu=_cpu(),
     )
+
+
+def here(of: Provenance) -> Provenance:
+    """The provenance that the same build would have in this process."""
+    return of.model_copy(update={"versions": _versions(), "cpu": _cpu()})
 
 
 def parse(value: Mapping[str, Any], kind: str, where: str) -> Provenance:

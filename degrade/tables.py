@@ -1,17 +1,18 @@
 """Parquet tables that carry their provenance in the file's own metadata, under the key `rwsr`."""
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .disk import write_atomic
+from . import places
 from .errors import StoreError
+from .places import Place
 from .provenance import Provenance, parse
 
 _KEY = b"rwsr"
@@ -26,33 +27,43 @@ def to_bytes(table: pa.Table, provenance: Provenance) -> bytes:
 
 @contextmanager
 def writer(
-    path: Path, schema: pa.Schema, provenance: Provenance, *, dictionary: Sequence[str] | None = None
+    path: Place, schema: pa.Schema, provenance: Provenance, *, dictionary: Sequence[str] | None = None
 ) -> Generator[pq.ParquetWriter]:
-    """A Parquet file to be written in pieces; it is whole when the block ends.
+    """A Parquet file to be written in pieces; it is there, whole, when the block ends without an error.
 
     dictionary: the columns whose values repeat; None is all of them.
     """
     schema = schema.with_metadata({_KEY: provenance.model_dump_json()})
     repeating: Any = True if dictionary is None else list(dictionary)
-    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating) as opened:
+    with (
+        places.written(path) as file,
+        pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating) as opened,
+    ):
         yield opened
 
 
-def write(path: Path, table: pa.Table, provenance: Provenance) -> None:
-    """Put a table on the disk, whole."""
-    write_atomic(path, to_bytes(table, provenance))
+def write(path: Place, table: pa.Table, provenance: Provenance) -> None:
+    """Put a table in its place, whole."""
+    places.write(path, to_bytes(table, provenance))
 
 
-def read_provenance(path: Path, kind: str) -> Provenance:
+def _source(path: Place) -> "Path | BinaryIO":
+    """What pyarrow reads a table from."""
+    return path if isinstance(path, Path) else path.open()
+
+
+def read_provenance(path: Place, kind: str) -> Provenance:
     """The provenance in a Parquet file.
 
     Raises:
         StoreError: the file is missing, not ours, or of another kind.
     """
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        metadata = pq.read_schema(_source(path)).metadata or {}
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist; name the {kind} that another command wrote") from None
+    except (ConnectionError, PermissionError):
+        raise
     except (pa.ArrowInvalid, OSError) as error:
         raise StoreError(f"{path} is not a whole Parquet file ({error}); build it again") from None
     if _KEY not in metadata:
@@ -60,34 +71,48 @@ def read_provenance(path: Path, kind: str) -> Provenance:
     return parse(json.loads(metadata[_KEY]), kind, str(path))
 
 
-def check_schema(path: Path, expected: pa.Schema) -> None:
+def check_schema(path: Place, expected: pa.Schema) -> None:
     """Raises StoreError unless the columns of a Parquet file are those, in name, type and order."""
-    found = pq.read_schema(path).remove_metadata()
+    found = pq.read_schema(_source(path)).remove_metadata()
     if found != expected.remove_metadata():
         columns = {f"{field.name} ({field.type})" for field in set(found) ^ set(expected)}
         raise StoreError(f"{path} has other columns than it must ({', '.join(sorted(columns))}); build it again")
 
 
-def read(path: Path, kind: str, *, columns: Sequence[str] | None = None) -> tuple[pa.Table, Provenance]:
+def read(path: Place, kind: str, *, columns: Sequence[str] | None = None) -> tuple[pa.Table, Provenance]:
     """A table, or some columns of it, and its provenance; raises as `read_provenance`."""
     provenance = read_provenance(path, kind)
-    return pq.read_table(path, columns=None if columns is None else list(columns)), provenance
+    return pq.read_table(_source(path), columns=None if columns is None else list(columns)), provenance
 
 
-def read_where(path: Path, kind: str, equals: tuple[str, object]) -> pa.Table:
+def read_where(path: Place, kind: str, equals: tuple[str, object]) -> pa.Table:
     """The rows whose column has a value, a row group at a time; raises as `read_provenance`."""
     read_provenance(path, kind)
     name, value = equals
-    with pq.ParquetFile(path) as opened:
-        parts = [opened.schema_arrow.empty_table().replace_schema_metadata(None)]
-        for group in range(opened.num_row_groups):
-            rows = opened.read_row_group(group, use_threads=False).replace_schema_metadata(None)
-            parts.append(rows.filter(np.asarray(rows[name]) == value))
-    return pa.concat_tables(parts)
+    empty = pq.read_schema(_source(path)).empty_table().replace_schema_metadata(None)
+    parts = (rows.filter(np.asarray(rows[name]) == value) for rows in row_groups(path, kind))
+    return pa.concat_tables([empty, *parts])
 
 
-def read_row_groups(path: Path, kind: str, groups: Sequence[int]) -> pa.Table:
-    """Some row groups of a table, in that order; raises as `read_provenance`."""
+def row_groups(path: Place, kind: str) -> Iterator[pa.Table]:
+    """The table a row group at a time; raises as `read_provenance`."""
     read_provenance(path, kind)
-    with pq.ParquetFile(path) as opened:
-        return opened.read_row_groups(list(groups))
+    with pq.ParquetFile(_source(path)) as opened:
+        for group in range(opened.num_row_groups):
+            yield opened.read_row_group(group, use_threads=False).replace_schema_metadata(None)
+
+
+def read_row_group(path: Place, kind: str, group: int) -> pa.Table:
+    """One row group of a table; raises as `read_provenance`."""
+    read_provenance(path, kind)
+    with pq.ParquetFile(_source(path)) as opened:
+        return opened.read_row_group(group)
+
+
+def read_overlapping(path: Place, kind: str, span: range, *, first: str, stop: str) -> pa.Table:
+    """The rows whose numbers, from column `first` to before column `stop`, meet a span; raises as `read_provenance`.
+
+    Row groups that hold none are not read.
+    """
+    read_provenance(path, kind)
+    return pq.read_table(_source(path), filters=[(first, "<", span.stop), (stop, ">", span.start)])

@@ -1,48 +1,31 @@
 """Whether every byte of a store is the one that was committed, and the one hash for all of them."""
 
-import hashlib
 import json
-import tempfile
-from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from . import tables
+from . import places, tables
+from .commits import Commit, read_finished
 from .provenance import canonical, sha256
-from .shards import (
-    MANIFEST,
-    Store,
-    commit_path,
-    manifest_mark_path,
-    read_commit,
-    read_manifest_mark,
-    write_metadata,
-)
+from .shards import MANIFEST, Store, commits_of, metadata_files
 
 
 def digest(store: Store) -> str:
     """One hash for all that a finished store holds: every shard file, and the manifest's rows of each shard."""
-    commits = (read_commit(store, shard) for shard in range(store.layout.num_shards))
-    files = (f"{file.path} {file.sha256}" for commit in commits if commit for file in (*commit.files, commit.rows))
+    files = (f"{file.path} {file.sha256}" for c in commits_of(store).values() for file in (*c.files, c.rows))
     return sha256("\n".join(files))
 
 
-def verify(store: Store, shard: int) -> list[str]:
-    """What is wrong with a shard, in words; reads every byte of it."""
-    commit = read_commit(store, shard)
+def verify(store: Store, shard: int, commit: Commit | None) -> list[str]:
+    """What is wrong with a shard, in words; reads every byte of it. commit: its mark, None where it has none."""
     if commit is None:
         return [f"shard {shard} has no commit mark"]
-    rows = store.layout.rows(shard)
-    expected = [spec.shard_name(shard) for spec in store.layout.arrays]
-    if (commit.shard, commit.first_sample, commit.num_samples) != (shard, rows.start, len(rows)) or [
-        file.path for file in commit.files
-    ] != expected:
-        return [f"{commit_path(store, shard)} is the mark of another shard"]
+    if [file.path for file in commit.files] != [spec.shard_name(shard) for spec in store.layout.arrays]:
+        return [f"the mark of shard {shard} is the mark of another shard"]
     problems: list[str] = []
     for file in commit.files:
         try:
-            with open(store.path / file.path, "rb") as opened:
-                found = hashlib.file_digest(opened, "sha256").hexdigest()
+            found = places.sha256(store.path / file.path)
         except OSError as error:
             problems.append(f"{file.path} cannot be read: {error.strerror}")
             continue
@@ -54,30 +37,30 @@ def verify(store: Store, shard: int) -> list[str]:
 def _verify_array_metadata(store: Store) -> list[str]:
     """Which arrays' zarr.json is not the one that the layout asks for."""
     problems: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        write_metadata(Path(folder) / "expected", store.layout, {})
-        for spec in store.layout.arrays:
-            name = f"{spec.name}/zarr.json"
-            try:
-                found = json.loads((store.path / name).read_bytes())
-            except (OSError, ValueError) as error:
-                problems.append(f"{name} cannot be read: {error}")
-                continue
-            if found != json.loads((Path(folder) / "expected" / name).read_bytes()):
-                problems.append(f"{name} does not describe the array that was written")
+    for name, data in metadata_files(store.layout, {}).items():
+        if name == "zarr.json":
+            continue
+        try:
+            found = json.loads((store.path / name).read_bytes())
+        except (OSError, ValueError) as error:
+            problems.append(f"{name} cannot be read: {error}")
+            continue
+        if found != json.loads(data):
+            problems.append(f"{name} does not describe the array that was written")
     return problems
 
 
 def _strangers(store: Store) -> list[str]:
-    """Files among the shards and the marks that belong to no shard of this store."""
-    shards = range(store.layout.num_shards)
-    expected = {commit_path(store, shard) for shard in shards} | {manifest_mark_path(store)}
+    """Files among the shards that belong to no shard of this store."""
+    found: list[str] = []
     for spec in store.layout.arrays:
-        expected |= {store.path / spec.shard_name(shard) for shard in shards}
-        expected.add(store.path / spec.name / "zarr.json")
-    folders = ["commits", *(spec.name for spec in store.layout.arrays)]
-    found = {path for folder in folders for path in (store.path / folder).rglob("*") if not path.is_dir()}
-    return [f"{path.relative_to(store.path)} belongs to no shard" for path in sorted(found - expected)]
+        expected = {spec.shard_name(shard) for shard in range(store.layout.num_shards)} | {f"{spec.name}/zarr.json"}
+        found += [
+            name
+            for below in places.names_below(store.path / spec.name)
+            if (name := f"{spec.name}/{below}") not in expected
+        ]
+    return [f"{name} belongs to no shard" for name in found]
 
 
 def verify_whole(store: Store) -> list[str]:
@@ -90,17 +73,18 @@ def verify_whole(store: Store) -> list[str]:
 
 def _verify_manifest(store: Store) -> list[str]:
     """What is wrong with the manifest, in words."""
-    mark = read_manifest_mark(store)
-    if mark is None:
-        return [f"{MANIFEST} has no commit mark"]
+    finished = read_finished(store.path, store.provenance)
+    if finished is None:
+        return [f"{MANIFEST} has no commit mark: the store is not finished"]
+    path = store.path / MANIFEST
     try:
-        data = (store.path / MANIFEST).read_bytes()
+        found = places.sha256(path)
     except OSError as error:
         return [f"{MANIFEST} cannot be read: {error.strerror}"]
-    if sha256(data) != mark.sha256:
+    if found != finished.manifest.sha256:
         return [f"{MANIFEST} is not the one that was committed"]
-    rows = pq.read_metadata(store.path / MANIFEST).num_rows
-    of = tables.read_provenance(store.path / MANIFEST, store.provenance.kind)
-    if rows != store.layout.num_samples or of != store.provenance:
+    with places.open_file(path) as opened:
+        rows = pq.read_metadata(opened).num_rows
+    if rows != store.layout.num_samples or tables.read_provenance(path, store.provenance.kind) != store.provenance:
         return [f"{MANIFEST} is that of another store"]
     return []

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -14,6 +13,7 @@ from scipy.stats import spearmanr
 from ..degrade import tables
 from ..degrade.image import U8
 from ..degrade.kernels import Kernel
+from ..degrade.places import Place
 from ..degrade.provenance import Provenance
 from ..degrade.render import apply
 from ..degrade.steps import Blur, GaussianNoise, field_key
@@ -75,14 +75,14 @@ def score_curve(
     return ScoreCurve(curve, tuple(steps), tuple(means))
 
 
-def write(path: Path, curves: Sequence[ScoreCurve], made: Provenance) -> None:
+def write(path: Place, curves: Sequence[ScoreCurve], made: Provenance) -> None:
     """The curves as Parquet: one row per degradation and level."""
     rows = [(c.degradation, level, score) for c in curves for level, score in zip(c.levels, c.scores, strict=True)]
     columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), _SCHEMA, strict=True)]
     tables.write(path, pa.Table.from_arrays(columns, schema=_SCHEMA), made)
 
 
-def read(path: Path) -> list[ScoreCurve]:
+def read(path: Place) -> list[ScoreCurve]:
     """The curves in a table; raises StoreError when it is missing or something else."""
     rows = tables.read(path, KIND)[0].to_pylist()
     return [

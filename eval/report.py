@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from ..degrade import tables
+from ..degrade.places import Place
 from ..degrade.provenance import provenance
 
 KIND = "metric-report"
@@ -53,14 +53,13 @@ class EvalConfig(BaseModel):
     models: dict[str, str]
 
 
-def write(path: Path, rows: Iterable[MetricRow], config: EvalConfig) -> None:
+def write(path: Place, rows: Iterable[MetricRow], config: EvalConfig) -> None:
     """The report as Parquet."""
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
-    path.parent.mkdir(parents=True, exist_ok=True)
     tables.write(path, table, provenance(KIND, config, config.store_digest))
 
 
-def read(path: Path) -> list[MetricRow]:
+def read(path: Place) -> list[MetricRow]:
     """The rows of a report; raises StoreError when it is missing or something else."""
     return [MetricRow(**row) for row in tables.read(path, KIND)[0].to_pylist()]
 

@@ -6,7 +6,6 @@ the table of patches (`PATCHES`). noisebank/README.md has an example.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -15,8 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..degrade.errors import UserError
 from ..degrade.image import F32, U8, to_float
+from ..degrade.layout import ArraySpec, Layout, samples_per_shard
+from ..degrade.places import Place
 from ..degrade.reader import ShardReader
-from ..degrade.shards import ArraySpec, Layout, Store, open_store, samples_per_shard
+from ..degrade.shards import Store, open_store
 from ..degrade.verify import digest
 from .cati import Cati, CatiRule, Rule, ThresholdRule, accepts
 from .tiles import STATISTICS, TileGrid
@@ -106,7 +107,7 @@ class NoiseBank:
     digest: str
 
     @staticmethod
-    def open(path: Path) -> "NoiseBank":
+    def open(path: Place) -> "NoiseBank":
         """The bank in a folder; raises StoreError when it is missing, unfinished or damaged."""
         store = open_store(path, KIND)
         return NoiseBank(

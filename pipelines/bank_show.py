@@ -1,14 +1,13 @@
 """The pictures of a noise bank: contact sheet, tiles and rule, spectrum and covariance against its sets."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from ..degrade import seeds
-from ..degrade.disk import write_atomic
 from ..degrade.errors import UserError
 from ..degrade.image import U8, encode_png, read_source
+from ..degrade.places import Place, place, write
 from ..eval import bank_plots
 from ..noisebank.bank import NoiseBank, cut
 from ..noisebank.noise_statistics import noise_statistics
@@ -30,7 +29,7 @@ def _evenly(count: int, most: int) -> list[int]:
 
 def _some_tiles(row: SourceRow, size: int) -> list[U8]:
     """A few squares of an image, at places that depend on the image only."""
-    pixels = read_source(Path(row.root), row.path, row.sha256)
+    pixels = read_source(place(row.root), row.path, row.sha256)
     rng = seeds.stream(0, "bank-pictures", row.sha256)
     height, width = pixels.shape[:2]
     corners = zip(
@@ -53,7 +52,7 @@ def _sample(found: SetScan, size: int) -> U8:
     return np.stack(tiles) if tiles else np.empty((0, size, size, 3), dtype=np.uint8)
 
 
-def draw(bank: NoiseBank, scans: Sequence[SetScan], out: Path) -> list[Path]:
+def draw(bank: NoiseBank, scans: Sequence[SetScan], out: Place) -> list[Place]:
     """Write the four pictures into the folder `out`.
 
     Raises:
@@ -77,5 +76,5 @@ def draw(bank: NoiseBank, scans: Sequence[SetScan], out: Path) -> list[Path]:
         "covariance.png": bank_plots.covariances(statistics),
     }
     for name, data in pictures.items():
-        write_atomic(out / name, data)
+        write(out / name, data)
     return [out / name for name in pictures]

@@ -4,19 +4,21 @@ Beside BANK lie `BANK.scan/`, when the build made the scan itself, and `BANK.dis
 with at least one tile in the bank, which are what NGDC trains on beside the target set.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from ..degrade import tables
 from ..degrade.errors import StoreError, UserError
-from ..degrade.image import U8, read_source
+from ..degrade.image import read_source
+from ..degrade.places import Place, place
 from ..degrade.provenance import provenance, sha256_of
-from ..degrade.shards import Commit, Store, begin, write_shard
+from ..degrade.shards import Store, begin, check_here, write_shard
 from ..noisebank import bank
 from ..noisebank.bank import BankConfig, NoiseBank, SetSummary
 from ..noisebank.cati import Cati, CatiRule, ThresholdRule, accepts, cati, is_constant, left_out
@@ -40,7 +42,12 @@ DISTILLED = pa.schema(
     ]
 )
 
-_Place = tuple[str, str]
+_PLAN_ROWS = 4096
+_PLAN = pa.schema(
+    [("first", pa.int64()), ("stop", pa.int64()), ("root", pa.string()), ("path", pa.string()), *bank.PATCHES]
+)
+
+_At = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class _Harvest:
     interval: Cati | None
     patches: pa.Table
     sets: tuple[SetSummary, ...]
-    places: dict[str, _Place]
+    at: dict[str, _At]
     distilled: pa.Table
 
 
@@ -61,7 +68,7 @@ def _without(tiles: pa.Table, shared: set[str]) -> pa.Table:
     return tiles.filter(~np.isin(np.asarray(hashes), sorted(shared)))
 
 
-def _check_boxes(patches: pa.Table, rows: Sequence[SourceRow], where: Path) -> None:
+def _check_boxes(patches: pa.Table, rows: Sequence[SourceRow], where: Place) -> None:
     """Raises StoreError unless every box lies in an image of the index."""
     sizes = {row.sha256: (row.height, row.width) for row in rows}
     sides = np.array([sizes.get(sha, (-1, -1)) for sha in patches["source_sha256"].to_pylist()]).reshape(-1, 2)
@@ -97,17 +104,17 @@ def _harvest_at(
         return None
     parts: list[pa.Table] = []
     sets: list[SetSummary] = []
-    places: dict[str, _Place] = {}
+    at: dict[str, _At] = {}
     distilled: list[dict[str, object]] = []
     for each in scans:
         rows = sources.usable(each.rows())
-        shared = {row.sha256 for row in rows} & places.keys()
+        shared = {row.sha256 for row in rows} & at.keys()
         tiles = target if each is scans[0] else each.read_tiles(grid)
         if shared:
             tiles = _without(tiles, shared)
         part = bank.harvest(tiles, rule, interval, set_name=each.name)
         _check_boxes(part, rows, each.tiles)
-        places = {row.sha256: (row.root, row.path) for row in rows} | places
+        at = {row.sha256: (row.root, row.path) for row in rows} | at
         counts = {entry["values"]: entry["counts"] for entry in part["source_sha256"].value_counts().to_pylist()}
         parts.append(part)
         if each is not scans[0]:
@@ -125,7 +132,7 @@ def _harvest_at(
             )
         )
     listed = pa.Table.from_pylist(distilled, schema=DISTILLED)
-    return _Harvest(grid, interval, bank.numbered(parts), tuple(sets), places, listed)
+    return _Harvest(grid, interval, bank.numbered(parts), tuple(sets), at, listed)
 
 
 def _nothing(grid: TileGrid, rule: CatiRule | ThresholdRule, target: pa.Table) -> str:
@@ -157,21 +164,36 @@ def _harvest(scans: Sequence[SetScan], config: BankConfig) -> tuple[_Harvest, li
     )
 
 
-def _cut_shard(shard: int, store: Store, places: dict[str, _Place]) -> Commit:
+def _planned(found: _Harvest) -> Iterator[pa.Table]:
+    """The patches, some thousand at a time, each with the place of its image."""
+    for start in range(0, found.patches.num_rows, _PLAN_ROWS):
+        part = found.patches.slice(start, _PLAN_ROWS)
+        first = np.asarray(part["patch"])
+        at = [found.at[sha] for sha in part["source_sha256"].to_pylist()]
+        columns = [first, first + 1, [root for root, _ in at], [path for _, path in at]]
+        yield pa.Table.from_arrays(
+            [*map(pa.array, columns), *(column.combine_chunks() for column in part.columns)], schema=_PLAN
+        )
+
+
+def _cut_shard(shard: int, store: Store) -> None:
     """Decode each image that has patches in the shard once, and cut them."""
+    check_here(store)
     plan = store.plan_of(shard)
-    rows = plan.to_pylist()
     size = store.layout.array("patches").sample_shape[0]
-    block = np.empty((len(rows), size, size, 3), dtype=np.uint8)
-    pixels: U8 = np.empty(0, dtype=np.uint8)
-    of = ""
-    for i, row in enumerate(rows):
-        if row["source_sha256"] != of:
-            of = row["source_sha256"]
-            root, path = places[of]
-            pixels = read_source(Path(root), path, of)
-        block[i] = bank.cut(pixels, row["y"], row["x"], size)
-    return write_shard(store, shard, {"patches": block}, plan)
+    block = np.empty((plan.num_rows, size, size, 3), dtype=np.uint8)
+    rows = enumerate(plan.to_pylist())
+    for (root, path, sha), of_image in groupby(rows, key=_image_of):
+        pixels = read_source(place(root), path, sha)
+        for i, row in of_image:
+            block[i] = bank.cut(pixels, row["y"], row["x"], size)
+    patches = plan.select(bank.PATCHES.names).replace_schema_metadata(None)
+    write_shard(store, shard, {"patches": block}, patches)
+
+
+def _image_of(numbered: tuple[int, dict[str, Any]]) -> tuple[str, str, str]:
+    _, row = numbered
+    return row["root"], row["path"], row["source_sha256"]
 
 
 def inputs_sha256(scans: Sequence[SetScan]) -> str:
@@ -179,12 +201,12 @@ def inputs_sha256(scans: Sequence[SetScan]) -> str:
     return sha256_of(each.provenance().inputs_sha256 for each in scans)
 
 
-def distilled_path(out: Path) -> Path:
+def distilled_path(out: Place) -> Place:
     """Where the distilled list of a bank lies."""
     return out.with_name(f"{out.name}.distilled.parquet")
 
 
-def read_distilled(path: Path) -> list[SourceRow]:
+def read_distilled(path: Place) -> list[SourceRow]:
     """The images of a distilled list; raises StoreError when the file is missing or something else."""
     table, _ = tables.read(path, DISTILLED_KIND)
     tables.check_schema(path, DISTILLED)
@@ -194,7 +216,7 @@ def read_distilled(path: Path) -> list[SourceRow]:
     ]
 
 
-def build(out: Path, scans: Sequence[SetScan], config: BankConfig, executor: Executor) -> NoiseBank:
+def build(out: Place, scans: Sequence[SetScan], config: BankConfig, executor: Executor) -> NoiseBank:
     """Harvest the tiles that the rule accepts of the scanned sets, the target first, into the bank `out`.
 
     A finished bank is left as it is. Only images that contribute are decoded.
@@ -210,8 +232,6 @@ def build(out: Path, scans: Sequence[SetScan], config: BankConfig, executor: Exe
         out,
         layout,
         made,
-        schema=bank.PATCHES,
-        plan=(found.patches.slice(layout.rows(s).start, len(layout.rows(s))) for s in range(layout.num_shards)),
         attributes={
             "cati": found.interval.model_dump() if found.interval else None,
             "grid": found.grid.model_dump(),
@@ -219,9 +239,8 @@ def build(out: Path, scans: Sequence[SetScan], config: BankConfig, executor: Exe
             "sets": [each.model_dump() for each in found.sets],
         },
     )
-    contributing = set(found.patches["source_sha256"].to_pylist())
-    places = {sha: place for sha, place in found.places.items() if sha in contributing}
-    render_missing(store, partial(_cut_shard, store=store, places=places), executor, title="harvest patches")
+    task = partial(_cut_shard, store=store)
+    render_missing(store, task, executor, title="harvest patches", schema=_PLAN, plan=partial(_planned, found))
     if len(scans) > 1:
         tables.write(distilled_path(out), found.distilled, provenance(DISTILLED_KIND, config, made.inputs_sha256))
     return NoiseBank.open(out)

@@ -1,47 +1,57 @@
 """Renders the shards that a store lacks, on any executor, and says what went wrong in one line each."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 
-from ..degrade.disk import only_builder, remove_partials
+import pyarrow as pa
+
+from ..degrade import places
 from ..degrade.errors import UserError
-from ..degrade.shards import Commit, Store, finish, missing_shards
-from .console import progress
+from ..degrade.shards import Store, finish, prepare
+from .console import progress, say
 from .executors import Executor, run
 
 
-def render_missing(store: Store, render: Callable[[int], Commit], executor: Executor, *, title: str) -> int:
+def render_missing(
+    store: Store,
+    render: Callable[[int], None],
+    executor: Executor,
+    *,
+    title: str,
+    schema: pa.Schema,
+    plan: Callable[[], Iterable[pa.Table]],
+) -> int:
     """Call `render` for each shard without a mark, then finish the store; gives back how many samples were rendered.
 
-    A shard that fails is named and the others go on; the next run renders it.
+    schema, plan: as of `prepare`. A shard that fails is named and the others go on; the next run renders it.
 
     Raises:
-        UserError: some shards could not be rendered, with the reason of the first.
+        UserError: another process builds the store, or some shards could not be rendered, with the reason of the first.
     """
-    with only_builder(store.path):
-        todo = missing_shards(store)
-        remove_partials(store.path)
+    with places.only_builder(store.path, say) as still_ours:
+        places.remove_partials(store.path)
+        todo = prepare(store, schema, plan)
         failures: list[tuple[int, Exception]] = []
         rendered = 0
         if todo:
             with progress(title, sum(len(store.layout.rows(shard)) for shard in todo)) as advance:
                 for outcome in run(render, todo, executor):
+                    still_ours()
                     if outcome.error is not None:
                         failures.append((outcome.task, outcome.error))
                     else:
                         rendered += len(store.layout.rows(outcome.task))
                     advance(len(store.layout.rows(outcome.task)), "")
         if failures:
-            raise _failed(store.path, failures)
+            raise _failed(store, failures)
         finish(store)
     return rendered
 
 
-def _failed(path: Path, failures: list[tuple[int, Exception]]) -> Exception:
+def _failed(store: Store, failures: list[tuple[int, Exception]]) -> Exception:
     shard, error = min(failures, key=lambda failure: failure[0])
     if not isinstance(error, UserError | OSError):
         return error  # a fault of ours: show where it happened
-    reason = error.strerror if isinstance(error, OSError) else str(error)
+    reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
     return UserError(
-        f"{path}: {len(failures)} shards were not rendered; shard {shard}: {reason}; mend that and run again"
+        f"{store.path}: {len(failures)} shards were not rendered; shard {shard}: {reason}; mend that and run again"
     )

@@ -1,19 +1,19 @@
 """From a folder to a store of groups or pairs: index, share the samples out, draw and render each shard."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from ..degrade import seeds
-from ..degrade.disk import write_atomic
 from ..degrade.errors import StoreError, UserError
 from ..degrade.image import U8, read_source
+from ..degrade.layout import ArraySpec, Layout, samples_per_shard
+from ..degrade.places import Place, absolute, place, write
 from ..degrade.provenance import canonical, provenance, sha256_of
 from ..degrade.reader import ShardReader
 from ..degrade.samples import (
@@ -30,17 +30,7 @@ from ..degrade.samples import (
     render,
     to_row,
 )
-from ..degrade.shards import (
-    ArraySpec,
-    Commit,
-    Layout,
-    Store,
-    begin,
-    kind_of,
-    open_store,
-    samples_per_shard,
-    write_shard,
-)
+from ..degrade.shards import Store, begin, check_here, kind_of, open_store, write_shard
 from ..noisebank.bank import NoiseBank
 from . import sources
 from .build_shards import render_missing
@@ -49,9 +39,11 @@ from .sources import SourceRow
 
 _ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest
 
+_PLAN_ROWS = 4096
 _PLAN = pa.schema(
     [
-        ("sample", pa.int64()),
+        ("first", pa.int64()),
+        ("stop", pa.int64()),
         ("root", pa.string()),
         ("path", pa.string()),
         ("sha256", pa.string()),
@@ -106,56 +98,61 @@ def plan(config: StoreConfig, rows: Sequence[SourceRow], bank: NoiseBank | None 
 
 
 def planned_rows(planned: Plan) -> Iterator[pa.Table]:
-    """For each shard, the source of each sample. Touches no pixel."""
-    each = (row for row, count in zip(planned.rows, planned.counts, strict=True) for _ in range(count))
-    for shard in range(planned.layout.num_shards):
+    """The sources in order, some thousand at a time, and the samples from `first` to before `stop` that each serves."""
+    stops = np.cumsum(planned.counts).tolist()
+    for start in range(0, len(planned.rows), _PLAN_ROWS):
+        part = range(start, min(start + _PLAN_ROWS, len(planned.rows)))
         rows = [
             {
-                "sample": sample,
-                "root": row.root,
-                "path": row.path,
-                "sha256": row.sha256,
-                "width": row.width,
-                "height": row.height,
+                "first": stops[i] - planned.counts[i],
+                "stop": stops[i],
+                "root": planned.rows[i].root,
+                "path": planned.rows[i].path,
+                "sha256": planned.rows[i].sha256,
+                "width": planned.rows[i].width,
+                "height": planned.rows[i].height,
             }
-            for sample, row in zip(planned.layout.rows(shard), each, strict=False)
+            for i in part
         ]
         yield pa.Table.from_pylist(rows, schema=_PLAN)
 
 
 def _samples(
-    rows: Sequence[dict[str, Any]], config: StoreConfig, bank: NoiseBank | None
+    rows: Iterable[dict[str, Any]], samples: range, config: StoreConfig, bank: NoiseBank | None
 ) -> Iterator[tuple[dict[str, Any], Draw, Rendered]]:
-    """(row of the manifest, draw, images) of each row of a plan; each source is decoded once."""
-    pixels, of = np.empty(0, dtype=np.uint8), ""
+    """(row of the manifest, draw, images) of each sample, by the rows of the plan; each source is decoded once."""
     for row in rows:
-        if row["sha256"] != of:
-            of = row["sha256"]
-            pixels = read_source(Path(row["root"]), row["path"], of)
-        source = Source(of, row["width"], row["height"])
-        drawn, rendered = make(config, source, pixels, row["sample"], bank=bank)
-        yield to_row(row["sample"], row["path"], source, drawn, rendered), drawn, rendered
+        wanted = range(max(row["first"], samples.start), min(row["stop"], samples.stop))
+        if not wanted:
+            continue
+        pixels = read_source(place(row["root"]), row["path"], row["sha256"])
+        source = Source(row["sha256"], row["width"], row["height"])
+        for sample in wanted:
+            drawn, rendered = make(config, source, pixels, sample, bank=bank)
+            yield to_row(sample, row["path"], source, drawn, rendered), drawn, rendered
 
 
 def preview(planned: Plan) -> Iterator[tuple[dict[str, Any], Rendered]]:
     """Every sample of a plan, made now: its row of the manifest, and its images."""
-    for shard in planned_rows(planned):
-        for row, _, rendered in _samples(shard.to_pylist(), planned.config, planned.bank):
+    for part in planned_rows(planned):
+        everything = range(planned.config.num_samples)
+        for row, _, rendered in _samples(part.to_pylist(), everything, planned.config, planned.bank):
             yield row, rendered
 
 
-def _render_shard(shard: int, store: Store, config: StoreConfig, bank_path: Path | None) -> Commit:
+def _render_shard(shard: int, store: Store, config: StoreConfig, bank_path: Place | None) -> None:
+    check_here(store)
     bank = NoiseBank.open(bank_path) if bank_path else None
-    planned = store.plan_of(shard).to_pylist()
-    blocks = {a.name: np.empty((len(planned), *a.sample_shape), dtype=np.uint8) for a in store.layout.arrays}
+    samples = store.layout.rows(shard)
+    blocks = {a.name: np.empty((len(samples), *a.sample_shape), dtype=np.uint8) for a in store.layout.arrays}
     rows: list[dict[str, Any]] = []
-    for i, (row, _, rendered) in enumerate(_samples(planned, config, bank)):
+    for i, (row, _, rendered) in enumerate(_samples(store.plan_of(shard).to_pylist(), samples, config, bank)):
         blocks["hr"][i], blocks["lr"][i] = rendered.hr, rendered.lr
         rows.append(row)
-    return write_shard(store, shard, blocks, pa.Table.from_pylist(rows, schema=manifest_schema(config.members)))
+    write_shard(store, shard, blocks, pa.Table.from_pylist(rows, schema=manifest_schema(config.members)))
 
 
-def build(out: Path, planned: Plan, executor: Executor) -> tuple[Store, int]:
+def build(out: Place, planned: Plan, executor: Executor) -> tuple[Store, int]:
     """Render the store `out` of a plan; gives back the store and how many samples this run rendered.
 
     Interrupted, the same call goes on with the shards that are missing; finished, it does nothing.
@@ -163,27 +160,26 @@ def build(out: Path, planned: Plan, executor: Executor) -> tuple[Store, int]:
     Raises:
         UserError: a source changed, or `out` holds something else.
     """
-    config, bank_path = planned.config, planned.bank.store.path.resolve() if planned.bank else None
+    config, bank_path = planned.config, absolute(planned.bank.store.path) if planned.bank else None
     store = begin(
         out,
         planned.layout,
         provenance(config.kind, config, planned.inputs_sha256),
-        schema=_PLAN,
-        plan=planned_rows(planned),
         attributes={
             "members": list(config.members),
             "scale": config.recipe.scale,
             "bank": planned.bank.digest if planned.bank else None,
         },
     )
-    places = {"roots": sorted({row.root for row in planned.rows}), "bank": str(bank_path) if bank_path else None}
-    write_atomic(out / _ROOTS, canonical(places).encode())
+    where = {"roots": sorted({row.root for row in planned.rows}), "bank": str(bank_path) if bank_path else None}
+    write(out / _ROOTS, canonical(where).encode())
     task = partial(_render_shard, store=store, config=config, bank_path=bank_path)
     title = "render groups" if config.kind == GROUPS else "render pairs"
-    return store, render_missing(store, task, executor, title=title)
+    rendered = render_missing(store, task, executor, title=title, schema=_PLAN, plan=partial(planned_rows, planned))
+    return store, rendered
 
 
-def open_samples(path: Path) -> Store:
+def open_samples(path: Place) -> Store:
     """A finished store of groups or pairs; raises StoreError as `open_store`."""
     kind = kind_of(path)
     return open_store(path, kind if kind in (GROUPS, PAIRS) else GROUPS)
@@ -216,15 +212,15 @@ def disorder_of(store: Store) -> Disorder | None:
     return Disorder(int((draws + 1).sum()), int((draws > 0).sum()), disordered)
 
 
-def _recorded(store: Store) -> tuple[list[Path], Path | None]:
+def _recorded(store: Store) -> tuple[list[Place], Place | None]:
     try:
         value = json.loads((store.path / _ROOTS).read_text())
-        return [Path(root) for root in value["roots"]], Path(value["bank"]) if value["bank"] else None
+        return [place(root) for root in value["roots"]], place(value["bank"]) if value["bank"] else None
     except (OSError, ValueError, KeyError, TypeError):
         raise StoreError(f"{store.path / _ROOTS} is missing or damaged; name the sources with --source") from None
 
 
-def _find_source(row: dict[str, Any], folders: Sequence[Path]) -> U8:
+def _find_source(row: dict[str, Any], folders: Sequence[Place]) -> U8:
     for folder in folders:
         if (folder / row["source"]).is_file():
             return read_source(folder, row["source"], row["source_sha256"])
@@ -245,7 +241,7 @@ def row_of(store: Store, sample: int) -> dict[str, Any]:
 
 
 def render_again(
-    store: Store, sample: int, folders: Sequence[Path], bank_path: Path | None = None
+    store: Store, sample: int, folders: Sequence[Place], bank_path: Place | None = None
 ) -> tuple[Rendered, bool]:
     """Render one sample from its manifest row, and say whether it equals what the store holds.
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..degrade.places import Place, write
 from . import cli_options as options
 
 if TYPE_CHECKING:
@@ -27,14 +28,14 @@ def _store_config(preset: str, **changes: Any) -> "StoreConfig":
     return compose(PRESETS[preset](), **changes)
 
 
-def _bank(path: Path | None) -> "NoiseBank | None":
+def _bank(path: Place | None) -> "NoiseBank | None":
     from ..noisebank.bank import NoiseBank
 
     return NoiseBank.open(path) if path else None
 
 
 def _indexed(
-    folders: tuple[Path, ...], distilled: tuple[Path, ...], index: Path, workers: int, dask: options.Dask
+    folders: tuple[Place, ...], distilled: tuple[Place, ...], index: Place, workers: int, dask: options.Dask
 ) -> "list[SourceRow]":
     """Every file of the folders, then the images of the distilled lists; what cannot be used is named."""
     from . import build_bank, sources
@@ -47,12 +48,12 @@ def _indexed(
 
 _preset = click.option("--preset", type=click.Choice(_PRESETS), required=True, help="Recipe to start from.")
 _source = click.option(
-    "--source", "folders", multiple=True, required=True, type=options.FOLDER, help="Folder of images; may be repeated."
+    "--source", "folders", multiple=True, required=True, type=options.PLACE, help="Folder of images; may be repeated."
 )
 _distilled = click.option(
-    "--distilled", multiple=True, type=options.FILE, help="Distilled list of a noise bank: its images are sources too."
+    "--distilled", multiple=True, type=options.PLACE, help="Distilled list of a noise bank: its images are sources too."
 )
-_with_bank = click.option("--bank", type=options.FOLDER, default=None, help="Noise bank, for rwsr-edl.")
+_with_bank = click.option("--bank", type=options.PLACE, default=None, help="Noise bank, for rwsr-edl.")
 _hr_size = click.option(
     "--hr-size", type=int, default=None, help="Side of the HR crops in pixels.  [default: the preset's]"
 )
@@ -95,7 +96,7 @@ def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...], json_:
 @_source
 @_distilled
 @_with_bank
-@click.option("--out", type=options.FILE, required=True, help="The contact sheet, a PNG.")
+@click.option("--out", type=options.PLACE, required=True, help="The contact sheet, a PNG.")
 @click.option("--samples", type=click.IntRange(1, 50), default=4, show_default=True, help="Samples to draw.")
 @_hr_size
 @options.seeded
@@ -103,10 +104,10 @@ def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...], json_:
 @options.as_json
 def degrade_preview(
     preset: str,
-    folders: tuple[Path, ...],
-    distilled: tuple[Path, ...],
-    bank: Path | None,
-    out: Path,
+    folders: tuple[Place, ...],
+    distilled: tuple[Place, ...],
+    bank: Place | None,
+    out: Place,
     samples: int,
     hr_size: int | None,
     seed: int | None,
@@ -124,7 +125,6 @@ def degrade_preview(
     """
     import tempfile
 
-    from ..degrade.disk import write_atomic
     from ..degrade.image import encode_png
     from . import build_store
     from .sheets import preview_sheet
@@ -133,7 +133,7 @@ def degrade_preview(
     opened = _bank(bank)
     with tempfile.TemporaryDirectory() as folder:
         rows = _indexed(folders, distilled, Path(folder) / "index.parquet", options.cores(), None)
-    write_atomic(out, encode_png(preview_sheet(build_store.plan(wanted, rows, opened))))
+    write(out, encode_png(preview_sheet(build_store.plan(wanted, rows, opened))))
     options.tell({"sheet": out, "counts": options.counts(rows)}, [f"wrote {out}"], json_=json_)
     options.exit_by(rows)
 
@@ -143,7 +143,7 @@ def degrade_preview(
 @_source
 @_distilled
 @_with_bank
-@click.option("--out", type=options.FOLDER, required=True, help="The store; its index is kept as OUT.index.parquet.")
+@click.option("--out", type=options.PLACE, required=True, help="The store; its index is kept as OUT.index.parquet.")
 @click.option("--samples", type=click.IntRange(min=1), default=None, help="Groups or pairs.  [default: 1000]")
 @_hr_size
 @options.seeded
@@ -152,10 +152,10 @@ def degrade_preview(
 @options.as_json
 def degrade_build(
     preset: str,
-    folders: tuple[Path, ...],
-    distilled: tuple[Path, ...],
-    bank: Path | None,
-    out: Path,
+    folders: tuple[Place, ...],
+    distilled: tuple[Place, ...],
+    bank: Place | None,
+    out: Place,
     samples: int | None,
     hr_size: int | None,
     seed: int | None,
@@ -208,8 +208,8 @@ def degrade_build(
 
 
 @degrade.command("import")
-@click.argument("options_file", type=options.FILE, metavar="FILE")
-@click.option("--out", type=options.FILE, default=None, help="Write the config here.  [default: print it]")
+@click.argument("options_file", type=options.LOCAL, metavar="FILE")
+@click.option("--out", type=options.LOCAL, default=None, help="Write the config here.  [default: print it]")
 @options.as_json
 def degrade_import(options_file: Path, out: Path | None, json_: bool) -> None:
     """Make a config of a BasicSR, Real-ESRGAN, MM-RealSR, neosr or traiNNer options file (YAML or TOML).

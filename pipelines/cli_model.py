@@ -6,6 +6,7 @@ from typing import Literal
 
 import click
 
+from ..degrade.places import Place
 from . import cli_options as options
 from .console import printable, say
 
@@ -13,8 +14,8 @@ _TRAIN_PRESETS = ("mm-realsr-net", "mm-realsr-net-tiny")
 
 
 @click.command()
-@click.option("--store", "store_folder", type=options.FOLDER, required=True, help="Store of groups to train on.")
-@click.option("--out", type=options.FOLDER, required=True, help="Folder of the run.")
+@click.option("--store", "store_folder", type=options.PLACE, required=True, help="Store of groups to train on.")
+@click.option("--out", type=options.LOCAL, required=True, help="Folder of the run.")
 @click.option(
     "--preset",
     type=click.Choice(_TRAIN_PRESETS),
@@ -27,7 +28,7 @@ _TRAIN_PRESETS = ("mm-realsr-net", "mm-realsr-net-tiny")
 @options.configured
 @options.as_json
 def train(
-    store_folder: Path,
+    store_folder: Place,
     out: Path,
     preset: str,
     steps: int | None,
@@ -57,9 +58,9 @@ _score = click.FloatRange(0, 1)
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, type=options.FILE, metavar="IMAGE...")
-@click.option("--model", type=options.FOLDER, required=True, help="Folder of a finished run, or its model file.")
-@click.option("--out", type=options.FOLDER, required=True, help="Folder for the restored PNG files.")
+@click.argument("images", nargs=-1, required=True, type=options.LOCAL, metavar="IMAGE...")
+@click.option("--model", type=options.LOCAL, required=True, help="Folder of a finished run, or its model file.")
+@click.option("--out", type=options.LOCAL, required=True, help="Folder for the restored PNG files.")
 @click.option("--blur", type=_score, default=None, help="Blur score 0..1 to restore for.  [default: the UDEM's]")
 @click.option("--noise", type=_score, default=None, help="Noise score 0..1 to restore for.  [default: the UDEM's]")
 @options.as_json
@@ -93,11 +94,11 @@ def restore(
 
 
 @click.command("eval")
-@click.option("--store", "store_folder", type=options.FOLDER, required=True, help="Store of held-out groups.")
-@click.option("--model", "models", multiple=True, type=options.FOLDER, help="A finished run; may be repeated.")
-@click.option("--out", type=options.FILE, required=True, help="The report, a Parquet table.")
+@click.option("--store", "store_folder", type=options.PLACE, required=True, help="Store of held-out groups.")
+@click.option("--model", "models", multiple=True, type=options.LOCAL, help="A finished run; may be repeated.")
+@click.option("--out", type=options.PLACE, required=True, help="The report, a Parquet table.")
 @options.as_json
-def evaluate(store_folder: Path, models: tuple[Path, ...], out: Path, json_: bool) -> None:
+def evaluate(store_folder: Place, models: tuple[Path, ...], out: Place, json_: bool) -> None:
     """Measure models, and bicubic beside them, on a store: PSNR and SSIM on Y, borders of 4 px cropped.
 
     One row per image, member and metric.
@@ -122,11 +123,11 @@ def evaluate(store_folder: Path, models: tuple[Path, ...], out: Path, json_: boo
 
 
 @click.command()
-@click.option("--metrics", type=options.FILE, required=True, help="A report that rwsr eval wrote.")
-@click.option("--run", "run_folder", type=options.FOLDER, default=None, help="A run, for its loss curves.")
-@click.option("--out", type=options.FILE, required=True, help="The page, an HTML file that needs no other file.")
+@click.option("--metrics", type=options.PLACE, required=True, help="A report that rwsr eval wrote.")
+@click.option("--run", "run_folder", type=options.LOCAL, default=None, help="A run, for its loss curves.")
+@click.option("--out", type=options.PLACE, required=True, help="The page, an HTML file that needs no other file.")
 @options.as_json
-def report(metrics: Path, run_folder: Path | None, out: Path, json_: bool) -> None:
+def report(metrics: Place, run_folder: Path | None, out: Place, json_: bool) -> None:
     """Draw a metric report as one HTML page.
 
     \b
@@ -140,7 +141,7 @@ def report(metrics: Path, run_folder: Path | None, out: Path, json_: bool) -> No
 
 
 @click.command()
-@click.argument("out", type=options.FOLDER, metavar="OUT")
+@click.argument("out", type=options.LOCAL, metavar="OUT")
 @click.option(
     "--steps",
     type=click.IntRange(min=1),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..degrade.places import Place
 from . import cli_options as options
 from .console import say
 
@@ -38,14 +39,14 @@ def _sets(*, required: bool) -> Callable[[F], F]:
         function = click.option(
             "--auxiliary",
             multiple=True,
-            type=options.FOLDER,
+            type=options.PLACE,
             help="Folder of an auxiliary set, filtered by the target's rule; may be repeated.",
         )(function)
         return click.option(
             "--target",
             multiple=True,
             required=required,
-            type=options.FOLDER,
+            type=options.PLACE,
             help="Folder of the target set; repeated, they are one set.",
         )(function)
 
@@ -56,9 +57,9 @@ def _sets(*, required: bool) -> Callable[[F], F]:
 
 
 def _scan(
-    out: Path,
-    target: Sequence[Path],
-    auxiliary: Sequence[Path],
+    out: Place,
+    target: Sequence[Place],
+    auxiliary: Sequence[Place],
     grids: "Sequence[TileGrid]",
     *,
     max_pixels: int | None,
@@ -79,16 +80,16 @@ def _scan(
 
 @noisebank.command("scan")
 @_sets(required=True)
-@click.option("--out", type=options.FOLDER, required=True, help="Folder for the indexes and the tile tables.")
+@click.option("--out", type=options.PLACE, required=True, help="Folder for the indexes and the tile tables.")
 @click.option("--size", "sizes", type=int, multiple=True, help="Side of a tile in pixels.  [default: 256, 128, 64]")
 @click.option("--stride", type=int, default=None, help="Pixels from tile to tile, at the first size.  [default: size]")
 @options.image_limits
 @options.workers
 @options.as_json
 def noisebank_scan(
-    target: tuple[Path, ...],
-    auxiliary: tuple[Path, ...],
-    out: Path,
+    target: tuple[Place, ...],
+    auxiliary: tuple[Place, ...],
+    out: Place,
     sizes: tuple[int, ...],
     stride: int | None,
     max_pixels: int | None,
@@ -164,7 +165,7 @@ def _yield_lines(found: "Sequence[Yield]") -> list[str]:
 
 
 @noisebank.command("yield")
-@click.argument("scan_folder", type=options.FOLDER, metavar="SCAN")
+@click.argument("scan_folder", type=options.PLACE, metavar="SCAN")
 @click.option("--quantile", "quantiles", type=float, multiple=True, help="May be repeated.  [default: 0.5 % to 10 %]")
 @click.option("--min-mean", "min_means", type=float, multiple=True, help="May be repeated.  [default: 0, 50]")
 @click.option("--max-var", "max_vars", type=float, multiple=True, help="May be repeated.  [default: 20]")
@@ -172,7 +173,7 @@ def _yield_lines(found: "Sequence[Yield]") -> list[str]:
 @click.option("--strata", type=int, default=1, show_default=True, help="Bands of brightness for the quantiles.")
 @options.as_json
 def noisebank_yield(
-    scan_folder: Path,
+    scan_folder: Place,
     quantiles: tuple[float, ...],
     min_means: tuple[float, ...],
     max_vars: tuple[float, ...],
@@ -263,8 +264,8 @@ def _bank_config(
 
 @noisebank.command("build")
 @_sets(required=False)
-@click.option("--scan", "scan_folder", type=options.FOLDER, default=None, help="A finished scan, instead of --target.")
-@click.option("--out", type=options.FOLDER, required=True, help="The bank; a scan made for it is kept as OUT.scan.")
+@click.option("--scan", "scan_folder", type=options.PLACE, default=None, help="A finished scan, instead of --target.")
+@click.option("--out", type=options.PLACE, required=True, help="The bank; a scan made for it is kept as OUT.scan.")
 @click.option("--size", type=int, default=None, help="Side of a patch in pixels.  [default: 256]")
 @click.option("--stride", type=int, default=None, help="Pixels from tile to tile.  [default: as --size]")
 @click.option(
@@ -284,10 +285,10 @@ def _bank_config(
 @options.workers
 @options.as_json
 def noisebank_build(
-    target: tuple[Path, ...],
-    auxiliary: tuple[Path, ...],
-    scan_folder: Path | None,
-    out: Path,
+    target: tuple[Place, ...],
+    auxiliary: tuple[Place, ...],
+    scan_folder: Place | None,
+    out: Place,
     size: int | None,
     stride: int | None,
     fallback_sizes: tuple[int, ...],
@@ -389,11 +390,11 @@ def _bank_lines(bank: "NoiseBank") -> list[str]:
 
 
 @noisebank.command("show")
-@click.argument("bank_folder", type=options.FOLDER, metavar="BANK")
-@click.option("--out", type=options.FOLDER, default=None, help="Folder to draw four pictures into.")
-@click.option("--scan", "scan_folder", type=options.FOLDER, default=None, help="Its scan.  [default: BANK.scan]")
+@click.argument("bank_folder", type=options.PLACE, metavar="BANK")
+@click.option("--out", type=options.PLACE, default=None, help="Folder to draw four pictures into.")
+@click.option("--scan", "scan_folder", type=options.PLACE, default=None, help="Its scan.  [default: BANK.scan]")
 @options.as_json
-def noisebank_show(bank_folder: Path, out: Path | None, scan_folder: Path | None, json_: bool) -> None:
+def noisebank_show(bank_folder: Place, out: Place | None, scan_folder: Place | None, json_: bool) -> None:
     """Say what a bank holds, and draw it.
 
     The pictures: a contact sheet of patches; all tiles by mean and variance, with the rule; the noise's power spectrum
@@ -410,7 +411,7 @@ def noisebank_show(bank_folder: Path, out: Path | None, scan_folder: Path | None
     bank = NoiseBank.open(bank_folder)
     per_source = Counter(bank.table["source"].to_pylist())
     lines = [*_bank_lines(bank), *(f"{count:6d} from {source}" for source, count in per_source.most_common())]
-    pictures: list[Path] = []
+    pictures: list[Place] = []
     if out is not None:
         from . import bank_show
         from .scan import open_scan

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from ..degrade.errors import UserError
+from ..degrade.places import Place, place
 from .console import printable, say
 
 if TYPE_CHECKING:
@@ -17,8 +19,33 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FOLDER = click.Path(path_type=Path)
-FILE = click.Path(path_type=Path)
+
+class _PlaceType(click.ParamType[Place]):
+    """A path or a URL."""
+
+    name = "path or url"
+
+    def convert(self, value: str | Place, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        try:
+            return place(value)
+        except UserError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _LocalType(click.ParamType[Path]):
+    """A path on a disk; file:// URLs count."""
+
+    name = "path"
+
+    def convert(self, value: str | Place, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        found = PLACE.convert(value, param, ctx)
+        if not isinstance(found, Path):
+            self.fail(f"{found} must be on a disk of this machine", param, ctx)
+        return found
+
+
+PLACE = _PlaceType()
+LOCAL = _LocalType()
 LEFT_OUT_EXIT_CODE = 3
 
 Dask = Literal["local"] | None
@@ -83,7 +110,7 @@ def configured(function: F) -> F:
         metavar="KEY.PATH=VALUE",
         help="Change one config key; may be repeated, and wins over --config.",
     )(function)
-    return click.option("--config", type=FILE, default=None, help="YAML or TOML file of config keys.")(function)
+    return click.option("--config", type=LOCAL, default=None, help="YAML or TOML file of config keys.")(function)
 
 
 def seeded(function: F) -> F:

@@ -1,9 +1,8 @@
 """`rwsr sources`: what lies in image folders, before anything is built from them."""
 
-from pathlib import Path
-
 import click
 
+from ..degrade.places import Place
 from . import cli_options as options
 
 LAYOUTS = ("div2k", "flickr2k", "ntire2020", "aim2019", "realsr", "dped", "camerasr")
@@ -15,16 +14,16 @@ def sources() -> None:
 
 
 @sources.command("index")
-@click.argument("folders", nargs=-1, required=True, type=options.FOLDER, metavar="DIR...")
-@click.option("--out", type=options.FILE, required=True, help="The index: a Parquet table.")
+@click.argument("folders", nargs=-1, required=True, type=options.PLACE, metavar="DIR...")
+@click.option("--out", type=options.PLACE, required=True, help="The index: a Parquet table.")
 @click.option("--min-side", type=click.IntRange(min=1), default=None, help="Least side in pixels.  [default: 64]")
 @options.image_limits
 @click.option("--layout", type=click.Choice(LAYOUTS), default=None, help="Insist on a data set's folders and counts.")
 @options.workers
 @options.as_json
 def sources_index(
-    folders: tuple[Path, ...],
-    out: Path,
+    folders: tuple[Place, ...],
+    out: Place,
     min_side: int | None,
     max_pixels: int | None,
     follow_links: bool,

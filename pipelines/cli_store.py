@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ..degrade.places import Place
 from . import cli_options as options
 
 
@@ -14,7 +15,7 @@ def store() -> None:
     """Look into a store, check every byte of it, render a sample of it again."""
 
 
-_store_argument = click.argument("store_folder", type=options.FOLDER, metavar="STORE")
+_store_argument = click.argument("store_folder", type=options.PLACE, metavar="STORE")
 
 
 def _about_samples(result: dict[str, Any]) -> list[str]:
@@ -32,7 +33,7 @@ def _about_samples(result: dict[str, Any]) -> list[str]:
 @store.command("info")
 @_store_argument
 @options.as_json
-def store_info(store_folder: Path, json_: bool) -> None:
+def store_info(store_folder: Place, json_: bool) -> None:
     """Say what a store of groups, a store of pairs or a noise bank is, and where it comes from.
 
     \b
@@ -58,7 +59,7 @@ def store_info(store_folder: Path, json_: bool) -> None:
 @_store_argument
 @options.workers
 @options.as_json
-def store_verify(store_folder: Path, workers: int, dask: options.Dask, json_: bool) -> None:
+def store_verify(store_folder: Place, workers: int, dask: options.Dask, json_: bool) -> None:
     """Read every byte of a store and compare it with what was committed; exit 1 when anything differs.
 
     \b
@@ -77,12 +78,12 @@ def store_verify(store_folder: Path, workers: int, dask: options.Dask, json_: bo
 @store.command("render")
 @_store_argument
 @click.argument("sample", type=int, metavar="N")
-@click.option("--source", "folders", multiple=True, type=options.FOLDER, help="Where the sources lie now.")
-@click.option("--bank", type=options.FOLDER, default=None, help="Where the noise bank lies now.")
-@click.option("--out", type=options.FOLDER, default=None, help="Write HR and every LR member as PNG files here.")
+@click.option("--source", "folders", multiple=True, type=options.PLACE, help="Where the sources lie now.")
+@click.option("--bank", type=options.PLACE, default=None, help="Where the noise bank lies now.")
+@click.option("--out", type=options.PLACE, default=None, help="Write HR and every LR member as PNG files here.")
 @options.as_json
 def store_render(
-    store_folder: Path, sample: int, folders: tuple[Path, ...], bank: Path | None, out: Path | None, json_: bool
+    store_folder: Place, sample: int, folders: tuple[Place, ...], bank: Place | None, out: Place | None, json_: bool
 ) -> None:
     """Render sample N of a store again, and say whether it equals what is stored (exit 1: it does not).
 
@@ -90,18 +91,18 @@ def store_render(
     Example:
       rwsr store render groups.zarr 17 --out sample-17
     """
-    from ..degrade.disk import write_atomic
     from ..degrade.image import encode_png
+    from ..degrade.places import write
     from . import build_store
 
     opened = build_store.open_samples(store_folder)
     rendered, same = build_store.render_again(opened, sample, folders, bank)
-    written: list[Path] = []
+    written: list[Place] = []
     if out is not None:
         images = {"hr": rendered.hr} | dict(zip(opened.attributes["members"], rendered.lr, strict=True))
         for name, pixels in images.items():
             written.append(out / f"{sample:06d}_{name}.png")
-            write_atomic(written[-1], encode_png(pixels))
+            write(written[-1], encode_png(pixels))
     lines = [f"sample {sample} {'equals' if same else 'DIFFERS from'} what {store_folder} holds"]
     options.tell(
         {"sample": sample, "equal": same, "files": written},
@@ -114,10 +115,10 @@ def store_render(
 
 @store.command("export")
 @_store_argument
-@click.option("--out", type=options.FOLDER, required=True, help="A new folder for the PNG files.")
+@click.option("--out", type=options.LOCAL, required=True, help="A new folder for the PNG files.")
 @options.workers
 @options.as_json
-def store_export(store_folder: Path, out: Path, workers: int, dask: options.Dask, json_: bool) -> None:
+def store_export(store_folder: Place, out: Path, workers: int, dask: options.Dask, json_: bool) -> None:
     """Write the pairs or groups as folders of PNG, which BasicSR, neosr and traiNNer read.
 
     OUT/hr and OUT/lr (of groups a folder for each member) hold files of equal names; OUT/meta_info.txt lists them.
@@ -142,13 +143,13 @@ def store_export(store_folder: Path, out: Path, workers: int, dask: options.Dask
 
 @store.command("report")
 @_store_argument
-@click.option("--out", type=options.FILE, required=True, help="The page, an HTML file; a .parquet is written beside.")
+@click.option("--out", type=options.PLACE, required=True, help="The page, an HTML file; a .parquet is written beside.")
 @click.option(
     "--samples", type=click.IntRange(min=1), default=200, show_default=True, help="Samples to measure, evenly spread."
 )
 @options.workers
 @options.as_json
-def store_report(store_folder: Path, out: Path, samples: int, workers: int, dask: options.Dask, json_: bool) -> None:
+def store_report(store_folder: Place, out: Place, samples: int, workers: int, dask: options.Dask, json_: bool) -> None:
     """Draw the quality of a store: what was drawn, what the images measure, order, registration, what was left out.
 
     \b

@@ -4,11 +4,12 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..degrade.places import Place
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -18,7 +19,7 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def printable(text: Path | str) -> str:
+def printable(text: Place | str) -> str:
     """A path or what was said of it, on one line, whatever it holds."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 

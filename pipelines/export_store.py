@@ -11,9 +11,10 @@ import json
 from functools import partial
 from pathlib import Path
 
-from ..degrade.disk import remove_partials, write_atomic
+from ..degrade.disk import write_atomic
 from ..degrade.errors import StoreError, UserError
 from ..degrade.image import encode_png
+from ..degrade.places import remove_partials
 from ..degrade.provenance import canonical
 from ..degrade.reader import ShardReader
 from ..degrade.samples import in_use

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from itertools import product
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from ..degrade.errors import UserError
+from ..degrade.places import Place
 from .sources import SourceRow
 
 
@@ -107,7 +108,7 @@ KNOWN = (
 class Recognised:
     """A folder that was told by its name, and how many files of its pattern it holds."""
 
-    folder: Path
+    folder: Place
     known: KnownFolder
     num_files: int
 
@@ -131,8 +132,8 @@ class Recognised:
         return {"folder": str(self.folder), **known, "num_files": self.num_files, "complete": self.complete}
 
 
-def _known(folder: Path) -> KnownFolder | None:
-    parts = PurePosixPath(folder.as_posix().lower()).parts
+def _known(folder: Place) -> KnownFolder | None:
+    parts = PurePosixPath(str(folder).lower()).parts
     for known in KNOWN:
         tail = PurePosixPath(known.path.lower()).parts
         if parts[-len(tail) :] == tail:
@@ -142,12 +143,12 @@ def _known(folder: Path) -> KnownFolder | None:
 
 def recognise(rows: Sequence[SourceRow]) -> list[Recognised]:
     """The folders of known data sets among those that hold the files, by path."""
-    names: dict[Path, list[str]] = defaultdict(list)
+    names: dict[Place, list[str]] = defaultdict(list)
     for row in rows:
         names[row.file.parent].append(row.file.name.lower())
     return [
         Recognised(folder, known, sum(fnmatch(name, known.pattern.lower()) for name in names[folder]))
-        for folder in sorted(names)
+        for folder in sorted(names, key=str)
         if (known := _known(folder)) is not None
     ]
 

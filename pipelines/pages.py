@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ..degrade.disk import write_atomic
+from ..degrade import places
 from ..degrade.errors import StoreError
+from ..degrade.places import Place
 from ..eval import plots, report
 from ..eval.page import Picture, Section, Table, page
 
@@ -34,7 +35,7 @@ def _metric_section(rows: list[report.MetricRow], metric: str) -> Section:
     return Section(metric.upper(), (text,), (table, bars))
 
 
-def write_report(metrics: Path, run: Path | None, out: Path) -> None:
+def write_report(metrics: Place, run: Path | None, out: Place) -> None:
     """Draw a metric report, and the losses of a run, as one HTML page.
 
     Raises:
@@ -49,4 +50,4 @@ def write_report(metrics: Path, run: Path | None, out: Path) -> None:
             raise StoreError(f"{log} does not exist; name the folder of a finished run, or finish it with rwsr train")
         curves = Picture(plots.loss_curves(pq.read_table(log)), "The losses while training.")
         sections.append(Section("Training", (), (curves,)))
-    write_atomic(out, page(f"Metric report: {metrics.name}", str(metrics), sections))
+    places.write(out, page(f"Metric report: {metrics.name}", str(metrics), sections))

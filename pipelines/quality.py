@@ -2,20 +2,19 @@
 
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ..degrade import tables
-from ..degrade.disk import write_atomic
+from ..degrade import places, tables
 from ..degrade.errors import StoreError
 from ..degrade.groups import Role
 from ..degrade.image import encode_png
 from ..degrade.measures import measure_pixels
 from ..degrade.order import twin
+from ..degrade.places import Place
 from ..degrade.provenance import provenance
 from ..degrade.reader import ShardReader
 from ..degrade.registration import registration
@@ -188,7 +187,7 @@ def _registration_section(measured: pa.Table) -> Section:
     return Section("Registration", (text,), ())
 
 
-def write_quality(store: Store, out: Path, num_samples: int, executor: Executor) -> list[Path]:
+def write_quality(store: Store, out: Place, num_samples: int, executor: Executor) -> list[Place]:
     """Measure a store and write the page `out` and, beside it, the measurements as Parquet; gives back both paths."""
     measured = measure_store(store, num_samples, executor)
     table_path = out.with_suffix(".parquet")
@@ -233,5 +232,5 @@ def write_quality(store: Store, out: Path, num_samples: int, executor: Executor)
     if made.kind == GROUPS:
         sections.append(_order_section(store, measured))
     sections.append(_registration_section(measured))
-    write_atomic(out, page(f"Quality of {store.path.name}", str(store.path), sections))
+    places.write(out, page(f"Quality of {store.path.name}", str(store.path), sections))
     return [out, table_path]

@@ -7,25 +7,24 @@ SCAN/
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..degrade import tables
-from ..degrade.disk import only_builder, remove_partials, write_atomic
+from ..degrade import places, tables
 from ..degrade.errors import StoreError, UserError
+from ..degrade.places import Place
 from ..degrade.provenance import Provenance, canonical, provenance, sha256
 from ..noisebank import tiles
 from ..noisebank.bank import TARGET
 from ..noisebank.tiles import TileGrid
 from . import sources
-from .console import progress
+from .console import progress, say
 from .executors import Executor, run
 from .sources import IndexConfig, SourceRow
 
@@ -55,14 +54,14 @@ class SetScan:
     """One scanned set: where it lies. Nothing is held open."""
 
     name: str
-    folder: Path
+    folder: Place
 
     @property
-    def index(self) -> Path:
+    def index(self) -> Place:
         return self.folder / "index.parquet"
 
     @property
-    def tiles(self) -> Path:
+    def tiles(self) -> Place:
         return self.folder / "tiles.parquet"
 
     def rows(self) -> list[SourceRow]:
@@ -113,7 +112,7 @@ def scan_grids(grids: Sequence[TileGrid]) -> tuple[TileGrid, ...]:
 class _Part:
     """A task: some files, and the Arrow file that their tiles go to, with the files' rows as its metadata."""
 
-    path: Path
+    path: Place
     rows: tuple[SourceRow, ...]
 
     def write(self, rows: Sequence[SourceRow], tables_: Sequence[pa.Table]) -> None:
@@ -123,7 +122,7 @@ class _Part:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, tiles.SCHEMA.with_metadata(metadata)) as writer:
             writer.write_table(table.replace_schema_metadata(metadata))
-        write_atomic(self.path, sink.getvalue().to_pybytes())
+        places.write(self.path, sink.getvalue().to_pybytes())
 
     def read(self) -> tuple[list[SourceRow], pa.Table]:
         """The rows of its files and the tiles of those that are usable, in that order."""
@@ -133,7 +132,7 @@ class _Part:
 
 
 def _scan_part(part: _Part, config: ScanConfig, index_config: IndexConfig) -> None:
-    if part.path.exists():
+    if part.path.is_file():
         return
     rows: list[SourceRow] = []
     found: list[pa.Table] = []
@@ -146,31 +145,18 @@ def _scan_part(part: _Part, config: ScanConfig, index_config: IndexConfig) -> No
     part.write(rows, found)
 
 
-def _state(row: SourceRow) -> list[str | int]:
-    """What a file's examination rests on: its place, size and time."""
-    try:
-        state = row.file.stat()
-        return [row.root, row.path, row.status, state.st_size, state.st_mtime_ns]
-    except OSError:
-        return [row.root, row.path, row.status]
-
-
-def _size(state: Sequence[str | int]) -> int:
-    return int(state[3]) if len(state) > 3 else 0
-
-
-def _parts(folder: Path, files: Sequence[SourceRow], config: ScanConfig, index_config: IndexConfig) -> list[_Part]:
+def _parts(folder: Place, files: Sequence[SourceRow], config: ScanConfig, index_config: IndexConfig) -> list[_Part]:
     """The tasks, each named by the state of its files, so that an interrupted scan knows what it has.
 
     A sixteenth of all bytes, so that few images make tasks for several workers too; but at most 32 images.
     """
     settings = [config.model_dump(mode="json"), index_config.model_dump(mode="json")]
-    states = [_state(row) for row in files]
-    enough = max(_PART_BYTES, sum(_size(state) for state in states) // _PARTS)
+    states = [row.state for row in files]
+    enough = max(_PART_BYTES, sum(max(0, row.bytes) for row in files) // _PARTS)
     parts: list[_Part] = []
     first = num_bytes = 0
-    for end, state in enumerate(states, start=1):
-        num_bytes += _size(state)
+    for end, row in enumerate(files, start=1):
+        num_bytes += max(0, row.bytes)
         if num_bytes >= enough or end - first == _PART_IMAGES or end == len(files):
             name = sha256(canonical([settings, states[first:end]]))[:32]
             parts.append(_Part(folder / f"{name}.arrow", tuple(files[first:end])))
@@ -178,87 +164,143 @@ def _parts(folder: Path, files: Sequence[SourceRow], config: ScanConfig, index_c
     return parts
 
 
-def _current(found: SetScan, files: Sequence[SourceRow], wanted: Sequence[TileGrid], config: IndexConfig) -> bool:
-    """Whether a finished scan is of these files, unchanged, and has the grids."""
+def _known(found: SetScan, config: ScanConfig, index_config: IndexConfig) -> list[SourceRow] | None:
+    """The rows of a finished scan with the same settings, whatever files there are now; None where there is none."""
     try:
-        made, grids = found.provenance(), found.grids()
-        rows = found.rows()
+        made, rows = found.provenance(), found.rows()
+        settled = tables.read_provenance(found.index, sources.KIND).config == index_config.model_dump(mode="json")
+        measured = set(config.grids) <= set(found.grids())
     except StoreError:
+        return None
+    return rows if settled and measured and made.inputs_sha256 == sources.sources_sha256(rows) else None
+
+
+def _is_current(rows: Sequence[SourceRow], files: Sequence[SourceRow]) -> bool:
+    """Whether rows of a scan are of just these files, unchanged."""
+    if [(row.root, row.path) for row in rows] != [(row.root, row.path) for row in files]:
         return False
-    same = [(row.root, row.path) for row in rows] == [(row.root, row.path) for row in files]
-    fresh = all(
-        row.status not in ("ok", "duplicate", "too-small") or _state(row)[3:] == [row.bytes, row.modified_ns]
-        for row in rows
+    return all(
+        old.status not in ("ok", "duplicate", "too-small") or old.state[3:] == new.state[3:]
+        for old, new in zip(rows, files, strict=True)
     )
-    settled = tables.read_provenance(found.index, sources.KIND).config == config.model_dump(mode="json")
-    matching = made.inputs_sha256 == sources.sources_sha256(rows)
-    return same and fresh and settled and matching and set(wanted) <= set(grids)
 
 
 def scan_set(
-    folders: Sequence[Path], found: SetScan, config: ScanConfig, index_config: IndexConfig, executor: Executor
+    folders: Sequence[Place], found: SetScan, config: ScanConfig, index_config: IndexConfig, executor: Executor
 ) -> list[SourceRow]:
     """Measure every tile of the usable images below the folders; gives back the row of every file.
 
-    A finished scan of the same, unchanged files is left as it is; an interrupted one goes on with the parts that it
-    lacks; one of other files or grids is made again.
+    A finished scan of the same, unchanged files is left as it is; of one of other files, what it measured of unchanged
+    images is kept; an interrupted one goes on with the parts that it lacks; one of other grids is made again.
 
     Raises:
         UserError: a folder is missing or holds no image.
     """
     files = sources.listed(folders, index_config)
-    found.folder.mkdir(parents=True, exist_ok=True)
-    with only_builder(found.folder):
-        if _current(found, files, config.grids, index_config):
-            return found.rows()
-        remove_partials(found.folder)
+    places.make_folder(found.folder)
+    with places.only_builder(found.folder, say) as still_ours:
+        known = _known(found, config, index_config)
+        if known is not None and _is_current(known, files):
+            return known
+        if known is not None and set(found.grids()) != set(config.grids):
+            known = None  # it has more than is asked for now: made again, as it is not of these files
+        places.remove_partials(found.folder)
+        kept = {} if known is None else _kept(known, files, found, index_config)
         folder = found.folder / "parts"
-        folder.mkdir(exist_ok=True)
-        parts = _parts(folder, files, config, index_config)
-        with progress(f"scan {found.name}", len(files)) as advance:
+        parts = _parts(folder, [row for row in files if (row.root, row.path) not in kept], config, index_config)
+        with progress(f"scan {found.name}", sum(len(part.rows) for part in parts)) as advance:
             work = partial(_scan_part, config=config, index_config=index_config)
             for outcome in run(work, parts, executor):
+                still_ours()
                 if outcome.error is not None:
                     raise outcome.error
                 advance(len(outcome.task.rows), "")
-        rows = sources.mark_duplicates([row for part in parts for row in part.read()[0]])
-        _merge(found, parts, rows, config)
+        examined = {(row.root, row.path): row for part in parts for row in part.read()[0]} | kept
+        rows = sources.mark_duplicates([examined[row.root, row.path] for row in files])
+        old = _tiles_of_scan(found, known, config) if known is not None and kept else iter(())
+        _write_tiles(found, rows, set(kept), old, _tiles_of_parts(parts, config), config)
         sources.write(found.index, rows, index_config)
-        for leftover in folder.iterdir():
-            leftover.unlink()
-        folder.rmdir()
+        places.remove_below(folder)
     return rows
 
 
-def _merge(found: SetScan, parts: Sequence[_Part], rows: Sequence[SourceRow], config: ScanConfig) -> None:
-    """One table of all parts, a part at a time, without the tiles of images that turned out to be duplicates."""
-    usable = {(row.root, row.path) for row in rows if row.status == "ok"}
-    beside = found.tiles.with_name(f"{found.tiles.name}.merging.partial")
+_Tiles = Iterator[tuple[SourceRow, pa.Table]]
+
+
+def _kept(
+    known: Sequence[SourceRow], files: Sequence[SourceRow], found: SetScan, config: IndexConfig
+) -> dict[tuple[str, str], SourceRow]:
+    """The rows of unchanged files whose tiles, if any, a finished scan has."""
+    measured = {(row.root, row.path) for row in known if row.status != "duplicate"}
+    return {at: row for at, row in sources.unchanged(files, found.index, config).items() if at in measured}
+
+
+def _by_image(rows: Iterable[SourceRow], tables_: Iterable[pa.Table], config: ScanConfig) -> _Tiles:
+    """Each usable row and its tiles, out of tables that hold those of all rows one after another."""
+    waiting = tiles.SCHEMA.empty_table()
+    tables_ = iter(tables_)
+    for row in rows:
+        count = tiles.num_tiles(row.height, row.width, config.grids)
+        while waiting.num_rows < count:
+            waiting = pa.concat_tables([waiting, next(tables_)]).unify_dictionaries()
+        yield row, waiting.slice(0, count)
+        waiting = waiting.slice(count)
+
+
+def _tiles_of_parts(parts: Sequence[_Part], config: ScanConfig) -> _Tiles:
+    for part in parts:
+        examined, table = part.read()
+        yield from _by_image([row for row in examined if row.status == "ok"], [table], config)
+
+
+def _tiles_of_scan(found: SetScan, rows: Sequence[SourceRow], config: ScanConfig) -> _Tiles:
+    yield from _by_image([row for row in rows if row.status == "ok"], tables.row_groups(found.tiles, KIND), config)
+
+
+def _tiles_of(row: SourceRow, source: _Tiles) -> pa.Table:
+    """The tiles of a row, from a stream that has them in the order of all rows."""
+    return next(table for other, table in source if (other.root, other.path) == (row.root, row.path))
+
+
+def _joined(parts: Sequence[pa.Table]) -> pa.Table:
+    """One table, the same bytes wherever the parts came from: dictionaries hold what occurs, in its order."""
+    table = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+    for i, field in enumerate(tiles.SCHEMA):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(i, field, table[i].cast(pa.string()).dictionary_encode())
+    return table
+
+
+def _write_tiles(
+    found: SetScan,
+    rows: Sequence[SourceRow],
+    kept: set[tuple[str, str]],
+    old: _Tiles,
+    new: _Tiles,
+    config: ScanConfig,
+) -> None:
+    """One table of the tiles of all usable images, in the order of the rows, some thousand rows at a time."""
     made = provenance(KIND, config, sources.sources_sha256(rows))
-    with tables.writer(beside, tiles.SCHEMA, made, dictionary=["source", "source_sha256"]) as writer:
-        waiting: list[pa.Table] = []
-        for part in parts:
-            examined, table = part.read()
-            usable_here = [row for row in examined if row.status == "ok"]
-            counts = [tiles.num_tiles(row.height, row.width, config.grids) for row in usable_here]
-            kept = np.array([(row.root, row.path) in usable for row in usable_here], dtype=np.bool_)
-            waiting.append(table.filter(np.repeat(kept, np.array(counts, dtype=np.int64))))
-            if part is parts[-1] or sum(each.num_rows for each in waiting) >= _ROWS_PER_GROUP:
-                writer.write_table(pa.concat_tables(waiting).unify_dictionaries(), row_group_size=2 * _ROWS_PER_GROUP)
-                waiting = []
-    beside.replace(found.tiles)
+    with tables.writer(found.tiles, tiles.SCHEMA, made, dictionary=["source", "source_sha256"]) as writer:
+        waiting: list[pa.Table] = [tiles.SCHEMA.empty_table()]
+        for row in (row for row in rows if row.status == "ok"):
+            waiting.append(_tiles_of(row, old if (row.root, row.path) in kept else new))
+            if sum(each.num_rows for each in waiting) >= _ROWS_PER_GROUP:
+                writer.write_table(_joined(waiting), row_group_size=2 * _ROWS_PER_GROUP)
+                waiting = [tiles.SCHEMA.empty_table()]
+        writer.write_table(_joined(waiting), row_group_size=2 * _ROWS_PER_GROUP)
 
 
-def set_scans(folder: Path, num_auxiliary: int) -> tuple[SetScan, ...]:
+def set_scans(folder: Place, num_auxiliary: int) -> tuple[SetScan, ...]:
     """The target and that many auxiliary sets in a scan's folder."""
     names = [TARGET, *(f"{AUXILIARY}{i + 1}" for i in range(num_auxiliary))]
     return tuple(SetScan(name, folder / name) for name in names)
 
 
 def scan(
-    folder: Path,
-    target: Sequence[Path],
-    auxiliary: Sequence[Path],
+    folder: Place,
+    target: Sequence[Place],
+    auxiliary: Sequence[Place],
     config: ScanConfig,
     index_config: IndexConfig,
     executor: Executor,
@@ -278,7 +320,7 @@ def scan(
     return found, rows
 
 
-def open_scan(folder: Path) -> tuple[SetScan, ...]:
+def open_scan(folder: Place) -> tuple[SetScan, ...]:
     """The sets of a finished scan.
 
     Raises:
@@ -287,7 +329,7 @@ def open_scan(folder: Path) -> tuple[SetScan, ...]:
     if not (folder / TARGET / "tiles.parquet").is_file():
         raise UserError(f"{folder} holds no finished scan; make one with `rwsr noisebank scan --out {folder}`")
     num_auxiliary = 0
-    while (folder / f"{AUXILIARY}{num_auxiliary + 1}").is_dir():
+    while (folder / f"{AUXILIARY}{num_auxiliary + 1}").exists():
         num_auxiliary += 1
     found = set_scans(folder, num_auxiliary)
     for each in found:

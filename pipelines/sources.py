@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..degrade import tables
 from ..degrade.errors import ImageError, StoreError, UserError
 from ..degrade.image import EXTENSIONS, MAX_PIXELS, U8, decode, read_bytes
+from ..degrade.objects import ObjectPath
+from ..degrade.places import Place, absolute, place
 from ..degrade.provenance import provenance, sha256_of
 from .console import progress
 from .executors import Executor, run
@@ -74,8 +76,13 @@ class SourceRow:
     reason: str = ""
 
     @property
-    def file(self) -> Path:
-        return Path(self.root) / self.path
+    def file(self) -> Place:
+        return place(self.root) / self.path
+
+    @property
+    def state(self) -> list[str | int]:
+        """What its examination rests on: its place, size and time."""
+        return [self.root, self.path, self.status, self.bytes, self.modified_ns]
 
     def as_dict(self) -> dict[str, str | int]:
         """The values by name."""
@@ -89,6 +96,8 @@ class _Found:
     path: Path
     status: str = "ok"
     reason: str = ""
+    bytes: int = -1
+    modified_ns: int = -1
 
 
 def _leads_out(entry: os.DirEntry[str], root: str) -> str | None:
@@ -125,7 +134,22 @@ def _walk(folder: Path, config: IndexConfig) -> Iterator[_Found]:
             elif is_folder:
                 waiting.append(path)
             else:
-                yield _Found(path)
+                yield _stated(path)
+
+
+def _stated(path: Path) -> _Found:
+    try:
+        state = path.stat()
+    except OSError:
+        return _Found(path)  # reading it will say why
+    return _Found(path, bytes=state.st_size, modified_ns=state.st_mtime_ns)
+
+
+def _objects(folder: ObjectPath) -> Iterator[SourceRow]:
+    """Everything below a folder on object storage that may hold an image."""
+    for each in folder.below():
+        if Path(each.name).suffix.lower() in EXTENSIONS:
+            yield SourceRow(str(folder), each.name, bytes=each.bytes, modified_ns=each.modified_ns)
 
 
 def _row(root: str, found: _Found) -> SourceRow:
@@ -135,17 +159,22 @@ def _row(root: str, found: _Found) -> SourceRow:
     except UnicodeEncodeError:
         named = os.fsencode(path).decode(errors="backslashreplace")
         return SourceRow(root, named, status="unreadable", reason="its name is not UTF-8; rename it")
-    return SourceRow(root, path, status=found.status, reason=found.reason)
+    return SourceRow(
+        root, path, bytes=found.bytes, modified_ns=found.modified_ns, status=found.status, reason=found.reason
+    )
 
 
-def listed(folders: Sequence[Path], config: IndexConfig) -> list[SourceRow]:
+def listed(folders: Sequence[Place], config: IndexConfig) -> list[SourceRow]:
     """The files below the folders, not yet opened, by root and path.
 
     Raises:
         UserError: a folder is missing or holds no image at all.
     """
     rows: list[SourceRow] = []
-    for folder in dict.fromkeys(Path(os.path.abspath(folder)) for folder in folders):
+    for folder in dict.fromkeys(map(absolute, folders)):
+        if isinstance(folder, ObjectPath):
+            rows += _objects(folder)
+            continue
         if not folder.is_dir():
             raise UserError(f"{folder} is not a folder; name a folder of images")
         rows += [_row(str(folder), found) for found in _walk(folder, config)]
@@ -163,11 +192,11 @@ def examine(row: SourceRow, config: IndexConfig) -> tuple[SourceRow, U8 | None]:
     if row.status != "ok":
         return row, None
     try:
-        if not os.path.isfile(row.file):
+        file = row.file
+        if isinstance(file, Path) and not os.path.isfile(file):
             raise ImageError("unreadable", "is not a regular file (a dangling link, a pipe or a device)")
-        data = read_bytes(row.file)
-        modified_ns = row.file.stat().st_mtime_ns
-        row = replace(row, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), modified_ns=modified_ns)
+        data = read_bytes(file)
+        row = replace(row, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         image = decode(data, max_pixels=config.max_pixels)
         height, width = image.pixels.shape[:2]
         row = replace(row, format=image.format, mode=image.mode, width=width, height=height)
@@ -194,7 +223,7 @@ def mark_duplicates(rows: Sequence[SourceRow]) -> list[SourceRow]:
     return marked
 
 
-def unchanged(rows: Sequence[SourceRow], out: Path, config: IndexConfig) -> dict[tuple[str, str], SourceRow]:
+def unchanged(rows: Sequence[SourceRow], out: Place, config: IndexConfig) -> dict[tuple[str, str], SourceRow]:
     """Rows of an earlier index at `out` whose files have the size and time that they had then."""
     try:
         old = read(out)
@@ -203,18 +232,17 @@ def unchanged(rows: Sequence[SourceRow], out: Path, config: IndexConfig) -> dict
         return {}
     if old_config != config.model_dump(mode="json"):
         return {}
-    current = {(row.root, row.path) for row in rows}
+    current = {(row.root, row.path): (row.bytes, row.modified_ns) for row in rows if row.status == "ok"}
     kept: dict[tuple[str, str], SourceRow] = {}
     for row in old:
-        if (row.root, row.path) in current and row.status in ("ok", "duplicate", "too-small"):
-            state = row.file.stat() if os.path.isfile(row.file) else None
-            if state and (state.st_size, state.st_mtime_ns) == (row.bytes, row.modified_ns):
-                again = replace(row, status="ok", reason="") if row.status == "duplicate" else row
-                kept[row.root, row.path] = again
+        examined = row.status in ("ok", "duplicate", "too-small")
+        if examined and current.get((row.root, row.path)) == (row.bytes, row.modified_ns):
+            again = replace(row, status="ok", reason="") if row.status == "duplicate" else row
+            kept[row.root, row.path] = again
     return kept
 
 
-def index(folders: Sequence[Path], out: Path, config: IndexConfig, executor: Executor) -> list[SourceRow]:
+def index(folders: Sequence[Place], out: Place, config: IndexConfig, executor: Executor) -> list[SourceRow]:
     """Index the images below the folders into the Parquet table `out`, and give back its rows.
 
     A file that an earlier index at `out` knows, unchanged in size and time, is not read again.
@@ -238,13 +266,13 @@ def index(folders: Sequence[Path], out: Path, config: IndexConfig, executor: Exe
     return rows
 
 
-def write(out: Path, rows: Sequence[SourceRow], config: IndexConfig) -> None:
+def write(out: Place, rows: Sequence[SourceRow], config: IndexConfig) -> None:
     """Put an index on the disk."""
     table = pa.Table.from_pylist([row.as_dict() for row in rows], schema=SCHEMA)
     tables.write(out, table, provenance(KIND, config, sources_sha256(rows)))
 
 
-def read(path: Path) -> list[SourceRow]:
+def read(path: Place) -> list[SourceRow]:
     """The rows of an `index.parquet`.
 
     Raises:

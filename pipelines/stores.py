@@ -1,20 +1,21 @@
 """What any store of ours says about itself, and what is wrong with it."""
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from ..degrade.shards import Store, kind_of, missing_shards, open_unfinished
+from ..degrade.commits import Commit
+from ..degrade.places import Place
+from ..degrade.shards import Store, commits_of, kind_of, missing_shards, open_unfinished
 from ..degrade.verify import digest, verify, verify_whole
 from .console import progress
 from .executors import Executor, run
 
 
-def _open(path: Path) -> Store:
+def _open(path: Place) -> Store:
     return open_unfinished(path, kind_of(path))
 
 
-def info(path: Path) -> dict[str, Any]:
+def info(path: Place) -> dict[str, Any]:
     """What a store is, how it lies on the disk, and what made it; plain values."""
     store = _open(path)
     layout, missing = store.layout, len(missing_shards(store))
@@ -34,18 +35,19 @@ def info(path: Path) -> dict[str, Any]:
     }
 
 
-def _verify_shard(shard: int, store: Store) -> list[str]:
-    return verify(store, shard)
+def _verify_shard(task: tuple[int, Commit | None], store: Store) -> list[str]:
+    return verify(store, *task)
 
 
-def problems(path: Path, executor: Executor) -> list[str]:
+def problems(path: Place, executor: Executor) -> list[str]:
     """Everything about a store that is not as it was committed, a line each; empty when it is whole."""
     store = _open(path)
     found = verify_whole(store)
-    shards = range(store.layout.num_shards)
+    marks = commits_of(store)
+    tasks = [(shard, marks.get(shard)) for shard in range(store.layout.num_shards)]
     by_shard: dict[int, list[str]] = {}
-    with progress("verify", len(shards)) as advance:
-        for outcome in run(partial(_verify_shard, store=store), shards, executor):
-            by_shard[outcome.task] = outcome.result if outcome.error is None else [str(outcome.error)]  # type: ignore[assignment]
+    with progress("verify", len(tasks)) as advance:
+        for outcome in run(partial(_verify_shard, store=store), tasks, executor):
+            by_shard[outcome.task[0]] = outcome.result if outcome.error is None else [str(outcome.error)]  # type: ignore[assignment]
             advance(1, "")
-    return found + [line for shard in shards for line in by_shard[shard]]
+    return found + [line for shard in sorted(by_shard) for line in by_shard[shard]]

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..degrade.disk import write_atomic
 from ..degrade.errors import ImageError
 from ..degrade.image import decode, encode_png, read_bytes
+from ..degrade.places import Place
 from ..degrade.provenance import sha256
 from ..degrade.samples import GROUPS
 from ..degrade.shards import Store, open_store
@@ -40,7 +41,7 @@ def compose_config(
     return compose(_PRESETS[preset](), config=config, sets=sets, loop=loop or None)
 
 
-def train_run(out: Path, store_folder: Path, config: mmrealsr.TrainConfig) -> bool:
+def train_run(out: Path, store_folder: Place, config: mmrealsr.TrainConfig) -> bool:
     """Train into the folder `out`; False when that was done before. Raises UserError."""
     store = open_store(store_folder, GROUPS)
     with progress("train", config.loop.steps) as advance:
@@ -83,7 +84,7 @@ def eval_config(store: Store, models: Mapping[str, Path]) -> report.EvalConfig:
     return report.EvalConfig(store_digest=digest(store), models={BICUBIC: ""} | hashes)
 
 
-def evaluate_store(store: Store, models: Mapping[str, Path], out: Path) -> list[report.MetricRow]:
+def evaluate_store(store: Store, models: Mapping[str, Path], out: Place) -> list[report.MetricRow]:
     """Measure named models, and bicubic, on a store into the report `out`; gives back its rows.
 
     Raises:

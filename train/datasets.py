@@ -8,7 +8,6 @@ Safe under fork, spawn and threads; a torch DistributedSampler shards them.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch.utils.data import Dataset
 
 from ..degrade.errors import UserError
 from ..degrade.image import U8
+from ..degrade.places import Place, place
 from ..degrade.reader import ShardReader
 from ..degrade.samples import GROUPS, PAIRS, in_use
 from ..degrade.seeds import stream
@@ -112,14 +112,14 @@ class GroupDataset(Dataset[GroupItem]):
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Place,
         *,
         lr_patch_px: int | None = None,
         augment: bool = True,
         disordered: bool = False,
         seed: int = 0,
     ) -> None:
-        store = open_store(Path(path), GROUPS)
+        store = open_store(place(path), GROUPS)
         self.members: tuple[str, ...] = tuple(store.attributes["members"])
         kept = list(range(store.layout.num_samples)) if disordered else in_use(store)
         self._samples = _Samples(store, kept, lr_patch_px, augment, seed)
@@ -143,9 +143,9 @@ class PairDataset(Dataset[PairItem]):
     """LR/HR pairs of a store that `rwsr degrade build` wrote with any preset but mm-realsr; as `GroupDataset`."""
 
     def __init__(
-        self, path: str | Path, *, lr_patch_px: int | None = None, augment: bool = True, seed: int = 0
+        self, path: str | Place, *, lr_patch_px: int | None = None, augment: bool = True, seed: int = 0
     ) -> None:
-        store = open_store(Path(path), PAIRS)
+        store = open_store(place(path), PAIRS)
         found = store.manifest(columns=["condition"])["condition"].to_pylist()
         self._conditions = torch.tensor([values or [] for values in found], dtype=torch.float32)
         self._samples = _Samples(store, range(store.layout.num_samples), lr_patch_px, augment, seed)

@@ -94,11 +94,14 @@ def fit(
     device: torch.device,
     whole_config: BaseModel,
     on_step: Callable[[int, dict[str, float]], None],
+    spawn: bool,
 ) -> None:
     """Train `net` by Adam on the sum of the named terms, into the folder `run`.
 
-    Leaves run/train.parquet (step, name, value: means over log_every steps) and run/model.safetensors (the
-    EMA weights). Killed at any moment, the same call goes on from the last checkpoint, with the same result.
+    Leaves run/train.parquet (step, name, value: means over log_every steps) and run/model.safetensors (the EMA
+    weights). Killed at any moment, the same call goes on from the last checkpoint, with the same result.
+
+    spawn: start loaders afresh instead of by fork, which readers of object storage do not survive.
     """
     net.to(device).train()
     optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate, betas=config.betas)
@@ -115,6 +118,7 @@ def fit(
         batch_size=None,
         sampler=range(start, config.steps),
         num_workers=config.loaders,
+        multiprocessing_context="spawn" if spawn and config.loaders else None,
         generator=torch.Generator(),  # else it draws from torch's global one, which is the caller's
     )
     rows: list[tuple[int, str, float]] = []

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..degrade.errors import StoreError
+from ..degrade.objects import ObjectPath
 from ..degrade.shards import Store
 from ..degrade.verify import digest
 from . import losses
@@ -197,7 +198,8 @@ def train(
     def terms(batch: GroupBatch) -> dict[str, Tensor]:
         return stage_1_losses(net, batch, config.losses)
 
-    fit(run, net, terms, batches, loop, device=device, whole_config=config, on_step=on_step)
+    remote = isinstance(store.path, ObjectPath)
+    fit(run, net, terms, batches, loop, device=device, whole_config=config, on_step=on_step, spawn=remote)
     return True
 
 

@@ -334,7 +334,7 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(tmp_path: Path, tree: T
     command = [sys.executable, "-m", "rwsr.pipelines.cli", "noisebank", "build", *arguments, "--out"]
     subprocess.run([*command, str(tmp_path / "whole.zarr")], check=True, capture_output=True)
     rng, killed = random.Random(0), 0
-    for pattern in ("broken.zarr.scan/target/parts/*", "broken.zarr/commits/*"):
+    for pattern in ("broken.zarr.scan/target/parts/*", "broken.zarr/building/commits/*"):
         for wanted in (1, 3, 5):
             process = subprocess.Popen([*command, str(broken)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             while process.poll() is None and len(list(tmp_path.glob(pattern))) < wanted:

@@ -1,6 +1,7 @@
 """Stores have the same bytes for any executor and after kill -9; bad sources never stop them."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,11 +71,12 @@ def test_samples_are_shared_out_evenly(photos: Path, tmp_path: Path) -> None:
 
 
 def test_a_sample_that_was_tampered_with_is_not_equal(photos: Path, tmp_path: Path) -> None:
-    """Rendering against a manifest of another seed says that it differs."""
+    """Rendering beside the arrays of another seed says that they differ."""
     _groups(photos, tmp_path / "a.zarr", Executor(1))
     _groups(photos, tmp_path / "b.zarr", Executor(1), compose(CONFIG, seed=1))
-    for name in ("manifest.parquet", "commits/manifest.json"):
-        (tmp_path / "b.zarr" / name).replace(tmp_path / "a.zarr" / name)
+    for name in ("hr", "lr"):
+        shutil.rmtree(tmp_path / "a.zarr" / name)
+        (tmp_path / "b.zarr" / name).rename(tmp_path / "a.zarr" / name)
     assert not build_store.render_again(open_store(tmp_path / "a.zarr", GROUPS), 3, [])[1]
 
 
@@ -97,7 +99,7 @@ def test_a_source_that_changed_fails_its_shards_only(
     (photos / "d.png").write_bytes(kept + b"x")
     with pytest.raises(UserError, match=r"d\.png changed since it was indexed"):
         build_store.build(tmp_path / "s.zarr", planned, executor)
-    committed = len(list((tmp_path / "s.zarr/commits").iterdir()))
+    committed = len(list((tmp_path / "s.zarr/building/commits").iterdir()))
     assert 0 < committed < planned.layout.num_shards
     (photos / "d.png").write_bytes(kept)
     build_store.build(tmp_path / "s.zarr", planned, Executor(2))
@@ -127,13 +129,13 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(photos: Path, tmp_path:
     killed = 0
     for wanted in (1, 4, 9):
         process = subprocess.Popen(_command(photos, broken), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and len(list(broken.glob("commits/*.json"))) < wanted:
+        while process.poll() is None and len(list(broken.glob("building/commits/*.json"))) < wanted:
             time.sleep(0.002)
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             killed += 1
         process.wait()
-    assert killed >= 2 and len(list(broken.glob("commits/*.json"))) < len(list(whole.glob("commits/*.json")))
+    assert killed >= 2 and len(list(broken.glob("hr/c/*"))) < len(list(whole.glob("hr/c/*")))
     subprocess.run(_command(photos, broken), check=True, capture_output=True)
     assert tree(broken) == tree(whole)
 
