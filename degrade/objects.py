@@ -62,9 +62,15 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).split("\n\nDebug source")[0]
-    return " ".join(text.split())[:300]
+def _said(error: Exception) -> str:
+    """What the client says, on one line, without the document that the server sent and the client's own source."""
+    text = str(error).split("\n\nDebug source")[0].split("<", maxsplit=1)[0]
+    return " ".join(text.split()).rstrip(": ")[:300]
+
+
+def _not_there(error: Exception, where: object) -> FileNotFoundError:
+    what = "there is no such bucket" if "NoSuchBucket" in str(error) else "there is no such object"
+    return FileNotFoundError(errno.ENOENT, what, str(where))
 
 
 @contextmanager
@@ -75,13 +81,14 @@ def _as_os_error(where: object) -> Generator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        what = "there is no such bucket" if "NoSuchBucket" in str(error) else "there is no such object"
-        raise FileNotFoundError(errno.ENOENT, what, str(where)) from None
+        raise _not_there(error, where) from None
     except (PermissionDeniedError, UnauthenticatedError) as error:
         mend = "the server refuses the credentials of the environment"
-        raise PermissionError(errno.EACCES, f"{mend} ({_first_line(error)})", str(where)) from None
+        raise PermissionError(errno.EACCES, f"{mend} ({_said(error)})", str(where)) from None
     except BaseError as error:
-        raise ConnectionError(errno.EIO, f"the request failed ({_first_line(error)})", str(where)) from None
+        if "NoSuchBucket" in str(error):
+            raise _not_there(error, where) from None
+        raise ConnectionError(errno.EIO, f"the request failed ({_said(error)})", str(where)) from None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,159 @@
+"""The whole way by the real command with sources, bank, stores and reports on object storage."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from torch.utils.data import DataLoader
+
+from rwsr.degrade.objects import ObjectPath
+from rwsr.degrade.places import Place, names_below, write
+from rwsr.pipelines.cli import root
+from rwsr.train.datasets import GroupDataset
+
+Tree = Callable[[Place], dict[str, bytes]]
+
+
+def _run(*arguments: object, code: int = 0) -> str:
+    """What the command prints, in this process."""
+    result = CliRunner().invoke(root, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture
+def bucket(s3: Callable[[], ObjectPath], photos: Path) -> ObjectPath:
+    """A bucket with four photographs below photos/."""
+    found = s3()
+    for name in names_below(photos):
+        write(found / "photos" / name, (photos / name).read_bytes())
+    return found
+
+
+def _groups(source: Place, out: Place, *more: object) -> str:
+    settings = ["--samples", 24, "--hr-size", 96, "--set", "shard_mib=0.2", "--seed", 3]
+    return _run("degrade", "build", "--preset", "mm-realsr", "--source", source, "--out", out, *settings, *more)
+
+
+def test_from_photographs_to_a_report_without_a_local_file(bucket: ObjectPath, tmp_path: Path) -> None:
+    """Index, bank, injected pairs, groups, their look and quality, a training, its measurement: each by URL."""
+    photos = bucket / "photos"
+    assert "4 ok" in _run("sources", "index", photos, "--out", bucket / "index.parquet")
+    made = _run("noisebank", "build", "--target", photos, "--out", bucket / "bank.zarr", "--size", 32, "--min-mean", 1)
+    assert f"wrote {bucket}/bank.zarr" in made
+    _run("noisebank", "show", bucket / "bank.zarr", "--out", bucket / "bank-pictures")
+    with_bank = ["--preset", "rwsr-edl", "--bank", bucket / "bank.zarr", "--source", photos, "--hr-size", 64]
+    _run("degrade", "preview", *with_bank, "--out", bucket / "preview.png")
+    _run("degrade", "build", *with_bank, "--samples", 10, "--out", bucket / "pairs.zarr")
+    assert "7 equals" in _run("store", "render", bucket / "pairs.zarr", 7, "--out", bucket / "seven")
+    _groups(photos, bucket / "groups.zarr")
+    assert "is whole" in _run("store", "verify", bucket / "groups.zarr")
+    _run("store", "report", bucket / "groups.zarr", "--out", bucket / "quality.html", "--samples", 5)
+    _run("store", "export", bucket / "groups.zarr", "--out", tmp_path / "png")
+    _run(
+        *("train", "--store", bucket / "groups.zarr", "--out", tmp_path / "run", "--preset", "mm-realsr-net-tiny"),
+        *("--steps", 2, "--set", "loop.groups=2", "--set", "loop.lr_patch_px=16", "--set", "loop.loaders=1"),
+    )
+    _run("eval", "--store", bucket / "groups.zarr", "--model", tmp_path / "run", "--out", bucket / "metrics.parquet")
+    page = ["report", "--metrics", bucket / "metrics.parquet", "--run", tmp_path / "run"]
+    assert f"wrote {bucket}/report.html" in _run(*page, "--out", bucket / "report.html")
+    names = names_below(bucket)
+    for name in ("index.parquet", "preview.png", "quality.html", "quality.parquet", "metrics.parquet", "report.html"):
+        assert name in names
+    assert {"bank-pictures/patches.png", "seven/000007_hr.png"} <= set(names)
+    assert not [name for name in names if "building/" in name or "lease" in name or "parts" in name]
+
+
+def test_a_store_is_the_same_wherever_it_and_its_sources_lie(
+    bucket: ObjectPath, photos: Path, tmp_path: Path, tree: Tree
+) -> None:
+    """All but sources.json, which says where they lay."""
+    _groups(photos, tmp_path / "disk.zarr")
+    _groups(bucket / "photos", bucket / "objects.zarr", "--dask", "local", "--workers", 2)
+    on_disk, on_objects = tree(tmp_path / "disk.zarr"), tree(bucket / "objects.zarr")
+    assert json.loads(on_objects.pop("sources.json")) == {"bank": None, "roots": [f"{bucket}/photos"]}
+    on_disk.pop("sources.json")
+    assert on_objects == on_disk
+
+
+def test_images_that_come_and_go_are_noticed(bucket: ObjectPath) -> None:
+    """A second index reads only what changed, by size and time; what is no image is a row with the reason."""
+    photos, out = bucket / "photos", bucket / "index.parquet"
+    assert "indexed 4 images: 4 ok" in _run("sources", "index", photos, "--out", out)
+    (photos / "d.png").unlink()
+    write(photos / "bad.png", b"no image")
+    found = _run("sources", "index", photos, "--out", out, code=3)
+    assert "indexed 4 images: 3 ok, 1 left out" in found and f"{photos}/bad.png" in found
+
+
+def test_credentials_go_into_no_file(bucket: ObjectPath, tree: Tree) -> None:
+    """They are in the environment, and nowhere in what was written or said."""
+    secret = os.environ["AWS_SECRET_ACCESS_KEY"]
+    said = _groups(bucket / "photos", bucket / "groups.zarr")
+    said += _run("store", "info", bucket / "groups.zarr", "--json")
+    assert secret not in said
+    assert not [name for name, data in tree(bucket).items() if secret.encode() in data]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["sources", "index", "s3://{b}/nothing", "--out", "{t}/i.parquet"], "no image below s3://"),
+        (["sources", "index", "s3://no-such-bucket-here/x", "--out", "{t}/i.parquet"], "no such bucket"),
+        (["store", "info", "s3://{b}/nothing.zarr"], "is not a store"),
+        (["store", "info", "http://host/x"], "http:// URLs are not known here"),
+        (["store", "export", "s3://{b}/x", "--out", "s3://{b}/png"], "must be on a disk"),
+        (["train", "--store", "s3://{b}/x", "--out", "s3://{b}/run"], "must be on a disk"),
+    ],
+)
+def test_wrong_urls_are_told_in_one_line(
+    s3: Callable[[], ObjectPath], tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    """By the real command, with the name and the mend."""
+    names = {"b": str(s3()).removeprefix("s3://"), "t": str(tmp_path)}
+    command = [sys.executable, "-m", "rwsr.pipelines.cli", *(each.format(**names) for each in arguments)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode in (1, 2) and "Traceback" not in found.stderr
+    assert says in found.stderr.splitlines()[-1]
+
+
+def test_refused_credentials_are_told(bucket: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that answers 403 is not one that has no such object; the line points at the environment."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", os.environ["AWS_ENDPOINT_URL"])
+    command = [sys.executable, "-c", _FORBIDDEN, str(bucket)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 1 and "Traceback" not in found.stderr
+    assert "refuses the credentials of the environment" in found.stderr
+
+
+_FORBIDDEN = """
+import os, sys, threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Refuse(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(403)
+        self.end_headers()
+        self.wfile.write(b"<Error><Code>AccessDenied</Code></Error>")
+    do_HEAD = do_PUT = do_GET
+    def log_message(self, *_): pass
+server = HTTPServer(("127.0.0.1", 0), Refuse)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{server.server_port}"
+sys.argv = ["rwsr", "store", "info", sys.argv[1] + "/x"]
+from rwsr.pipelines.cli import main
+main()
+"""
+
+
+def test_a_training_script_reads_by_url(bucket: ObjectPath) -> None:
+    """Spawned loaders give the same samples as none."""
+    _groups(bucket / "photos", bucket / "groups.zarr")
+    data = GroupDataset(f"{bucket}/groups.zarr", lr_patch_px=16)
+    plain = [batch["hr"] for batch in DataLoader(data, batch_size=4)]
+    spawned = [b["hr"] for b in DataLoader(data, batch_size=4, num_workers=1, multiprocessing_context="spawn")]
+    assert len(plain) == 6 and all(a.equal(b) for a, b in zip(plain, spawned, strict=True))
