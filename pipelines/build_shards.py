@@ -40,7 +40,7 @@ def render_missing(
                         failures.append((outcome.task, outcome.error))
                     else:
                         rendered += len(store.layout.rows(outcome.task))
-                    advance(len(store.layout.rows(outcome.task)), "")
+                    advance(len(store.layout.rows(outcome.task)), f"{len(failures)} shards failed" if failures else "")
         if failures:
             raise _failed(store, failures)
         finish(store)

@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -150,7 +149,7 @@ def report(metrics: Place, run_folder: Path | None, out: Place, json_: bool) -> 
 )
 @options.workers
 @options.as_json
-def demo(out: Path, steps: int | None, workers: int, dask: Literal["local"] | None, json_: bool) -> None:
+def demo(out: Path, steps: int | None, workers: int, dask: options.Dask, json_: bool) -> None:
     """Go the whole way on photographs that come with scikit-image: sources to HTML report, in minutes.
 
     Nothing is downloaded. Run again, it continues where it was, or says that all is done.

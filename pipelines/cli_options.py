@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -44,11 +44,22 @@ class _LocalType(click.ParamType[Path]):
         return found
 
 
+class _DaskType(click.ParamType[str]):
+    """`local`, or the address of a scheduler."""
+
+    name = "address"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value != "local" and not value.startswith(("tcp://", "tls://", "ws://", "wss://")):
+            self.fail(f"{value!r} is neither `local` nor an address like tcp://host:8786", param, ctx)
+        return value
+
+
 PLACE = _PlaceType()
 LOCAL = _LocalType()
 LEFT_OUT_EXIT_CODE = 3
 
-Dask = Literal["local"] | None
+Dask = str | None
 
 
 def cores() -> int:
@@ -60,16 +71,17 @@ def workers(function: F) -> F:
     """--workers and --dask."""
     function = click.option(
         "--dask",
-        type=click.Choice(["local"]),
+        type=_DaskType(),
         default=None,
-        help="Run on Dask processes of this machine instead of threads.",
+        metavar="local|tcp://HOST:PORT",
+        help="Run on Dask: processes of this machine, or all workers of the scheduler at an address.",
     )(function)
     return click.option(
         "--workers",
         type=click.IntRange(min=1),
         default=cores,
         show_default="all cores",
-        help="Threads, or Dask processes. The result is the same for any number.",
+        help="Threads, or processes of --dask local. The result is the same for any number.",
     )(function)
 
 

@@ -7,7 +7,16 @@ from contextlib import contextmanager
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from ..degrade.places import Place
 
@@ -24,14 +33,33 @@ def printable(text: Place | str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
+def _short(seconds: float) -> str:
+    """`40 s`, `12 min`, `3.4 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class _RateColumn(ProgressColumn):
+    """Things a second since the beginning."""
+
+    def render(self, task: Task) -> Text:
+        rate = task.completed / task.elapsed if task.elapsed else 0.0
+        return Text(f"{rate:.1f}/s", style="progress.data.speed")
+
+
 @contextmanager
 def progress(title: str, total: int) -> Generator[Callable[[int, str], None]]:
-    """A bar for `total` things: call what is given with how many more are done, and a word on them."""
+    """A bar for `total` things: call what is given with how many more are done, and a word on them.
+
+    Without a terminal a line every ten seconds: how many are done, how many a second, and how long it will take.
+    """
     if sys.stderr.isatty():
         columns = [
             TextColumn("{task.description:<28}"),
             BarColumn(),
             MofNCompleteColumn(),
+            _RateColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         ]
@@ -39,13 +67,15 @@ def progress(title: str, total: int) -> Generator[Callable[[int, str], None]]:
             task = bar.add_task(title, total=total, note="")
             yield lambda count, note: bar.update(task, advance=count, note=note)
         return
-    done, said = 0, time.monotonic()
+    done, begun, said = 0, time.monotonic(), time.monotonic()
 
     def line(count: int, note: str) -> None:
         nonlocal done, said
         done += count
-        if time.monotonic() - said > _SECONDS_BETWEEN_LINES:
-            said = time.monotonic()
-            say(f"  {title}: {done}/{total} {note}".rstrip())
+        now = time.monotonic()
+        if now - said > _SECONDS_BETWEEN_LINES:
+            said, rate = now, done / (now - begun)
+            left = f", {_short((total - done) / rate)} left" if done else ""
+            say(f"  {title}: {done}/{total}, {rate:.1f}/s{left} {note}".rstrip())
 
     yield line

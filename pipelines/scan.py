@@ -131,9 +131,10 @@ class _Part:
         return rows, table.replace_schema_metadata(None)
 
 
-def _scan_part(part: _Part, config: ScanConfig, index_config: IndexConfig) -> None:
+def _scan_part(part: _Part, config: ScanConfig, index_config: IndexConfig) -> int:
+    """Measure the images of a part; gives back how many cannot be used."""
     if part.path.is_file():
-        return
+        return len(sources.left_out(part.read()[0]))
     rows: list[SourceRow] = []
     found: list[pa.Table] = []
     for row in part.rows:
@@ -143,6 +144,7 @@ def _scan_part(part: _Part, config: ScanConfig, index_config: IndexConfig) -> No
             stats = tiles.tile_stats(pixels, config.grids)
             found.append(tiles.to_table(stats, source=row.path, source_sha256=row.sha256))
     part.write(rows, found)
+    return len(sources.left_out(rows))
 
 
 def _parts(folder: Place, files: Sequence[SourceRow], config: ScanConfig, index_config: IndexConfig) -> list[_Part]:
@@ -208,13 +210,15 @@ def scan_set(
         kept = {} if known is None else _kept(known, files, found, index_config)
         folder = found.folder / "parts"
         parts = _parts(folder, [row for row in files if (row.root, row.path) not in kept], config, index_config)
+        num_left_out = 0
         with progress(f"scan {found.name}", sum(len(part.rows) for part in parts)) as advance:
             work = partial(_scan_part, config=config, index_config=index_config)
             for outcome in run(work, parts, executor):
                 still_ours()
                 if outcome.error is not None:
                     raise outcome.error
-                advance(len(outcome.task.rows), "")
+                num_left_out += outcome.result or 0
+                advance(len(outcome.task.rows), f"{num_left_out} left out" if num_left_out else "")
         examined = {(row.root, row.path): row for part in parts for row in part.read()[0]} | kept
         rows = sources.mark_duplicates([examined[row.root, row.path] for row in files])
         old = _tiles_of_scan(found, known, config) if known is not None and kept else iter(())

@@ -254,13 +254,15 @@ def index(folders: Sequence[Place], out: Place, config: IndexConfig, executor: E
     done = unchanged(files, out, config)
     todo = [row for row in files if (row.root, row.path) not in done]
     tasks = [tuple(todo[i : i + FILES_PER_TASK]) for i in range(0, len(todo), FILES_PER_TASK)]
+    num_left_out = 0
     with progress("index", len(todo)) as advance:
         for outcome in run(partial(_examine_all, config=config), tasks, executor):
             if outcome.error is not None:
                 raise outcome.error
             assert outcome.result is not None
             done |= {(row.root, row.path): row for row in outcome.result}
-            advance(len(outcome.task), "")
+            num_left_out += len(left_out(outcome.result))
+            advance(len(outcome.task), f"{num_left_out} left out" if num_left_out else "")
     rows = mark_duplicates([done[row.root, row.path] for row in files])
     write(out, rows, config)
     return rows
