@@ -216,8 +216,9 @@ def read_distilled(path: Place) -> list[SourceRow]:
     ]
 
 
-def build(out: Place, scans: Sequence[SetScan], config: BankConfig, executor: Executor) -> NoiseBank:
-    """Harvest the tiles that the rule accepts of the scanned sets, the target first, into the bank `out`.
+def build(out: Place, scans: Sequence[SetScan], config: BankConfig, executor: Executor) -> tuple[NoiseBank, int]:
+    """Harvest the tiles that the rule accepts of the scanned sets, the target first, into the bank `out`; gives back
+    the bank and how many patches were cut now.
 
     A finished bank is left as it is. Only images that contribute are decoded.
 
@@ -240,7 +241,9 @@ def build(out: Place, scans: Sequence[SetScan], config: BankConfig, executor: Ex
         },
     )
     task = partial(_cut_shard, store=store)
-    render_missing(store, task, executor, title="harvest patches", schema=_PLAN, plan=partial(_planned, found))
+    num_cut = render_missing(
+        store, task, executor, title="harvest patches", schema=_PLAN, plan=partial(_planned, found)
+    )
     if len(scans) > 1:
         tables.write(distilled_path(out), found.distilled, provenance(DISTILLED_KIND, config, made.inputs_sha256))
-    return NoiseBank.open(out)
+    return NoiseBank.open(out), num_cut

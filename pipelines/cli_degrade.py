@@ -11,7 +11,6 @@ from . import cli_options as options
 if TYPE_CHECKING:
     from ..degrade.samples import StoreConfig
     from ..noisebank.bank import NoiseBank
-    from .sources import SourceRow
 
 _PRESETS = ("real-esrgan", "bsrgan", "mm-realsr", "cugan", "rwsr-edl", "bicubic")
 
@@ -32,18 +31,6 @@ def _bank(path: Place | None) -> "NoiseBank | None":
     from ..noisebank.bank import NoiseBank
 
     return NoiseBank.open(path) if path else None
-
-
-def _indexed(
-    folders: tuple[Place, ...], distilled: tuple[Place, ...], index: Place, workers: int, dask: options.Dask
-) -> "list[SourceRow]":
-    """Every file of the folders, then the images of the distilled lists; what cannot be used is named."""
-    from . import build_bank, sources
-
-    rows = sources.index(folders, index, sources.IndexConfig(), options.executor(workers, dask))
-    listed = [row for path in distilled for row in build_bank.read_distilled(path)]
-    options.name_left_out(rows)
-    return sources.mark_duplicates([*rows, *listed])
 
 
 _preset = click.option("--preset", type=click.Choice(_PRESETS), required=True, help="Recipe to start from.")
@@ -127,14 +114,15 @@ def degrade_preview(
 
     from ..degrade.image import encode_png
     from . import build_store
+    from .jobs import Work, counts, indexed
     from .sheets import preview_sheet
 
     wanted = _store_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed)
     opened = _bank(bank)
     with tempfile.TemporaryDirectory() as folder:
-        rows = _indexed(folders, distilled, Path(folder) / "index.parquet", options.cores(), None)
+        rows = indexed(folders, distilled, Path(folder) / "index.parquet", Work())
     write(out, encode_png(preview_sheet(build_store.plan(wanted, rows, opened))))
-    options.tell({"sheet": out, "counts": options.counts(rows)}, [f"wrote {out}"], json_=json_)
+    options.tell({"sheet": out, "counts": counts(rows)}, [f"wrote {out}"], json_=json_)
     options.exit_by(rows)
 
 
@@ -149,6 +137,7 @@ def degrade_preview(
 @options.seeded
 @options.configured
 @options.workers
+@options.trackable
 @options.as_json
 def degrade_build(
     preset: str,
@@ -163,6 +152,7 @@ def degrade_build(
     sets: tuple[str, ...],
     workers: int,
     dask: options.Dask,
+    track: bool,
     json_: bool,
 ) -> None:
     """Build a store of groups or pairs. Killed, the same command goes on; done, it changes nothing.
@@ -172,39 +162,20 @@ def degrade_build(
       rwsr degrade build --preset mm-realsr --source photos --out groups.zarr --samples 200 --hr-size 256
     """
     from ..degrade.shards import is_free
-    from ..degrade.verify import digest
-    from . import build_store, sources
+    from . import jobs
 
     is_free(out)
-    wanted = _store_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed)
-    opened = _bank(bank)
-    rows = _indexed(folders, distilled, out.with_name(f"{out.name}.index.parquet"), workers, dask)
-    planned = build_store.plan(wanted, rows, opened)
-    _, rendered = build_store.build(out, planned, options.executor(workers, dask))
-    made = build_store.open_samples(out)
-    found, disorder = digest(made), build_store.disorder_of(made)
-    noun = "pairs" if disorder is None else "groups"
-    lines = [sources.summary(rows)]
-    if planned.num_too_small:
-        lines.append(f"{planned.num_too_small} of them are smaller than a crop of {wanted.crop_size_px} px")
-    if disorder is not None:
-        lines.append(disorder.line)
-    done = f"rendered {rendered} {noun}" if rendered else f"all {noun} were there already"
-    lines += [f"{done}; {out} holds {wanted.num_samples}, digest {found[:16]}"]
-    options.tell(
-        {
-            "store": out,
-            "rendered": rendered,
-            "num_samples": wanted.num_samples,
-            "digest": found,
-            "counts": options.counts(rows),
-            "smaller_than_crop": planned.num_too_small,
-            "disorder": None if disorder is None else disorder.as_dict(),
-        },
-        lines,
-        json_=json_,
+    job = jobs.StoreJob(
+        out=str(out),
+        sources=tuple(map(str, folders)),
+        distilled=tuple(map(str, distilled)),
+        bank=str(bank) if bank else None,
+        config=_store_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed),
+        work=jobs.Work(workers=workers, dask=dask),
     )
-    options.exit_by(rows)
+    made = options.tracked(jobs.store, job, "store", track=track)
+    options.tell(made.values, made.lines, json_=json_)
+    options.exit_by(made.rows)
 
 
 @degrade.command("import")

@@ -108,15 +108,11 @@ def evaluate(store_folder: Place, models: tuple[Path, ...], out: Place, json_: b
     """
     from ..degrade.samples import GROUPS
     from ..degrade.shards import open_store
-    from ..eval.report import mean
-    from .training import BICUBIC, evaluate_store
+    from .training import evaluate_store, means_of
 
     store = open_store(store_folder, GROUPS)
     rows = evaluate_store(store, {str(path): path for path in models}, out)
-    means = {
-        name: {metric: mean(rows, model=name, metric=metric) for metric in ("psnr", "ssim")}
-        for name in (BICUBIC, *map(str, models))
-    }
+    means = means_of(rows)
     lines = [f"{name}: PSNR-Y {each['psnr']:.2f} dB, SSIM-Y {each['ssim']:.4f}" for name, each in means.items()]
     options.tell({"report": out, "means": means}, [*lines, f"wrote {out}"], json_=json_)
 

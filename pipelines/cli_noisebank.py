@@ -1,6 +1,6 @@
 """`rwsr noisebank`: from folders to patches of nothing but noise, and what to know before choosing them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,11 +11,7 @@ from . import cli_options as options
 from .console import say
 
 if TYPE_CHECKING:
-    from ..noisebank.bank import BankConfig, NoiseBank
-    from ..noisebank.tiles import TileGrid
-    from ..noisebank.yields import Yield
-    from .scan import SetScan
-    from .sources import SourceRow
+    from ..noisebank.bank import BankConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,28 +52,6 @@ def _sets(*, required: bool) -> Callable[[F], F]:
 # ------------------------------------------------------------------------------------------------------ scan
 
 
-def _scan(
-    out: Place,
-    target: Sequence[Place],
-    auxiliary: Sequence[Place],
-    grids: "Sequence[TileGrid]",
-    *,
-    max_pixels: int | None,
-    follow_links: bool,
-    executor: Any,
-) -> "tuple[tuple[SetScan, ...], list[SourceRow]]":
-    from . import layouts
-    from .scan import ScanConfig, scan
-
-    config = ScanConfig(grids=tuple(grids))
-    index_config = options.index_config(max_pixels, follow_links)
-    found, rows = scan(out, target, auxiliary, config, index_config, executor)
-    options.name_left_out(rows)
-    for each in layouts.recognise(rows):
-        say(each.line)
-    return found, rows
-
-
 @noisebank.command("scan")
 @_sets(required=True)
 @click.option("--out", type=options.PLACE, required=True, help="Folder for the indexes and the tile tables.")
@@ -109,59 +83,30 @@ def noisebank_scan(
     from ..noisebank.tiles import TileGrid
     from . import sources
     from .config import compose
+    from .jobs import Work, counts, scan_sets
+    from .scan import ScanConfig
 
     sizes = sizes or (256, 128, 64)
     first = compose(TileGrid(), size=sizes[0], stride=sizes[0] if stride is None else stride)
     grids = [compose(first, size=size, stride=max(1, first.stride * size // first.size)) for size in sizes]
-    executor = options.executor(workers, dask)
-    grids = list(dict.fromkeys(grids))
-    found, rows = _scan(
-        out, target, auxiliary, grids, max_pixels=max_pixels, follow_links=follow_links, executor=executor
+    found, rows = scan_sets(
+        out,
+        target,
+        auxiliary,
+        ScanConfig(grids=tuple(dict.fromkeys(grids))),
+        options.index_config(max_pixels, follow_links),
+        Work(workers=workers, dask=dask),
     )
     tiles = {each.name: each.num_tiles() for each in found}
     lines = [sources.summary(rows)]
     for name, by_size in tiles.items():
         lines.append(f"{name}: " + ", ".join(f"{count:,} tiles of {size} px" for size, count in by_size.items()))
-    result = {"scan": out, "num_tiles": tiles, "counts": options.counts(rows)}
+    result = {"scan": out, "num_tiles": tiles, "counts": counts(rows)}
     options.tell(result, [*lines, f"wrote {out}"], json_=json_)
     options.exit_by(rows)
 
 
 # ----------------------------------------------------------------------------------------------------- yield
-
-
-def _describe(rule: Any) -> str:
-    if rule.kind == "threshold":
-        return f"variance < {rule.max_var:g}"
-    strata = f", {rule.strata} strata" if rule.strata > 1 else ""
-    return f"bottom {rule.quantile * 100:g} %{strata}{', literal' if rule.literal else ''}"
-
-
-def _between(spans: Sequence[tuple[float, float]], digits: int) -> str:
-    if not spans:
-        return "-"
-    low, high = min(span[0] for span in spans), max(span[1] for span in spans)
-    return f"{low:.{digits}f} to {high:.{digits}f}"
-
-
-def _yield_lines(found: "Sequence[Yield]") -> list[str]:
-    """A table for each size."""
-    lines: list[str] = []
-    sizes = dict.fromkeys(each.size for each in found)
-    for size in sizes:
-        rows = [each for each in found if each.size == size]
-        names = [each.name for each in rows[0].sets]
-        head = f"{'rule':<26} {'mean >':>6}  {'variance':>18}  {'mean':>15}"
-        tiles = ", ".join(f"{each.num_tiles:,} of {each.name}" for each in rows[0].sets)
-        lines += ["", f"tiles of {size} px: {tiles}; taken of each, and from how many images:"]
-        lines.append(head + "".join(f"  {name:>16}" for name in names))
-        for each in rows:
-            parts = each.cati.intervals if each.cati else ()
-            taken = "".join(f"  {f'{one.num_patches:,} ({one.num_images:,})':>16}" for one in each.sets)
-            variance = _between([part.variance for part in parts], 2)
-            mean = _between([part.mean for part in parts], 1)
-            lines.append(f"{_describe(each.rule):<26} {each.rule.min_mean:>6g}  {variance:>18}  {mean:>15}{taken}")
-    return lines[1:]
 
 
 @noisebank.command("yield")
@@ -194,6 +139,7 @@ def noisebank_yield(
     from ..degrade.errors import UserError
     from ..noisebank.cati import CatiRule, ThresholdRule
     from ..noisebank.yields import yields
+    from .bank_text import yield_lines
     from .config import compose
     from .scan import open_scan
 
@@ -228,7 +174,7 @@ def noisebank_yield(
         }
         for each in found
     ]
-    options.tell({"scan": scan_folder, "yields": rows}, _yield_lines(found), json_=json_)
+    options.tell({"scan": scan_folder, "yields": rows}, yield_lines(found), json_=json_)
 
 
 # ----------------------------------------------------------------------------------------------------- build
@@ -283,6 +229,7 @@ def _bank_config(
 @options.image_limits
 @options.configured
 @options.workers
+@options.trackable
 @options.as_json
 def noisebank_build(
     target: tuple[Place, ...],
@@ -305,6 +252,7 @@ def noisebank_build(
     sets: tuple[str, ...],
     workers: int,
     dask: options.Dask,
+    track: bool,
     json_: bool,
 ) -> None:
     """Scan the sets, take the characteristic interval (CATI) of the target's flattest tiles, cut the tiles inside it.
@@ -316,8 +264,7 @@ def noisebank_build(
       rwsr noisebank build --target photos --out bank.zarr --size 64 --stride 32
     """
     from ..degrade.shards import is_free
-    from . import build_bank, sources
-    from .scan import open_scan, scan_grids
+    from . import jobs
 
     if (scan_folder is None) == (not target) or (scan_folder is not None and auxiliary):
         raise click.UsageError("name either the folders (--target, --auxiliary) or a finished --scan")
@@ -333,57 +280,18 @@ def noisebank_build(
         rule, choices, size=size, stride=stride, fallback_sizes=fallback_sizes, config=config, sets=sets
     )
     is_free(out)
-    executor = options.executor(workers, dask)
-    wrote = [out]
-    if scan_folder is None:
-        scan_folder = out.with_name(f"{out.name}.scan")
-        grids = scan_grids(bank_config.grids())
-        scans, rows = _scan(
-            scan_folder, target, auxiliary, grids, max_pixels=max_pixels, follow_links=follow_links, executor=executor
-        )
-        wrote.append(scan_folder)
-    else:
-        scans = open_scan(scan_folder)
-        rows = [row for each in scans for row in each.rows()]
-        options.name_left_out(rows)
-    bank = build_bank.build(out, scans, bank_config, executor)
-    wrote += [build_bank.distilled_path(out)] if len(scans) > 1 else []
-    lines = [sources.summary(rows), *_bank_lines(bank), *(f"wrote {path}" for path in wrote)]
-    result = _bank_result(bank) | {"scan": scan_folder, "counts": options.counts(rows)}
-    options.tell(result, lines, json_=json_)
-    options.exit_by(rows)
-
-
-def _bank_result(bank: "NoiseBank") -> dict[str, Any]:
-    return {
-        "bank": bank.store.path,
-        "num_patches": len(bank.patches),
-        "size": bank.size_px,
-        "digest": bank.digest,
-        "rule": bank.rule.model_dump(),
-        "cati": bank.cati.model_dump() if bank.cati else None,
-        "sets": [each.model_dump() for each in bank.sets],
-    }
-
-
-def _bank_lines(bank: "NoiseBank") -> list[str]:
-    lines = [*bank.store.attributes["sizes_without_yield"]]
-    for each in bank.sets:
-        shared = f" ({each.num_shared} more are in an earlier set)" if each.num_shared else ""
-        constant = f" ({each.num_constant} of them constant)" if each.num_constant else ""
-        lines.append(
-            f"{each.name}: {each.num_images - each.num_shared:,} images{shared}; {each.num_tiles:,} tiles, "
-            f"{each.num_left_out:,} constant or clipped and left out; {each.num_taken:,} taken{constant}, "
-            f"from {each.num_contributing:,} images"
-        )
-    for part in bank.cati.intervals if bank.cati else ():
-        lines.append(
-            f"CATI of the {_describe(bank.rule)}: variance {part.variance[0]:.3f} to {part.variance[1]:.3f}, "
-            f"mean {part.mean[0]:.1f} to {part.mean[1]:.1f}"
-        )
-    if bank.cati is None:
-        lines.append(f"rule: {_describe(bank.rule)}, mean > {bank.rule.min_mean:g}")
-    return [*lines, f"{len(bank.patches):,} patches of {bank.size_px} px"]
+    job = jobs.BankJob(
+        out=str(out),
+        target=tuple(map(str, target)),
+        auxiliary=tuple(map(str, auxiliary)),
+        scan=str(scan_folder) if scan_folder else None,
+        config=bank_config,
+        images=options.index_config(max_pixels, follow_links),
+        work=jobs.Work(workers=workers, dask=dask),
+    )
+    made = options.tracked(jobs.bank, job, "noise_bank", track=track)
+    options.tell(made.values, made.lines, json_=json_)
+    options.exit_by(made.rows)
 
 
 # ------------------------------------------------------------------------------------------------------ show
@@ -407,10 +315,11 @@ def noisebank_show(bank_folder: Place, out: Place | None, scan_folder: Place | N
     from collections import Counter
 
     from ..noisebank.bank import NoiseBank
+    from .bank_text import bank_lines, bank_values
 
     bank = NoiseBank.open(bank_folder)
     per_source = Counter(bank.table["source"].to_pylist())
-    lines = [*_bank_lines(bank), *(f"{count:6d} from {source}" for source, count in per_source.most_common())]
+    lines = [*bank_lines(bank), *(f"{count:6d} from {source}" for source, count in per_source.most_common())]
     pictures: list[Place] = []
     if out is not None:
         from . import bank_show
@@ -419,4 +328,4 @@ def noisebank_show(bank_folder: Place, out: Place | None, scan_folder: Place | N
         scans = open_scan(scan_folder or bank_folder.with_name(f"{bank_folder.name}.scan"))
         pictures = bank_show.draw(bank, scans, out)
         lines += [f"wrote {picture}" for picture in pictures]
-    options.tell(_bank_result(bank) | {"sources": per_source, "pictures": pictures}, lines, json_=json_)
+    options.tell(bank_values(bank) | {"sources": per_source, "pictures": pictures}, lines, json_=json_)

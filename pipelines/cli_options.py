@@ -1,7 +1,6 @@
 """The options that mean the same in every command, and how a command prints what it did."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,13 +10,16 @@ import click
 
 from ..degrade.errors import UserError
 from ..degrade.places import Place, place
-from .console import printable, say
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from .executors import Executor
+    from .jobs import Made
     from .sources import IndexConfig, SourceRow
 
 F = TypeVar("F", bound=Callable[..., Any])
+J = TypeVar("J", bound="BaseModel")
 
 
 class _PlaceType(click.ParamType[Place]):
@@ -62,9 +64,10 @@ LEFT_OUT_EXIT_CODE = 3
 Dask = str | None
 
 
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+def _cores() -> int:
+    from .executors import cores
+
+    return cores()
 
 
 def workers(function: F) -> F:
@@ -79,7 +82,7 @@ def workers(function: F) -> F:
     return click.option(
         "--workers",
         type=click.IntRange(min=1),
-        default=cores,
+        default=_cores,
         show_default="all cores",
         help="Threads, or processes of --dask local. The result is the same for any number.",
     )(function)
@@ -90,6 +93,24 @@ def executor(workers: int, dask: Dask) -> "Executor":
     from .executors import Executor
 
     return Executor(workers, dask)
+
+
+def trackable(function: F) -> F:
+    """--track."""
+    return click.option(
+        "--track",
+        is_flag=True,
+        help="Record the build as a run in Prefect: of the server in PREFECT_API_URL, else of one started for it.",
+    )(function)
+
+
+def tracked(do: "Callable[[J], Made]", job: J, flow: str, *, track: bool) -> "Made":
+    """Do a job, as a flow when that is asked for."""
+    if not track:
+        return do(job)
+    from .tracking import as_flow
+
+    return as_flow(flow, job)
 
 
 def image_limits(function: F) -> F:
@@ -140,21 +161,6 @@ def as_json(function: F) -> F:
 def tell(result: dict[str, Any], lines: list[str], *, json_: bool) -> None:
     """The result: as JSON, or as lines for a person."""
     click.echo(json.dumps(result, indent=1, default=str) if json_ else "\n".join(lines))
-
-
-def name_left_out(rows: "Sequence[SourceRow]") -> None:
-    """A line on stderr for each file that cannot be used."""
-    from .sources import left_out
-
-    for row in left_out(rows):
-        say(f"left out: {row.status}: {printable(row.file)}: {printable(row.reason)}")
-
-
-def counts(rows: "Sequence[SourceRow]") -> dict[str, int]:
-    """How many files have each status."""
-    from collections import Counter
-
-    return dict(Counter(row.status for row in rows))
 
 
 def exit_by(rows: "Sequence[SourceRow]") -> None:

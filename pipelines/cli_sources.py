@@ -41,16 +41,15 @@ def sources_index(
     Example:
       rwsr sources index photos --out index.parquet
     """
-    from . import layouts
+    from . import jobs, layouts
     from . import sources as index_
 
     config = options.index_config(max_pixels, follow_links, min_side)
     if layout is not None:
         layouts.check(layout, index_.listed(folders, config))
-    rows = index_.index(folders, out, config, options.executor(workers, dask))
-    options.name_left_out(rows)
-    found = layouts.recognise(rows)
-    lines = [*(each.line for each in found), index_.summary(rows), f"wrote {out}"]
-    result = {"index": out, "counts": options.counts(rows), "layouts": [each.as_dict() for each in found]}
-    options.tell(result, lines, json_=json_)
-    options.exit_by(rows)
+    job = jobs.SourcesJob(
+        folders=tuple(map(str, folders)), out=str(out), images=config, work=jobs.Work(workers=workers, dask=dask)
+    )
+    made = jobs.index(job)
+    options.tell(made.values, made.lines, json_=json_)
+    options.exit_by(made.rows)

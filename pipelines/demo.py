@@ -115,11 +115,10 @@ def _sources(out: Path, executor: Executor) -> tuple[tuple[list[SourceRow], list
 
 def _bank(out: Path, executor: Executor) -> tuple[NoiseBank, str, bool]:
     folder = out / "bank.zarr"
-    new = not folder.exists()
     grids = ScanConfig(grids=scan_grids(BANK.grids()))
     scans, _ = scan(out / "bank.zarr.scan", [out / "photos/train"], [], grids, sources.IndexConfig(), executor)
-    bank = build_bank.build(folder, scans, BANK, executor)
-    return bank, f"{len(bank.patches)} patches out of {bank.sets[0].num_tiles} tiles of {bank.size_px} px", new
+    bank, num_cut = build_bank.build(folder, scans, BANK, executor)
+    return bank, f"{len(bank.patches)} patches out of {bank.sets[0].num_tiles} tiles of {bank.size_px} px", num_cut > 0
 
 
 def _groups(

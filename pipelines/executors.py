@@ -5,6 +5,7 @@ The serial executor is the specification. A task is a small frozen value; the fu
 """
 
 import errno
+import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -27,6 +28,11 @@ LOCAL = "local"
 _ATTEMPTS, _FIRST_PAUSE_S = 3, 1.0
 _PASSING = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EBUSY, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN}
 _LOOK_S = 10.0  # how often a cluster without workers is looked at
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True)

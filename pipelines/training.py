@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..degrade.disk import write_atomic
-from ..degrade.errors import ImageError
+from ..degrade.errors import ImageError, UserError
 from ..degrade.image import decode, encode_png, read_bytes
 from ..degrade.places import Place
 from ..degrade.provenance import sha256
@@ -17,7 +18,7 @@ from ..eval.protocols import evaluate
 from ..eval.restore import Model, bicubic_model, pick_device, restore
 from ..eval.tensors import to_pixels, to_tensor
 from ..train import mmrealsr
-from .config import compose
+from .config import compose, compose_values
 from .console import progress
 
 _PRESETS = {"mm-realsr-net": mmrealsr.published, "mm-realsr-net-tiny": mmrealsr.tiny}
@@ -39,6 +40,13 @@ def compose_config(
     """The training config of a preset, changed by a file, `--set`s and options; raises UserError."""
     loop = {name: value for name, value in (("steps", steps), ("seed", seed)) if value is not None}
     return compose(_PRESETS[preset](), config=config, sets=sets, loop=loop or None)
+
+
+def compose_values_of(preset: str, values: Mapping[str, Any]) -> mmrealsr.TrainConfig:
+    """The training config of a preset with some keys changed; raises UserError."""
+    if preset not in _PRESETS:
+        raise UserError(f"preset {preset} is unknown; known here: {', '.join(_PRESETS)}")
+    return compose_values(_PRESETS[preset](), values)
 
 
 def train_run(out: Path, store_folder: Place, config: mmrealsr.TrainConfig) -> bool:
@@ -100,3 +108,9 @@ def evaluate_store(store: Store, models: Mapping[str, Path], out: Place) -> list
             advance(1, "")
     report.write(out, rows, eval_config(store, models))
     return rows
+
+
+def means_of(rows: Sequence[report.MetricRow]) -> dict[str, dict[str, float]]:
+    """The mean of each metric over all images of each model."""
+    names, metrics = (list(dict.fromkeys(getattr(row, key) for row in rows)) for key in ("model", "metric"))
+    return {name: {metric: report.mean(rows, model=name, metric=metric) for metric in metrics} for name in names}

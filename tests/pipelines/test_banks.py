@@ -44,7 +44,7 @@ def _bank(
 ) -> NoiseBank:
     grids = ScanConfig(grids=scan_grids(config.grids()))
     scans, _ = scan(out.with_suffix(".scan"), [target], auxiliary, grids, IndexConfig(min_side_px=8), executor)
-    return build_bank.build(out, scans, config, executor)
+    return build_bank.build(out, scans, config, executor)[0]
 
 
 def _boxes(bank: NoiseBank, name: str = "target") -> set[Box]:
@@ -210,13 +210,15 @@ def test_another_rule_decodes_only_images_that_contribute(tmp_path: Path) -> Non
     _bank(tmp_path / "a.zarr", tmp_path / "photos", config=BankConfig(grid=TileGrid(size=32, stride=32)))
     scans = open_scan(tmp_path / "a.scan")
     config = BankConfig(grid=TileGrid(size=32, stride=32), rule=CatiRule(quantile=0.004))
-    sources = {row["source"] for row in _bank_rows(build_bank.build(tmp_path / "b.zarr", scans, config, Executor(1)))}
+    sources = {
+        row["source"] for row in _bank_rows(build_bank.build(tmp_path / "b.zarr", scans, config, Executor(1))[0])
+    }
     assert 0 < len(sources) < 8 and sources <= {name for name, _, _ in boxes}
     for path in (tmp_path / "photos").iterdir():
         if path.name not in sources:
             path.unlink()
     shutil.rmtree(tmp_path / "b.zarr")
-    assert len(build_bank.build(tmp_path / "b.zarr", scans, config, Executor(1)).patches) >= 3
+    assert len(build_bank.build(tmp_path / "b.zarr", scans, config, Executor(1))[0].patches) >= 3
 
 
 def _bank_rows(bank: NoiseBank) -> list[dict[str, object]]:

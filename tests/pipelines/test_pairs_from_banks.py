@@ -39,7 +39,7 @@ def bank(photos: Path, tmp_path: Path) -> NoiseBank:
     Image.fromarray(rng.integers(0, 256, (200, 200, 3), dtype=np.uint8)).save(auxiliary / "busy.png")
     grids = ScanConfig(grids=scan_grids(RULE.grids()))
     scans, _ = scan(tmp_path / "b.scan", [photos], [auxiliary], grids, IndexConfig(), Executor(1))
-    return build_bank.build(tmp_path / "b.zarr", scans, RULE, Executor(1))
+    return build_bank.build(tmp_path / "b.zarr", scans, RULE, Executor(1))[0]
 
 
 def _build(photos: Path, out: Path, bank: NoiseBank, executor: Executor, config: StoreConfig = CONFIG) -> Store:
@@ -90,7 +90,7 @@ def test_a_pair_renders_again_and_needs_its_bank(photos: Path, tmp_path: Path, b
     assert build_store.render_again(store, 4, [], moved)[1]
     grids = ScanConfig(grids=scan_grids(RULE.grids()))
     scans, _ = scan(tmp_path / "c.scan", [photos], [], grids, IndexConfig(), Executor(1))
-    other = build_bank.build(tmp_path / "c.zarr", scans, RULE, Executor(1))
+    other, _ = build_bank.build(tmp_path / "c.zarr", scans, RULE, Executor(1))
     with pytest.raises(UserError, match="a step takes noise from bank"):
         build_store.render_again(store, 4, [], other.store.path)
 

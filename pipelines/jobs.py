@@ -1,0 +1,215 @@
+"""Each stage as a job that can be written down, and the plain function that does it.
+
+The command line and the flows call the same functions with the same jobs.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from ..degrade.places import Place, place
+from ..degrade.samples import StoreConfig
+from ..degrade.verify import digest
+from ..noisebank.bank import BankConfig, NoiseBank
+from . import build_bank, build_store, layouts, sources
+from .bank_text import bank_lines, bank_values
+from .console import printable, say
+from .executors import Executor, cores
+from .scan import ScanConfig, SetScan, open_scan, scan, scan_grids
+from .sources import IndexConfig, SourceRow
+
+
+def _is_place(text: str) -> str:
+    place(text)
+    return text
+
+
+PlaceText = Annotated[str, AfterValidator(_is_place)]
+
+
+class Work(BaseModel):
+    """How tasks are run; no part of what comes out.
+
+    workers: threads, or processes of dask=local. dask: `local`, or the address of a scheduler.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workers: Annotated[int, Field(ge=1)] = Field(default_factory=cores)
+    dask: str | None = None
+
+    @property
+    def executor(self) -> Executor:
+        return Executor(self.workers, self.dask)
+
+
+class SourcesJob(BaseModel):
+    """Index image folders into the table `out`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folders: tuple[PlaceText, ...] = Field(min_length=1)
+    out: PlaceText
+    images: IndexConfig = IndexConfig()
+    work: Work = Field(default_factory=Work)
+
+
+class BankJob(BaseModel):
+    """Build the noise bank `out`, from folders by way of the scan `scan`, or from a finished scan alone.
+
+    scan: where the statistics of every tile are kept; none is OUT.scan.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    out: PlaceText
+    target: tuple[PlaceText, ...] = ()
+    auxiliary: tuple[PlaceText, ...] = ()
+    scan: PlaceText | None = None
+    config: BankConfig = BankConfig()
+    images: IndexConfig = IndexConfig()
+    work: Work = Field(default_factory=Work)
+
+
+class StoreJob(BaseModel):
+    """Build the store `out` from folders and distilled lists; its index is kept as OUT.index.parquet."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    out: PlaceText
+    sources: tuple[PlaceText, ...] = Field(min_length=1)
+    distilled: tuple[PlaceText, ...] = ()
+    bank: PlaceText | None = None
+    config: StoreConfig
+    work: Work = Field(default_factory=Work)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a job made: as plain values, as lines for a person; and the rows of the images that it looked at.
+
+    changed: False when everything was there already.
+    """
+
+    values: dict[str, Any]
+    lines: list[str]
+    rows: list[SourceRow]
+    changed: bool
+
+
+def name_left_out(rows: Sequence[SourceRow]) -> None:
+    """A line for each file that cannot be used."""
+    for row in sources.left_out(rows):
+        say(f"left out: {row.status}: {printable(row.file)}: {printable(row.reason)}")
+
+
+def counts(rows: Sequence[SourceRow]) -> dict[str, int]:
+    """How many files have each status."""
+    return dict(Counter(row.status for row in rows))
+
+
+def _places(texts: Sequence[str]) -> list[Place]:
+    return [place(text) for text in texts]
+
+
+def index(job: SourcesJob) -> Made:
+    """Read every image below the folders and write one row each; raises UserError."""
+    rows = sources.index(_places(job.folders), place(job.out), job.images, job.work.executor)
+    name_left_out(rows)
+    found = layouts.recognise(rows)
+    lines = [*(each.line for each in found), sources.summary(rows), f"wrote {job.out}"]
+    values = {"index": job.out, "counts": counts(rows), "layouts": [each.as_dict() for each in found]}
+    return Made(values, lines, rows, changed=True)
+
+
+def scan_sets(
+    out: Place, target: Sequence[Place], auxiliary: Sequence[Place], config: ScanConfig, images: IndexConfig, work: Work
+) -> tuple[tuple[SetScan, ...], list[SourceRow]]:
+    """Measure every tile of the sets; says which files were left out and which folders are well known."""
+    found, rows = scan(out, target, auxiliary, config, images, work.executor)
+    name_left_out(rows)
+    for each in layouts.recognise(rows):
+        say(each.line)
+    return found, rows
+
+
+def scans_of(job: BankJob) -> tuple[tuple[SetScan, ...], list[SourceRow]]:
+    """The scans that a bank is made from, made now where folders are named; and every file's row."""
+    out = place(job.out)
+    folder = place(job.scan) if job.scan else out.with_name(f"{out.name}.scan")
+    if job.target:
+        grids = ScanConfig(grids=scan_grids(job.config.grids()))
+        scans, rows = scan_sets(folder, _places(job.target), _places(job.auxiliary), grids, job.images, job.work)
+    else:
+        scans = open_scan(folder)
+        rows = [row for each in scans for row in each.rows()]
+        name_left_out(rows)
+    return scans, rows
+
+
+def bank(job: BankJob) -> Made:
+    """Scan the sets, take the rule, cut the tiles; raises UserError."""
+    scans, rows = scans_of(job)
+    return harvested(job, scans, rows)
+
+
+def harvested(job: BankJob, scans: Sequence[SetScan], rows: list[SourceRow]) -> Made:
+    """Take the rule and cut the tiles of scanned sets; raises UserError."""
+    out, folder = place(job.out), scans[0].folder.parent
+    made, num_cut = build_bank.build(out, scans, job.config, job.work.executor)
+    wrote = [out, *([folder] if job.target else []), *([build_bank.distilled_path(out)] if len(scans) > 1 else [])]
+    lines = [sources.summary(rows), *bank_lines(made), *(f"wrote {path}" for path in wrote)]
+    return Made(bank_values(made) | {"scan": folder, "counts": counts(rows)}, lines, rows, changed=num_cut > 0)
+
+
+def open_bank(text: str | None) -> NoiseBank | None:
+    """The bank at a place, if one is named."""
+    return NoiseBank.open(place(text)) if text else None
+
+
+def indexed(folders: Sequence[Place], distilled: Sequence[Place], out: Place, work: Work) -> list[SourceRow]:
+    """Every file of the folders, then the images of the distilled lists; what cannot be used is named."""
+    rows = sources.index(folders, out, IndexConfig(), work.executor)
+    listed = [row for path in distilled for row in build_bank.read_distilled(path)]
+    name_left_out(rows)
+    return sources.mark_duplicates([*rows, *listed])
+
+
+def planned(job: StoreJob) -> tuple[build_store.Plan, list[SourceRow]]:
+    """What a store would be built from; indexes the folders."""
+    out, opened = place(job.out), open_bank(job.bank)
+    rows = indexed(_places(job.sources), _places(job.distilled), out.with_name(f"{out.name}.index.parquet"), job.work)
+    return build_store.plan(job.config, rows, opened), rows
+
+
+def store(job: StoreJob) -> Made:
+    """Index the folders, then draw and render every sample; raises UserError."""
+    return rendered(job, *planned(job))
+
+
+def rendered(job: StoreJob, plan: build_store.Plan, rows: list[SourceRow]) -> Made:
+    """Draw and render every sample of a plan into the job's `out`; raises UserError."""
+    _, num_rendered = build_store.build(place(job.out), plan, job.work.executor)
+    made = build_store.open_samples(place(job.out))
+    found, disorder = digest(made), build_store.disorder_of(made)
+    noun = "pairs" if disorder is None else "groups"
+    lines = [sources.summary(rows)]
+    if plan.num_too_small:
+        lines.append(f"{plan.num_too_small} of them are smaller than a crop of {job.config.crop_size_px} px")
+    if disorder is not None:
+        lines.append(disorder.line)
+    done = f"rendered {num_rendered} {noun}" if num_rendered else f"all {noun} were there already"
+    lines += [f"{done}; {job.out} holds {job.config.num_samples}, digest {found[:16]}"]
+    values = {
+        "store": job.out,
+        "rendered": num_rendered,
+        "num_samples": job.config.num_samples,
+        "digest": found,
+        "counts": counts(rows),
+        "smaller_than_crop": plan.num_too_small,
+        "disorder": None if disorder is None else disorder.as_dict(),
+    }
+    return Made(values, lines, rows, changed=num_rendered > 0)

@@ -1,0 +1,268 @@
+"""The whole way as one config: folders to noise bank, stores, training, measurement and report.
+
+Everything that is built is named by what it is made of, the config and the content of the images, so that a later
+run finds what is there and builds only what is new:
+
+    OUT/index.parquet, OUT/held-out.index.parquet, OUT/bank.scan/   kept up to date
+    OUT/banks/<id>.zarr, OUT/stores/<id>.zarr                       a noise bank, a store
+    RUNS/<id>/                                                      a training, on a disk of this machine
+    OUT/metrics/<id>.parquet, OUT/reports/<id>.html                 what was measured, and drawn
+    OUT/latest.json                                                 where the last run's artefacts are
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..degrade.errors import UserError
+from ..degrade.places import Place, place, write
+from ..degrade.provenance import Json, canonical, sha256_of
+from ..degrade.samples import GROUPS, StoreConfig
+from ..noisebank.bank import BankConfig
+from . import build_bank, build_store, jobs, sources
+from .config import compose_values
+from .console import say
+from .jobs import BankJob, Made, PlaceText, StoreJob, Work
+from .presets import PRESETS
+from .sources import IndexConfig
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Changed(BaseModel):
+    """A preset by its name, and the keys of its config that are changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: str
+    config: dict[str, Any] = {}
+
+
+class PipelineConfig(BaseModel):
+    """One data set and what is made of it. Places are paths or URLs.
+
+    out: the folder of everything. runs: the folder of trainings, on a disk; none is OUT/runs. sources: the images to
+    train on, and the target set of the noise bank; auxiliary: its auxiliary sets, each a folder. held_out: images to
+    measure on. bank: none is no noise bank. store, test_store: the training and the held-out store; train: none is
+    no training.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    out: PlaceText
+    runs: str | None = None
+    sources: tuple[PlaceText, ...] = Field(min_length=1)
+    auxiliary: tuple[PlaceText, ...] = ()
+    held_out: tuple[PlaceText, ...] = ()
+    images: IndexConfig = IndexConfig()
+    bank: BankConfig | None = None
+    store: Changed
+    test_store: Changed | None = None
+    train: Changed | None = None
+    work: Work = Field(default_factory=Work)
+
+
+class Do(Protocol):
+    """How a stage is done: called at once, or as a task of a flow. title: what a person reads."""
+
+    def __call__(self, title: str, stage: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+
+def at_once(title: str, stage: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Do a stage by calling it."""
+    say(f"{title}:")
+    return stage(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A stage's artefact: where it lies, and what was made of it."""
+
+    at: Place
+    made: Made
+
+
+def _name(config: BaseModel, inputs: str) -> str:
+    """The name of what a config makes of those inputs."""
+    return sha256_of([canonical(config.model_dump(mode="json")), inputs])[:12]
+
+
+def _store_config(stage: Changed) -> StoreConfig:
+    if stage.preset not in PRESETS:
+        raise UserError(f"preset {stage.preset} is unknown; known here: {', '.join(PRESETS)}")
+    return compose_values(PRESETS[stage.preset](), stage.config)
+
+
+def check(config: PipelineConfig) -> None:
+    """Everything about a config that can be wrong before work begins.
+
+    Raises:
+        UserError: a preset or key is unknown, or stages do not go together.
+    """
+    store = _store_config(config.store)
+    if store.wants_bank and config.bank is None:
+        raise UserError(f"store.preset = {config.store.preset} takes noise from a bank; add `bank: {{}}`")
+    if (config.test_store is None) != (not config.held_out):
+        raise UserError("held_out and test_store go together; name both or neither")
+    if config.test_store is not None and _store_config(config.test_store).kind != GROUPS:
+        raise UserError(f"test_store.preset = {config.test_store.preset} makes pairs; measure on groups (mm-realsr)")
+    if config.train is not None and store.kind != GROUPS:
+        raise UserError(
+            f"store.preset = {config.store.preset} makes pairs; train on groups (mm-realsr), or drop `train`"
+        )
+    if config.train is not None:
+        from .training import compose_values_of
+
+        compose_values_of(config.train.preset, config.train.config)
+        _runs(config)
+
+
+def _runs(config: PipelineConfig) -> Path:
+    found = place(config.runs) if config.runs is not None else place(config.out) / "runs"
+    if not isinstance(found, Path):
+        raise UserError(f"runs = {found}: a training needs a disk of this machine; set `runs` to a folder")
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ stages
+
+
+def make_bank(config: PipelineConfig) -> Built | None:
+    """The noise bank of the sources, under the name of what it is made of."""
+    if config.bank is None:
+        return None
+    out = place(config.out)
+    job = BankJob(
+        out=str(out / "banks/unnamed.zarr"),
+        target=config.sources,
+        auxiliary=config.auxiliary,
+        scan=str(out / "bank.scan"),
+        config=config.bank,
+        images=config.images,
+        work=config.work,
+    )
+    scans, rows = jobs.scans_of(job)
+    at = out / "banks" / f"{_name(config.bank, build_bank.inputs_sha256(scans))}.zarr"
+    made = jobs.harvested(job.model_copy(update={"out": str(at)}), scans, rows)
+    return Built(at, made)
+
+
+def make_store(config: PipelineConfig, bank: Built | None, *, held_out: bool) -> Built:
+    """The training or the held-out store, under the name of what it is made of."""
+    stage = config.test_store if held_out else config.store
+    assert stage is not None
+    out, wanted = place(config.out), _store_config(stage)
+    with_bank = bank if wanted.wants_bank else None
+    distilled = build_bank.distilled_path(with_bank.at) if with_bank and config.auxiliary and not held_out else None
+    folders = config.held_out if held_out else config.sources
+    index = out / ("held-out.index.parquet" if held_out else "index.parquet")
+    rows = sources.index([place(folder) for folder in folders], index, config.images, config.work.executor)
+    jobs.name_left_out(rows)
+    rows = sources.mark_duplicates([*rows, *(build_bank.read_distilled(distilled) if distilled else [])])
+    plan = build_store.plan(wanted, rows, jobs.open_bank(str(with_bank.at)) if with_bank else None)
+    at = out / "stores" / f"{_name(wanted, plan.inputs_sha256)}.zarr"
+    job = StoreJob(out=str(at), sources=folders, config=wanted, work=config.work)
+    made = jobs.rendered(job, plan, rows)
+    sources.write(at.with_name(f"{at.name}.index.parquet"), rows, config.images)
+    return Built(at, made)
+
+
+def train(config: PipelineConfig, store: Built) -> Built:
+    """The training on a store, under the name of its config and the store's digest."""
+    from .training import compose_values_of, train_run
+
+    assert config.train is not None
+    composed = compose_values_of(config.train.preset, config.train.config)
+    at = _runs(config) / _name(composed, str(store.made.values["digest"]))
+    trained = train_run(at, store.at, composed)
+    line = f"trained {composed.loop.steps} steps into {at}" if trained else f"{at} was trained already"
+    return Built(at, Made({"run": at, "steps": composed.loop.steps}, [line], [], changed=trained))
+
+
+def evaluate(config: PipelineConfig, store: Built, run: Built | None) -> Built:
+    """The measurement of a training, and of bicubic, on the held-out store."""
+    from ..degrade.shards import open_store
+    from ..eval import report
+    from .training import eval_config, evaluate_store, means_of
+
+    opened = open_store(store.at, GROUPS)
+    models = {"trained": run.at} if run is not None and isinstance(run.at, Path) else {}
+    settings = eval_config(opened, models)
+    at = place(config.out) / "metrics" / f"{_name(settings, '')}.parquet"
+    new = not at.is_file()
+    rows = evaluate_store(opened, models, at) if new else report.read(at)
+    means = means_of(rows)
+    lines = [f"{name}: PSNR-Y {each['psnr']:.2f} dB, SSIM-Y {each['ssim']:.4f}" for name, each in means.items()]
+    lines += [f"wrote {at}" if new else f"{at} was there already"]
+    return Built(at, Made({"metrics": at, "means": means}, lines, [], changed=new))
+
+
+def write_reports(config: PipelineConfig, store: Built, run: Built | None, metrics: Built | None) -> Built:
+    """The quality of the training store and, where there was a measurement, its page; both as HTML."""
+    from .pages import write_report
+    from .quality import write_quality
+
+    folder = place(config.out) / "reports"
+    quality = folder / f"{store.at.stem}.quality.html"
+    page = folder / f"{metrics.at.stem}.html" if metrics is not None else None
+    new: list[Place] = []
+    if not quality.is_file():
+        new += write_quality(build_store.open_samples(store.at), quality, 200, config.work.executor)
+    if metrics is not None and page is not None and not page.is_file():
+        run_folder = run.at if run is not None and isinstance(run.at, Path) else None
+        write_report(metrics.at, run_folder, page)
+        new.append(page)
+    lines = [f"wrote {each}" for each in new] or [f"{page or quality} was there already"]
+    return Built(page or quality, Made({"quality": quality, "page": page}, lines, [], changed=bool(new)))
+
+
+# ------------------------------------------------------------------------------------------------- the whole
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a run of the pipeline left, by stage; None where the stage is not configured."""
+
+    bank: Built | None = None
+    store: Built | None = None
+    test_store: Built | None = None
+    train: Built | None = None
+    metrics: Built | None = None
+    report: Built | None = None
+
+    def items(self) -> list[tuple[str, Built]]:
+        """(stage, artefact) of those that there are, in order."""
+        named = ("bank", "store", "test_store", "train", "metrics", "report")
+        return [(name, built) for name in named if (built := getattr(self, name)) is not None]
+
+    @property
+    def changed(self) -> bool:
+        return any(built.made.changed for _, built in self.items())
+
+
+def run(config: PipelineConfig, do: Do = at_once) -> Outputs:
+    """Do every stage that is configured; what is there already is left as it is.
+
+    Raises:
+        UserError: the config is wrong, or a stage failed; what was finished stays, and the next run goes on from there.
+    """
+    check(config)
+    done = Outputs()
+    done = replace(done, bank=do("noise bank", make_bank, config))
+    store = do("store", make_store, config, done.bank, held_out=False)
+    done = replace(done, store=store)
+    if config.test_store is not None:
+        done = replace(done, test_store=do("held-out store", make_store, config, done.bank, held_out=True))
+    if config.train is not None:
+        done = replace(done, train=do("train", train, config, store))
+    if done.test_store is not None:
+        done = replace(done, metrics=do("evaluate", evaluate, config, done.test_store, done.train))
+    done = replace(done, report=do("report", write_reports, config, store, done.train, done.metrics))
+    latest: Json = {name: str(built.at) for name, built in done.items()}
+    write(place(config.out) / "latest.json", json.dumps(latest, indent=1).encode())
+    return done
