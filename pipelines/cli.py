@@ -7,6 +7,7 @@ import warnings
 import click
 
 from .cli_degrade import degrade
+from .cli_flow import flow
 from .cli_model import demo, evaluate, report, restore, train
 from .cli_noisebank import noisebank
 from .cli_sources import sources
@@ -34,7 +35,7 @@ def root() -> None:
     """
 
 
-for command in (sources, noisebank, degrade, store, train, restore, evaluate, report, demo):
+for command in (sources, noisebank, degrade, store, train, restore, evaluate, report, flow, demo):
     root.add_command(command)
 
 

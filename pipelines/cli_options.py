@@ -1,6 +1,7 @@
 """The options that mean the same in every command, and how a command prints what it did."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from ..degrade.errors import UserError
 from ..degrade.places import Place, place
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from pydantic import BaseModel
 
     from .executors import Executor
@@ -105,12 +108,30 @@ def trackable(function: F) -> F:
 
 
 def tracked(do: "Callable[[J], Made]", job: J, flow: str, *, track: bool) -> "Made":
-    """Do a job, as a flow when that is asked for."""
+    """Do a job; as the flow of that name when it is to be tracked."""
     if not track:
         return do(job)
-    from .tracking import as_flow
+    return getattr(import_flows(), flow)(job)
 
-    return as_flow(flow, job)
+
+def import_flows(console: str = "CRITICAL") -> "ModuleType":
+    """The flows, once Prefect is told to keep to itself: no reports home, no lines among ours, time to start.
+
+    console: the least level of Prefect's own lines on the terminal; its records have all of them.
+    """
+    for name, value in (_PREFECT | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console}).items():
+        os.environ.setdefault(name, value)
+    from . import flows
+
+    return flows
+
+
+_PREFECT = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a first start makes its database, which takes a while
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+}
 
 
 def image_limits(function: F) -> F:

@@ -110,11 +110,36 @@ def compose_values(base: M, values: Mapping[str, Any]) -> M:
         raise UserError(_explain(error, base)) from None
 
 
-def compose(base: M, *, config: Path | None = None, sets: Sequence[str] = (), **options: object) -> M:
-    """`base` changed by a file, then by `--set`s, then by the options that are not None; raises as `compose_values`."""
+def composed_values(config: Path | None, sets: Sequence[str]) -> Json:
+    """The keys of a file, changed by `--set`s; raises UserError."""
     values: Json = {} if config is None else read_file(config)
     for text in sets:
         values = _merged(values, _set(text))
+    return values
+
+
+def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    """A config that has no defaults to start from.
+
+    Raises:
+        UserError: a key is unknown or missing, or a value breaks a rule.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(first["loc"][-1]), list(model.model_fields), n=1)
+            mend = f"did you mean {near[0]}?" if near else f"known here: {', '.join(model.model_fields)}"
+            raise UserError(f"{where}: {name} is not a config key; {mend}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{where}: {name}: {message[0].lower()}{message[1:]}") from None
+
+
+def compose(base: M, *, config: Path | None = None, sets: Sequence[str] = (), **options: object) -> M:
+    """`base` changed by a file, then by `--set`s, then by the options that are not None; raises as `compose_values`."""
+    values = composed_values(config, sets)
     return compose_values(base, _merged(values, {name: value for name, value in options.items() if value is not None}))
 
 

@@ -4,6 +4,8 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
 
 import click
 from rich.console import Console
@@ -23,9 +25,34 @@ from ..degrade.places import Place
 _SECONDS_BETWEEN_LINES = 10.0
 
 
+class Watcher(Protocol):
+    """Somebody else who follows along, as a flow run does."""
+
+    def line(self, text: str) -> None:
+        """What the person is told."""
+
+    def progress(self, title: str, done: int, total: int) -> None:
+        """How far a long job is; called often."""
+
+
+_watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched_by(watcher: Watcher) -> Generator[None]:
+    """Let somebody follow what is said and done in a block."""
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
 def say(text: str) -> None:
     """One line for the person."""
     click.echo(text, err=True)
+    if (watcher := _watcher.get()) is not None:
+        watcher.line(text)
 
 
 def printable(text: Place | str) -> str:
@@ -54,6 +81,21 @@ def progress(title: str, total: int) -> Generator[Callable[[int, str], None]]:
 
     Without a terminal a line every ten seconds: how many are done, how many a second, and how long it will take.
     """
+    done, watcher = 0, _watcher.get()
+    with _shown(title, total) as show:
+
+        def advance(count: int, note: str) -> None:
+            nonlocal done
+            done += count
+            show(count, note)
+            if watcher is not None:
+                watcher.progress(title, done, total)
+
+        yield advance
+
+
+@contextmanager
+def _shown(title: str, total: int) -> Generator[Callable[[int, str], None]]:
     if sys.stderr.isatty():
         columns = [
             TextColumn("{task.description:<28}"),
@@ -76,6 +118,6 @@ def progress(title: str, total: int) -> Generator[Callable[[int, str], None]]:
         if now - said > _SECONDS_BETWEEN_LINES:
             said, rate = now, done / (now - begun)
             left = f", {_short((total - done) / rate)} left" if done else ""
-            say(f"  {title}: {done}/{total}, {rate:.1f}/s{left} {note}".rstrip())
+            click.echo(f"  {title}: {done}/{total}, {rate:.1f}/s{left} {note}".rstrip(), err=True)
 
     yield line

@@ -55,7 +55,7 @@ class Outcome(Generic[T, R]):
     error: Exception | None = None
 
 
-def _passes(error: Exception) -> bool:
+def may_pass(error: Exception) -> bool:
     """Whether an error is of the kind that is often gone a moment later: the network's or a network disk's."""
     return isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, OSError) and error.errno in _PASSING)
 
@@ -67,7 +67,7 @@ def _attempt(function: Callable[[T], R], task: T) -> Outcome[T, R]:
         try:
             return Outcome(task, result=function(task))
         except Exception as error:
-            if attempt == _ATTEMPTS - 1 or not _passes(error):
+            if attempt == _ATTEMPTS - 1 or not may_pass(error):
                 return Outcome(task, error=error)
             time.sleep(_FIRST_PAUSE_S * 2**attempt)
     raise AssertionError("the last attempt returns")

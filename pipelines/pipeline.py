@@ -14,19 +14,19 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Annotated, Any, ParamSpec, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..degrade.errors import UserError
-from ..degrade.places import Place, place, write
+from ..degrade.places import Place, absolute, place, write
 from ..degrade.provenance import Json, canonical, sha256_of
 from ..degrade.samples import GROUPS, StoreConfig
 from ..noisebank.bank import BankConfig
 from . import build_bank, build_store, jobs, sources
 from .config import compose_values
 from .console import say
-from .jobs import BankJob, Made, PlaceText, StoreJob, Work
+from .jobs import BankJob, Made, StoreJob, Work
 from .presets import PRESETS
 from .sources import IndexConfig
 
@@ -43,8 +43,15 @@ class Changed(BaseModel):
     config: dict[str, Any] = {}
 
 
+def _anchored(text: str) -> str:
+    return str(absolute(place(text)))
+
+
+AbsolutePlace = Annotated[str, AfterValidator(_anchored)]
+
+
 class PipelineConfig(BaseModel):
-    """One data set and what is made of it. Places are paths or URLs.
+    """One data set and what is made of it. Places are paths, from the working folder, or URLs.
 
     out: the folder of everything. runs: the folder of trainings, on a disk; none is OUT/runs. sources: the images to
     train on, and the target set of the noise bank; auxiliary: its auxiliary sets, each a folder. held_out: images to
@@ -54,11 +61,11 @@ class PipelineConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    out: PlaceText
-    runs: str | None = None
-    sources: tuple[PlaceText, ...] = Field(min_length=1)
-    auxiliary: tuple[PlaceText, ...] = ()
-    held_out: tuple[PlaceText, ...] = ()
+    out: AbsolutePlace
+    runs: AbsolutePlace | None = None
+    sources: tuple[AbsolutePlace, ...] = Field(min_length=1)
+    auxiliary: tuple[AbsolutePlace, ...] = ()
+    held_out: tuple[AbsolutePlace, ...] = ()
     images: IndexConfig = IndexConfig()
     bank: BankConfig | None = None
     store: Changed
