@@ -99,5 +99,5 @@ def flow_serve(config_file: Path, sets: tuple[str, ...], cron: str | None, inter
     if (cron is None) == (interval_s is None):
         raise click.UsageError("name either --cron or --interval")
     config = _config(config_file, sets)
-    flows = options.import_flows(console="WARNING")
+    flows = options.import_flows(console="INFO")
     flows.serve(config, name=name, cron=cron, interval_s=interval_s)

@@ -28,7 +28,7 @@ from ..noisebank.cati import CatiRule, ThresholdRule
 from ..noisebank.yields import yields
 from . import jobs, pipeline, sources
 from .bank_text import between, describe_rule
-from .console import watched_by
+from .console import say, watched_by
 from .executors import may_pass
 from .jobs import BankJob, Made, SourcesJob, StoreJob
 from .pipeline import Built, PipelineConfig
@@ -153,13 +153,14 @@ def _record(title: str, result: object) -> None:
     made = result.made if isinstance(result, Built) else result
     if not isinstance(made, Made):
         return
+    if title == "report" and isinstance(result, Built):
+        _link(result.at, "the report")
+        return
     _summary(title, made)
     if "scan" in made.values:
         _yield_table(place(str(made.values["scan"])))
     if "means" in made.values:
         _metric_table(made.values)
-    if title == "report" and isinstance(result, Built):
-        _link(result.at, "the report")
 
 
 # ------------------------------------------------------------------------------------------------------ flows
@@ -216,8 +217,10 @@ def serve(config: PipelineConfig, *, name: str, cron: str | None, interval_s: fl
     Raises:
         UserError: there is no server, or the config is wrong.
     """
-    server_url()
+    url = server_url()
     pipeline.check(config)
+    when = f"by cron {cron!r}" if cron else f"every {interval_s:g} s"
+    say(f"running {name} {when} from {url.removesuffix('/api')}; end it with Ctrl-C")
     whole.serve(
         name=name,
         cron=cron,

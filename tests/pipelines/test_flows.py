@@ -1,0 +1,207 @@
+"""Flows on a real Prefect server on loopback: scheduled, tracked, failed; and what a person finds in their runs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from ..conftest import free_port, scene
+
+RWSR = [sys.executable, "-m", "rwsr.pipelines.cli"]
+PREFECT = [sys.executable, "-m", "prefect"]
+Tree = Callable[[Path], dict[str, bytes]]
+
+
+def _post(url: str, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    request = urllib.request.Request(
+        f"{url}/{path}", json.dumps(body).encode(), {"content-type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def _wait(what: Callable[[], Any], seconds: float = 120) -> Any:
+    """What it gives once it gives something."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        time.sleep(0.5)
+    raise AssertionError(f"not within {seconds} s")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment in which a Prefect server of its own is the one that is used."""
+    port = free_port()
+    home = tmp_path_factory.mktemp("prefect")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment |= {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+    started = subprocess.Popen(
+        [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+    url = f"http://127.0.0.1:{port}/api"
+
+    def answers() -> bool:
+        try:
+            urllib.request.urlopen(f"{url}/health", timeout=5).close()
+            return True
+        except urllib.error.URLError:
+            return False
+
+    _wait(answers)
+    yield environment | {"PREFECT_API_URL": url}
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+
+
+def _runs(server: dict[str, str], flow: str, state: str = "COMPLETED") -> list[dict[str, Any]]:
+    """The runs of a flow that ended so, the first first."""
+    wanted = {"flows": {"name": {"any_": [flow]}}, "flow_runs": {"state": {"type": {"any_": [state]}}}}
+    return _post(server["PREFECT_API_URL"], "flow_runs/filter", {**wanted, "sort": "START_TIME_ASC"})
+
+
+def _artifacts(server: dict[str, str], run: dict[str, Any]) -> dict[str, str]:
+    """What a run left, by key; progress artifacts, which have none, by their description."""
+    wanted = {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}, "limit": 200}
+    found = _post(server["PREFECT_API_URL"], "artifacts/filter", wanted)
+    return {each["key"] or f"{each['type']} {each['description']}": str(each["data"]) for each in found}
+
+
+def _logs(server: dict[str, str], run: dict[str, Any]) -> str:
+    wanted = {"logs": {"flow_run_id": {"any_": [run["id"]]}}, "limit": 200}
+    return "\n".join(each["message"] for each in _post(server["PREFECT_API_URL"], "logs/filter", wanted))
+
+
+def _config(photos: Path, tmp_path: Path) -> Path:
+    """The whole way but for the training."""
+    held_out = tmp_path / "held-out"
+    held_out.mkdir()
+    Image.fromarray(scene(7, 160, 160)).save(held_out / "h.png")
+    value = {
+        "out": str(tmp_path / "out"),
+        "sources": [str(photos)],
+        "held_out": [str(held_out)],
+        "bank": {"grid": {"size": 32, "stride": 32}},
+        "store": {"preset": "mm-realsr", "config": {"num_samples": 20, "hr_size_px": 96}},
+        "test_store": {"preset": "mm-realsr", "config": {"num_samples": 2, "hr_size_px": 96, "seed": 1}},
+    }
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(yaml.safe_dump(value))
+    return path
+
+
+def test_a_scheduled_run_fires_completes_and_notices_new_images(
+    server: dict[str, str], photos: Path, tmp_path: Path, tree: Tree
+) -> None:
+    """Served every few seconds: the first run builds, the next does nothing; with a new image, what it changes."""
+    config = _config(photos, tmp_path)
+    serving = subprocess.Popen([*RWSR, "flow", "serve", str(config), "--interval", "8"], env=server, process_group=0)
+    try:
+        first, second = _wait(lambda: (found := _runs(server, "rwsr pipeline"))[1:] and found)[:2]
+        assert first["auto_scheduled"]
+        _wait(lambda: "all is there already: nothing was done" in _logs(server, second))  # logs come in a little later
+        made = _artifacts(server, first)
+        assert {"noise-bank", "yield-table", "store", "held-out-store", "evaluate", "metrics", "report"} <= set(made)
+        assert "made now" in made["store"] and "20" in made["store"] and '"psnr"' in made["metrics"]
+        assert made["report"].startswith("[the report](file:///") and made["progress render groups"] == "100.0"
+        assert "bottom 2 %" in made["yield-table"]
+        assert "there already: nothing was done" in _artifacts(server, second)["store"]
+
+        stores = tree(tmp_path / "out/stores")
+        Image.fromarray(scene(11, 200, 200)).save(photos / "new.png")
+        seen = len(_runs(server, "rwsr pipeline"))
+        _wait(lambda: len(_runs(server, "rwsr pipeline")) >= seen + 2)
+        later = tree(tmp_path / "out/stores")
+        assert stores.items() <= later.items()  # what was there is as it was, the held-out store for one
+        new = {name.split(".zarr")[0] for name in later.keys() - stores.keys()}
+        assert len(new) == 1
+        latest = json.loads((tmp_path / "out/latest.json").read_text())
+        assert latest["store"].endswith(f"{new.pop()}.zarr")
+    finally:
+        os.killpg(serving.pid, signal.SIGTERM)
+        serving.wait(timeout=60)
+
+
+def test_a_work_pool_runs_what_prefect_yaml_deploys(server: dict[str, str], photos: Path, tmp_path: Path) -> None:
+    """The file of the repository with fewer and smaller samples, and a schedule seconds away."""
+    value = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text())
+    [deployment] = value["deployments"]
+    inner = deployment["parameters"]["config"]
+    del inner["train"], inner["held_out"], inner["test_store"]
+    inner["bank"]["grid"] = {"size": 32, "stride": 32}
+    inner["store"]["config"] = {"num_samples": 8, "hr_size_px": 96}
+    deployment["schedules"] = [{"interval": 15}]
+    (tmp_path / "prefect.yaml").write_text(yaml.safe_dump(value))
+
+    def prefect(*arguments: str) -> None:
+        subprocess.run([*PREFECT, *arguments], env=server, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+
+    prefect("work-pool", "create", "--type", "process", "rwsr")
+    prefect("--no-prompt", "deploy", "--all")
+    seen = len(_runs(server, "rwsr pipeline"))
+    worker = subprocess.Popen(
+        [*PREFECT, "worker", "start", "--pool", "rwsr"],
+        env=server,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+    try:
+        run = _wait(lambda: _runs(server, "rwsr pipeline")[seen:])[0]
+    finally:
+        os.killpg(worker.pid, signal.SIGTERM)
+        worker.wait(timeout=60)
+    assert run["auto_scheduled"] and {"noise-bank", "store", "report"} <= set(_artifacts(server, run))
+    assert len(list((tmp_path / "data-set/stores").glob("*.zarr"))) == 1
+
+
+def test_a_tracked_build_is_the_same_build(server: dict[str, str], photos: Path, tmp_path: Path, tree: Tree) -> None:
+    """--track writes the same bytes, prints the same lines, and leaves a run with its summary and progress."""
+    build = [*RWSR, "degrade", "build", "--preset", "mm-realsr", "--source", str(photos), "--samples", "12"]
+    build += ["--hr-size", "96", "--out"]
+    said = [
+        subprocess.run([*build, str(tmp_path / name / "s.zarr"), *more], env=server, capture_output=True, text=True)
+        for name, more in (("plain", []), ("tracked", ["--track"]))
+    ]
+    assert [each.returncode for each in said] == [0, 0] and said[0].stderr == said[1].stderr == ""
+    assert said[0].stdout.replace("/plain/", "/tracked/") == said[1].stdout
+    assert tree(tmp_path / "plain") == tree(tmp_path / "tracked")
+    run = _runs(server, "rwsr store")[-1]
+    assert "rendered 12 groups" in _artifacts(server, run)["store"]
+
+
+def test_a_failed_run_is_told_here_and_there(server: dict[str, str], tmp_path: Path) -> None:
+    """One line and exit code 1 at the terminal; a failed run on the server."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/bad.png").write_bytes(b"no image")
+    bank = [*RWSR, "noisebank", "build", "--target", str(tmp_path / "photos"), "--out", str(tmp_path / "b.zarr")]
+    found = subprocess.run([*bank, "--track"], env=server, capture_output=True, text=True)
+    assert found.returncode == 1 and "Traceback" not in found.stderr
+    assert found.stderr.splitlines()[-1].startswith("error: no image is as large as a tile of 256 px")
+    [run] = _runs(server, "rwsr noise bank", state="FAILED")
+    _wait(lambda: "left out: not-an-image" in _logs(server, run))
+
+
+def test_without_a_server_nothing_is_served(server: dict[str, str], photos: Path, tmp_path: Path) -> None:
+    """On a server that Prefect starts for a moment a schedule would never fire; the line says what to start."""
+    plain = {name: value for name, value in server.items() if name != "PREFECT_API_URL"}
+    serve = [*RWSR, "flow", "serve", str(_config(photos, tmp_path)), "--cron", "0 3 * * *"]
+    found = subprocess.run(serve, env=plain, capture_output=True, text=True, timeout=120)
+    assert found.returncode == 1 and "prefect server start" in found.stderr.splitlines()[-1]
