@@ -1,5 +1,6 @@
 """Renders the shards that a store lacks, on any executor, and says what went wrong in one line each."""
 
+import errno
 from collections.abc import Callable, Iterable
 
 import pyarrow as pa
@@ -9,6 +10,9 @@ from ..degrade.errors import UserError
 from ..degrade.shards import Store, finish, prepare
 from .console import progress, say
 from .executors import Executor, run
+
+
+_HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of the target: no other shard fares better
 
 
 def render_missing(
@@ -38,6 +42,8 @@ def render_missing(
                     still_ours()
                     if outcome.error is not None:
                         failures.append((outcome.task, outcome.error))
+                        if isinstance(outcome.error, OSError) and outcome.error.errno in _HOPELESS:
+                            break
                     else:
                         rendered += len(store.layout.rows(outcome.task))
                     advance(len(store.layout.rows(outcome.task)), f"{len(failures)} shards failed" if failures else "")

@@ -4,16 +4,9 @@ Everything is made from keyed seeds or comes with scikit-image.
 """
 
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -23,6 +16,8 @@ from rwsr.degrade.image import U8, decode
 from rwsr.degrade.objects import ObjectPath
 from rwsr.degrade.places import Place, names_below
 from rwsr.degrade.seeds import stream
+
+from .loopback import CREDENTIALS, free_port, new_bucket, start_s3
 
 
 def scene(seed: int, height: int, width: int) -> U8:
@@ -60,39 +55,15 @@ def tree() -> Callable[[Place], dict[str, bytes]]:
     return lambda folder: {name: (folder / name).read_bytes() for name in names_below(folder)}
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
-
-
-def start_s3(port: int) -> subprocess.Popen[bytes]:
-    """A real S3-compatible server on loopback, once it answers."""
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
-            return server
-        except urllib.error.URLError:
-            time.sleep(0.1)
-    raise RuntimeError("the S3 server does not start")
-
-
 @pytest.fixture(scope="session")
 def s3() -> Iterator[Callable[[], ObjectPath]]:
     """A function that makes a new bucket; credentials and endpoint are in the environment while the tests run."""
     port = free_port()
     server = start_s3(port)
-    names = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "secret-of-the-tests", "AWS_REGION": "us-east-1"}
-    os.environ.update(names | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"})
+    os.environ.update(CREDENTIALS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"})
 
     def bucket() -> ObjectPath:
-        name = f"b{uuid4().hex}"
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/{name}", method="PUT")
-        urllib.request.urlopen(request, timeout=30).close()
-        return ObjectPath(f"s3://{name}")
+        return ObjectPath.parse(new_bucket(port))
 
     yield bucket
     server.terminate()

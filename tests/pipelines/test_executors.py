@@ -17,7 +17,7 @@ from rwsr.pipelines.config import compose
 from rwsr.pipelines.executors import Executor, run
 from rwsr.pipelines.presets import mm_realsr
 
-from ..conftest import free_port
+from ..loopback import free_port
 
 Start = Callable[..., subprocess.Popen[bytes]]
 

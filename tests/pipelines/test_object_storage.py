@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from rwsr.degrade.objects import ObjectPath
 from rwsr.degrade.places import Place, names_below, write
 from rwsr.pipelines.cli import root
 from rwsr.train.datasets import GroupDataset
+
+from ..loopback import Mood, Trouble
 
 Tree = Callable[[Place], dict[str, bytes]]
 
@@ -148,6 +151,37 @@ sys.argv = ["rwsr", "store", "info", sys.argv[1] + "/x"]
 from rwsr.pipelines.cli import main
 main()
 """
+
+
+@pytest.mark.parametrize("mood", ["errors", "drops"])
+def test_a_server_in_trouble_for_a_while_is_waited_for(
+    bucket: ObjectPath, tmp_path: Path, tree: Tree, mood: Mood
+) -> None:
+    """Answers of 500, or none: the build goes on when they end, and its bytes are as without."""
+    trouble = Trouble(int(os.environ["AWS_ENDPOINT_URL"].rpartition(":")[2]))
+    _groups(bucket / "photos", bucket / "whole.zarr")
+    command = [
+        sys.executable,
+        "-m",
+        "rwsr.pipelines.cli",
+        "degrade",
+        "build",
+        "--preset",
+        "mm-realsr",
+        "--hr-size",
+        "96",
+    ]
+    command += ["--source", str(bucket / "photos"), "--out", str(bucket / "troubled.zarr"), "--samples", "24"]
+    command += ["--set", "shard_mib=0.2", "--seed", "3"]
+    building = subprocess.Popen(command, env=os.environ | {"AWS_ENDPOINT_URL": trouble.url}, stdout=subprocess.DEVNULL)
+    while not (bucket / "troubled.zarr/zarr.json").is_file():
+        time.sleep(0.02)
+    trouble.mood = mood
+    time.sleep(3)
+    trouble.mood = "well"
+    assert building.wait(timeout=120) == 0 and trouble.troubled >= 2
+    trouble.close()
+    assert tree(bucket / "troubled.zarr") == tree(bucket / "whole.zarr")
 
 
 def test_a_training_script_reads_by_url(bucket: ObjectPath) -> None:
