@@ -27,6 +27,7 @@ import pyarrow as pa
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.groups import ROLES, Role
 from rwsr.degrade.image import F32, U8, decode
+from rwsr.degrade.layout import ArraySpec, Layout
 from rwsr.degrade.measures import measure_pixels
 from rwsr.degrade.order import disorders, twin
 from rwsr.degrade.provenance import provenance
@@ -34,7 +35,7 @@ from rwsr.degrade.reader import ShardReader
 from rwsr.degrade.registration import registration
 from rwsr.degrade.render import apply_all, render_all
 from rwsr.degrade.samples import Source, StoreConfig, draw_sample, render
-from rwsr.degrade.shards import ArraySpec, Layout, begin, finish, open_store, write_shard
+from rwsr.degrade.shards import begin, finish, open_store, write_shard
 from rwsr.pipelines.config import compose
 from rwsr.pipelines.presets import PRESETS
 
@@ -143,8 +144,6 @@ def reads(folder: Path, groups: int = 512) -> bool:
         folder / "r.zarr",
         layout,
         provenance("bench", GROUPS_CONFIG, ""),
-        schema=schema,
-        plan=map(rows, range(layout.num_shards)),
         attributes={},
     )
     for shard in range(layout.num_shards):

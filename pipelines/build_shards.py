@@ -11,7 +11,6 @@ from ..degrade.shards import Store, finish, prepare
 from .console import progress, say
 from .executors import Executor, run
 
-
 _HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of the target: no other shard fares better
 
 
@@ -57,7 +56,6 @@ def _failed(store: Store, failures: list[tuple[int, Exception]]) -> Exception:
     shard, error = min(failures, key=lambda failure: failure[0])
     if not isinstance(error, UserError | OSError):
         return error  # a fault of ours: show where it happened
+    count = "1 shard was" if len(failures) == 1 else f"{len(failures)} shards were"
     reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
-    return UserError(
-        f"{store.path}: {len(failures)} shards were not rendered; shard {shard}: {reason}; mend that and run again"
-    )
+    return UserError(f"{store.path}: {count} not rendered; shard {shard}: {reason}; mend that and run again")

@@ -31,6 +31,20 @@ def test_every_command_of_the_readme_works_in_order(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", block], cwd=tmp_path, check=True)
 
 
+def test_the_example_of_a_pipeline_runs(tmp_path: Path) -> None:
+    """What `rwsr flow example` prints, with fewer samples and steps, goes the whole way; again, it does nothing."""
+    for folder, name in (("photos", "astronaut.png"), ("held-out", "coffee.png")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes((files("skimage") / "data" / name).read_bytes())
+    example = subprocess.run([BIN / "rwsr", "flow", "example"], capture_output=True, text=True, check=True).stdout
+    (tmp_path / "pipeline.yaml").write_text(example)
+    fewer = ["store.config.num_samples=8", "test_store.config.num_samples=2", "train.config.loop.steps=2"]
+    command = [BIN / "rwsr", "flow", "run", "pipeline.yaml", *(part for each in fewer for part in ("--set", each))]
+    for says in ("wrote", "all is there already: nothing was done"):
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert result.returncode == 0 and says in result.stdout.splitlines()[-1], result.stderr
+
+
 def test_the_readme_names_every_command() -> None:
     """The table of commands and `rwsr --help` list the same groups."""
     text = subprocess.run([BIN / "rwsr", "--help"], capture_output=True, text=True, check=True).stdout
