@@ -224,16 +224,16 @@ def s3(sources: Path, folder: Path, whole: Tree, seconds: float) -> None:
 
 
 def two(sources: Place, folder: Place, whole: Tree, fault: str) -> None:
-    """Two builds of one store, started together: one wins, the other says so."""
+    """Two builds of one store, started together: one wins, the other says so (or waits, and finds it done)."""
     notes: set[str] = set()
     for trial in range(3):
         out = folder / f"two-{trial}.zarr"
         ends = [ended(process) for process in [start(command(sources, out)) for _ in range(2)]]
-        assert sorted(end.completed for end in ends) == [False, True], ends
-        notes |= {end.said for end in ends if not end.completed}
+        assert any(end.completed for end in ends) and any("being built" in end.said for end in ends), ends
+        notes |= {end.said for end in ends if "being built" in end.said}
         assert check_half(out) and tree(out) == whole
         complete(command(sources, out), out, whole)
-    row(fault, 3, 0, f"the other says: …{notes.pop()[-100:]}")
+    row(fault, 3, 0, f"the other says: …{sorted(notes)[0][-100:]}")
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ run finds what is there and builds only what is new:
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, Protocol, TypeVar
@@ -105,19 +106,34 @@ def _store_config(stage: Changed) -> StoreConfig:
     return compose_values(PRESETS[stage.preset](), stage.config)
 
 
+@contextmanager
+def _within(stage: str) -> Generator[None]:
+    """Name the stage that a wrong key is in."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"in {stage}: {error}") from None
+
+
 def check(config: PipelineConfig) -> None:
     """Everything about a config that can be wrong before work begins.
 
     Raises:
         UserError: a preset or key is unknown, or stages do not go together.
     """
-    store = _store_config(config.store)
+    with _within("store"):
+        store = _store_config(config.store)
     if store.wants_bank and config.bank is None:
         raise UserError(f"store.preset = {config.store.preset} takes noise from a bank; add `bank: {{}}`")
     if (config.test_store is None) != (not config.held_out):
         raise UserError("held_out and test_store go together; name both or neither")
-    if config.test_store is not None and _store_config(config.test_store).kind != GROUPS:
-        raise UserError(f"test_store.preset = {config.test_store.preset} makes pairs; measure on groups (mm-realsr)")
+    if config.test_store is not None:
+        with _within("test_store"):
+            test_store = _store_config(config.test_store)
+        if test_store.kind != GROUPS:
+            raise UserError(
+                f"test_store.preset = {config.test_store.preset} makes pairs; measure on groups (mm-realsr)"
+            )
     if config.train is not None and store.kind != GROUPS:
         raise UserError(
             f"store.preset = {config.store.preset} makes pairs; train on groups (mm-realsr), or drop `train`"
@@ -125,7 +141,8 @@ def check(config: PipelineConfig) -> None:
     if config.train is not None:
         from .training import compose_values_of
 
-        compose_values_of(config.train.preset, config.train.config)
+        with _within("train"):
+            compose_values_of(config.train.preset, config.train.config)
         _runs(config)
 
 
