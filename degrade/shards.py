@@ -196,7 +196,7 @@ def kind_of(path: Place) -> str:
 
 
 def open_unfinished(path: Place, kind: str) -> Store:
-    """A store whose shards may be missing.
+    """A store whose shards may be missing; its path holds in any folder, so that a worker elsewhere finds it.
 
     Raises:
         StoreError: the folder is missing, not a store of ours, or of another kind or format.
@@ -205,7 +205,7 @@ def open_unfinished(path: Place, kind: str) -> Store:
     provenance = parse(value["provenance"], kind, str(path))
     arrays = tuple(ArraySpec(a["name"], tuple(a["sample_shape"])) for a in value["layout"]["arrays"])
     layout = Layout(value["layout"]["num_samples"], value["layout"]["samples_per_shard"], arrays)
-    return Store(path, layout, provenance, value["attributes"])
+    return Store(places.absolute(path), layout, provenance, value["attributes"])
 
 
 def open_store(path: Place, kind: str) -> Store:

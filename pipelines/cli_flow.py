@@ -70,7 +70,9 @@ def flow_run(config_file: Path, sets: tuple[str, ...], track: bool, json_: bool)
 
     config = _config(config_file, sets)
     if track:
-        done = options.import_flows().whole(config)
+        flows = options.import_flows()
+        flows.check_server(needed=False)
+        done = flows.whole(config)
     else:
         done = pipeline.run(config)
     lines = [line for _, built in done.items() for line in built.made.lines]

@@ -111,7 +111,9 @@ def tracked(do: "Callable[[J], Made]", job: J, flow: str, *, track: bool) -> "Ma
     """Do a job; as the flow of that name when it is to be tracked."""
     if not track:
         return do(job)
-    return getattr(import_flows(), flow)(job)
+    flows = import_flows()
+    flows.check_server(needed=False)
+    return getattr(flows, flow)(job)
 
 
 def import_flows(console: str = "CRITICAL") -> "ModuleType":

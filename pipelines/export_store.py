@@ -69,6 +69,7 @@ def export(store: Store, out: Path, executor: Executor) -> tuple[int, int]:
         StoreError: the store is damaged.
     """
     identity = digest(store)
+    out = out.absolute()  # so that a worker elsewhere finds it
     _claim(out, identity)
     remove_partials(out)
     samples = in_use(store)

@@ -18,7 +18,9 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.settings import get_current_settings
 from prefect.types.entrypoint import EntrypointType
 
@@ -196,31 +198,46 @@ def whole(config: PipelineConfig) -> pipeline.Outputs:
 # ---------------------------------------------------------------------------------------------------- serving
 
 
-def server_url() -> str:
-    """The address of the server that is configured.
+def check_server(*, needed: bool) -> None:
+    """Check that the server that is configured answers.
 
     Raises:
-        UserError: there is none; on a server that Prefect starts for a moment a schedule would never fire.
+        UserError: it does not; or there is none, and it is needed: on a server that Prefect starts for a moment a
+            schedule would never fire.
     """
     url = get_current_settings().api.url
-    if url is None:
+    if url is None and needed:
         raise UserError(
             "a schedule needs a Prefect server: run `prefect server start`, then "
             "`export PREFECT_API_URL=http://127.0.0.1:4200/api`, then this again"
         )
-    return url
+    if url is None:
+        return
+    with get_client(sync_client=True) as client:
+        if client.api_healthcheck() is not None:
+            raise UserError(f"no Prefect server answers at PREFECT_API_URL={url}; start it, or unset the variable")
+
+
+def _check_cron(cron: str) -> None:
+    try:
+        CronSchedule(cron=cron)
+    except ValueError:
+        raise UserError(
+            f"--cron {cron!r} is not a schedule; write five fields, as '0 3 * * *' for 3 at night"
+        ) from None
 
 
 def serve(config: PipelineConfig, *, name: str, cron: str | None, interval_s: float | None) -> None:
     """Run the pipeline by its schedule, one run at a time, until the process is ended.
 
     Raises:
-        UserError: there is no server, or the config is wrong.
+        UserError: there is no server, or the schedule or the config is wrong.
     """
-    url = server_url()
+    if cron is not None:
+        _check_cron(cron)
     pipeline.check(config)
-    when = f"by cron {cron!r}" if cron else f"every {interval_s:g} s"
-    say(f"running {name} {when} from {url.removesuffix('/api')}; end it with Ctrl-C")
+    check_server(needed=True)
+    say(f"running {name} {f'by cron {cron!r}' if cron else f'every {interval_s:g} s'}; end it with Ctrl-C")
     whole.serve(
         name=name,
         cron=cron,

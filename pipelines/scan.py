@@ -297,6 +297,7 @@ def _write_tiles(
 
 def set_scans(folder: Place, num_auxiliary: int) -> tuple[SetScan, ...]:
     """The target and that many auxiliary sets in a scan's folder."""
+    folder = places.absolute(folder)
     names = [TARGET, *(f"{AUXILIARY}{i + 1}" for i in range(num_auxiliary))]
     return tuple(SetScan(name, folder / name) for name in names)
 

@@ -10,9 +10,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from rwsr.degrade.errors import UserError
 from rwsr.pipelines import build_store, sources
+from rwsr.pipelines.cli import root
 from rwsr.pipelines.config import compose
 from rwsr.pipelines.executors import Executor, run
 from rwsr.pipelines.presets import mm_realsr
@@ -194,3 +196,19 @@ def test_a_cluster_without_workers_is_told_of(start: Start, monkeypatch: pytest.
     monkeypatch.setattr("rwsr.pipelines.executors.say", say)
     assert [outcome.result for outcome in outcomes] == [4]
     assert len(said) == 1 and f"{address} has no workers; waiting for one" in said[0]
+
+
+def test_workers_in_another_folder_find_relative_places(
+    start: Start, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a person names from the folder they are in, workers that were started elsewhere read and write."""
+    address = _scheduler(start)
+    monkeypatch.chdir("/")
+    _worker(start, address)
+    monkeypatch.chdir(tmp_path)
+    build = ["degrade", "build", "--preset", "bicubic", "--source", "photos", "--samples", "6", "--hr-size", "64"]
+    bank = ["noisebank", "build", "--target", "photos", "--size", "32"]
+    for command in ([*build, "--out", "s.zarr"], [*bank, "--out", "b.zarr"], ["store", "verify", "s.zarr"]):
+        result = CliRunner().invoke(root, [*command, "--dask", address])
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "s.zarr/commits.parquet").is_file() and (tmp_path / "b.zarr/commits.parquet").is_file()

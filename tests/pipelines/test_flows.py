@@ -202,7 +202,15 @@ def test_a_failed_run_is_told_here_and_there(server: dict[str, str], tmp_path: P
 
 def test_without_a_server_nothing_is_served(server: dict[str, str], photos: Path, tmp_path: Path) -> None:
     """On a server that Prefect starts for a moment a schedule would never fire; the line says what to start."""
-    plain = {name: value for name, value in server.items() if name != "PREFECT_API_URL"}
-    serve = [*RWSR, "flow", "serve", str(_config(photos, tmp_path)), "--cron", "0 3 * * *"]
-    found = subprocess.run(serve, env=plain, capture_output=True, text=True, timeout=120)
-    assert found.returncode == 1 and "prefect server start" in found.stderr.splitlines()[-1]
+    nowhere = f"http://127.0.0.1:{free_port()}/api"
+    serve = [*RWSR, "flow", "serve", str(_config(photos, tmp_path)), "--cron"]
+    for url, cron, says in (
+        (None, "0 3 * * *", "prefect server start"),
+        (nowhere, "0 3 * * *", f"no Prefect server answers at PREFECT_API_URL={nowhere}"),
+        (server["PREFECT_API_URL"], "at night", "--cron 'at night' is not a schedule"),
+    ):
+        environment = {name: value for name, value in server.items() if name != "PREFECT_API_URL"}
+        environment |= {"PREFECT_API_URL": url} if url else {}
+        found = subprocess.run([*serve, cron], env=environment, capture_output=True, text=True, timeout=120)
+        assert found.returncode == 1 and says in found.stderr.splitlines()[-1]
+        assert "Traceback" not in found.stderr
