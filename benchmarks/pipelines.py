@@ -41,12 +41,12 @@ def photographs(folder: Path) -> Path:
 
 def throughput(folder: Path) -> bool:
     """Two Dask workers against serial on the same shards, from the first shard to the last: interleaved rounds."""
-    config = compose(PRESETS["mm-realsr"](), hr_size_px=256, num_samples=512, shard_mib=4)
+    config = compose(PRESETS["mm-realsr"](), hr_size_px=256, num_samples=2048, shard_mib=4)
     rows = sources.index([folder / "photos"], folder / "i.parquet", sources.IndexConfig(), Executor(2))
     planned = build_store.plan(config, rows)
     ways = {"serial": Executor(1), "2 threads": Executor(2), "Dask, 2 workers": Executor(2, "local")}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(3):
+    for number in range(2):
         for name, executor in ways.items():
             begun = time.monotonic()
             build_store.build(folder / f"{name}-{number}.zarr", planned, executor)

@@ -4,6 +4,7 @@ The serial executor is the specification. A task is a small frozen value; the fu
 (or a functools.partial of one), so that a task never carries an array.
 """
 
+import ctypes
 import errno
 import os
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import cv2
@@ -27,6 +29,8 @@ R = TypeVar("R")
 LOCAL = "local"
 _ATTEMPTS, _FIRST_PAUSE_S = 3, 1.0
 _PASSING = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EBUSY, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN}
+_M_TRIM_THRESHOLD, _KEPT_BYTES = -1, 2**28  # of malloc.h
+_M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 2**25  # the greatest that glibc takes
 _LOOK_S = 10.0  # how often a cluster without workers is looked at
 
 
@@ -58,6 +62,24 @@ class Outcome(Generic[T, R]):
 def may_pass(error: Exception) -> bool:
     """Whether an error is of the kind that is often gone a moment later: the network's or a network disk's."""
     return isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, OSError) and error.errno in _PASSING)
+
+
+@cache
+def _keep_memory() -> None:
+    """Let a Dask worker keep freed memory for the next image, as every other process does.
+
+    Dask starts its workers with MALLOC_TRIM_THRESHOLD_=65536, under which each array of an image is given back to the
+    system and asked for again: rendering took twice as long.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's; others have no such habit
+    if mallopt is not None:
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+def _attempt_on_dask(function: Callable[[T], R], task: T) -> Outcome[T, R]:
+    _keep_memory()
+    return _attempt(function, task)
 
 
 def _attempt(function: Callable[[T], R], task: T) -> Outcome[T, R]:
@@ -181,7 +203,7 @@ def _dask(function: Callable[[T], R], tasks: Sequence[T], executor: Executor) ->
         told = False
 
         def submit(task: T) -> Any:
-            return client.submit(_attempt, function, task, pure=False, retries=2)
+            return client.submit(_attempt_on_dask, function, task, pure=False, retries=2)
 
         def fill() -> None:
             wanted = 2 * max(1, sum(_nthreads(client).values()))
