@@ -48,11 +48,8 @@ def throughput(folder: Path) -> bool:
     planned = build_store.plan(config, rows)
     begun = time.monotonic()
     with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
-        ways = {
-            "serial": Executor(1),
-            "2 threads": Executor(2),
-            "2 Dask workers": Executor(1, cluster.scheduler_address),
-        }
+        on_dask = Executor(1, cluster.scheduler_address)
+        ways = {"serial": Executor(1), "2 threads": Executor(2), "2 Dask workers": on_dask}
         first = build_store.plan(compose(config, num_samples=64), rows)
         build_store.build(folder / "first.zarr", first, on_dask)  # the workers import what they need
         started = time.monotonic() - begun
