@@ -25,6 +25,7 @@ _TRAIN_PRESETS = ("mm-realsr-net", "mm-realsr-net-tiny")
 @click.option("--steps", type=click.IntRange(min=1), default=None, help="Training steps.  [default: the preset's]")
 @options.seeded
 @options.configured
+@options.trackable
 @options.as_json
 def train(
     store_folder: Place,
@@ -34,6 +35,7 @@ def train(
     seed: int | None,
     config: Path | None,
     sets: tuple[str, ...],
+    track: bool,
     json_: bool,
 ) -> None:
     """Train MM-RealSR's first stage: generator, condition network and UDEM, by pixel, ranking and anchor losses.
@@ -44,13 +46,13 @@ def train(
     Example:
       rwsr train --store groups.zarr --out run --preset mm-realsr-net-tiny
     """
-    from .training import compose_config, train_run
+    from . import jobs
+    from .training import compose_config
 
     composed = compose_config(preset, config=config, sets=sets, steps=steps, seed=seed)
-    trained = train_run(out, store_folder, composed)
-    lines = [f"trained {composed.loop.steps} steps" if trained else "the training was done already"]
-    model, log = out / "model.safetensors", out / "train.parquet"
-    options.tell({"model": model, "log": log, "trained": trained}, [*lines, f"wrote {model} and {log}"], json_=json_)
+    job = jobs.TrainJob(store=str(store_folder), out=str(out), preset=preset, config=composed.model_dump(mode="json"))
+    made = options.tracked(jobs.train, job, "train", track=track)
+    options.tell(made.values, made.lines, json_=json_)
 
 
 _score = click.FloatRange(0, 1)
@@ -96,8 +98,9 @@ def restore(
 @click.option("--store", "store_folder", type=options.PLACE, required=True, help="Store of held-out groups.")
 @click.option("--model", "models", multiple=True, type=options.LOCAL, help="A finished run; may be repeated.")
 @click.option("--out", type=options.PLACE, required=True, help="The report, a Parquet table.")
+@options.trackable
 @options.as_json
-def evaluate(store_folder: Place, models: tuple[Path, ...], out: Place, json_: bool) -> None:
+def evaluate(store_folder: Place, models: tuple[Path, ...], out: Place, track: bool, json_: bool) -> None:
     """Measure models, and bicubic beside them, on a store: PSNR and SSIM on Y, borders of 4 px cropped.
 
     One row per image, member and metric.
@@ -106,33 +109,31 @@ def evaluate(store_folder: Place, models: tuple[Path, ...], out: Place, json_: b
     Example:
       rwsr eval --store held-out.zarr --model run --out metrics.parquet
     """
-    from ..degrade.samples import GROUPS
-    from ..degrade.shards import open_store
-    from .training import evaluate_store, means_of
+    from . import jobs
 
-    store = open_store(store_folder, GROUPS)
-    rows = evaluate_store(store, {str(path): path for path in models}, out)
-    means = means_of(rows)
-    lines = [f"{name}: PSNR-Y {each['psnr']:.2f} dB, SSIM-Y {each['ssim']:.4f}" for name, each in means.items()]
-    options.tell({"report": out, "means": means}, [*lines, f"wrote {out}"], json_=json_)
+    job = jobs.EvalJob(store=str(store_folder), models={str(path): str(path) for path in models}, out=str(out))
+    made = options.tracked(jobs.evaluate, job, "evaluate", track=track)
+    options.tell(made.values, made.lines, json_=json_)
 
 
 @click.command()
 @click.option("--metrics", type=options.PLACE, required=True, help="A report that rwsr eval wrote.")
 @click.option("--run", "run_folder", type=options.LOCAL, default=None, help="A run, for its loss curves.")
 @click.option("--out", type=options.PLACE, required=True, help="The page, an HTML file that needs no other file.")
+@options.trackable
 @options.as_json
-def report(metrics: Place, run_folder: Path | None, out: Place, json_: bool) -> None:
+def report(metrics: Place, run_folder: Path | None, out: Place, track: bool, json_: bool) -> None:
     """Draw a metric report as one HTML page.
 
     \b
     Example:
       rwsr report --metrics metrics.parquet --run run --out report.html
     """
-    from .pages import write_report
+    from . import jobs
 
-    write_report(metrics, run_folder, out)
-    options.tell({"page": out}, [f"wrote {out}"], json_=json_)
+    job = jobs.ReportJob(metrics=str(metrics), run=str(run_folder) if run_folder else None, out=str(out))
+    made = options.tracked(jobs.report, job, "report", track=track)
+    options.tell(made.values, made.lines, json_=json_)
 
 
 @click.command()

@@ -103,7 +103,7 @@ def trackable(function: F) -> F:
     return click.option(
         "--track",
         is_flag=True,
-        help="Record the build as a run in Prefect: of the server in PREFECT_API_URL, else of one started for it.",
+        help="Record this as a run in Prefect: of the server in PREFECT_API_URL, else of one started for it.",
     )(function)
 
 

@@ -20,6 +20,7 @@ def sources() -> None:
 @options.image_limits
 @click.option("--layout", type=click.Choice(LAYOUTS), default=None, help="Insist on a data set's folders and counts.")
 @options.workers
+@options.trackable
 @options.as_json
 def sources_index(
     folders: tuple[Place, ...],
@@ -30,6 +31,7 @@ def sources_index(
     layout: str | None,
     workers: int,
     dask: options.Dask,
+    track: bool,
     json_: bool,
 ) -> None:
     """Read every image below DIR... and write one row each: content hash, size, mode, status, reason.
@@ -50,6 +52,6 @@ def sources_index(
     job = jobs.SourcesJob(
         folders=tuple(map(str, folders)), out=str(out), images=config, work=jobs.Work(workers=workers, dask=dask)
     )
-    made = jobs.index(job)
+    made = options.tracked(jobs.index, job, "index", track=track)
     options.tell(made.values, made.lines, json_=json_)
     options.exit_by(made.rows)

@@ -32,7 +32,7 @@ from . import jobs, pipeline, sources
 from .bank_text import between, describe_rule
 from .console import say, watched_by
 from .executors import may_pass
-from .jobs import BankJob, Made, SourcesJob, StoreJob
+from .jobs import BankJob, EvalJob, Made, ReportJob, SourcesJob, StoreJob, TrainJob
 from .pipeline import Built, PipelineConfig
 from .scan import open_scan
 from .sources import SourceRow
@@ -142,12 +142,12 @@ def _yield_table(scan: Place) -> None:
 
 def _metric_table(values: dict[str, Any]) -> None:
     rows = [{"model": name} | means for name, means in values["means"].items()]
-    text = f"Means over all images; each image is in {values['metrics']}"
+    text = f"Means over all images; each image is in {values['report']}"
     create_table_artifact(rows, key="metrics", description=text)
 
 
 def _link(at: Place, text: str) -> None:
-    create_link_artifact(at.as_uri() if isinstance(at, Path) else str(at), link_text=text, key="report")
+    create_link_artifact(at.absolute().as_uri() if isinstance(at, Path) else str(at), link_text=text, key="report")
 
 
 def _record(title: str, result: object) -> None:
@@ -155,8 +155,8 @@ def _record(title: str, result: object) -> None:
     made = result.made if isinstance(result, Built) else result
     if not isinstance(made, Made):
         return
-    if title == "report" and isinstance(result, Built):
-        _link(result.at, "the report")
+    if title == "report":
+        _link(result.at if isinstance(result, Built) else place(str(made.values["page"])), "the report")
         return
     _summary(title, made)
     if "scan" in made.values:
@@ -184,6 +184,24 @@ def noise_bank(job: BankJob) -> Made:
 def store(job: StoreJob) -> Made:
     """Build a store of groups or pairs."""
     return _do("store", jobs.store, job)
+
+
+@flow(name="rwsr train", persist_result=False)
+def train(job: TrainJob) -> Made:
+    """Train on a store."""
+    return _do("train", jobs.train, job)
+
+
+@flow(name="rwsr evaluate", persist_result=False)
+def evaluate(job: EvalJob) -> Made:
+    """Measure models on a store."""
+    return _do("evaluate", jobs.evaluate, job)
+
+
+@flow(name="rwsr report", persist_result=False)
+def report(job: ReportJob) -> Made:
+    """Draw a metric report."""
+    return _do("report", jobs.report, job)
 
 
 @flow(name="rwsr pipeline", persist_result=False)

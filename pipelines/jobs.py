@@ -6,12 +6,13 @@ The command line and the flows call the same functions with the same jobs.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..degrade.places import Place, place
-from ..degrade.samples import StoreConfig
+from ..degrade.samples import GROUPS, StoreConfig
 from ..degrade.verify import digest
 from ..noisebank.bank import BankConfig, NoiseBank
 from . import build_bank, build_store, layouts, sources
@@ -85,6 +86,37 @@ class StoreJob(BaseModel):
     bank: PlaceText | None = None
     config: StoreConfig
     work: Work = Field(default_factory=Work)
+
+
+class TrainJob(BaseModel):
+    """Train on the store `store` into the folder `out`, on a disk: a preset, and the keys of it that are changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: PlaceText
+    out: str
+    preset: str
+    config: dict[str, Any] = {}
+
+
+class EvalJob(BaseModel):
+    """Measure models, and bicubic, on a store of groups into the report `out`. models: name and place on a disk."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: PlaceText
+    models: dict[str, str] = {}
+    out: PlaceText
+
+
+class ReportJob(BaseModel):
+    """Draw the metric report `metrics`, and the losses of the training `run`, as the page `out`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metrics: PlaceText
+    run: str | None = None
+    out: PlaceText
 
 
 @dataclass(frozen=True)
@@ -214,3 +246,34 @@ def rendered(job: StoreJob, plan: build_store.Plan, rows: list[SourceRow]) -> Ma
         "disorder": None if disorder is None else disorder.as_dict(),
     }
     return Made(values, lines, rows, changed=num_rendered > 0)
+
+
+def train(job: TrainJob) -> Made:
+    """Train into the job's folder, or find it trained; raises UserError."""
+    from .training import compose_values_of, train_run
+
+    composed, out = compose_values_of(job.preset, job.config), Path(job.out)
+    trained = train_run(out, place(job.store), composed)
+    lines = [f"trained {composed.loop.steps} steps" if trained else "the training was done already"]
+    model, log = out / "model.safetensors", out / "train.parquet"
+    values = {"model": model, "log": log, "trained": trained}
+    return Made(values, [*lines, f"wrote {model} and {log}"], [], changed=trained)
+
+
+def evaluate(job: EvalJob) -> Made:
+    """Measure the models of a job; raises UserError."""
+    from ..degrade.shards import open_store
+    from .training import evaluate_store, means_of
+
+    models = {name: Path(at) for name, at in job.models.items()}
+    means = means_of(evaluate_store(open_store(place(job.store), GROUPS), models, place(job.out)))
+    lines = [f"{name}: PSNR-Y {each['psnr']:.2f} dB, SSIM-Y {each['ssim']:.4f}" for name, each in means.items()]
+    return Made({"report": job.out, "means": means}, [*lines, f"wrote {job.out}"], [], changed=True)
+
+
+def report(job: ReportJob) -> Made:
+    """Draw the page of a job; raises UserError."""
+    from .pages import write_report
+
+    write_report(place(job.metrics), Path(job.run) if job.run else None, place(job.out))
+    return Made({"page": job.out}, [f"wrote {job.out}"], [], changed=True)

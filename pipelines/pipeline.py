@@ -223,7 +223,7 @@ def evaluate(config: PipelineConfig, store: Built, run: Built | None) -> Built:
     means = means_of(rows)
     lines = [f"{name}: PSNR-Y {each['psnr']:.2f} dB, SSIM-Y {each['ssim']:.4f}" for name, each in means.items()]
     lines += [f"wrote {at}" if new else f"{at} was there already"]
-    return Built(at, Made({"metrics": at, "means": means}, lines, [], changed=new))
+    return Built(at, Made({"report": at, "means": means}, lines, [], changed=new))
 
 
 def write_reports(config: PipelineConfig, store: Built, run: Built | None, metrics: Built | None) -> Built:

@@ -188,6 +188,24 @@ def test_a_tracked_build_is_the_same_build(server: dict[str, str], photos: Path,
     assert "rendered 12 groups" in _artifacts(server, run)["store"]
 
 
+def test_each_stage_is_a_flow_of_its_own(server: dict[str, str], photos: Path, tmp_path: Path) -> None:
+    """Index, bank, store, training, measurement and page, each by its command with --track."""
+    groups = ["degrade", "build", "--preset", "mm-realsr", "--source", "photos", "--samples", "8", "--hr-size", "96"]
+    tiny = ["--preset", "mm-realsr-net-tiny", "--steps", "2", "--set", "loop.groups=2", "--set", "loop.lr_patch_px=16"]
+    for flow, command in {
+        "rwsr sources": ["sources", "index", "photos", "--out", "i.parquet"],
+        "rwsr noise bank": ["noisebank", "build", "--target", "photos", "--out", "b.zarr", "--size", "32"],
+        "rwsr store": [*groups, "--out", "s.zarr"],
+        "rwsr train": ["train", "--store", "s.zarr", "--out", "run", *tiny],
+        "rwsr evaluate": ["eval", "--store", "s.zarr", "--model", "run", "--out", "m.parquet"],
+        "rwsr report": ["report", "--metrics", "m.parquet", "--run", "run", "--out", "r.html"],
+    }.items():
+        found = subprocess.run([*RWSR, *command, "--track"], env=server, cwd=tmp_path, capture_output=True, text=True)
+        assert found.returncode == 0, found.stderr
+        made = _artifacts(server, _runs(server, flow)[-1])
+        assert {"rwsr evaluate": "metrics", "rwsr report": "report"}.get(flow, flow[5:].replace(" ", "-")) in made
+
+
 def test_a_failed_run_is_told_here_and_there(server: dict[str, str], tmp_path: Path) -> None:
     """One line and exit code 1 at the terminal; a failed run on the server."""
     (tmp_path / "photos").mkdir()
