@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SCHEMES = ("s3", "gs", "az")
 
 _RETRY: Any = {
-    "max_retries": 8,
+    "max_retries": 100,  # the time is what ends it
     "retry_timeout": timedelta(seconds=60),
     "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=8), "base": 2},
 }
