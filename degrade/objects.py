@@ -48,6 +48,8 @@ def _client(bucket: str) -> "ObjectStore":
     except ImportError:
         raise UserError(f"{bucket} needs the package obstore; install it with: pip install 'rwsr[objects]'") from None
     endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise UserError(f"AWS_ENDPOINT_URL={endpoint} is not a URL; write http:// or https:// before it")
     plain = {"allow_http": True} if endpoint.startswith("http://") else {}  # whoever names such a one means it
     with _as_os_error(bucket):
         return from_url(bucket, client_options=_CLIENT | plain, retry_config=_RETRY)

@@ -125,6 +125,15 @@ def test_wrong_urls_are_told_in_one_line(
     assert says in found.stderr.splitlines()[-1]
 
 
+def test_an_endpoint_that_is_no_url_is_told() -> None:
+    """Before any request, with the variable and the mend."""
+    command = [sys.executable, "-m", "rwsr.pipelines.cli", "store", "info", "s3://bucket/x"]
+    environment = os.environ | {"AWS_ENDPOINT_URL": "localhost:9000"}
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert found.stderr.startswith("error: AWS_ENDPOINT_URL=localhost:9000 is not a URL; write http://")
+
+
 def test_refused_credentials_are_told(bucket: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that answers 403 is not one that has no such object; the line points at the environment."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", os.environ["AWS_ENDPOINT_URL"])
