@@ -183,9 +183,11 @@ def _has_plan(store: Store) -> bool:
 
 def _read_attributes(path: Place) -> Json:
     try:
-        return json.loads((path / "zarr.json").read_text())["attributes"]["rwsr"]
+        data = (path / "zarr.json").read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(f"{path} is not a store: it has no zarr.json; name the folder that was --out") from None
+    try:
+        return json.loads(data)["attributes"]["rwsr"]
     except (KeyError, TypeError, ValueError):
         raise StoreError(f"{path} was not written by rwsr; name a store that it built") from None
 
