@@ -97,6 +97,7 @@ def read_finished(store: Place, provenance: Provenance) -> Finished | None:
         return None
     try:
         table, made = tables.read(path, provenance.kind)
+        tables.check_schema(path, _SCHEMA)
         files: dict[int | None, list[StoredFile]] = {}
         for row in table.to_pylist():
             files.setdefault(row.pop("shard"), []).append(StoredFile(**row))

@@ -6,7 +6,9 @@ A request is tried again for about a minute before it fails; every failure is an
 
 import errno
 import io
+import logging
 import os
+import socket
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import urlsplit
 
 from .errors import StoreError, UserError
 
@@ -22,15 +25,25 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 SCHEMES = ("s3", "gs", "az")
+_log = logging.getLogger("rwsr")
 
+_RETRY_S = timedelta(seconds=60)
 _RETRY: Any = {
     "max_retries": 100,  # the time is what ends it
-    "retry_timeout": timedelta(seconds=60),
+    "retry_timeout": _RETRY_S,
     "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=8), "base": 2},
 }
 _CLIENT: Any = {"connect_timeout": "10s", "read_timeout": "60s", "timeout": "10m"}
 _READ_BYTES = 2**18  # what one request of an opened object asks for at least
 _CHUNK_BYTES = 4 * 2**20
+
+_CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "GOOGLE_SERVICE_ACCOUNT, the path of a key file",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+_S3_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE", "AWS_WEB_IDENTITY_TOKEN", "AWS_CONTAINER_CREDENTIALS")
+_METADATA = ("/latest/api/token", "/computeMetadata/")  # what a cloud's machine is asked for credentials, last
 
 _forked = False
 
@@ -51,8 +64,24 @@ def _client(bucket: str) -> "ObjectStore":
     if endpoint and not endpoint.startswith(("http://", "https://")):
         raise UserError(f"AWS_ENDPOINT_URL={endpoint} is not a URL; write http:// or https:// before it")
     plain = {"allow_http": True} if endpoint.startswith("http://") else {}  # whoever names such a one means it
+    _check_answers(endpoint)
+    if bucket.startswith("s3://") and not any(name.startswith(_S3_CREDENTIALS) for name in os.environ):
+        _log.warning("no AWS_ACCESS_KEY_ID is set; asking this machine's cloud for credentials")
     with _as_os_error(bucket):
         return from_url(bucket, client_options=_CLIENT | plain, retry_config=_RETRY)
+
+
+def _check_answers(endpoint: str) -> None:
+    """Say so where nothing listens at an endpoint: the requests will wait for it in silence."""
+    parts = urlsplit(endpoint)
+    if not parts.hostname:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), 5).close()
+    except OSError as error:
+        _log.warning(
+            "no server answers at AWS_ENDPOINT_URL=%s (%s); trying for %d s", endpoint, error, _RETRY_S.total_seconds()
+        )
 
 
 def _after_fork() -> None:
@@ -70,9 +99,19 @@ def _said(error: Exception) -> str:
     return " ".join(text.split()).rstrip(": ")[:300]
 
 
-def _not_there(error: Exception, where: object) -> FileNotFoundError:
-    what = "there is no such bucket" if "NoSuchBucket" in str(error) else "there is no such object"
-    return FileNotFoundError(errno.ENOENT, what, str(where))
+def _not_there(error: Exception, where: object) -> OSError:
+    """A bucket that is missing is a mistake, never a file that is yet to be written."""
+    if "NoSuchBucket" in str(error):
+        return ConnectionError(errno.ENXIO, "there is no such bucket", str(where))
+    return FileNotFoundError(errno.ENOENT, "there is no such object", str(where))
+
+
+def _no_credentials(error: Exception) -> bool:
+    return any(path in str(error) for path in _METADATA) or "Account must be specified" in str(error)
+
+
+def _credentials(where: object) -> str:
+    return _CREDENTIALS[str(where).partition("://")[0]]
 
 
 @contextmanager
@@ -85,11 +124,14 @@ def _as_os_error(where: object) -> Generator[None]:
     except FileNotFoundError as error:
         raise _not_there(error, where) from None
     except (PermissionDeniedError, UnauthenticatedError) as error:
-        mend = "the server refuses the credentials of the environment"
-        raise PermissionError(errno.EACCES, f"{mend} ({_said(error)})", str(where)) from None
+        mend = f"the server refuses the credentials of the environment ({_credentials(where)})"
+        raise PermissionError(errno.EACCES, f"{mend}: {_said(error)}", str(where)) from None
     except BaseError as error:
         if "NoSuchBucket" in str(error):
             raise _not_there(error, where) from None
+        if _no_credentials(error):
+            mend = f"there are no credentials in the environment; set {_credentials(where)}"
+            raise PermissionError(errno.EACCES, mend, str(where)) from None
         raise ConnectionError(errno.EIO, f"the request failed ({_said(error)})", str(where)) from None
 
 

@@ -5,6 +5,7 @@ A file is either whole or not there: written beside and renamed on a disk, put b
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -31,16 +32,20 @@ def place(text: "str | Place") -> Place:
     """
     if isinstance(text, Path | ObjectPath):
         return text
-    scheme, colon, _ = text.partition("://")
+    scheme, colon, rest = text.partition("://")
     if not colon or not scheme.isalnum():
+        typo = re.match(r"(file|s3|gs|az):/*(?=.)", text, re.IGNORECASE)
+        if typo is not None and not os.path.lexists(text):
+            raise UserError(f"{text} is neither a path nor a URL; write {typo[1].lower()}://{text[typo.end() :]}")
         return Path(text)
+    scheme = scheme.lower()
     if scheme == "file":
         parts = urlsplit(text)
         if parts.netloc not in ("", "localhost") or not parts.path:
             raise UserError(f"{text} names another machine; write file:///folder")
         return Path(unquote(parts.path))
     if scheme in SCHEMES:
-        return ObjectPath.parse(text)
+        return ObjectPath.parse(f"{scheme}://{rest}")
     known = ", ".join(f"{name}://" for name in ("file", *SCHEMES))
     raise UserError(f"{scheme}:// URLs are not known here; use a path or one of {known}")
 

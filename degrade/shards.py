@@ -187,8 +187,12 @@ def _read_attributes(path: Place) -> Json:
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(f"{path} is not a store: it has no zarr.json; name the folder that was --out") from None
     try:
-        return json.loads(data)["attributes"]["rwsr"]
-    except (KeyError, TypeError, ValueError):
+        value = json.loads(data)
+    except ValueError:
+        raise StoreError(f"{path}/zarr.json is damaged; remove {path} and build it again") from None
+    try:
+        return value["attributes"]["rwsr"]
+    except (KeyError, TypeError):
         raise StoreError(f"{path} was not written by rwsr; name a store that it built") from None
 
 
@@ -256,7 +260,7 @@ def write_shard(store: Store, shard: int, blocks: Mapping[str, U8], rows: pa.Tab
     blocks: [rows, *sample_shape] uint8 of each array.
 
     Raises:
-        StoreError: the shard was committed before with other bytes.
+        StoreError: the shard was committed before with other bytes; its number is for the caller to say.
     """
     samples = store.layout.rows(shard)
     assert rows.num_rows == len(samples)
@@ -270,9 +274,7 @@ def write_shard(store: Store, shard: int, blocks: Mapping[str, U8], rows: pa.Tab
     commit = Commit(shard, tuple(_stored(name, each) for name, each in data.items()), _stored(part, packed))
     finished = read_finished(store.path, store.provenance)
     if finished is not None and finished.shards.get(shard) != commit:
-        raise StoreError(
-            f"shard {shard} of {store.path} comes out other than it was committed; build into a new folder"
-        )
+        raise StoreError(f"it comes out other than it was committed: remove {store.path} and build it again")
     for name, each in data.items():
         places.write(store.path / name, each)
     if finished is None:

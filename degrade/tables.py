@@ -21,7 +21,8 @@ _KEY = b"rwsr"
 def to_bytes(table: pa.Table, provenance: Provenance) -> bytes:
     """The Parquet file of a table and its provenance."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata({_KEY: provenance.model_dump_json()}), sink, compression="zstd")
+    table = table.replace_schema_metadata({_KEY: provenance.model_dump_json()})
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     return sink.getvalue().to_pybytes()
 
 
@@ -37,7 +38,9 @@ def writer(
     repeating: Any = True if dictionary is None else list(dictionary)
     with (
         places.written(path) as file,
-        pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating) as opened,
+        pq.ParquetWriter(
+            file, schema, compression="zstd", use_dictionary=repeating, write_page_checksum=True
+        ) as opened,
     ):
         yield opened
 
@@ -52,20 +55,28 @@ def _source(path: Place) -> "Path | BinaryIO":
     return path if isinstance(path, Path) else path.open()
 
 
+@contextmanager
+def _readable(path: Place, kind: str) -> Generator["Path | BinaryIO"]:
+    """What pyarrow reads a table from; what it finds damaged there is named."""
+    try:
+        yield _source(path)
+    except FileNotFoundError:
+        raise StoreError(f"{path} does not exist; name the {kind} that another command wrote") from None
+    except (ConnectionError, PermissionError):
+        raise
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise StoreError(f"{path} is not a whole Parquet file ({reason}); remove it and build it again") from None
+
+
 def read_provenance(path: Place, kind: str) -> Provenance:
     """The provenance in a Parquet file.
 
     Raises:
         StoreError: the file is missing, not ours, or of another kind.
     """
-    try:
-        metadata = pq.read_schema(_source(path)).metadata or {}
-    except FileNotFoundError:
-        raise StoreError(f"{path} does not exist; name the {kind} that another command wrote") from None
-    except (ConnectionError, PermissionError):
-        raise
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"{path} is not a whole Parquet file ({error}); build it again") from None
+    with _readable(path, kind) as source:
+        metadata = pq.read_schema(source).metadata or {}
     if _KEY not in metadata:
         raise StoreError(f"{path} was not written by rwsr; name a {kind}")
     return parse(json.loads(metadata[_KEY]), kind, str(path))
@@ -82,7 +93,9 @@ def check_schema(path: Place, expected: pa.Schema) -> None:
 def read(path: Place, kind: str, *, columns: Sequence[str] | None = None) -> tuple[pa.Table, Provenance]:
     """A table, or some columns of it, and its provenance; raises as `read_provenance`."""
     provenance = read_provenance(path, kind)
-    return pq.read_table(_source(path), columns=None if columns is None else list(columns)), provenance
+    wanted = None if columns is None else list(columns)
+    with _readable(path, kind) as source:
+        return pq.read_table(source, columns=wanted, page_checksum_verification=True), provenance
 
 
 def read_where(path: Place, kind: str, equals: tuple[str, object]) -> pa.Table:
@@ -97,7 +110,7 @@ def read_where(path: Place, kind: str, equals: tuple[str, object]) -> pa.Table:
 def row_groups(path: Place, kind: str) -> Iterator[pa.Table]:
     """The table a row group at a time; raises as `read_provenance`."""
     read_provenance(path, kind)
-    with pq.ParquetFile(_source(path)) as opened:
+    with _readable(path, kind) as source, pq.ParquetFile(source, page_checksum_verification=True) as opened:
         for group in range(opened.num_row_groups):
             yield opened.read_row_group(group, use_threads=False).replace_schema_metadata(None)
 
@@ -105,7 +118,7 @@ def row_groups(path: Place, kind: str) -> Iterator[pa.Table]:
 def read_row_group(path: Place, kind: str, group: int) -> pa.Table:
     """One row group of a table; raises as `read_provenance`."""
     read_provenance(path, kind)
-    with pq.ParquetFile(_source(path)) as opened:
+    with _readable(path, kind) as source, pq.ParquetFile(source, page_checksum_verification=True) as opened:
         return opened.read_row_group(group)
 
 
@@ -115,4 +128,6 @@ def read_overlapping(path: Place, kind: str, span: range, *, first: str, stop: s
     Row groups that hold none are not read.
     """
     read_provenance(path, kind)
-    return pq.read_table(_source(path), filters=[(first, "<", span.stop), (stop, ">", span.start)])
+    wanted = [(first, "<", span.stop), (stop, ">", span.start)]
+    with _readable(path, kind) as source:
+        return pq.read_table(source, filters=wanted, page_checksum_verification=True)

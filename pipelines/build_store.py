@@ -66,8 +66,8 @@ class Plan:
 
     @property
     def inputs_sha256(self) -> str:
-        """The identity of what goes in: the content of the sources, not their names, and the bank."""
-        return sha256_of([*(row.sha256 for row in self.rows), *([self.bank.digest] if self.bank else [])])
+        """The identity of what goes in: the sources and the bank."""
+        return sha256_of([sources.sources_sha256(self.rows), *([self.bank.digest] if self.bank else [])])
 
 
 def plan(config: StoreConfig, rows: Sequence[SourceRow], bank: NoiseBank | None = None) -> Plan:

@@ -83,7 +83,7 @@ def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...], json_:
 @_source
 @_distilled
 @_with_bank
-@click.option("--out", type=options.PLACE, required=True, help="The contact sheet, a PNG.")
+@click.option("--out", type=options.OUT, required=True, help="The contact sheet, a PNG.")
 @click.option("--samples", type=click.IntRange(1, 50), default=4, show_default=True, help="Samples to draw.")
 @_hr_size
 @options.seeded
@@ -131,7 +131,7 @@ def degrade_preview(
 @_source
 @_distilled
 @_with_bank
-@click.option("--out", type=options.PLACE, required=True, help="The store; its index is kept as OUT.index.parquet.")
+@click.option("--out", type=options.OUT, required=True, help="The store; its index is kept as OUT.index.parquet.")
 @click.option("--samples", type=click.IntRange(min=1), default=None, help="Groups or pairs.  [default: 1000]")
 @_hr_size
 @options.seeded

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .pipeline import PipelineConfig
 
 _EXAMPLE = """\
-# Places are paths or URLs (s3://, gs://, az://). Leave out what you do not want.
+# Places are paths, from the folder that rwsr is run in, or URLs (s3://, gs://, az://). Leave out what you do not want.
 out: data-set                   # everything is written below; named by what it is made of
 sources: [photos]               # images to train on, and the target set of the noise bank
 held_out: [held-out]            # images to measure on
@@ -28,10 +28,16 @@ def flow() -> None:
 
 
 def _config(path: Path, sets: tuple[str, ...]) -> "PipelineConfig":
+    from ..degrade.errors import UserError
     from .config import composed_values, validated
-    from .pipeline import PipelineConfig
+    from .pipeline import PipelineConfig, check
 
-    return validated(PipelineConfig, composed_values(path, sets), str(path))
+    config = validated(PipelineConfig, composed_values(path, sets), str(path))
+    try:
+        check(config)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return config
 
 
 _config_file = click.argument("config_file", type=options.LOCAL, metavar="CONFIG")
@@ -77,7 +83,7 @@ def flow_run(config_file: Path, sets: tuple[str, ...], track: bool, json_: bool)
         done = pipeline.run(config)
     lines = [line for _, built in done.items() for line in built.made.lines]
     if not done.changed:
-        lines.append("all is there already: nothing was done")
+        lines.append(pipeline.NOTHING_DONE)
     values = {
         name: {"at": built.at, "changed": built.made.changed, **built.made.values} for name, built in done.items()
     }

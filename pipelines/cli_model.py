@@ -97,7 +97,7 @@ def restore(
 @click.command("eval")
 @click.option("--store", "store_folder", type=options.PLACE, required=True, help="Store of held-out groups.")
 @click.option("--model", "models", multiple=True, type=options.LOCAL, help="A finished run; may be repeated.")
-@click.option("--out", type=options.PLACE, required=True, help="The report, a Parquet table.")
+@click.option("--out", type=options.OUT, required=True, help="The report, a Parquet table.")
 @options.trackable
 @options.as_json
 def evaluate(store_folder: Place, models: tuple[Path, ...], out: Place, track: bool, json_: bool) -> None:
@@ -119,7 +119,7 @@ def evaluate(store_folder: Place, models: tuple[Path, ...], out: Place, track: b
 @click.command()
 @click.option("--metrics", type=options.PLACE, required=True, help="A report that rwsr eval wrote.")
 @click.option("--run", "run_folder", type=options.LOCAL, default=None, help="A run, for its loss curves.")
-@click.option("--out", type=options.PLACE, required=True, help="The page, an HTML file that needs no other file.")
+@click.option("--out", type=options.OUT, required=True, help="The page, an HTML file that needs no other file.")
 @options.trackable
 @options.as_json
 def report(metrics: Place, run_folder: Path | None, out: Place, track: bool, json_: bool) -> None:

@@ -54,7 +54,7 @@ def _sets(*, required: bool) -> Callable[[F], F]:
 
 @noisebank.command("scan")
 @_sets(required=True)
-@click.option("--out", type=options.PLACE, required=True, help="Folder for the indexes and the tile tables.")
+@click.option("--out", type=options.OUT, required=True, help="Folder for the indexes and the tile tables.")
 @click.option("--size", "sizes", type=int, multiple=True, help="Side of a tile in pixels.  [default: 256, 128, 64]")
 @click.option("--stride", type=int, default=None, help="Pixels from tile to tile, at the first size.  [default: size]")
 @options.image_limits
@@ -211,7 +211,7 @@ def _bank_config(
 @noisebank.command("build")
 @_sets(required=False)
 @click.option("--scan", "scan_folder", type=options.PLACE, default=None, help="A finished scan, instead of --target.")
-@click.option("--out", type=options.PLACE, required=True, help="The bank; a scan made for it is kept as OUT.scan.")
+@click.option("--out", type=options.OUT, required=True, help="The bank; a scan made for it is kept as OUT.scan.")
 @click.option("--size", type=int, default=None, help="Side of a patch in pixels.  [default: 256]")
 @click.option("--stride", type=int, default=None, help="Pixels from tile to tile.  [default: as --size]")
 @click.option(
@@ -299,7 +299,7 @@ def noisebank_build(
 
 @noisebank.command("show")
 @click.argument("bank_folder", type=options.PLACE, metavar="BANK")
-@click.option("--out", type=options.PLACE, default=None, help="Folder to draw four pictures into.")
+@click.option("--out", type=options.OUT, default=None, help="Folder to draw four pictures into.")
 @click.option("--scan", "scan_folder", type=options.PLACE, default=None, help="Its scan.  [default: BANK.scan]")
 @options.as_json
 def noisebank_show(bank_folder: Place, out: Place | None, scan_folder: Place | None, json_: bool) -> None:

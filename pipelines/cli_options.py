@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
 from ..degrade.errors import UserError
+from ..degrade.objects import ObjectPath
 from ..degrade.places import Place, place
 
 if TYPE_CHECKING:
@@ -37,6 +39,16 @@ class _PlaceType(click.ParamType[Place]):
             self.fail(str(error), param, ctx)
 
 
+class _OutType(_PlaceType):
+    """Where something is written: a path, or the URL of an object."""
+
+    def convert(self, value: str | Place, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        found = super().convert(value, param, ctx)
+        if isinstance(found, ObjectPath) and not found.key:
+            self.fail(f"{found} is a whole bucket; name something in it, like {found}/name", param, ctx)
+        return found
+
+
 class _LocalType(click.ParamType[Path]):
     """A path on a disk; file:// URLs count."""
 
@@ -55,12 +67,21 @@ class _DaskType(click.ParamType[str]):
     name = "address"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value != "local" and not value.startswith(("tcp://", "tls://", "ws://", "wss://")):
+        if value != "local" and not _is_address(value):
             self.fail(f"{value!r} is neither `local` nor an address like tcp://host:8786", param, ctx)
         return value
 
 
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("tcp", "tls", "ws", "wss") and bool(parts.hostname) and bool(parts.port)
+    except ValueError:  # a port out of range
+        return False
+
+
 PLACE = _PlaceType()
+OUT = _OutType()
 LOCAL = _LocalType()
 LEFT_OUT_EXIT_CODE = 3
 

@@ -80,7 +80,7 @@ def store_verify(store_folder: Place, workers: int, dask: options.Dask, json_: b
 @click.argument("sample", type=int, metavar="N")
 @click.option("--source", "folders", multiple=True, type=options.PLACE, help="Where the sources lie now.")
 @click.option("--bank", type=options.PLACE, default=None, help="Where the noise bank lies now.")
-@click.option("--out", type=options.PLACE, default=None, help="Write HR and every LR member as PNG files here.")
+@click.option("--out", type=options.OUT, default=None, help="Write HR and every LR member as PNG files here.")
 @options.as_json
 def store_render(
     store_folder: Place, sample: int, folders: tuple[Place, ...], bank: Place | None, out: Place | None, json_: bool
@@ -143,7 +143,7 @@ def store_export(store_folder: Place, out: Path, workers: int, dask: options.Das
 
 @store.command("report")
 @_store_argument
-@click.option("--out", type=options.PLACE, required=True, help="The page, an HTML file; a .parquet is written beside.")
+@click.option("--out", type=options.OUT, required=True, help="The page, an HTML file; a .parquet is written beside.")
 @click.option(
     "--samples", type=click.IntRange(min=1), default=200, show_default=True, help="Samples to measure, evenly spread."
 )

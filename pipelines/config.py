@@ -4,15 +4,18 @@ import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from ..degrade.errors import UserError
 from ..degrade.provenance import Json
 
 M = TypeVar("M", bound=BaseModel)
+
+_MOST_SAID = 3
 
 
 def _merged(low: Json, high: Mapping[str, Any]) -> Json:
@@ -32,6 +35,22 @@ def _merged(low: Json, high: Mapping[str, Any]) -> Json:
     return result
 
 
+class _OneOfEach(yaml.SafeLoader):
+    """YAML whose keys are each written once; plain YAML lets the last one win, unseen."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [name.value for name, _ in node.value if isinstance(name, yaml.ScalarNode) and name.value != "<<"]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                mark = node.value[i][0].start_mark
+                raise yaml.MarkedYAMLError(problem=f"{name} is written twice", problem_mark=mark)
+        return super().construct_mapping(node, deep)
+
+
+def _kind_of(value: object) -> str:
+    return "nothing" if value is None else "a list" if isinstance(value, list) else "one value"
+
+
 def read_file(path: Path) -> Json:
     """The table in a .yaml, .yml or .toml file.
 
@@ -44,23 +63,26 @@ def read_file(path: Path) -> Json:
             case ".toml":
                 value: object = tomllib.loads(text)
             case ".yaml" | ".yml":
-                value = yaml.safe_load(text)
+                value = yaml.load(text, _OneOfEach)
             case other:
                 raise UserError(f"{path}: {other or 'no'} suffix is unknown; use .yaml or .toml")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise UserError(f"{path} is not well-formed: {line}{error.problem}") from None
     except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not well-formed: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
-        raise UserError(f"{path} holds no keys; write `name: value` lines")
+        raise UserError(f"{path} holds {_kind_of(value)}, not keys; write `name: value` lines")
     return {str(name): part for name, part in value.items()}
 
 
 def _set(text: str) -> Json:
     """`a.b=1` as {"a": {"b": 1}}; the value is read as YAML."""
     path, equals, value = text.partition("=")
-    if not equals or not path:
-        raise UserError(f"--set {text} has no `=`; write --set key.path=value")
+    if not equals or not all(path.split(".")):
+        raise UserError(f"--set {text} names no key; write --set key.path=value")
     try:
         tree: Any = yaml.safe_load(value)
     except yaml.YAMLError:
@@ -70,32 +92,69 @@ def _set(text: str) -> Json:
     return tree
 
 
-def _locate(base: BaseModel, loc: Sequence[int | str]) -> tuple[list[str], list[str]]:
+_Model = BaseModel | type[BaseModel] | dict[str, type[BaseModel]] | None
+
+
+def _below(model: _Model, name: str) -> _Model:
+    """What a key holds: a model, its class where there is no value, the classes by kind where there are several."""
+    if isinstance(model, BaseModel):
+        return getattr(model, name, None)
+    if not isinstance(model, type) or name not in model.model_fields:
+        return None
+    wanted = model.model_fields[name].annotation
+    found = [each for each in (wanted, *get_args(wanted)) if isinstance(each, type) and issubclass(each, BaseModel)]
+    return found[0] if len(found) == 1 else {each.model_fields["kind"].default: each for each in found}
+
+
+def _locate(base: _Model, loc: Sequence[int | str]) -> tuple[list[str], list[str]]:
     """The path to a key as a user writes it, without the kinds that pydantic puts in; and the keys known there."""
     path: list[str] = []
-    model: Any = base
-    for name in loc[:-1]:
-        if not hasattr(model, str(name)) and hasattr(model, "kind"):
-            model = model if model.kind == name else None
+    model = base
+    for part in loc[:-1]:
+        name = str(part)
+        if isinstance(model, dict):
+            model = model.get(name)
+        elif isinstance(model, BaseModel) and not hasattr(model, name) and hasattr(model, "kind"):
+            model = model if getattr(model, "kind", None) == name else None
         else:
-            path.append(str(name))
-            model = getattr(model, str(name), None)
-    return [*path, str(loc[-1])], list(type(model).model_fields) if isinstance(model, BaseModel) else []
+            path.append(name)
+            model = _below(model, name)
+    known = type(model) if isinstance(model, BaseModel) else model
+    return [*path, str(loc[-1])], list(known.model_fields) if isinstance(known, type) else []
 
 
-def _explain(error: ValidationError, base: BaseModel) -> str:
-    """The first thing that is wrong, with the nearest valid key where a key is unknown."""
-    first = error.errors()[0]
-    path, valid = _locate(base, first["loc"]) if first["loc"] else ([], [])
-    where = ".".join(path)
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(path[-1], valid, n=1)
-        mend = f"did you mean {near[0]}?" if near else f"known here: {', '.join(valid) or 'the keys of that kind'}"
-        return f"{where} is not a config key; {mend}"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "value_error":
+_KINDS = {
+    "missing": "is missing; write it",
+    "too_short": "is empty; name at least one",
+    "tuple_type": "is not a list; write [one, two]",
+    "model_type": "is not a table; write {key: value}, or keys on lines of their own, indented",
+    "dict_type": "is not a table; write {key: value}, or keys on lines of their own, indented",
+}
+
+
+def _unknown(path: Sequence[str], valid: Sequence[str]) -> str:
+    near = difflib.get_close_matches(path[-1], valid, n=1)
+    mend = f"did you mean {near[0]}?" if near else f"known here: {', '.join(valid) or 'the keys of that kind'}"
+    return f"{'.'.join(path)} is not a config key; {mend}"
+
+
+def _wrong(error: ErrorDetails, where: str) -> str:
+    """What is wrong with the value of a key."""
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] in _KINDS:
+        return f"{where} {_KINDS[error['type']]}"
+    if error["type"] == "value_error":
         return f"{where}: {message}" if where else message
-    return f"{where} = {first['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{where} = {error['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _explain(error: ValidationError, base: BaseModel | type[BaseModel]) -> str:
+    """What is wrong, with the nearest valid key where a key is unknown."""
+    said: dict[str, None] = {}
+    for each in error.errors():
+        path, valid = _locate(base, each["loc"]) if each["loc"] else ([], [])
+        said[_unknown(path, valid) if each["type"] == "extra_forbidden" else _wrong(each, ".".join(path))] = None
+    return ". Also: ".join(list(said)[:_MOST_SAID])
 
 
 def compose_values(base: M, values: Mapping[str, Any]) -> M:
@@ -127,14 +186,7 @@ def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(first["loc"][-1]), list(model.model_fields), n=1)
-            mend = f"did you mean {near[0]}?" if near else f"known here: {', '.join(model.model_fields)}"
-            raise UserError(f"{where}: {name} is not a config key; {mend}") from None
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{where}: {name}: {message[0].lower()}{message[1:]}") from None
+        raise UserError(f"{where}: {_explain(error, model)}") from None
 
 
 def compose(base: M, *, config: Path | None = None, sets: Sequence[str] = (), **options: object) -> M:

@@ -1,7 +1,7 @@
 """The stages as Prefect flows: the same functions with names, retries, schedules, artifacts and a page to watch.
 
 What is built, skipped or resumed is decided by the stages themselves, never by Prefect: its caching and result storage
-stay off. A flow has at most seven tasks; Dask runs inside one of them.
+stay off. A flow has at most eight tasks; Dask runs inside one of them.
 """
 
 import time
@@ -209,7 +209,7 @@ def whole(config: PipelineConfig) -> pipeline.Outputs:
     """Folders to noise bank, stores, training, measurement and report; what is there already is left as it is."""
     found = pipeline.run(config, _do)
     if not found.changed:
-        get_run_logger().info("all is there already: nothing was done")
+        get_run_logger().info(pipeline.NOTHING_DONE)
     return found
 
 
@@ -249,11 +249,10 @@ def serve(config: PipelineConfig, *, name: str, cron: str | None, interval_s: fl
     """Run the pipeline by its schedule, one run at a time, until the process is ended.
 
     Raises:
-        UserError: there is no server, or the schedule or the config is wrong.
+        UserError: there is no server, or the schedule is wrong.
     """
     if cron is not None:
         _check_cron(cron)
-    pipeline.check(config)
     check_server(needed=True)
     say(f"running {name} {f'by cron {cron!r}' if cron else f'every {interval_s:g} s'}; end it with Ctrl-C")
     whole.serve(

@@ -192,9 +192,9 @@ def harvested(job: BankJob, scans: Sequence[SetScan], rows: list[SourceRow]) -> 
     """Take the rule and cut the tiles of scanned sets; raises UserError."""
     out, folder = place(job.out), scans[0].folder.parent
     made, num_cut = build_bank.build(out, scans, job.config, job.work.executor)
-    wrote = [*([folder] if job.target else []), *([build_bank.distilled_path(out)] if len(scans) > 1 else [])]
-    lines = [sources.summary(rows), *bank_lines(made), *(f"wrote {path}" for path in wrote)]
-    lines.append(f"wrote {out}" if num_cut else f"{out} was there already")
+    wrote = [*([folder] if job.target else []), *([build_bank.distilled_path(out)] if len(scans) > 1 else []), out]
+    lines = [sources.summary(rows), *bank_lines(made)]
+    lines += [f"wrote {path}" for path in wrote] if num_cut else [f"{out} was there already"]
     return Made(bank_values(made) | {"scan": folder, "counts": counts(rows)}, lines, rows, changed=num_cut > 0)
 
 

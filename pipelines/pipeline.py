@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, Protocol, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from ..degrade.errors import UserError
+from ..degrade.errors import StoreError, UserError
 from ..degrade.places import Place, absolute, place, write
 from ..degrade.provenance import Json, canonical, sha256_of
 from ..degrade.samples import GROUPS, StoreConfig
@@ -29,7 +29,10 @@ from .config import compose_values
 from .console import say
 from .jobs import BankJob, Made, StoreJob, Work
 from .presets import PRESETS
-from .sources import IndexConfig
+from .scan import ScanConfig, SetScan, scan, scan_grids
+from .sources import IndexConfig, SourceRow
+
+NOTHING_DONE = "all is there already: nothing was done (`rwsr store verify` says whether it is still whole)"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,10 +48,17 @@ class Changed(BaseModel):
 
 
 def _anchored(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty; write a path or a URL")
     return str(absolute(place(text)))
 
 
+def _none_is_empty(value: object) -> object:
+    return () if value is None else value
+
+
 AbsolutePlace = Annotated[str, AfterValidator(_anchored)]
+Places = Annotated[tuple[AbsolutePlace, ...], BeforeValidator(_none_is_empty)]
 
 
 class PipelineConfig(BaseModel):
@@ -65,8 +75,8 @@ class PipelineConfig(BaseModel):
     out: AbsolutePlace
     runs: AbsolutePlace | None = None
     sources: tuple[AbsolutePlace, ...] = Field(min_length=1)
-    auxiliary: tuple[AbsolutePlace, ...] = ()
-    held_out: tuple[AbsolutePlace, ...] = ()
+    auxiliary: Places = ()
+    held_out: Places = ()
     images: IndexConfig = IndexConfig()
     bank: BankConfig | None = None
     store: Changed
@@ -108,7 +118,7 @@ def _store_config(stage: Changed) -> StoreConfig:
 
 @contextmanager
 def _within(stage: str) -> Generator[None]:
-    """Name the stage that a wrong key is in."""
+    """Name the stage whose config holds a wrong key."""
     try:
         yield
     except UserError as error:
@@ -121,6 +131,7 @@ def check(config: PipelineConfig) -> None:
     Raises:
         UserError: a preset or key is unknown, or stages do not go together.
     """
+    _check_places(config)
     with _within("store"):
         store = _store_config(config.store)
     if store.wants_bank and config.bank is None:
@@ -146,6 +157,15 @@ def check(config: PipelineConfig) -> None:
         _runs(config)
 
 
+def _check_places(config: PipelineConfig) -> None:
+    out = place(config.out)
+    if isinstance(out, Path) and out.exists() and not out.is_dir():
+        raise UserError(f"out = {out} is a file; name a folder")
+    for text in (*config.sources, *config.auxiliary, *config.held_out):
+        if f"{out}/".startswith(f"{text}/"):
+            raise UserError(f"out = {out} lies in {text}, which is searched for images; name a folder outside")
+
+
 def _runs(config: PipelineConfig) -> Path:
     found = place(config.runs) if config.runs is not None else place(config.out) / "runs"
     if not isinstance(found, Path):
@@ -156,24 +176,69 @@ def _runs(config: PipelineConfig) -> Path:
 # ------------------------------------------------------------------------------------------------ stages
 
 
-def make_bank(config: PipelineConfig) -> Built | None:
-    """The noise bank of the sources, under the name of what it is made of."""
-    if config.bank is None:
+def _index(config: PipelineConfig, *, held_out: bool) -> Place:
+    return place(config.out) / ("held-out.index.parquet" if held_out else "index.parquet")
+
+
+def _scanned(config: PipelineConfig, bank: BankConfig) -> tuple[tuple[SetScan, ...], list[SourceRow]]:
+    grids = ScanConfig(grids=scan_grids(bank.grids()))
+    target, auxiliary = map(place, config.sources), map(place, config.auxiliary)
+    folder = place(config.out) / "bank.scan"
+    return scan(folder, list(target), list(auxiliary), grids, config.images, config.work.executor)
+
+
+def index(config: PipelineConfig) -> Built:
+    """The indexes of the sources and of the held-out images, brought up to date; where a bank is wanted, the
+    statistics of their tiles too, at one decode.
+
+    Raises:
+        UserError: a held-out image is one of the sources too.
+    """
+    at, at_held_out = _index(config, held_out=False), _index(config, held_out=True)
+    before = [_known(at), _known(at_held_out)]
+    held_out: list[SourceRow] = []
+    if config.bank is not None:
+        scans, together = _scanned(config, config.bank)
+        rows = scans[0].rows()
+        sources.write(at, rows, config.images)
+    else:
+        rows = together = sources.index([*map(place, config.sources)], at, config.images, config.work.executor)
+    if config.held_out:
+        held_out = sources.index([*map(place, config.held_out)], at_held_out, config.images, config.work.executor)
+        _check_apart(rows, held_out)
+    everything = [*together, *held_out]
+    jobs.name_left_out(everything)
+    lines = [sources.summary(together), *([f"held out: {sources.summary(held_out)}"] if held_out else [])]
+    changed = before != [_known(at), _known(at_held_out)]
+    return Built(at, Made({"index": at, "counts": jobs.counts(everything)}, lines, everything, changed=changed))
+
+
+def _known(at: Place) -> str | None:
+    """The identity of what an index has."""
+    try:
+        return sources.sources_sha256(sources.read(at))
+    except StoreError:
         return None
-    out = place(config.out)
-    job = BankJob(
-        out=str(out / "banks/unnamed.zarr"),
-        target=config.sources,
-        auxiliary=config.auxiliary,
-        scan=str(out / "bank.scan"),
-        config=config.bank,
-        images=config.images,
-        work=config.work,
-    )
-    scans, rows = jobs.scans_of(job)
-    at = out / "banks" / f"{_name(config.bank, build_bank.inputs_sha256(scans))}.zarr"
-    made = jobs.harvested(job.model_copy(update={"out": str(at)}), scans, rows)
-    return Built(at, made)
+
+
+def _check_apart(train: list[SourceRow], held_out: list[SourceRow]) -> None:
+    known = {row.sha256: row for row in sources.usable(train)}
+    shared = [row for row in sources.usable(held_out) if row.sha256 in known]
+    if shared:
+        raise UserError(
+            f"{len(shared)} of the held-out images are sources too (the first, {shared[0].file}, is "
+            f"{known[shared[0].sha256].file}); a model must not be measured on what it was trained on: take them out "
+            "of one of the two"
+        )
+
+
+def make_bank(config: PipelineConfig) -> Built:
+    """The noise bank of the sources, under the name of what it is made of."""
+    assert config.bank is not None
+    scans, rows = _scanned(config, config.bank)
+    at = place(config.out) / "banks" / f"{_name(config.bank, build_bank.inputs_sha256(scans))}.zarr"
+    job = BankJob(out=str(at), target=config.sources, config=config.bank, work=config.work)
+    return Built(at, jobs.harvested(job, scans, rows))
 
 
 def make_store(config: PipelineConfig, bank: Built | None, *, held_out: bool) -> Built:
@@ -184,9 +249,7 @@ def make_store(config: PipelineConfig, bank: Built | None, *, held_out: bool) ->
     with_bank = bank if wanted.wants_bank else None
     distilled = build_bank.distilled_path(with_bank.at) if with_bank and config.auxiliary and not held_out else None
     folders = config.held_out if held_out else config.sources
-    index = out / ("held-out.index.parquet" if held_out else "index.parquet")
-    rows = sources.index([place(folder) for folder in folders], index, config.images, config.work.executor)
-    jobs.name_left_out(rows)
+    rows = sources.read(_index(config, held_out=held_out))
     rows = sources.mark_duplicates([*rows, *(build_bank.read_distilled(distilled) if distilled else [])])
     plan = build_store.plan(wanted, rows, jobs.open_bank(str(with_bank.at)) if with_bank else None)
     at = out / "stores" / f"{_name(wanted, plan.inputs_sha256)}.zarr"
@@ -222,7 +285,7 @@ def evaluate(config: PipelineConfig, store: Built, run: Built | None) -> Built:
     rows = evaluate_store(opened, models, at) if new else report.read(at)
     means = means_of(rows)
     lines = [f"{name}: PSNR-Y {each['psnr']:.2f} dB, SSIM-Y {each['ssim']:.4f}" for name, each in means.items()]
-    lines += [f"wrote {at}" if new else f"{at} was there already"]
+    lines.append(f"wrote {at}" if new else f"{at} was there already")
     return Built(at, Made({"report": at, "means": means}, lines, [], changed=new))
 
 
@@ -252,6 +315,7 @@ def write_reports(config: PipelineConfig, store: Built, run: Built | None, metri
 class Outputs:
     """What a run of the pipeline left, by stage; None where the stage is not configured."""
 
+    sources: Built | None = None
     bank: Built | None = None
     store: Built | None = None
     test_store: Built | None = None
@@ -261,7 +325,7 @@ class Outputs:
 
     def items(self) -> list[tuple[str, Built]]:
         """(stage, artefact) of those that there are, in order."""
-        named = ("bank", "store", "test_store", "train", "metrics", "report")
+        named = ("sources", "bank", "store", "test_store", "train", "metrics", "report")
         return [(name, built) for name in named if (built := getattr(self, name)) is not None]
 
     @property
@@ -277,7 +341,9 @@ def run(config: PipelineConfig, do: Do = at_once) -> Outputs:
     """
     check(config)
     done = Outputs()
-    done = replace(done, bank=do("noise bank", make_bank, config))
+    done = replace(done, sources=do("sources", index, config))
+    if config.bank is not None:
+        done = replace(done, bank=do("noise bank", make_bank, config))
     store = do("store", make_store, config, done.bank, held_out=False)
     done = replace(done, store=store)
     if config.test_store is not None:
@@ -288,5 +354,6 @@ def run(config: PipelineConfig, do: Do = at_once) -> Outputs:
         done = replace(done, metrics=do("evaluate", evaluate, config, done.test_store, done.train))
     done = replace(done, report=do("report", write_reports, config, store, done.train, done.metrics))
     latest: Json = {name: str(built.at) for name, built in done.items()}
-    write(place(config.out) / "latest.json", json.dumps(latest, indent=1).encode())
+    latest |= {"quality": str(done.report.made.values["quality"])} if done.report is not None else {}
+    write(place(config.out) / "latest.json", f"{json.dumps(latest, indent=1)}\n".encode())
     return done

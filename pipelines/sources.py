@@ -293,8 +293,9 @@ def usable(rows: Sequence[SourceRow]) -> list[SourceRow]:
 
 
 def sources_sha256(rows: Sequence[SourceRow]) -> str:
-    """The identity of the usable images of an index: their content, not where they lie."""
-    return sha256_of(row.sha256 for row in usable(rows))
+    """The identity of the usable images of an index: their content and their names below their folders, which go into
+    manifests; not where the folders lie."""
+    return sha256_of(f"{row.sha256} {row.path}" for row in usable(rows))
 
 
 def left_out(rows: Sequence[SourceRow]) -> list[SourceRow]:

@@ -19,7 +19,8 @@ def test_a_place_is_what_its_text_says() -> None:
     """Paths, file:// URLs with what they escape, and URLs of object storage; names are built alike."""
     assert place("some/folder") == Path("some/folder")
     assert place("file:///a%20b/c") == place("file://localhost/a b/c") == Path("/a b/c")
-    assert place("c:odd") == Path("c:odd")
+    assert place("c:odd") == Path("c:odd") and place("gs") == Path("gs")
+    assert place("S3://Bucket/A") == place("s3://Bucket/A")
     for scheme in ("s3", "gs", "az"):
         found = place(f"{scheme}://bucket/a/b.zarr/")
         assert str(found) == f"{scheme}://bucket/a/b.zarr" and pickle.loads(pickle.dumps(found)) == found
@@ -39,6 +40,8 @@ def test_a_place_is_what_its_text_says() -> None:
         ("http://host/x", "http:// URLs are not known"),
         ("file://host/x", "names another machine"),
         ("s3:///x", "is not a URL like"),
+        ("s3:/bucket/x", "write s3://bucket/x"),
+        ("S3:bucket/x", "write s3://bucket/x"),
         ("s3://bucket/../x", "is not a URL like"),
         ("s3://bucket//x", "is not a URL like"),
         ("s3://key:hidden@bucket/x", "in the environment only"),
@@ -101,8 +104,10 @@ def test_a_bucket_or_object_that_is_not_there_is_named(s3: Bucket) -> None:
     bucket = s3()
     with pytest.raises(FileNotFoundError, match=f"no such object: '{bucket}/x'"):
         (bucket / "x").read_bytes()
-    with pytest.raises(FileNotFoundError, match="no such bucket: 's3://nobody-has-this/x'"):
+    with pytest.raises(ConnectionError, match="no such bucket: 's3://nobody-has-this/x'"):
         ObjectPath("s3://nobody-has-this", "x").write_bytes(b"1")
+    with pytest.raises(ConnectionError, match="no such bucket: 's3://nobody-has-this/x'"):
+        ObjectPath("s3://nobody-has-this", "x").read_bytes()
 
 
 def _read(path: ObjectPath) -> str:

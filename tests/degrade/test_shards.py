@@ -202,6 +202,7 @@ FAULTS: dict[str, Callable[[Place], object]] = {
     "two shards swapped": lambda p: _swap(p / "hr/c/0/0/0/0", p / "hr/c/1/0/0/0"),
     "no marks": lambda p: (p / "commits.parquet").unlink(),
     "marks cut short": lambda p: _cut(p / "commits.parquet", 700),
+    "a flipped bit among the marks": lambda p: _flip(p / "commits.parquet", 60),
     "the marks of another store": lambda p: _replace_marks(p),
     "another manifest": lambda p: _flip(p / "manifest.parquet", 60),
     "a manifest cut short": lambda p: _cut(p / "manifest.parquet", 50),
@@ -215,7 +216,12 @@ FAULTS: dict[str, Callable[[Place], object]] = {
 }
 
 
-UNREADABLE = ("marks cut short", "the marks of another store", "another config")  # nothing can be compared
+UNREADABLE = (
+    "marks cut short",
+    "a flipped bit among the marks",
+    "the marks of another store",
+    "another config",
+)  # nothing can be compared
 
 
 def _replace_marks(path: Place) -> None:
@@ -248,12 +254,24 @@ def test_opening_refuses_what_is_missing_or_short(stored: Store, fault: str) -> 
         open_store(stored.path, KIND)
 
 
-@pytest.mark.parametrize("fault", ["marks cut short", "the marks of another store"])
+@pytest.mark.parametrize("fault", ["marks cut short", "a flipped bit among the marks", "the marks of another store"])
 def test_opening_refuses_marks_that_are_not_the_stores(stored: Store, fault: str) -> None:
     """They say nothing about the shards, so that everything is to be built again."""
     FAULTS[fault](stored.path)
     with pytest.raises(StoreError, match="commits.parquet .*build (it )?again"):
         open_store(stored.path, KIND)
+
+
+def test_every_byte_of_the_marks_is_watched(stored: Store) -> None:
+    """A changed byte in what they hold is told; one that nothing reads changes nothing that is read."""
+    path = stored.path / "commits.parquet"
+    data, marks = path.read_bytes(), commits_of(stored)
+    for at in range(0, len(data), 7):
+        places.write(path, data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+        try:
+            assert commits_of(stored) == marks
+        except StoreError as error:
+            assert "commits.parquet" in str(error)
 
 
 def test_the_reader_notices_a_flipped_bit_and_a_missing_shard(stored: Store) -> None:
@@ -406,7 +424,7 @@ def test_two_builders_at_once_are_refused(tmp_path: Path) -> None:
     [
         (lambda p: places.remove_below(p), "not a store"),
         (lambda p: (p / "zarr.json").write_bytes(b"{}"), "not written by rwsr"),
-        (lambda p: (p / "zarr.json").write_bytes(b"{"), "not written by rwsr"),
+        (lambda p: (p / "zarr.json").write_bytes(b"{"), "zarr.json is damaged; remove .*store.zarr and build"),
         (lambda p: _edit(p, lambda r: r["provenance"].update(format=99)), "format 99"),
         (lambda p: _edit(p, lambda r: r["provenance"].update(kind="noise-bank")), "is a noise-bank"),
     ],

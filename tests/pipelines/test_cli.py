@@ -173,6 +173,13 @@ def test_a_place_that_is_taken_is_refused_before_any_work(work: Path, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+@pytest.mark.parametrize("address", ["tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "127.0.0.1:8786", "yes"])
+def test_an_address_that_is_none_is_wrong_usage(work: Path, tmp_path: Path, address: str) -> None:
+    """Before anything is looked at."""
+    arguments = ("--source", work / "photos", "--out", tmp_path / "g", "--dask", address)
+    assert "is neither `local` nor an address" in rwsr("degrade", "build", *arguments, code=2).stderr
+
+
 def test_folders_or_a_scan_must_be_named(work: Path, tmp_path: Path) -> None:
     """Neither, or both, is wrong usage."""
     both = ("--scan", work / "b.zarr.scan", "--target", work / "photos")

@@ -34,9 +34,13 @@ def test_what_show_prints_is_a_config_file(tmp_path: Path) -> None:
         (["zzz=1"], "known here: recipe, hr_size_px"),
         (["hr_size_px=130"], "hr_size_px = 130 is not a multiple of recipe.scale = 4; use 128 or 132"),
         (["num_samples=0"], "num_samples = 0: input should be greater than or equal to 1"),
-        (["num_samples"], "has no `=`"),
+        (["num_samples"], "names no key"),
+        (["=3"], "names no key"),
+        (["recipe..first=3"], "names no key"),
+        (["hr_size_px=1.5", "num_samples=0"], "hr_size_px = 1.5: input should be a valid integer, got"),
+        (["hr_size_px=1.5", "num_samples=0"], "Also: num_samples = 0: input"),
         (["num_samples=[1"], "is not a value"),
-        (["recipe.first=7"], "recipe.first = 7"),
+        (["recipe.first=7"], "recipe.first is not a table; write {key: value}"),
     ],
 )
 def test_a_wrong_set_says_how_to_mend_it(sets: list[str], says: str) -> None:
@@ -52,7 +56,10 @@ def test_a_wrong_set_says_how_to_mend_it(sets: list[str], says: str) -> None:
         ("c.json", "{}", "use .yaml or .toml"),
         ("c.yaml", "a: [1", "is not well-formed"),
         ("c.toml", "a = ", "is not well-formed"),
-        ("c.yaml", "- 1", "holds no keys"),
+        ("c.yaml", "- 1", "holds a list, not keys"),
+        ("c.yaml", "", "holds nothing, not keys"),
+        ("c.yaml", "3", "holds one value, not keys"),
+        ("c.yaml", "seed: 1\nrecipe: {a: 1, a: 2}", "line 2: a is written twice"),
         ("c.yaml", None, "No such file"),
     ],
 )

@@ -17,7 +17,7 @@ from rwsr.degrade.places import Place, names_below, write
 from rwsr.pipelines.cli import root
 from rwsr.train.datasets import GroupDataset
 
-from ..loopback import Mood, Trouble
+from ..loopback import Mood, Trouble, free_port
 
 Tree = Callable[[Place], dict[str, bytes]]
 
@@ -109,6 +109,9 @@ def test_credentials_go_into_no_file(bucket: ObjectPath, tree: Tree) -> None:
         (["sources", "index", "s3://{b}/nothing", "--out", "{t}/i.parquet"], "no image below s3://"),
         (["sources", "index", "s3://no-such-bucket-here/x", "--out", "{t}/i.parquet"], "no such bucket"),
         (["store", "info", "s3://{b}/nothing.zarr"], "is not a store"),
+        (["store", "info", "s3://no-such-bucket-here/x"], "no such bucket"),
+        (["train", "--store", "s3://no-such-bucket-here/x", "--out", "{t}/run"], "no such bucket"),
+        (["degrade", "build", "--preset", "bicubic", "--source", "{t}", "--out", "s3://{b}"], "is a whole bucket"),
         (["store", "info", "http://host/x"], "http:// URLs are not known here"),
         (["store", "export", "s3://{b}/x", "--out", "s3://{b}/png"], "must be on a disk"),
         (["train", "--store", "s3://{b}/x", "--out", "s3://{b}/run"], "must be on a disk"),
@@ -134,10 +137,30 @@ def test_an_endpoint_that_is_no_url_is_told() -> None:
     assert found.stderr.startswith("error: AWS_ENDPOINT_URL=localhost:9000 is not a URL; write http://")
 
 
-def test_refused_credentials_are_told(bucket: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_where_nothing_listens_is_told_at_once() -> None:
+    """Not after the minute that it is tried for."""
+    command = [sys.executable, "-m", "rwsr.pipelines.cli", "store", "info", "s3://bucket/x"]
+    environment = os.environ | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as asking:
+        assert asking.stderr is not None
+        said = asking.stderr.readline()
+        asking.kill()
+    assert said.startswith("no server answers at AWS_ENDPOINT_URL=http://127.0.0.1:") and "trying for 60 s" in said
+
+
+@pytest.mark.parametrize(("scheme", "variable"), [("s3", "AWS_ACCESS_KEY_ID"), ("az", "AZURE_STORAGE_ACCOUNT_NAME")])
+def test_missing_credentials_are_told(scheme: str, variable: str) -> None:
+    """With the variables that hold them, once the machine's cloud has been asked and has none."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "AZURE_"))}
+    command = [sys.executable, "-c", _FORBIDDEN, "AWS_METADATA_ENDPOINT", f"{scheme}://bucket"]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 1 and "Traceback" not in found.stderr
+    assert f"there are no credentials in the environment; set {variable}" in found.stderr.splitlines()[-1]
+
+
+def test_refused_credentials_are_told(bucket: ObjectPath) -> None:
     """A server that answers 403 is not one that has no such object; the line points at the environment."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", os.environ["AWS_ENDPOINT_URL"])
-    command = [sys.executable, "-c", _FORBIDDEN, str(bucket)]
+    command = [sys.executable, "-c", _FORBIDDEN, "AWS_ENDPOINT_URL", str(bucket)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 1 and "Traceback" not in found.stderr
     assert "refuses the credentials of the environment" in found.stderr
@@ -151,12 +174,12 @@ class Refuse(BaseHTTPRequestHandler):
         self.send_response(403)
         self.end_headers()
         self.wfile.write(b"<Error><Code>AccessDenied</Code></Error>")
-    do_HEAD = do_PUT = do_GET
+    do_HEAD = do_PUT = do_POST = do_GET
     def log_message(self, *_): pass
 server = HTTPServer(("127.0.0.1", 0), Refuse)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{server.server_port}"
-sys.argv = ["rwsr", "store", "info", sys.argv[1] + "/x"]
+os.environ[sys.argv[1]] = f"http://127.0.0.1:{server.server_port}"
+sys.argv = ["rwsr", "store", "info", sys.argv[2] + "/x"]
 from rwsr.pipelines.cli import main
 main()
 """

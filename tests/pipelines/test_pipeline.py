@@ -1,5 +1,7 @@
 """One config from folders to reports: what is there is left as it is, what changed is built, what is wrong is told."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,11 @@ from ..conftest import scene
 Tree = Callable[[Place], dict[str, bytes]]
 
 
+def made_folder(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 def _values(photos: Place, out: Place) -> dict[str, Any]:
     return {
         "out": str(out),
@@ -40,17 +47,25 @@ def test_a_second_run_does_nothing(photos: Path, tmp_path: Path, tree: Tree) -> 
     before = tree(tmp_path / "out")
     again = _run(photos, tmp_path / "out")
     assert not again.changed and tree(tmp_path / "out") == before
-    assert all("there already" in built.made.lines[-1] for _, built in again.items())
+    assert all("there already" in built.made.lines[-1] for name, built in again.items() if name != "sources")
+    latest = json.loads((tmp_path / "out/latest.json").read_text())
+    assert set(latest) == {"sources", "bank", "store", "report", "quality"}
+    assert all(Path(at).exists() for at in latest.values())
 
 
-def test_what_is_built_is_named_by_what_it_is_made_of(photos: Path, tmp_path: Path) -> None:
-    """A renamed image changes nothing; another content, and another config, are another store beside the first."""
+def test_what_is_built_is_named_by_what_it_is_made_of(photos: Path, tmp_path: Path, tree: Tree) -> None:
+    """Another content, another name of an image (manifests name it) and another config are another store beside the
+    first; each has the bytes that it has where nothing was built before."""
     first = _run(photos, tmp_path / "out")
     (photos / "a.png").rename(photos / "renamed.png")
-    assert not _run(photos, tmp_path / "out").changed
+    renamed, fresh = _run(photos, tmp_path / "out"), _run(photos, tmp_path / "fresh")
+    assert first.store is not None and renamed.store is not None and fresh.store is not None
+    assert renamed.store.at != first.store.at and renamed.store.at.name == fresh.store.at.name
+    assert tree(renamed.store.at) == tree(fresh.store.at)
+    shutil.rmtree(renamed.store.at)
     Image.fromarray(scene(9, 200, 200)).save(photos / "b.png")
     other = _run(photos, tmp_path / "out")
-    assert first.store is not None and other.store is not None and other.store.at != first.store.at
+    assert other.store is not None and other.store.at != first.store.at
     seed = {"preset": "mm-realsr", "config": {"num_samples": 12, "hr_size_px": 96, "seed": 5}}
     third = _run(photos, tmp_path / "out", store=seed)
     assert third.store is not None and third.bank is not None and other.bank is not None
@@ -75,7 +90,8 @@ def test_all_of_it_on_object_storage_but_the_training(
     bucket = s3()
     test_store = {"preset": "mm-realsr", "config": {"num_samples": 2, "hr_size_px": 96, "seed": 1}}
     tiny = {"loop": {"steps": 2, "groups": 2, "lr_patch_px": 16}}
-    more = {"test_store": test_store, "held_out": [str(photos)]}
+    Image.fromarray(scene(20, 150, 150)).save(made_folder(tmp_path / "held-out") / "e.png")
+    more: dict[str, Any] = {"test_store": test_store, "held_out": [str(tmp_path / "held-out")]}
     more["train"] = {"preset": "mm-realsr-net-tiny", "config": tiny}
     with pytest.raises(UserError, match="set `runs` to a folder"):
         _run(photos, bucket, **more)
@@ -87,13 +103,41 @@ def test_all_of_it_on_object_storage_but_the_training(
     assert tree(bucket / "stores") == stores and len(stores) > 10
 
 
+def test_held_out_images_are_not_among_the_sources(photos: Path, tmp_path: Path) -> None:
+    """By their content, under whatever name; nothing is built."""
+    shutil.copy(photos / "b.png", made_folder(tmp_path / "held-out") / "other-name.png")
+    test_store = {"preset": "mm-realsr", "config": {"num_samples": 2, "hr_size_px": 96}}
+    with pytest.raises(UserError, match=r"1 of the held-out images .*other-name.png, is .*b.png"):
+        _run(photos, tmp_path / "out", held_out=[str(tmp_path / "held-out")], test_store=test_store)
+    assert not (tmp_path / "out/stores").exists()
+
+
+def test_the_output_is_no_source(photos: Path, tmp_path: Path) -> None:
+    """A folder that is searched for images cannot hold what is made of them, nor can a file."""
+    with pytest.raises(UserError, match=r"out = .*photos/out lies in .*photos, which is searched"):
+        _run(photos, photos / "out")
+    with pytest.raises(UserError, match=r"a.png is a file; name a folder"):
+        _run(tmp_path, photos / "a.png")
+
+
+def test_left_out_images_are_named_once(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "bad.png").write_bytes(b"")
+    assert [row.status for row in _run(photos, tmp_path / "out").items()[0][1].made.rows if row.reason] == ["empty"]
+    assert capsys.readouterr().err.count("bad.png") == 1
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"stores": {}}, "stores is not a config key; did you mean store?"),
         ({"store": {"preset": "mm-realsr", "config": {"num_sample": 3}}}, "in store: num_sample .* num_samples?"),
         ({"store": {"preset": "mmrealsr"}}, "in store: preset mmrealsr is unknown; known here: real-esrgan"),
-        ({"sources": []}, "sources: tuple should have at least 1 item"),
+        ({"sources": []}, "sources is empty; name at least one"),
+        ({"sources": "photos"}, r"sources is not a list; write \[one, two\]"),
+        ({"sources": [""]}, "sources.0: is empty; write a path or a URL"),
+        ({"store": "mm-realsr"}, "store is not a table; write {key: value}"),
+        ({"bank": {"rule": {"kind": "cati", "quantil": 0.1}}}, "bank.rule.quantil is not .* did you mean quantile?"),
+        ({"sorces": [], "bank": 3}, "bank is not a table.* Also: sorces is not a config key; did you mean sources?"),
         ({"sources": ["ftp://host/x"]}, "sources.0: ftp:// URLs are not known here"),
         ({"held_out": ["."]}, "held_out and test_store go together"),
         ({"train": {"preset": "mm-realsr-net-tiny", "config": {"loop": {"step": 1}}}}, "in train: loop.step .*steps"),
@@ -108,5 +152,6 @@ def test_a_wrong_config_is_told_before_work_begins(
     config.write_text(yaml.safe_dump(_values(photos, tmp_path / "out") | change))
     result = CliRunner().invoke(root, ["flow", "run", str(config)])
     assert isinstance(result.exception, UserError) and not (tmp_path / "out").exists()
+    assert str(result.exception).startswith(f"{config}: ")
     with pytest.raises(UserError, match=says):
         raise result.exception
