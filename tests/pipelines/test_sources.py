@@ -127,9 +127,12 @@ def test_a_wrong_folder_is_named(tmp_path: Path, name: str, says: str) -> None:
 
 
 def test_usable_sources_are_ordered_by_content(photos: Path, tmp_path: Path) -> None:
-    """Renaming a file changes neither the order nor the identity of the set."""
+    """Renaming a file leaves the order, and is another set, as manifests name files; moving the folder is not."""
     before = _index(photos, tmp_path / "1.parquet")
     (photos / "a.png").rename(photos / "zz.png")
     after = _index(photos, tmp_path / "2.parquet")
     assert [r.sha256 for r in sources.usable(before)] == [r.sha256 for r in sources.usable(after)]
-    assert sources.sources_sha256(before) == sources.sources_sha256(after)
+    assert sources.sources_sha256(before) != sources.sources_sha256(after)
+    photos.rename(tmp_path / "moved")
+    moved = _index(tmp_path / "moved", tmp_path / "3.parquet")
+    assert sources.sources_sha256(moved) == sources.sources_sha256(after)
