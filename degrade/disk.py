@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import StoreError
+from .errors import BusyError
 
 
 def sync_folder(folder: Path) -> None:
@@ -75,14 +75,14 @@ def only_builder(folder: Path) -> Generator[None]:
     """Hold a folder for one building process; the lock goes with the process, however it ends.
 
     Raises:
-        StoreError: another process is building in it.
+        BusyError: another process is building in it.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise StoreError(f"{folder} is being built by another process; wait for it, or use another --out") from None
+        raise BusyError(f"{folder} is being built by another process; wait for it, or use another --out") from None
     try:
         yield
     finally:

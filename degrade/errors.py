@@ -19,3 +19,7 @@ class ImageError(UserError):
 
 class StoreError(UserError):
     """A store on disk is incomplete, damaged, foreign, or of a format that this version does not know."""
+
+
+class BusyError(StoreError):
+    """Another process is building in the same place."""

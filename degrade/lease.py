@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 
-from .errors import StoreError
+from .errors import BusyError, StoreError
 from .objects import ObjectPath
 
 LEASE_SECONDS = 20.0
@@ -43,8 +43,8 @@ def is_running(pid: int) -> bool:
     return True
 
 
-def _busy(path: ObjectPath, holder: _Holder) -> StoreError:
-    return StoreError(
+def _busy(path: ObjectPath, holder: _Holder) -> BusyError:
+    return BusyError(
         f"{path.parent} is being built by another process ({holder.pid} on {holder.host}); "
         "wait for it, or use another --out"
     )
@@ -98,7 +98,7 @@ def lease(path: ObjectPath, wait: Callable[[], None]) -> Generator[Callable[[], 
     wait: called once where another seems to hold it, before it is watched for `LEASE_SECONDS`.
 
     Raises:
-        StoreError: another process is building.
+        BusyError: another process is building.
     """
     me = _Holder(secrets.token_hex(8), platform.node(), os.getpid(), 0)
     version = _take(path, me, wait)

@@ -183,7 +183,7 @@ def only_builder(folder: Place, wait: Callable[[str], None]) -> Generator[Callab
     may still hold it, `wait` is called with a line for the person.
 
     Raises:
-        StoreError: another process is building in it.
+        BusyError: another process is building in it.
     """
     if isinstance(folder, Path):
         with disk.only_builder(folder):

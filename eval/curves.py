@@ -1,43 +1,56 @@
-"""The UDEM's scores over rising levels of one degradation at a time."""
+"""The UDEM's scores over rising levels of one degradation at a time (MM-RealSR figure 6).
 
-from collections.abc import Sequence
+Each photograph is made 4 times smaller by area averaging, so that it is as clean as LR can be, then blurred, given
+Gaussian noise, or coded as JPEG, at equally spaced levels. Right is a score that rises with every level.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import cv2
 import numpy as np
-import pyarrow as pa
 import torch
 from scipy.stats import spearmanr
 
-from ..degrade import tables
 from ..degrade.image import U8
 from ..degrade.kernels import Kernel
-from ..degrade.places import Place
-from ..degrade.provenance import Provenance
 from ..degrade.render import apply
-from ..degrade.steps import Blur, GaussianNoise, field_key
+from ..degrade.steps import Blur, GaussianNoise, Jpeg, field_key
+from .images import ImageSet
+from .report import MetricRow, setting_of
 from .restore import Model
 from .tensors import to_tensor
 
-KIND = "score-curves"
-Degraded = Literal["blur", "noise"]
-DEGRADED: tuple[Degraded, ...] = ("blur", "noise")  # in the order of the scores
-_SCHEMA = pa.schema([("degradation", pa.string()), ("level", pa.float64()), ("score", pa.float64())])
+PROTOCOL = "udem-curves"
+Degraded = Literal["blur", "noise", "jpeg"]
+DEGRADED: tuple[Degraded, ...] = ("blur", "noise", "jpeg")
+SCORES = ("blur", "noise")  # in the order in which the UDEM gives them
+RISING = {"blur": "blur", "noise": "noise", "jpeg": "noise"}  # which score each degradation should raise
+LEVELS = 20
+_RANGES: dict[Degraded, tuple[float, float]] = {"blur": (0.2, 3.0), "noise": (1.0, 30.0), "jpeg": (95.0, 30.0)}
+UNITS = {"blur": "sigma in LR pixels", "noise": "sigma in grey levels of 255", "jpeg": "JPEG quality"}
 
 
 @dataclass(frozen=True)
 class ScoreCurve:
-    """A score over rising levels of one degradation: the mean over the images at each level."""
+    """A score over rising levels of one degradation: the mean over the images at each level, mildest first."""
 
-    degradation: Degraded
+    degradation: str
+    score: str
     levels: tuple[float, ...]
     scores: tuple[float, ...]
 
     @property
     def spearman(self) -> float:
-        """Rank correlation of score and level: 1 when every stronger level scores higher."""
-        return float(np.asarray(spearmanr(self.levels, self.scores))[0])
+        """Rank correlation of score and strength: 1 when every stronger level scores higher."""
+        return float(np.asarray(spearmanr(range(len(self.levels)), self.scores))[0])
+
+    @property
+    def dynamic_range(self) -> float:
+        """How far apart the least and the greatest score are."""
+        return max(self.scores) - min(self.scores)
 
 
 def _made_smaller(photograph: U8) -> U8:
@@ -46,50 +59,70 @@ def _made_smaller(photograph: U8) -> U8:
 
 
 def _degraded(clean: U8, curve: Degraded, level: float, image: int) -> U8:
-    if curve == "blur":
-        kernel = Kernel(kind="iso", size=21, sigma_x=level, sigma_y=level)
-        return apply(clean, (Blur(kernel=kernel),))
-    return apply(clean, (GaussianNoise(sigma_255=level, grey=False, field=field_key(0, "score-curve", image)),))
+    match curve:
+        case "blur":
+            return apply(clean, (Blur(kernel=Kernel(kind="iso", size=21, sigma_x=level, sigma_y=level)),))
+        case "noise":
+            return apply(clean, (GaussianNoise(sigma_255=level, grey=False, field=field_key(0, "score-curve", image)),))
+        case "jpeg":
+            return apply(clean, (Jpeg(quality=round(level)),))
 
 
-def score_curve(
-    score: Model, photographs: Sequence[U8], curve: Degraded, device: torch.device, *, levels: int = 10
-) -> ScoreCurve:
-    """The UDEM's score for one degradation alone, at equally spaced levels (MM-RealSR figure 6).
+def evaluate(
+    images: ImageSet, score: Model, name: str, checkpoint: str, device: torch.device, *, levels: int = LEVELS
+) -> Iterator[tuple[int, list[MetricRow]]]:
+    """Every score of every photograph at every level; (images done, rows) as they come.
 
-    photographs: HR; each is made 4 times smaller by area averaging, then blurred (sigma 0.2 to 3 px) or given
-    Gaussian noise (sigma 1 to 30 of 255). score: [B, 3, h, w] -> [B, 2] (blur, noise).
+    score: LR [B, 3, h, w] -> [B, 2], blur and noise.
     """
-    low, high = (0.2, 3.0) if curve == "blur" else (1.0, 30.0)
-    clean = [_made_smaller(photograph) for photograph in photographs]
-    column = DEGRADED.index(curve)
-    steps = [float(level) for level in np.linspace(low, high, levels)]
-    means: list[float] = []
-    for level in steps:
-        with torch.inference_mode():
-            scores = [
-                score(to_tensor(_degraded(image, curve, level, i))[None].to(device))[0, column].item()
-                for i, image in enumerate(clean)
-            ]
-        means.append(sum(scores) / len(scores))
-    return ScoreCurve(curve, tuple(steps), tuple(means))
+    for source in images.items:
+        rows: list[MetricRow] = []
+        for item in source.read():
+            clean = _made_smaller(item.lr if item.hr is None else item.hr)
+            for curve in DEGRADED:
+                steps = [float(level) for level in np.linspace(*_RANGES[curve], levels)]
+                lr = torch.stack([to_tensor(_degraded(clean, curve, level, item.sample)) for level in steps])
+                with torch.inference_mode():
+                    found = torch.cat([score(each[None].to(device)) for each in lr]).double().cpu()
+                rows += [
+                    MetricRow(
+                        protocol=PROTOCOL,
+                        data=images.name,
+                        data_sha256=images.sha256,
+                        model=name,
+                        checkpoint=checkpoint,
+                        setting=setting_of({"level": round(level, 4)}),
+                        source=item.source,
+                        sample=item.sample,
+                        member=curve,
+                        metric=f"score-{SCORES[column]}",
+                        value=found[number, column].item(),
+                        better="higher",
+                        space="LR in 0..1",
+                        border=0,
+                        version=f"MM-RealSR figure 6, {levels} levels",
+                    )
+                    for number, level in enumerate(steps)
+                    for column in range(len(SCORES))
+                ]
+        yield source.count, rows
 
 
-def write(path: Place, curves: Sequence[ScoreCurve], made: Provenance) -> None:
-    """The curves as Parquet: one row per degradation and level."""
-    rows = [(c.degradation, level, score) for c in curves for level, score in zip(c.levels, c.scores, strict=True)]
-    columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), _SCHEMA, strict=True)]
-    tables.write(path, pa.Table.from_arrays(columns, schema=_SCHEMA), made)
+def curves_of(rows: Sequence[MetricRow], model: str) -> list[ScoreCurve]:
+    """The curve of the score that each degradation should raise, mean over the images."""
+    found: list[ScoreCurve] = []
+    for curve in DEGRADED:
+        values: dict[float, list[float]] = {}
+        for row in rows:
+            if (row.protocol, row.model, row.member, row.metric) == (PROTOCOL, model, curve, f"score-{RISING[curve]}"):
+                values.setdefault(level_of(row), []).append(row.value)
+        if values:
+            mild_first = sorted(values, reverse=curve == "jpeg")
+            scores = tuple(float(np.mean(values[level])) for level in mild_first)
+            found.append(ScoreCurve(curve, RISING[curve], tuple(mild_first), scores))
+    return found
 
 
-def read(path: Place) -> list[ScoreCurve]:
-    """The curves in a table; raises StoreError when it is missing or something else."""
-    rows = tables.read(path, KIND)[0].to_pylist()
-    return [
-        ScoreCurve(
-            name,
-            tuple(row["level"] for row in rows if row["degradation"] == name),
-            tuple(row["score"] for row in rows if row["degradation"] == name),
-        )
-        for name in DEGRADED
-    ]
+def level_of(row: MetricRow) -> float:
+    """The level that a row was measured at."""
+    return float(json.loads(row.setting)["level"])

@@ -1,57 +1,163 @@
-"""Full-reference metrics by the conventions of super-resolution papers.
+"""The metrics by name. A name says all that the value depends on: `psnr-y` is not `psnr-rgb`, `lpips-alex` is not
+`lpips-vgg`; where a paper measured with a mis-scaled input, that is a metric of its own.
 
-Each takes SR and HR [B, 3, H, W] float RGB in [0, 1], rounds both to 8 bits as a saved image would be, crops
-`border` pixels from each side (papers: the scale), and gives one value an image, [B] float64.
+All see what a saved 8-bit image would hold. NRQM, and so PI, is not among them: its parameters are not to be had.
 """
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..degrade.errors import UserError
+from . import perceptual
+from .fidelity import levels, luma_bt601, psnr, ssim
+from .niqe import niqe, pristine
+from .weights import MissingWeights
+
+Better = Literal["higher", "lower"]
+
+_PSNR = "10 log10 of 255^2 over the mean squared error"
+_SSIM = "Wang et al. 2004; 11x11 Gaussian of sigma 1.5, valid windows"
+_LPIPS = "Zhang et al. 2018, v0.1"
+_DISTS = "Ding et al. 2020"
+_NIQE = "Mittal et al. 2013; blocks of 96 px, BasicSR's pristine model"
+_Y, _RGB = "Y of BT.601, 16..235", "RGB, 0..255"
+
+# name: what it is, what it sees, which way is better
+_KINDS: dict[str, tuple[str, str, Better]] = {
+    "psnr-y": (_PSNR, _Y, "higher"),
+    "psnr-rgb": (_PSNR, _RGB, "higher"),
+    "ssim-y": (_SSIM, _Y, "higher"),
+    "ssim-rgb": (_SSIM, _RGB, "higher"),
+    "lpips-alex": (_LPIPS, "RGB, -1..1", "lower"),
+    "lpips-vgg": (_LPIPS, "RGB, -1..1", "lower"),
+    "lpips-squeeze": (_LPIPS, "RGB, -1..1", "lower"),
+    "lpips-alex-cugan": (f"{_LPIPS}; on 0..1, as CUGAN's code feeds it", "RGB, 0..1", "lower"),
+    "dists": (_DISTS, "RGB, 0..1", "lower"),
+    "dists-mm-realsr": (f"{_DISTS}; on -1..1, as MM-RealSR's code feeds it", "RGB, -1..1", "lower"),
+    "niqe": (_NIQE, f"{_Y}, rounded", "lower"),
+}
+NAMES = tuple(_KINDS)
+DEFAULT = ("psnr-y", "ssim-y")
+_CROPPED = ("psnr-y", "psnr-rgb", "ssim-y", "ssim-rgb")  # by the scale, unless it is said otherwise
 
 
-def _levels(image: Tensor, border: int) -> Tensor:
-    """Grey levels 0..255 in float64, borders cropped."""
-    height, width = image.shape[-2:]
-    if min(height, width) <= 2 * border:
-        raise UserError(f"an image of {width}x{height} is gone after cropping {border} px from each side; lower border")
-    cropped = image[..., border : height - border, border : width - border]
-    return (cropped.double().clamp(0, 1) * 255).round()
+@dataclass(frozen=True)
+class Metric:
+    """A metric that is ready to measure.
+
+    measure: SR and HR [B, 3, H, W], RGB in 0..1 -> [B] float64; NIQE does not look at the HR.
+    space: what it sees. border: pixels that are cropped from each side first. version: paper and variant.
+    """
+
+    name: str
+    measure: Callable[[Tensor, Tensor], Tensor]
+    better: Better
+    space: str
+    border: int
+    version: str
+
+    @property
+    def needs_hr(self) -> bool:
+        return self.name != "niqe"
 
 
-def luma_bt601(levels: Tensor) -> Tensor:
-    """Y [B, 1, H, W] in 16..235 from RGB levels [B, 3, H, W] in 0..255: MATLAB's rgb2ycbcr, not rounded."""
-    weights = levels.new_tensor([65.481, 128.553, 24.966]) / 255
-    return (levels * weights[:, None, None]).sum(dim=1, keepdim=True) + 16
+def better_of(name: str) -> Better:
+    """Which way a metric is better."""
+    return _KINDS[name][2]
 
 
-def psnr(sr: Tensor, hr: Tensor, *, border: int, luma: bool = True) -> Tensor:
-    """Peak signal-to-noise ratio in dB, on BT.601 Y (the papers' PSNR-Y) or on RGB; inf for equal images."""
-    a, b = _levels(sr, border), _levels(hr, border)
-    if luma:
-        a, b = luma_bt601(a), luma_bt601(b)
-    return 20 * torch.log10(255 / (a - b).square().mean(dim=(1, 2, 3)).sqrt())
+def _check_one(image: Tensor, what: str) -> None:
+    if image.ndim != 4 or image.shape[1] != 3:
+        raise UserError(f"{what} has the shape {list(image.shape)}; images are [batch, 3, height, width], RGB")
+    if not bool(torch.isfinite(image).all()):
+        raise UserError(f"{what} holds values that are not numbers; look at the model that made it")
+    low, high = image.min().item(), image.max().item()
+    if low < -0.5 or high > 1.5:
+        raise UserError(f"{what} has values from {low:.4g} to {high:.4g}; images are in 0..1")
 
 
-def ssim(sr: Tensor, hr: Tensor, *, border: int, luma: bool = True) -> Tensor:
-    """Structural similarity: 11x11 Gaussian of sigma 1.5, valid windows, mean over channels (Wang et al. 2004)."""
-    a, b = _levels(sr, border), _levels(hr, border)
-    if luma:
-        a, b = luma_bt601(a), luma_bt601(b)
-    if min(a.shape[-2:]) < 11:
-        raise UserError(f"SSIM needs 11 px after the border of {border} px is cropped; use larger images")
-    offsets = torch.arange(11, dtype=torch.float64, device=a.device) - 5
-    line = torch.exp(-offsets.square() / (2 * 1.5**2))
-    window = torch.outer(line, line)
-    window = (window / window.sum()).expand(a.shape[1], 1, 11, 11)
+def check(sr: Tensor, hr: Tensor | None) -> None:
+    """Check that two images can be compared.
 
-    def mean(x: Tensor) -> Tensor:
-        return functional.conv2d(x, window, groups=x.shape[1])
+    Raises:
+        UserError: another shape, values that are not in 0..1 (a model's overshoot up to a half is clipped), or nan.
+    """
+    _check_one(sr, "SR")
+    if hr is None:
+        return
+    _check_one(hr, "HR")
+    if sr.shape != hr.shape:
+        sizes = (f"{each.shape[-1]}x{each.shape[-2]}" for each in (sr, hr))
+        raise UserError(f"SR is {' and HR '.join(sizes)}; they must be of one size")
 
-    mean_a, mean_b = mean(a), mean(b)
-    var_a, var_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
-    cov = mean(a * b) - mean_a * mean_b
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    similarity = (2 * mean_a * mean_b + c1) * (2 * cov + c2)
-    return (similarity / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean(dim=(1, 2, 3))
+
+def _quantised(image: Tensor, border: int, low: float, high: float) -> Tensor:
+    """What a saved image holds, scaled to low..high, [B, 3, h, w] float32."""
+    return (levels(image, border) / 255 * (high - low) + low).float()
+
+
+def _perceptual(
+    net: Callable[[Tensor, Tensor], Tensor], border: int, low: float, high: float, sr: Tensor, hr: Tensor
+) -> Tensor:
+    with torch.inference_mode():
+        return net(_quantised(sr, border, low, high), _quantised(hr, border, low, high)).double()
+
+
+def _niqe(border: int) -> Callable[[Tensor, Tensor], Tensor]:
+    model = pristine()
+
+    def measure(sr: Tensor, _: Tensor) -> Tensor:
+        luma = luma_bt601(levels(sr, border)).round()[:, 0].cpu().numpy()
+        return torch.tensor([niqe(each, model) for each in luma], dtype=torch.float64)
+
+    return measure
+
+
+def _measure(name: str, border: int, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    family, _, variant = name.partition("-")
+    if family == "psnr":
+        return partial(psnr, border=border, luma=variant == "y")
+    if family == "ssim":
+        return partial(ssim, border=border, luma=variant == "y")
+    if family == "niqe":
+        return _niqe(border)
+    low, high = (0.0, 1.0) if name in ("dists", "lpips-alex-cugan") else (-1.0, 1.0)
+    if family == "dists":
+        return partial(_perceptual, perceptual.dists().to(device), border, low, high)
+    net: perceptual.Net = "vgg" if variant == "vgg" else "squeeze" if variant == "squeeze" else "alex"
+    return partial(_perceptual, perceptual.lpips(net).to(device), border, low, high)
+
+
+def named(name: str, *, scale: int, border: int | None, device: torch.device) -> Metric:
+    """A metric, ready to measure.
+
+    border: pixels to crop from each side; None is the papers' habit: the scale for PSNR and SSIM, else nothing.
+
+    Raises:
+        UserError: no metric has that name.
+        MissingWeights: the published parameters that it needs are not there.
+    """
+    if name not in _KINDS:
+        raise UserError(f"metric {name} is unknown; known here: {', '.join(NAMES)}")
+    version, space, better = _KINDS[name]
+    cropped = border if border is not None else scale if name in _CROPPED else 0
+    return Metric(name, _measure(name, cropped, device), better, space, cropped, version)
+
+
+def chosen(
+    names: Sequence[str], *, scale: int, border: int | None, device: torch.device
+) -> tuple[list[Metric], dict[str, str]]:
+    """The metrics of those names, and by name why some cannot be measured here; raises UserError for an unknown one."""
+    found: list[Metric] = []
+    missing: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        try:
+            found.append(named(name, scale=scale, border=border, device=device))
+        except MissingWeights as error:
+            missing[name] = str(error)
+    return found, missing

@@ -1,7 +1,8 @@
-"""Plots of what the stages measured, as PNG bytes. No figure is kept and no global state of matplotlib is set."""
+"""Plots of what was measured, each as a light and a dark PNG. No global state of matplotlib is set."""
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,22 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from .curves import ScoreCurve
+from .curves import UNITS, ScoreCurve
 from .report import MetricRow, mean
+from .sweeps import Sweep
 
 F64 = npt.NDArray[np.float64]
 BLUE, ORANGE, GREY = "#2f6fb2", "#d9762b", "#9aa3ad"
+COLOURS = (GREY, BLUE, ORANGE, "#5a9e6f", "#a05fb4", "#c2556b")
+_NIGHT, _NIGHT_TEXT = "#15181d", "#c9d1d9"
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture for a light page and for a dark one."""
+
+    light: bytes
+    dark: bytes
 
 
 def new_figure(width_in: float, height_in: float, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
@@ -33,7 +45,24 @@ def to_png(figure: Figure) -> bytes:
     return sink.getvalue()
 
 
-def loss_curves(log: pa.Table) -> bytes:
+def to_plot(figure: Figure) -> Plot:
+    """The figure as it is, and with its paper and ink changed."""
+    light = to_png(figure)
+    figure.set_facecolor(_NIGHT)
+    for axes in figure.get_axes():
+        axes.set_facecolor(_NIGHT)
+        axes.tick_params(colors=_NIGHT_TEXT)
+        for spine in axes.spines.values():
+            spine.set_color(_NIGHT_TEXT)
+        for text in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts):
+            text.set_color(_NIGHT_TEXT)
+    for legend in (*figure.legends, *(each for axes in figure.get_axes() if (each := axes.get_legend()) is not None)):
+        for text in legend.get_texts():
+            text.set_color(_NIGHT_TEXT)
+    return Plot(light, to_png(figure))
+
+
+def loss_curves(log: pa.Table) -> Plot:
     """Each named loss term over the steps; the pixel loss on its own, the others beside it."""
     figure, (left, right) = new_figure(9, 3.4, columns=2)
     names = list(dict.fromkeys(log["name"].to_pylist()))
@@ -48,40 +77,114 @@ def loss_curves(log: pa.Table) -> bytes:
     for axes in (left, right):
         axes.set_xlabel("training step")
     right.legend(frameon=False)
-    return to_png(figure)
+    return to_plot(figure)
 
 
-def score_curves(curves: Sequence[ScoreCurve]) -> bytes:
-    """The UDEM's score over rising levels, one panel a degradation."""
-    figure, panels = new_figure(9, 3.4, columns=len(curves))
-    units = {"blur": "blur sigma (LR pixels)", "noise": "noise sigma (grey levels of 255)"}
-    for axes, curve in zip(panels, curves, strict=True):
-        axes.plot(curve.levels, curve.scores, marker="o", color=BLUE)
-        axes.set_xlabel(units[curve.degradation])
-        axes.set_ylabel(f"{curve.degradation} score")
+def score_curves(curves: Mapping[str, Sequence[ScoreCurve]]) -> Plot:
+    """The UDEM's score over rising levels, one panel a degradation, a line for each model."""
+    degradations = list(dict.fromkeys(curve.degradation for found in curves.values() for curve in found))
+    figure, panels = new_figure(4 * len(degradations), 3.6, columns=len(degradations))
+    for axes, degradation in zip(panels, degradations, strict=True):
+        for number, (model, found) in enumerate(curves.items()):
+            for curve in (each for each in found if each.degradation == degradation):
+                label = f"{model}: Spearman {curve.spearman:.3f}, range {curve.dynamic_range:.2f}"
+                colour = COLOURS[(number + 1) % len(COLOURS)]
+                axes.plot(curve.levels, curve.scores, marker=".", color=colour, label=label)
+                axes.set_ylabel(f"{curve.score} score")
+        axes.set_xlabel(UNITS[degradation])
+        if degradation == "jpeg":
+            axes.invert_xaxis()
         axes.set_ylim(0, 1)
-        axes.set_title(f"Spearman {curve.spearman:.2f}")
-    return to_png(figure)
+        axes.set_title(f"rising {degradation}")
+        axes.legend(frameon=False, fontsize=8)
+    return to_plot(figure)
 
 
-def metric_bars(rows: Sequence[MetricRow], metric: str, unit: str) -> bytes:
-    """The mean of a metric for each group member, models side by side."""
+def metric_bars(rows: Sequence[MetricRow], metric: str, unit: str) -> Plot:
+    """The mean of a metric for each member, models side by side."""
+    rows = [row for row in rows if row.metric == metric]
     models = list(dict.fromkeys(row.model for row in rows))
     members = list(dict.fromkeys(row.member for row in rows))
-    figure, (axes,) = new_figure(7, 3.4)
+    figure, (axes,) = new_figure(max(7, 0.32 * len(models) * len(members)), 3.4)
     width = 0.8 / len(models)
     means: Mapping[str, list[float]] = {
-        model: [mean(rows, model=model, metric=metric, member=member) for member in members] for model in models
+        model: [mean(rows, model=model, member=member) for member in members] for model in models
     }
     for i, model in enumerate(models):
         at = np.arange(len(members)) + (i - (len(models) - 1) / 2) * width
-        bars = axes.bar(at, means[model], width * 0.95, label=model, color=[GREY, BLUE, ORANGE, "#5a9e6f"][i % 4])
-        axes.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
+        bars = axes.bar(at, means[model], width * 0.95, label=model, color=COLOURS[i % len(COLOURS)])
+        axes.bar_label(bars, fmt="%.2f" if means[model][0] > 2 else "%.3f", fontsize=8, padding=2)
     axes.set_xticks(range(len(members)), members)
-    everything = [value for values in means.values() for value in values]
-    room = max(everything) - min(everything) + 1e-6
-    axes.set_ylim(min(everything) - room, max(everything) + 0.2 * room)
-    axes.set_ylabel(f"{metric.upper()} ({unit}), axis cut")
+    everything = [value for values in means.values() for value in values if np.isfinite(value)]
+    if everything:
+        room = max(everything) - min(everything) + 1e-3 * max(map(abs, everything))
+        axes.set_ylim(min(everything) - room, max(everything) + 0.2 * room)
+    axes.set_ylabel(f"{metric} ({unit}), axis cut")
     axes.grid(axis="x", visible=False)
-    figure.legend(*axes.get_legend_handles_labels(), frameon=False, ncols=len(models), loc="outside upper right")
-    return to_png(figure)
+    figure.legend(
+        *axes.get_legend_handles_labels(), frameon=False, ncols=min(4, len(models)), loc="outside upper right"
+    )
+    return to_plot(figure)
+
+
+def each_image(rows: Sequence[MetricRow], metric: str) -> Plot:
+    """A dot for each image of each model, and the mean: where a mean hides a few bad images, this shows them."""
+    rows = [row for row in rows if row.metric == metric and np.isfinite(row.value)]
+    models = list(dict.fromkeys(row.model for row in rows))
+    figure, (axes,) = new_figure(9, 0.9 + 0.45 * len(models))
+    for number, model in enumerate(models):
+        values = np.array([row.value for row in rows if row.model == model])
+        spread = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.5
+        colour = COLOURS[number % len(COLOURS)]
+        axes.plot(values, number + spread, ".", color=colour, alpha=0.6, markersize=5)
+        axes.plot([values.mean()] * 2, [number - 0.4, number + 0.4], color=colour, linewidth=2)
+    axes.set_yticks(range(len(models)), models)
+    axes.set_ylim(len(models) - 0.4, -0.6)
+    axes.set_xlabel(f"{metric}, {rows[0].better} is better; the line is the mean")
+    axes.grid(axis="y", visible=False)
+    return to_plot(figure)
+
+
+def heat_map(sweep: Sweep, better: str) -> Plot:
+    """The mean of a metric over two settings, the best marked."""
+    across, down = (sorted({setting[axis] for setting in sweep.settings}) for axis in (0, 1))
+    values = np.full((len(down), len(across)), np.nan)
+    for setting, value in zip(sweep.settings, sweep.means, strict=True):
+        values[down.index(setting[1]), across.index(setting[0])] = value
+    figure, (axes,) = new_figure(6, 4.6)
+    picture = axes.imshow(values, origin="lower", cmap="viridis" if better == "higher" else "viridis_r", aspect="auto")
+    figure.colorbar(picture, ax=axes, label=f"{sweep.metric}, {better} is better")
+    best = int(np.argmax(sweep.means) if better == "higher" else np.argmin(sweep.means))
+    axes.plot(
+        across.index(sweep.settings[best][0]), down.index(sweep.settings[best][1]), "*", color=ORANGE, markersize=16
+    )
+    axes.set_xticks(range(len(across)), [f"{each:g}" for each in across])
+    axes.set_yticks(range(len(down)), [f"{each:g}" for each in down])
+    axes.set_xlabel(f"{sweep.axes[0]} score")
+    axes.set_ylabel(f"{sweep.axes[1]} score")
+    axes.grid(visible=False)
+    return to_plot(figure)
+
+
+def lines(sweeps: Mapping[str, Sweep], axis: str) -> Plot:
+    """The mean of each metric along one setting, a panel a metric."""
+    figure, panels = new_figure(4 * len(sweeps), 3.4, columns=len(sweeps))
+    for axes, (metric, sweep) in zip(panels, sweeps.items(), strict=True):
+        axes.plot([setting[0] for setting in sweep.settings], sweep.means, marker="o", color=BLUE)
+        axes.set_xlabel(axis)
+        axes.set_title(metric)
+    return to_plot(figure)
+
+
+def histogram(values: Mapping[str, Sequence[float]], label: str) -> Plot:
+    """How often each value occurs, one outline a kind."""
+    figure, (axes,) = new_figure(7, 3.6)
+    edges = np.histogram_bin_edges(np.concatenate([np.asarray(each) for each in values.values()]), bins=30)
+    for number, (kind, found) in enumerate(values.items()):
+        axes.hist(
+            found, bins=edges.tolist(), histtype="step", linewidth=2, label=kind, color=COLOURS[number % len(COLOURS)]
+        )
+    axes.set_xlabel(label)
+    axes.set_ylabel("images")
+    axes.legend(frameon=False)
+    return to_plot(figure)

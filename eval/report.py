@@ -1,70 +1,146 @@
-"""Metric reports: one row per image and metric; means are made by whoever reads the table."""
+"""Metric reports: one row per image and metric, with all that its value depends on; means are made by the reader."""
 
-from collections.abc import Iterable, Sequence
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from ..degrade import tables
+from ..degrade import places, tables
+from ..degrade.errors import BusyError, UserError
 from ..degrade.places import Place
-from ..degrade.provenance import provenance
+from ..degrade.provenance import canonical, provenance, sha256_of
 
 KIND = "metric-report"
+_WAIT_S, _PAUSE_S = 30.0, 0.1
 
 SCHEMA = pa.schema(
     [
+        ("protocol", pa.string()),
+        ("data", pa.string()),
+        ("data_sha256", pa.string()),
         ("model", pa.string()),
+        ("checkpoint", pa.string()),
+        ("setting", pa.string()),
         ("source", pa.string()),
         ("sample", pa.int64()),
         ("member", pa.string()),
         ("metric", pa.string()),
         ("value", pa.float64()),
+        ("better", pa.string()),
         ("space", pa.string()),
         ("border", pa.int32()),
+        ("version", pa.string()),
     ]
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MetricRow:
-    """One metric of one restored image.
+    """One metric of one image.
 
-    member: the group member that was restored. space: what the metric saw (`Y` is BT.601 in 16..235).
-    border: pixels cropped from each side.
+    protocol: how it was measured. data, data_sha256: the set of images, and the hash of what is in it.
+    model, checkpoint: what restored it, and the hash of its file; none for methods without one.
+    setting: what the model was told, as JSON ({"blur": 0.5}); {} is nothing. source, sample: the image, by the name
+    of its file and its number in the set. member: the group member that was restored, or what degraded it.
+    metric, better, space, border, version: as of `metrics.Metric`.
     """
 
+    protocol: str
+    data: str
+    data_sha256: str
     model: str
+    checkpoint: str
+    setting: str
     source: str
     sample: int
     member: str
     metric: str
     value: float
+    better: str
     space: str
     border: int
+    version: str
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """All but the value: a second measurement of the same takes the place of the first."""
+        return tuple(value for name, value in asdict(self).items() if name != "value")
 
 
-class EvalConfig(BaseModel):
-    """What was measured: the digest of the test store, and of each model its name and the hash of its file."""
+class ReportConfig(BaseModel):
+    """What was measured: the protocols, each data set and model by name with its hash."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    store_digest: str
+    protocols: tuple[str, ...]
+    data: dict[str, str]
     models: dict[str, str]
 
 
-def write(path: Place, rows: Iterable[MetricRow], config: EvalConfig) -> None:
+def setting_of(values: Mapping[str, Any]) -> str:
+    """A setting as it stands in a row."""
+    return canonical(dict(values))
+
+
+def config_of(rows: Sequence[MetricRow]) -> ReportConfig:
+    """What the rows measured."""
+    return ReportConfig(
+        protocols=tuple(dict.fromkeys(row.protocol for row in rows)),
+        data={row.data: row.data_sha256 for row in rows},
+        models={row.model: row.checkpoint for row in rows},
+    )
+
+
+def write(path: Place, rows: Sequence[MetricRow]) -> None:
     """The report as Parquet."""
+    config = config_of(rows)
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
-    tables.write(path, table, provenance(KIND, config, config.store_digest))
+    tables.write(path, table, provenance(KIND, config, sha256_of(config.data.values())))
 
 
 def read(path: Place) -> list[MetricRow]:
     """The rows of a report; raises StoreError when it is missing or something else."""
-    return [MetricRow(**row) for row in tables.read(path, KIND)[0].to_pylist()]
+    table, _ = tables.read(path, KIND)
+    tables.check_schema(path, SCHEMA)
+    return [MetricRow(**row) for row in table.to_pylist()]
 
 
-def mean(rows: Sequence[MetricRow], *, model: str, metric: str, member: str | None = None) -> float:
-    """The mean of a metric over a model's images, of one member or of all."""
-    values = [row.value for row in rows if (row.model, row.metric) == (model, metric) and member in (None, row.member)]
-    return sum(values) / len(values)
+def add(path: Place, rows: Sequence[MetricRow]) -> None:
+    """Put rows into a report beside those that are there, in the place of those that measured the same.
+
+    Reports that are written at the same time lose nothing: one waits for the other.
+
+    Raises:
+        StoreError: something else is there.
+        BusyError: another process builds in the folder, and goes on doing so.
+    """
+    places.make_folder(path.parent)
+    give_up = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            with places.only_builder(path.parent, lambda _: None):
+                old = read(path) if path.is_file() else []
+                new = {row.identity for row in rows}
+                write(path, [*(row for row in old if row.identity not in new), *rows])
+            return
+        except BusyError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(_PAUSE_S)
+
+
+def mean(rows: Iterable[MetricRow], **equal: object) -> float:
+    """The mean over the rows whose columns have those values (`model="bicubic", metric="psnr-y"`).
+
+    Raises:
+        UserError: there is no such row.
+    """
+    values = [row.value for row in rows if all(getattr(row, name) == value for name, value in equal.items())]
+    if not values:
+        raise UserError(f"the report has no row with {json.dumps(equal)}")
+    return float(np.mean(values))

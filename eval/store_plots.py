@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from .plots import BLUE, F64, GREY, ORANGE, new_figure, to_png
+from .plots import BLUE, F64, GREY, ORANGE, Plot, new_figure, to_plot
 
 _COLOURS = (BLUE, "#5a9e6f", ORANGE, GREY, "#a2494a")
 _COLUMNS = 4
 
 
-def histograms(values: Mapping[str, Mapping[str, F64]]) -> bytes:
+def histograms(values: Mapping[str, Mapping[str, F64]]) -> Plot:
     """A panel for each parameter, an outline in it for each member that has it.
 
     values: by the parameter's name with its unit, by member, every value that was drawn.
@@ -34,10 +34,10 @@ def histograms(values: Mapping[str, Mapping[str, F64]]) -> bytes:
         for i, member in enumerate(members):
             panels[0].plot([], [], color=_COLOURS[i % len(_COLOURS)], label=member)
         figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, ncols=5, loc="outside upper center")
-    return to_png(figure)
+    return to_plot(figure)
 
 
-def boxes(table: pa.Table, members: Sequence[str], measures: Mapping[str, str]) -> bytes:
+def boxes(table: pa.Table, members: Sequence[str], measures: Mapping[str, str]) -> Plot:
     """For each measure (column, and what its axis says), the spread over the samples of each member.
 
     Boxes hold the middle half with the median, whiskers the middle 95 %.
@@ -51,4 +51,4 @@ def boxes(table: pa.Table, members: Sequence[str], measures: Mapping[str, str]) 
         axes.set_ylabel(label)
         axes.tick_params(axis="x", labelsize=8)
         axes.grid(axis="x", visible=False)
-    return to_png(figure)
+    return to_plot(figure)

@@ -1,6 +1,7 @@
-"""`rwsr train`, `restore`, `eval`, `report` and `demo`: from a store to a model, its images and its figures."""
+"""`rwsr train`, `restore` and `demo`: from a store to a model, and its images."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -60,80 +61,51 @@ _score = click.FloatRange(0, 1)
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=options.LOCAL, metavar="IMAGE...")
-@click.option("--model", type=options.LOCAL, required=True, help="Folder of a finished run, or its model file.")
+@click.option("--model", type=options.LOCAL, required=True, help="A run, or a checkpoint (.safetensors, .pth, ncnn).")
 @click.option("--out", type=options.LOCAL, required=True, help="Folder for the restored PNG files.")
 @click.option("--blur", type=_score, default=None, help="Blur score 0..1 to restore for.  [default: the UDEM's]")
 @click.option("--noise", type=_score, default=None, help="Noise score 0..1 to restore for.  [default: the UDEM's]")
+@click.option(
+    "--tile",
+    type=click.IntRange(min=0),
+    default=256,
+    show_default=True,
+    help="LR pixels that the model sees at once; 0 is the whole image. Less takes less memory.",
+)
 @options.as_json
 def restore(
-    images: tuple[Path, ...], model: Path, out: Path, blur: float | None, noise: float | None, json_: bool
+    images: tuple[Path, ...],
+    model: Path,
+    out: Path,
+    blur: float | None,
+    noise: float | None,
+    tile: int,
+    json_: bool,
 ) -> None:
-    """Enlarge images 4 times with a trained model; a higher score restores more strongly.
+    """Enlarge images, and all images in folders, with a model. 16 bits and alpha are kept.
 
-    An image that cannot be read is named and left out.
+    Models are runs of `rwsr train`, the published files of IMDN, RLFN and Real-ESRGAN's compact models (.pth, or ncnn's
+    .param and .bin), and with `pip install 'rwsr[models]'` all that spandrel knows. A run can be told how strongly to
+    restore: a higher score mends more. An image that cannot be read is named and left out.
 
     \b
     Example:
       rwsr restore photos/cat.png --model run --out restored --noise 0.8
     """
-    from .training import restore_files
+    from .restoring import restore_files
 
-    done, failed = restore_files(images, model, out, blur=blur, noise=noise)
-    for path, reason in failed:
-        say(f"left out: {printable(path)}: {reason}")
-    lines = [f"wrote {file.path} (blur score {file.blur:.2f}, noise score {file.noise:.2f})" for file in done]
-    options.tell(
-        {
-            "restored": [{"path": f.path, "blur": f.blur, "noise": f.noise} for f in done],
-            "left_out": [{"path": path, "reason": reason} for path, reason in failed],
-        },
-        lines,
-        json_=json_,
-    )
-    if failed:
+    done, left_out = restore_files(images, model, out, blur=blur, noise=noise, tile_px=tile)
+    for each in left_out:
+        say(f"left out: {printable(each.path)}: {each.reason}")
+    lines = [
+        f"wrote {each.path}"
+        + ("" if each.blur is None else f" (blur score {each.blur:.2f}, noise score {each.noise:.2f})")
+        for each in done
+    ]
+    values = {"restored": [asdict(each) for each in done], "left_out": [asdict(each) for each in left_out]}
+    options.tell(values, lines, json_=json_)
+    if left_out:
         sys.exit(options.LEFT_OUT_EXIT_CODE)
-
-
-@click.command("eval")
-@click.option("--store", "store_folder", type=options.PLACE, required=True, help="Store of held-out groups.")
-@click.option("--model", "models", multiple=True, type=options.LOCAL, help="A finished run; may be repeated.")
-@click.option("--out", type=options.OUT, required=True, help="The report, a Parquet table.")
-@options.trackable
-@options.as_json
-def evaluate(store_folder: Place, models: tuple[Path, ...], out: Place, track: bool, json_: bool) -> None:
-    """Measure models, and bicubic beside them, on a store: PSNR and SSIM on Y, borders of 4 px cropped.
-
-    One row per image, member and metric.
-
-    \b
-    Example:
-      rwsr eval --store held-out.zarr --model run --out metrics.parquet
-    """
-    from . import jobs
-
-    job = jobs.EvalJob(store=str(store_folder), models={str(path): str(path) for path in models}, out=str(out))
-    made = options.tracked(jobs.evaluate, job, "evaluate", track=track)
-    options.tell(made.values, made.lines, json_=json_)
-
-
-@click.command()
-@click.option("--metrics", type=options.PLACE, required=True, help="A report that rwsr eval wrote.")
-@click.option("--run", "run_folder", type=options.LOCAL, default=None, help="A run, for its loss curves.")
-@click.option("--out", type=options.OUT, required=True, help="The page, an HTML file that needs no other file.")
-@options.trackable
-@options.as_json
-def report(metrics: Place, run_folder: Path | None, out: Place, track: bool, json_: bool) -> None:
-    """Draw a metric report as one HTML page.
-
-    \b
-    Example:
-      rwsr report --metrics metrics.parquet --run run --out report.html
-    """
-    from . import jobs
-
-    job = jobs.ReportJob(metrics=str(metrics), run=str(run_folder) if run_folder else None, out=str(out))
-    made = options.tracked(jobs.report, job, "report", track=track)
-    options.tell(made.values, made.lines, json_=json_)
 
 
 @click.command()

@@ -7,7 +7,7 @@ OUT/
     groups.zarr, held-out.zarr      the training groups and the test groups
     run/                            the training: model.safetensors, train.parquet
     restored/                       held-out photographs, restored
-    metrics.parquet, scores.parquet what was measured, and the UDEM's scores over rising levels
+    metrics.parquet                 what was measured, and the UDEM's scores over rising levels
     report.html                     all of it explained
 """
 
@@ -55,7 +55,6 @@ MADE = (
     "run/model.safetensors",
     "run/train.parquet",
     "metrics.parquet",
-    "scores.parquet",
     "restored",
 )
 BANK = BankConfig(grid=TileGrid(size=64, stride=32))

@@ -5,25 +5,27 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ..degrade import tables
 from ..degrade.contact_sheet import Cell, contact_sheet
 from ..degrade.disk import write_atomic
 from ..degrade.errors import StoreError
 from ..degrade.image import decode, encode_png, read_bytes
-from ..degrade.provenance import provenance
+from ..degrade.places import sha256
 from ..degrade.reader import ShardReader
 from ..degrade.shards import Store
+from ..degrade.verify import digest
 from ..eval import bank_plots, curves, plots, report
+from ..eval.images import of_folders, of_store
 from ..eval.page import Picture, Section, Table, page
+from ..eval.restoration import PROTOCOL
 from ..eval.restore import bicubic, pick_device, restore
 from ..eval.tensors import to_pixels, to_tensor
 from ..noisebank.bank import BankConfig, NoiseBank
 from ..noisebank.cati import CatiRule
 from ..train import mmrealsr
+from .evaluating import BICUBIC, restoration, udem
 from .scan import open_scan
 from .sheets import bank_sheet, store_sheet
 from .sources import read as read_index
-from .training import BICUBIC, eval_config, evaluate_store
 
 _MODEL = "MM-RealSR (tiny)"
 _STRENGTHS = (0.0, 0.5, 1.0)
@@ -55,36 +57,34 @@ def _restore_examples(out: Path, store: Store, net: mmrealsr.MMRealSR) -> None:
             write_atomic(out / "restored" / f"{name}_{kind}.png", encode_png(image))
 
 
-def _is_measured(out: Path, config: report.EvalConfig) -> bool:
-    """Whether the tables of an earlier run are there and of this very model and store."""
+def _measured(out: Path, store: Store) -> list[report.MetricRow] | None:
+    """The rows of an earlier run, where they are of this very model and store."""
     try:
-        for name, kind in (("metrics.parquet", report.KIND), ("scores.parquet", curves.KIND)):
-            if tables.read_provenance(out / name, kind).config != config.model_dump():
-                return False
+        rows = report.read(out / "metrics.parquet")
     except StoreError:
-        return False
-    return True
+        return None
+    config = report.config_of(rows)
+    same = config.models.get(_MODEL) == sha256(mmrealsr.model_file(out / "run"))
+    whole = set(config.protocols) == {PROTOCOL, curves.PROTOCOL}
+    return rows if same and whole and digest(store) in config.data.values() else None
 
 
 def _summary(rows: Sequence[report.MetricRow]) -> str:
-    ours, base = (report.mean(rows, model=name, metric="psnr") for name in (_MODEL, BICUBIC))
+    ours, base = (report.mean(rows, model=name, metric="psnr-y") for name in (_MODEL, BICUBIC))
     return f"PSNR-Y {ours:.2f} dB against bicubic's {base:.2f} dB"
 
 
 def measure(out: Path, store: Store) -> tuple[list[report.MetricRow], str, bool]:
-    """metrics.parquet, scores.parquet and restored/ of the trained model; False when they were there already."""
+    """metrics.parquet and restored/ of the trained model; False when they were there already."""
     models = {_MODEL: out / "run"}
-    config = eval_config(store, models)
-    if _is_measured(out, config):
-        rows = report.read(out / "metrics.parquet")
-        return rows, _summary(rows), False
-    device = pick_device()
-    net = mmrealsr.load(out / "run", device)
-    _restore_examples(out, store, net)
-    photographs = [decode(read_bytes(path)).pixels for path in sorted((out / "photos/held-out").iterdir())]
-    found = [curves.score_curve(net.score, photographs, kind, device) for kind in curves.DEGRADED]
-    curves.write(out / "scores.parquet", found, provenance(curves.KIND, config, config.store_digest))
-    rows = evaluate_store(store, models, out / "metrics.parquet")
+    known = _measured(out, store)
+    if known is not None:
+        return known, _summary(known), False
+    (out / "metrics.parquet").unlink(missing_ok=True)
+    _restore_examples(out, store, mmrealsr.load(out / "run", pick_device()))
+    udem(of_folders(None, out / "photos/held-out", 1), models, curves.LEVELS, out / "metrics.parquet")
+    restoration(of_store(store), models, (), None, out / "metrics.parquet")
+    rows = report.read(out / "metrics.parquet")
     return rows, _summary(rows), True
 
 
@@ -196,16 +196,16 @@ def _training_section(out: Path, store: Store) -> Section:
     )
 
 
-def _scores_section(out: Path) -> Section:
-    found = curves.read(out / "scores.parquet")
+def _scores_section(rows: Sequence[report.MetricRow]) -> Section:
+    found = {_MODEL: curves.curves_of(rows, _MODEL)}
     return Section(
         "5. Do the scores mean something?",
         (
-            "A test with one flaw at a time: the held-out photographs, made small and clean, then blurred or made "
-            "noisy at ten rising levels. Nobody told the network how strong each level is; it only ever saw pairs. "
-            "A Spearman correlation of 1 means that every stronger level got a higher score.",
+            "A test with one flaw at a time: the held-out photographs, made small and clean, then blurred, made noisy "
+            "or coded as JPEG at twenty rising levels. Nobody told the network how strong each level is; it only ever "
+            "saw pairs. A Spearman correlation of 1 means that every stronger level got a higher score.",
         ),
-        (Picture(plots.score_curves(found), "The UDEM's scores over rising blur and rising noise."),),
+        (Picture(plots.score_curves(found), "The UDEM's scores over rising blur, noise and compression."),),
     )
 
 
@@ -216,6 +216,12 @@ def _cells(out: Path, name: str, kinds: dict[str, str]) -> list[Cell]:
     ]
 
 
+def _mean(rows: Sequence[report.MetricRow], model: str, metric: str, member: str | None) -> float:
+    """Of one member, or of all."""
+    only = {} if member is None else {"member": member}
+    return report.mean(rows, model=model, metric=metric, **only)
+
+
 def _results_section(out: Path, store: Store, rows: Sequence[report.MetricRow]) -> Section:
     names = list(_first_of_each_source(store))
     kinds = {"lr": "LR (BASE)", "bicubic": "bicubic", "restored": "restored", "hr": "HR"}
@@ -223,14 +229,15 @@ def _results_section(out: Path, store: Store, rows: Sequence[report.MetricRow]) 
         f"strength-{strength:.1f}": f"blur and noise score {strength:.1f}" for strength in _STRENGTHS
     }
     members = [str(member) for member in store.attributes["members"]]
+    rows = [row for row in rows if row.protocol == PROTOCOL]
     table = Table(
         ("member", "PSNR-Y, bicubic", "PSNR-Y, ours", "SSIM-Y, bicubic", "SSIM-Y, ours"),
         tuple(
             (
                 member or "all",
                 *(
-                    f"{report.mean(rows, model=model, metric=metric, member=member):.{digits}f}"
-                    for metric, digits in (("psnr", 2), ("ssim", 4))
+                    f"{_mean(rows, model, metric, member):.{digits}f}"
+                    for metric, digits in (("psnr-y", 2), ("ssim-y", 4))
                     for model in (BICUBIC, _MODEL)
                 ),
             )
@@ -238,8 +245,7 @@ def _results_section(out: Path, store: Store, rows: Sequence[report.MetricRow]) 
         ),
     )
     gains = {
-        member: report.mean(rows, model=_MODEL, metric="psnr", member=member)
-        - report.mean(rows, model=BICUBIC, metric="psnr", member=member)
+        member: _mean(rows, _MODEL, "psnr-y", member) - _mean(rows, BICUBIC, "psnr-y", member)
         for member in (*members, None)
     }
     behind = " and ".join(member.upper() for member in members if gains[member] < 0)
@@ -263,7 +269,7 @@ def _results_section(out: Path, store: Store, rows: Sequence[report.MetricRow]) 
         ),
         (
             table,
-            Picture(plots.metric_bars(rows, "psnr", "dB"), "Mean PSNR-Y of each member. Higher is closer to HR."),
+            Picture(plots.metric_bars(rows, "psnr-y", "dB"), "Mean PSNR-Y of each member. Higher is closer to HR."),
             Picture(
                 encode_png(contact_sheet([_cells(out, name, kinds) for name in names], cell_px=288)),
                 "Held-out photographs: the degraded input, bicubic, our restoration, and the original.",
@@ -311,7 +317,7 @@ def write(
         _bank_section(out, bank),
         _groups_section(store),
         _training_section(out, store),
-        _scores_section(out),
+        _scores_section(rows),
         _results_section(out, held_out, rows),
         _next_section(out),
     ]

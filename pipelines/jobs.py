@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..degrade.places import Place, place
-from ..degrade.samples import GROUPS, StoreConfig
+from ..degrade.samples import StoreConfig
 from ..degrade.verify import digest
 from ..noisebank.bank import BankConfig, NoiseBank
 from . import build_bank, build_store, layouts, sources
@@ -21,6 +21,9 @@ from .console import printable, say
 from .executors import Executor, cores
 from .scan import ScanConfig, SetScan, open_scan, scan, scan_grids
 from .sources import IndexConfig, SourceRow
+
+if TYPE_CHECKING:
+    from .evaluating import Measured
 
 
 def _is_place(text: str) -> str:
@@ -100,21 +103,34 @@ class TrainJob(BaseModel):
 
 
 class EvalJob(BaseModel):
-    """Measure models, and bicubic, on a store of groups into the report `out`. models: name and place on a disk."""
+    """Measure models, and bicubic and Lanczos, on a store or on folders, into the report `out`.
+
+    models: name and place on a disk. metrics: none is PSNR-Y and SSIM-Y, or NIQE where there is no HR. border: pixels
+    cropped from each side; none is the scale for PSNR and SSIM.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    store: PlaceText
+    store: PlaceText | None = None
+    hr: PlaceText | None = None
+    lr: PlaceText | None = None
+    scale: Annotated[int, Field(ge=1, le=16)] = 4
     models: dict[str, str] = {}
+    metrics: tuple[str, ...] = ()
+    border: Annotated[int, Field(ge=0)] | None = None
     out: PlaceText
 
 
 class ReportJob(BaseModel):
-    """Draw the metric report `metrics`, and the losses of the training `run`, as the page `out`."""
+    """Draw the metric report `metrics`, and the losses of the training `run`, as the page `out`.
+
+    compare: other reports, to stand beside it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     metrics: PlaceText
+    compare: tuple[PlaceText, ...] = ()
     run: str | None = None
     out: PlaceText
 
@@ -262,18 +278,25 @@ def train(job: TrainJob) -> Made:
 
 def evaluate(job: EvalJob) -> Made:
     """Measure the models of a job; raises UserError."""
-    from ..degrade.shards import open_store
-    from .training import evaluate_store, means_of
+    from . import evaluating
 
+    store, hr, lr = (place(text) if text else None for text in (job.store, job.hr, job.lr))
+    images = evaluating.image_set(store, hr, lr, job.scale)
     models = {name: Path(at) for name, at in job.models.items()}
-    means = means_of(evaluate_store(open_store(place(job.store), GROUPS), models, place(job.out)))
-    lines = [f"{name}: PSNR-Y {each['psnr']:.2f} dB, SSIM-Y {each['ssim']:.4f}" for name, each in means.items()]
-    return Made({"report": job.out, "means": means}, [*lines, f"wrote {job.out}"], [], changed=True)
+    return measured(evaluating.restoration(images, models, job.metrics, job.border, place(job.out)), job.out)
+
+
+def measured(found: "Measured", out: str) -> Made:
+    """What a protocol measured, as what a command tells."""
+    from . import evaluating
+
+    values = {"report": out, "means": evaluating.means_of(found.rows), "skipped": found.skipped}
+    return Made(values, [*evaluating.mean_lines(found.rows), f"wrote {out}"], [], changed=True)
 
 
 def report(job: ReportJob) -> Made:
     """Draw the page of a job; raises UserError."""
     from .pages import write_report
 
-    write_report(place(job.metrics), Path(job.run) if job.run else None, place(job.out))
+    write_report([place(job.metrics), *_places(job.compare)], Path(job.run) if job.run else None, place(job.out))
     return Made({"page": job.out}, [f"wrote {job.out}"], [], changed=True)

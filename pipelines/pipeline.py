@@ -273,18 +273,20 @@ def train(config: PipelineConfig, store: Built) -> Built:
 
 def evaluate(config: PipelineConfig, store: Built, run: Built | None) -> Built:
     """The measurement of a training, and of bicubic, on the held-out store."""
-    from ..degrade.shards import open_store
+    from ..degrade.places import sha256
     from ..eval import report
-    from .training import eval_config, evaluate_store, means_of
+    from ..eval.images import of_store
+    from ..train.mmrealsr import model_file
+    from . import evaluating
 
-    opened = open_store(store.at, GROUPS)
+    images = of_store(build_store.open_samples(store.at))
     models = {"trained": run.at} if run is not None and isinstance(run.at, Path) else {}
-    settings = eval_config(opened, models)
-    at = place(config.out) / "metrics" / f"{_name(settings, '')}.parquet"
+    identity = sha256_of([images.sha256, *(sha256(model_file(each)) for each in models.values())])
+    at = place(config.out) / "metrics" / f"{identity[:12]}.parquet"
     new = not at.is_file()
-    rows = evaluate_store(opened, models, at) if new else report.read(at)
-    means = means_of(rows)
-    lines = [f"{name}: PSNR-Y {each['psnr']:.2f} dB, SSIM-Y {each['ssim']:.4f}" for name, each in means.items()]
+    rows = evaluating.restoration(images, models, (), None, at).rows if new else report.read(at)
+    means = evaluating.means_of(rows)
+    lines = evaluating.mean_lines(rows)
     lines.append(f"wrote {at}" if new else f"{at} was there already")
     return Built(at, Made({"report": at, "means": means}, lines, [], changed=new))
 
@@ -302,7 +304,7 @@ def write_reports(config: PipelineConfig, store: Built, run: Built | None, metri
         new += write_quality(build_store.open_samples(store.at), quality, 200, config.work.executor)
     if metrics is not None and page is not None and not page.is_file():
         run_folder = run.at if run is not None and isinstance(run.at, Path) else None
-        write_report(metrics.at, run_folder, page)
+        write_report([metrics.at], run_folder, page)
         new.append(page)
     lines = [f"wrote {each}" for each in new] or [f"{page or quality} was there already"]
     return Built(page or quality, Made({"quality": quality, "page": page}, lines, [], changed=bool(new)))

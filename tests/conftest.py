@@ -50,6 +50,22 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def data() -> Path:
+    """Published images and parameter files, which do not come with the project: RWSR_TEST_DATA, or ../shared/data."""
+    folder = Path(os.environ.get("RWSR_TEST_DATA", Path(__file__).parents[2] / "shared/data"))
+    if not folder.is_dir():
+        pytest.skip(f"no test data at {folder}; set RWSR_TEST_DATA")
+    return folder
+
+
+@pytest.fixture
+def published(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The published parameter files, where metrics look for them."""
+    monkeypatch.setenv("RWSR_WEIGHTS", str(data / "weights"))
+    return data / "weights"
+
+
+@pytest.fixture(scope="session")
 def tree() -> Callable[[Place], dict[str, bytes]]:
     """A function that reads a whole folder: relative name -> bytes."""
     return lambda folder: {name: (folder / name).read_bytes() for name in names_below(folder)}

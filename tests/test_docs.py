@@ -22,7 +22,7 @@ def test_every_command_of_the_readme_works_in_order(tmp_path: Path) -> None:
     for name in ("astronaut.png", "coffee.png"):
         (tmp_path / "photos" / name).write_bytes((files("skimage") / "data" / name).read_bytes())
     commands = [line for block in _blocks("sh") for line in block.splitlines()]
-    assert len(commands) == 16
+    assert len(commands) == 19
     for line in commands:
         program, *arguments = shlex.split(line)
         result = subprocess.run([BIN / program, *arguments], cwd=tmp_path, capture_output=True, text=True)

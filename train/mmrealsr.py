@@ -139,6 +139,10 @@ class MMRealSR(nn.Module):
             x = functional.leaky_relu(conv(functional.interpolate(x, scale_factor=2, mode="nearest")), 0.2)
         return self.conv_last(functional.leaky_relu(self.conv_hr(x), 0.2))
 
+    def restore_at(self, lr: Tensor, blur: float, noise: float) -> Tensor:
+        """SR of every image under the same two scores."""
+        return self.restore(lr, lr.new_tensor([[blur, noise]]).expand(lr.shape[0], -1))
+
     def forward(self, lr: Tensor) -> Tensor:
         """SR under the scores that the UDEM predicts."""
         return self.restore(lr, self.score(lr))
@@ -206,6 +210,15 @@ def train(
 def model_file(path: Path) -> Path:
     """The model file of a finished run, or the file itself."""
     return path / "model.safetensors" if path.is_dir() else path
+
+
+def is_model(path: Path) -> bool:
+    """Whether a safetensors file is one that `rwsr train` wrote."""
+    try:
+        read_model(path)
+    except StoreError:
+        return False
+    return True
 
 
 def load(path: Path, device: torch.device) -> MMRealSR:

@@ -1,74 +1,96 @@
-"""PSNR and SSIM equal scikit-image's on the papers' conventions."""
+"""Every metric: perfect on equal images, worse the more an image is spoiled, and clear on what it cannot compare."""
 
-import numpy as np
+from collections.abc import Callable
+
 import pytest
 import torch
-from skimage.color import rgb2ycbcr
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor
 
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.image import U8
-from rwsr.eval.metrics import luma_bt601, psnr, ssim
-from rwsr.eval.tensors import to_pixels, to_tensor
+from rwsr.eval import metrics, perceptual
+from rwsr.eval.metrics import NAMES, Metric, better_of, check, named
+from rwsr.eval.tensors import to_tensor
+
+REFERENCE = [name for name in NAMES if name != "niqe"]
+PERFECT = {"psnr": float("inf"), "ssim": 1.0, "lpips": 0.0, "dists": 0.0}
+
+
+def _with_seeds(module: torch.nn.Module) -> torch.nn.Module:
+    generator = torch.Generator().manual_seed(1)
+    for value in module.parameters():
+        bound = (2 / max(1, value[0].numel())) ** 0.5 if value.ndim == 4 else 0.1
+        value.copy_(torch.randn(value.shape, generator=generator) * bound)
+        if value.ndim != 4 or value.shape[0] == 1:
+            value.abs_()
+    return module
 
 
 @pytest.fixture
-def pair(astronaut: U8) -> tuple[U8, U8]:
-    """A photograph and a noisy version of it."""
-    noisy = astronaut + np.random.default_rng(0).normal(0, 12, astronaut.shape)
-    return astronaut[:120, :100], np.clip(noisy, 0, 255).astype(np.uint8)[:120, :100]
+def seeded(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Metric]:
+    """Metrics by name, those with networks on seeded weights."""
+    monkeypatch.setattr(metrics.perceptual, "lpips", lambda net: _with_seeds(perceptual.Lpips(net)))
+    monkeypatch.setattr(metrics.perceptual, "dists", lambda: _with_seeds(perceptual.Dists()))
+    return lambda name: named(name, scale=4, border=None, device=torch.device("cpu"))
 
 
-def test_luma_is_matlabs(pair: tuple[U8, U8]) -> None:
-    """BT.601 Y in 16..235, not rounded, as scikit-image has it."""
-    found = luma_bt601(to_tensor(pair[0])[None].double() * 255)[0, 0].numpy()
-    assert np.abs(found - rgb2ycbcr(pair[0])[..., 0]).max() < 2e-3
+@pytest.fixture
+def hr(astronaut: U8) -> Tensor:
+    return to_tensor(astronaut[80:208, 150:278])[None]
 
 
-@pytest.mark.parametrize("border", [0, 4])
-def test_psnr_y_matches_scikit_image(pair: tuple[U8, U8], border: int) -> None:
-    """The same decibels on the same cropped luma."""
-    a, b = (rgb2ycbcr(p)[border : 120 - border, border : 100 - border, 0] for p in pair)
-    found = psnr(*(to_tensor(p)[None] for p in pair), border=border).item()
-    assert found == pytest.approx(peak_signal_noise_ratio(a, b, data_range=255), abs=1e-4)
+@pytest.mark.parametrize("name", REFERENCE)
+def test_equal_images_are_perfect(name: str, seeded: Callable[[str], Metric], hr: Tensor) -> None:
+    assert seeded(name).measure(hr, hr).item() == pytest.approx(PERFECT[name.partition("-")[0]], abs=1e-5)
 
 
-def test_psnr_rgb_matches_scikit_image(pair: tuple[U8, U8]) -> None:
-    """Without luma it is the mean over all three channels."""
-    found = psnr(*(to_tensor(p)[None] for p in pair), border=0, luma=False).item()
-    assert found == pytest.approx(peak_signal_noise_ratio(*pair, data_range=255), abs=1e-6)
+@pytest.mark.parametrize("name", REFERENCE)
+def test_more_noise_is_worse(name: str, seeded: Callable[[str], Metric], hr: Tensor) -> None:
+    """In the direction that the metric itself states; and a batch is its images one by one."""
+    metric, noise = seeded(name), torch.randn(hr.shape, generator=torch.Generator().manual_seed(0))
+    noisy = torch.cat([(hr + sigma * noise).clamp(0, 1) for sigma in (0.02, 0.06, 0.15)])
+    values = metric.measure(noisy, hr.expand(3, -1, -1, -1))
+    assert values.tolist() == sorted(values.tolist(), reverse=better_of(name) == "higher")
+    assert values[1].item() == pytest.approx(metric.measure(noisy[1:2], hr).item(), rel=1e-4)
 
 
-def test_ssim_y_matches_scikit_image(pair: tuple[U8, U8]) -> None:
-    """An 11x11 Gaussian of sigma 1.5 over valid windows only."""
-    a, b = (rgb2ycbcr(p)[..., 0] for p in pair)
-    _, full = structural_similarity(
-        a, b, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, truncate=5 / 1.5, full=True
-    )
-    found = ssim(*(to_tensor(p)[None] for p in pair), border=0).item()
-    assert found == pytest.approx(full[5:-5, 5:-5].mean(), abs=1e-5)
+def test_a_known_offset_has_the_known_psnr(seeded: Callable[[str], Metric]) -> None:
+    """Five levels everywhere are 20 log10(255 / 5) in RGB, and 219 / 255 of that in the Y of studio range."""
+    hr = torch.full((1, 3, 32, 32), 100 / 255)
+    sr = hr + 5 / 255
+    rgb, luma = (seeded(name).measure(sr, hr).item() for name in ("psnr-rgb", "psnr-y"))
+    assert rgb == pytest.approx(34.1514, abs=1e-4) and luma - rgb == pytest.approx(1.3219, abs=1e-3)
 
 
-def test_equal_images_are_perfect(pair: tuple[U8, U8]) -> None:
-    """Infinite PSNR and an SSIM of 1."""
-    image = to_tensor(pair[0])[None]
-    assert psnr(image, image, border=4).item() == float("inf")
-    assert ssim(image, image, border=4).item() == pytest.approx(1)
+def test_borders_and_variants_are_their_own(seeded: Callable[[str], Metric], hr: Tensor) -> None:
+    """PSNR and SSIM crop the scale, the others nothing; the mis-scaled variants give other values."""
+    assert (seeded("psnr-y").border, seeded("lpips-vgg").border) == (4, 0)
+    spoiled = hr.clone()
+    spoiled[..., :4, :] = 0
+    assert seeded("psnr-y").measure(spoiled, hr).item() == float("inf") > seeded("psnr-rgb").border
+    noisy = (hr + 0.1 * torch.randn(hr.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    for plain, papers in (("lpips-alex", "lpips-alex-cugan"), ("dists", "dists-mm-realsr")):
+        a, b = (seeded(name).measure(noisy, hr).item() for name in (plain, papers))
+        assert abs(a - b) > 1e-3
+        assert seeded(plain).space != seeded(papers).space
 
 
-def test_values_are_rounded_to_levels_first() -> None:
-    """A difference that a saved file would not show is no difference."""
-    image = torch.full((1, 3, 32, 32), 100 / 255)
-    assert psnr(image + 0.3 / 255, image, border=0).item() == float("inf")
+@pytest.mark.parametrize(
+    ("sr", "says"),
+    [
+        (torch.full((1, 3, 8, 8), float("nan")), "SR holds values that are not numbers"),
+        (torch.full((1, 3, 8, 8), 200.0), r"SR has values from 200 to 200; images are in 0..1"),
+        (torch.full((1, 3, 8, 8), -0.9), r"SR has values from -0.9 to -0.9"),
+        (torch.zeros(1, 8, 8, 3), r"SR has the shape \[1, 8, 8, 3\]; images are \[batch, 3, height, width\], RGB"),
+        (torch.zeros(3, 8, 8), r"SR has the shape \[3, 8, 8\]"),
+        (torch.zeros(1, 3, 8, 9), "SR is 9x8 and HR 8x8; they must be of one size"),
+    ],
+)
+def test_what_cannot_be_compared_is_told(sr: Tensor, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        check(sr, torch.zeros(1, 3, 8, 8))
 
 
-def test_an_image_smaller_than_the_border_is_refused() -> None:
-    """It says what is too small for what."""
-    with pytest.raises(UserError, match="lower border"):
-        psnr(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8), border=4)
-
-
-def test_tensors_and_pixels_are_inverse(astronaut: U8) -> None:
-    """uint8 -> [0, 1] -> uint8 is the identity; what lies outside saturates."""
-    assert np.array_equal(to_pixels(to_tensor(astronaut)), astronaut)
-    assert to_pixels(torch.tensor([-1.0, 2.0, 0.5]).reshape(3, 1, 1)).ravel().tolist() == [0, 255, 128]
+def test_an_unknown_metric_names_those_that_are_known() -> None:
+    with pytest.raises(UserError, match="metric psnr is unknown; known here: psnr-y, psnr-rgb"):
+        named("psnr", scale=4, border=None, device=torch.device("cpu"))

@@ -34,7 +34,7 @@ def _commands(*path: str) -> list[tuple[str, ...]]:
 def test_every_command_has_an_example() -> None:
     """--help of each ends with a command that can be pasted, and names itself."""
     commands = _commands()
-    assert len(commands) == 23
+    assert len(commands) == 29
     for path in commands:
         text = rwsr(*path, "--help").stdout
         assert f"Example:\n    rwsr {' '.join(path)}" in text, path
@@ -201,13 +201,13 @@ def test_restore_eval_and_report(work: Path, tmp_path: Path) -> None:
     rwsr("restore", work / "photos/0.png", "--model", work / "run", "--out", tmp_path, "--noise", "0.5")
     assert (tmp_path / "0.png").exists()
     metrics, page = tmp_path / "m.parquet", tmp_path / "r.html"
-    said = rwsr("eval", "--store", work / "g.zarr", "--model", work / "run", "--out", metrics).stdout
-    assert "bicubic: PSNR-Y" in said
+    said = rwsr("eval", "restoration", "--store", work / "g.zarr", "--model", work / "run", "--out", metrics).stdout
+    assert "bicubic: psnr-y" in said and "dB, ssim-y 0." in said
     table = pq.read_table(metrics)
-    assert table.num_rows == 12 * 5 * 2 * 2 and set(table["space"].to_pylist()) == {"Y"}
+    assert table.num_rows == 12 * 5 * 2 * 3 and set(table["space"].to_pylist()) == {"Y of BT.601, 16..235"}
     rwsr("report", "--metrics", metrics, "--run", work / "run", "--out", page)
     text = page.read_text()
-    assert text.count("data:image/png;base64,") == 3 and "http" not in text
+    assert text.count("data:image/png;base64,") == 2 * 4 + 5 * 5 and "http" not in text
 
 
 def test_restore_leaves_out_what_it_cannot_read(work: Path, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_a_scheduled_run_fires_completes_and_notices_new_images(
         _wait(lambda: "all is there already: nothing was done" in _logs(server, second))  # logs come in a little later
         made = _artifacts(server, first)
         assert {"noise-bank", "yield-table", "store", "held-out-store", "evaluate", "metrics", "report"} <= set(made)
-        assert "made now" in made["store"] and "20" in made["store"] and '"psnr"' in made["metrics"]
+        assert "made now" in made["store"] and "20" in made["store"] and '"psnr-y"' in made["metrics"]
         assert made["report"].startswith("[the report](file:///") and float(made["progress render groups"]) == 100
         assert "bottom 2 %" in made["yield-table"]
         assert "there already: nothing was done" in _artifacts(server, second)["store"]
@@ -197,7 +197,7 @@ def test_each_stage_is_a_flow_of_its_own(server: dict[str, str], photos: Path, t
         "rwsr noise bank": ["noisebank", "build", "--target", "photos", "--out", "b.zarr", "--size", "32"],
         "rwsr store": [*groups, "--out", "s.zarr"],
         "rwsr train": ["train", "--store", "s.zarr", "--out", "run", *tiny],
-        "rwsr evaluate": ["eval", "--store", "s.zarr", "--model", "run", "--out", "m.parquet"],
+        "rwsr evaluate": ["eval", "restoration", "--store", "s.zarr", "--model", "run", "--out", "m.parquet"],
         "rwsr report": ["report", "--metrics", "m.parquet", "--run", "run", "--out", "r.html"],
     }.items():
         found = subprocess.run([*RWSR, *command, "--track"], env=server, cwd=tmp_path, capture_output=True, text=True)

@@ -62,7 +62,16 @@ def test_from_photographs_to_a_report_without_a_local_file(bucket: ObjectPath, t
         *("train", "--store", bucket / "groups.zarr", "--out", tmp_path / "run", "--preset", "mm-realsr-net-tiny"),
         *("--steps", 2, "--set", "loop.groups=2", "--set", "loop.lr_patch_px=16", "--set", "loop.loaders=1"),
     )
-    _run("eval", "--store", bucket / "groups.zarr", "--model", tmp_path / "run", "--out", bucket / "metrics.parquet")
+    _run(
+        "eval",
+        "restoration",
+        "--store",
+        bucket / "groups.zarr",
+        "--model",
+        tmp_path / "run",
+        "--out",
+        bucket / "metrics.parquet",
+    )
     page = ["report", "--metrics", bucket / "metrics.parquet", "--run", tmp_path / "run"]
     assert f"wrote {bucket}/report.html" in _run(*page, "--out", bucket / "report.html")
     names = names_below(bucket)

@@ -1,0 +1,62 @@
+"""RWSR-EDL's table IX: the same training with other data, in the order in which the paper found them better.
+
+The models are trained and measured one by one with `restoration`; this reads their rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..degrade.errors import UserError
+from .report import MetricRow
+
+NOISE_BANK = ("no injection", "injection", "auxiliary without NGDC", "auxiliary with NGDC")  # as table IX lists them
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Of each variant the mean over all images of each run (seed), and their mean and deviation."""
+
+    metric: str
+    better: str
+    runs: dict[str, tuple[float, ...]]
+
+    def mean(self, variant: str) -> float:
+        return float(np.mean(self.runs[variant]))
+
+    def spread(self, variant: str) -> float:
+        """The standard deviation over the runs; 0 of a single one."""
+        values = self.runs[variant]
+        return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The variants, best first."""
+        return tuple(sorted(self.runs, key=self.mean, reverse=self.better == "higher"))
+
+    def holds(self, better: str, worse: str) -> bool:
+        """Whether the mean of one is better by more than the spread of the two runs' means together."""
+        gap = self.mean(better) - self.mean(worse)
+        error = float(np.hypot(*(self.spread(each) / len(self.runs[each]) ** 0.5 for each in (better, worse))))
+        return (gap if self.better == "higher" else -gap) > error
+
+
+def noise_bank(rows: Sequence[MetricRow], runs: dict[str, Sequence[str]], metric: str) -> Ablation:
+    """The ablation out of a report: which models are the runs of which variant.
+
+    Raises:
+        UserError: the report has no such metric of one of the models.
+    """
+    found: dict[str, tuple[float, ...]] = {}
+    better = ""
+    for variant, models in runs.items():
+        means: list[float] = []
+        for model in models:
+            chosen = [row for row in rows if (row.model, row.metric) == (model, metric)]
+            if not chosen:
+                raise UserError(f"the report has no {metric} of {model} ({variant}); measure it with `rwsr eval`")
+            better = chosen[0].better
+            means.append(float(np.mean([row.value for row in chosen])))
+        found[variant] = tuple(means)
+    return Ablation(metric, better, found)

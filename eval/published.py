@@ -1,0 +1,160 @@
+"""What the papers print, to stand beside what was measured, with the conditions that it was measured under.
+
+Where a paper contradicts itself or its code, the note says so; such figures are never a target by themselves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure of a paper: a method's mean on a set of images. metric: as in `metrics`, where the paper says enough.
+
+    member: the setting, as a report names it; none where there is only one. note: what to know before comparing.
+    """
+
+    paper: str
+    table: str
+    data: str
+    method: str
+    member: str
+    metric: str
+    value: float
+    note: str = ""
+
+
+_MM_REALSR = {
+    ("RealSRSet", "niqe"): (8.31, 8.23, 6.17, 4.62, 4.53, 4.62),
+    ("RealSRSet", "lpips-vgg"): (0.4047, 0.4054, 0.3757, 0.3647, 0.3640, 0.3606),
+    ("RealSRSet", "dists-mm-realsr"): (0.2201, 0.2190, 0.1764, 0.1535, 0.1545, 0.1664),
+    ("AIM19", "niqe"): (2.86, 3.60, 4.77, 3.92, 3.60, 3.61),
+    ("AIM19", "lpips-vgg"): (0.5566, 0.5558, 0.4635, 0.4048, 0.3957, 0.3948),
+    ("AIM19", "dists-mm-realsr"): (0.2325, 0.2336, 0.1944, 0.1596, 0.1545, 0.1507),
+}
+_MM_METHODS = ("RealSR", "ESRGAN", "CUGAN, best of 121", "BSRGAN", "Real-ESRGAN", "MM-RealSR")
+_MM_SEGMENTED = {
+    "lpips-vgg": (0.3957, 0.3910, 0.3950, 0.4125, 0.3905, 0.3662),
+    "dists-mm-realsr": (0.1764, 0.1820, 0.1910, 0.1942, 0.1760, 0.1632),
+}
+_SEGMENTS = ("quarter 1", "quarter 2", "quarter 3", "quarter 4", "best of four", "MM-RealSR")
+_CUGAN_1 = {
+    ("UGAN", "lpips-alex-cugan"): (0.0490, 0.0957, 0.0484, 0.1331, 0.0697, 0.1140, 0.2068, 0.2557, 0.3154, 0.3510),
+    ("CUGAN", "lpips-alex-cugan"): (0.0522, 0.0966, 0.0525, 0.1463, 0.0714, 0.1178, 0.2019, 0.2498, 0.3075, 0.3350),
+    ("UGAN", "dists"): (0.0603, 0.0901, 0.0499, 0.1013, 0.0716, 0.0987, 0.1430, 0.1705, 0.1994, 0.2110),
+    ("CUGAN", "dists"): (0.0639, 0.0964, 0.0525, 0.1081, 0.0727, 0.1003, 0.1392, 0.1657, 0.1982, 0.2162),
+}
+_CUGAN_2 = {
+    "Unet": (30.62, 28.28, 30.24, 26.85, 29.12, 27.41, 24.57, 23.03),
+    "CUnet": (30.50, 28.16, 30.07, 26.63, 29.04, 27.35, 24.55, 23.02),
+    "CResMD": (30.43, 28.06, 30.09, 26.53, 29.00, 27.28, 24.48, 22.95),
+}
+_MISPRINT = "printed as 20.07 and 28.63; from the distances in the same table it is 30.07 and 26.63"
+_EDL = {  # RealSR Canon, x4: PSNR, SSIM, LPIPS
+    "ZSSR": (26.007, 0.7482, 0.386),
+    "ESRGAN": (25.956, 0.7468, 0.415),
+    "Impressionism": (25.781, 0.7508, 0.258),
+    "DASR": (26.229, 0.7660, 0.251),
+    "RWSR-EDL": (27.803, 0.8112, 0.247),
+}
+_EDL_NGDC = {
+    "no injection": (27.715, 0.8078, 0.252),
+    "injection": (27.775, 0.8095, 0.250),
+    "auxiliary without NGDC": (27.557, 0.8022, 0.264),
+    "auxiliary with NGDC": (27.802, 0.8110, 0.247),
+}
+_HR_AWARE = {  # PSNR-Y, SSIM, LPIPS
+    ("NTIRE20", "RealESRGAN+"): (25.08, 0.7061, 0.2504),
+    ("NTIRE20", "RealESRGAN+, LWay"): (25.41, 0.7142, 0.2498),
+    ("NTIRE20", "RealESRGAN+, HR-aware"): (25.87, 0.7204, 0.2369),
+    ("RealSR-Canon", "RealESRGAN+"): (24.74, 0.7634, 0.2607),
+    ("RealSR-Canon", "RealESRGAN+, LWay"): (25.77, 0.7850, 0.2460),
+    ("RealSR-Canon", "RealESRGAN+, HR-aware"): (25.46, 0.7674, 0.2510),
+    ("RealSR-Nikon", "RealESRGAN+"): (24.31, 0.7334, 0.2851),
+    ("RealSR-Nikon", "RealESRGAN+, LWay"): (25.21, 0.7532, 0.2781),
+    ("RealSR-Nikon", "RealESRGAN+, HR-aware"): (25.14, 0.7449, 0.2681),
+}
+_SET5 = (("IMDN", "x2", 38.00), ("IMDN", "x4", 32.21), ("RLFN", "x2", 38.07), ("RLFN", "x4", 32.24))
+
+
+def _mm_realsr() -> list[Published]:
+    notes = {
+        "niqe": "",
+        "lpips-vgg": "the paper does not say that it is LPIPS-VGG; the code does",
+        "dists-mm-realsr": "fed with -1..1 where DISTS expects 0..1",
+    }
+    found = [
+        Published("MM-RealSR", "table 1", data, method, "", metric, value, notes[metric])
+        for (data, metric), values in _MM_REALSR.items()
+        for method, value in zip(_MM_METHODS, values, strict=True)
+    ]
+    return found + [
+        Published("MM-RealSR", "table 2", "RealSRSet", method, "", metric, value, notes[metric])
+        for metric, values in _MM_SEGMENTED.items()
+        for method, value in zip(_SEGMENTS, values, strict=True)
+    ]
+
+
+def _cugan(members_1: Sequence[str], members_2: Sequence[str]) -> list[Published]:
+    found = [
+        Published("CUGAN", "table 1", "LIVE1", method, member, metric, value)
+        for (method, metric), values in _CUGAN_1.items()
+        for member, value in zip(members_1, values, strict=True)
+    ]
+    return found + [
+        Published("CUGAN", "table 2", "CBSD68", method, member, "psnr-rgb", value, note)
+        for method, values in _CUGAN_2.items()
+        for member, value in zip(members_2, values, strict=True)
+        for note in [_MISPRINT if method == "CUnet" and member in ("r2 sigma0", "r4 sigma0") else ""]
+    ]
+
+
+def _rest() -> list[Published]:
+    unsaid = "RGB or Y, and LPIPS's network, are not stated"
+    metrics = ("psnr", "ssim", "lpips")
+    found = [
+        Published("RWSR-EDL", "table I", "RealSR-Canon", method, "", metric, value, unsaid)
+        for method, values in _EDL.items()
+        for metric, value in zip(metrics, values, strict=True)
+    ]
+    found += [
+        Published("RWSR-EDL", "table IX", "RealSR-Canon", method, "", metric, value, unsaid)
+        for method, values in _EDL_NGDC.items()
+        for metric, value in zip(metrics, values, strict=True)
+    ]
+    found += [
+        Published(
+            "HR-aware", "table 1", data, method, "", metric, value, "border, SSIM's colours and LPIPS's net unsaid"
+        )
+        for (data, method), values in _HR_AWARE.items()
+        for metric, value in zip(("psnr-y", "ssim", "lpips"), values, strict=True)
+    ]
+    note = "PSNR-Y, border = scale, LR by MATLAB's bicubic"
+    return found + [
+        Published(name, "its paper", "Set5", name, scale, "psnr-y", value, note) for name, scale, value in _SET5
+    ]
+
+
+def published() -> list[Published]:
+    """Every figure that is known here."""
+    from .cugan_settings import TABLE_1, TABLE_2, member_of
+
+    return [
+        *_mm_realsr(),
+        *_cugan([member_of(*each) for each in TABLE_1], [member_of(*each) for each in TABLE_2]),
+        *_rest(),
+    ]
+
+
+def beside(data: str, metrics: Sequence[str]) -> list[Published]:
+    """The figures on a set of that name by metrics of those names or of their family (`lpips` beside `lpips-alex`)."""
+
+    def plain(text: str) -> str:
+        return "".join(character for character in text.lower() if character.isalnum())
+
+    families = {name.split("-")[0] for name in metrics}
+    return [
+        each
+        for each in published()
+        if plain(each.data) in plain(data) and (each.metric in metrics or each.metric in families)
+    ]

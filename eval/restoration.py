@@ -1,0 +1,106 @@
+"""The protocol of every paper: restore each image of a set with each model, and measure against HR."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..degrade.errors import UserError
+from .images import ImageSet, Item
+from .metrics import Metric, check
+from .report import MetricRow, setting_of
+from .restore import Model, restore
+from .tensors import to_tensor
+
+PROTOCOL = "restoration"
+_BATCH_PIXELS = 2**18  # of LR, in one call of a model
+
+
+@dataclass(frozen=True)
+class Method:
+    """A model under a name, the hash of its file (none for one without), and what it is told."""
+
+    name: str
+    model: Model
+    checkpoint: str = ""
+    setting: str = "{}"
+
+    def told(self, model: Model, values: Mapping[str, Any]) -> "Method":
+        """The same with something that it is told, which `model` already knows."""
+        return Method(self.name, model, self.checkpoint, setting_of(values))
+
+
+def _batches(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """Images of one size together, as many as a call of a model should take."""
+    waiting: list[Item] = []
+    for item in items:
+        pixels = item.lr.shape[0] * item.lr.shape[1]
+        if waiting and (item.lr.shape != waiting[0].lr.shape or (len(waiting) + 1) * pixels > _BATCH_PIXELS):
+            yield waiting
+            waiting = []
+        waiting.append(item)
+    if waiting:
+        yield waiting
+
+
+def rows_of(
+    images: ImageSet, items: Sequence[Item], method: Method, sr: Tensor, metrics: Sequence[Metric], protocol: str
+) -> list[MetricRow]:
+    """Measure what a method made of some images, SR [B, 3, H, W].
+
+    Raises:
+        UserError: SR and HR cannot be compared, or a metric needs HR where there is none.
+    """
+    hr = None if items[0].hr is None else torch.stack([to_tensor(item.hr) for item in items if item.hr is not None])
+    try:
+        check(sr, hr)
+        rows: list[MetricRow] = []
+        for metric in metrics:
+            if hr is None and metric.needs_hr:
+                raise UserError(f"{metric.name} needs HR; measure niqe, or name a folder of HR")
+            values = metric.measure(sr, sr if hr is None else hr.to(sr.device)).tolist()
+            rows += [
+                MetricRow(
+                    protocol=protocol,
+                    data=images.name,
+                    data_sha256=images.sha256,
+                    model=method.name,
+                    checkpoint=method.checkpoint,
+                    setting=method.setting,
+                    source=item.source,
+                    sample=item.sample,
+                    member=item.member,
+                    metric=metric.name,
+                    value=value,
+                    better=metric.better,
+                    space=metric.space,
+                    border=metric.border,
+                    version=metric.version,
+                )
+                for item, value in zip(items, values, strict=True)
+            ]
+        return rows
+    except UserError as error:
+        raise UserError(f"{items[0].source}, restored by {method.name}: {error}") from None
+
+
+def evaluate(
+    images: ImageSet,
+    methods: Sequence[Method],
+    metrics: Sequence[Metric],
+    device: torch.device,
+    *,
+    protocol: str = PROTOCOL,
+) -> Iterator[tuple[int, list[MetricRow]]]:
+    """Restore and measure; (images done, rows) as they come. Each image is read once, whatever the methods."""
+    for source in images.items:
+        items = source.read()
+        rows: list[MetricRow] = []
+        for batch in _batches(items):
+            lr = torch.stack([to_tensor(item.lr) for item in batch])
+            for method in methods:
+                sr = restore(method.model, lr, device)
+                rows += rows_of(images, batch, method, sr.to(device), metrics, protocol)
+        yield source.count, rows

@@ -1,0 +1,351 @@
+"""`rwsr eval`, `report` and `weights`: what models are worth, as tables and as a page."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from ..degrade.places import Place
+from . import cli_options as options
+
+if TYPE_CHECKING:
+    from ..eval.images import ImageSet
+    from .evaluating import Measured
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+@click.group("eval")
+def evaluate() -> None:
+    """Measure models by the protocols of the papers, into a Parquet report that `rwsr report` draws.
+
+    A report may be written to again and again: what is measured anew takes the place of what was there.
+    """
+
+
+def _images(function: F) -> F:
+    """--store, --hr, --lr, --scale."""
+    function = click.option(
+        "--scale", type=click.IntRange(1, 16), default=4, show_default=True, help="Of folders: HR pixels an LR pixel."
+    )(function)
+    function = click.option("--lr", type=options.PLACE, default=None, help="Folder of LR images.")(function)
+    function = click.option(
+        "--hr",
+        type=options.PLACE,
+        default=None,
+        help="Folder of HR images; without --lr, LR is made by MATLAB's bicubic.",
+    )(function)
+    return click.option("--store", type=options.PLACE, default=None, help="A store of groups or pairs.")(function)
+
+
+def _metrics(function: F) -> F:
+    """--metric."""
+    return click.option(
+        "--metric",
+        "metrics",
+        multiple=True,
+        metavar="NAME",
+        help="psnr-y, psnr-rgb, ssim-y, ssim-rgb, lpips-alex, lpips-vgg, lpips-squeeze, dists, niqe; may be repeated.  "
+        "[default: psnr-y and ssim-y; niqe without HR]",
+    )(function)
+
+
+def _out(function: F) -> F:
+    return click.option("--out", type=options.OUT, required=True, help="The report, a Parquet table.")(function)
+
+
+def _models(function: F) -> F:
+    return click.option(
+        "--model",
+        "models",
+        multiple=True,
+        metavar="[NAME=]PATH",
+        help="A run, or a checkpoint (.safetensors, .pth, ncnn's .param); may be repeated.",
+    )(function)
+
+
+def _by(function: F) -> F:
+    return click.option(
+        "--by",
+        default="lpips-squeeze",
+        show_default=True,
+        metavar="NAME",
+        help="The metric that the best is chosen by.",
+    )(function)
+
+
+def _set(store: Place | None, hr: Place | None, lr: Place | None, scale: int) -> "ImageSet":
+    from .evaluating import image_set
+
+    return image_set(store, hr, lr, scale)
+
+
+def _tell(found: "Measured", out: Place, *, json_: bool) -> None:
+    from .jobs import measured
+
+    made = measured(found, str(out))
+    options.tell(made.values, made.lines, json_=json_)
+
+
+@evaluate.command("restoration")
+@_images
+@_models
+@_metrics
+@click.option(
+    "--border",
+    type=click.IntRange(min=0),
+    default=None,
+    help="Pixels to crop from each side.  [default: the scale for PSNR and SSIM, else 0]",
+)
+@_out
+@options.trackable
+@options.as_json
+def eval_restoration(
+    store: Place | None,
+    hr: Place | None,
+    lr: Place | None,
+    scale: int,
+    models: tuple[str, ...],
+    metrics: tuple[str, ...],
+    border: int | None,
+    out: Place,
+    track: bool,
+    json_: bool,
+) -> None:
+    """Restore every image with every model, and with bicubic and Lanczos, and compare with HR.
+
+    LPIPS, DISTS and NIQE need published files; `rwsr weights` says which are there. A metric whose files are missing is
+    skipped by name.
+
+    \b
+    Example:
+      rwsr eval restoration --store held-out.zarr --model run --out metrics.parquet
+      rwsr eval restoration --hr Set5 --scale 4 --model IMDN_x4.pth --metric psnr-y --out metrics.parquet
+    """
+    from . import jobs
+    from .evaluating import named_models
+
+    job = jobs.EvalJob(
+        store=str(store) if store else None,
+        hr=str(hr) if hr else None,
+        lr=str(lr) if lr else None,
+        scale=scale,
+        models={name: str(path) for name, path in named_models(models).items()},
+        metrics=metrics,
+        border=border,
+        out=str(out),
+    )
+    made = options.tracked(jobs.evaluate, job, "evaluate", track=track)
+    options.tell(made.values, made.lines, json_=json_)
+
+
+@evaluate.command("udem-curves")
+@click.option("--images", type=options.PLACE, required=True, help="Folder of clean photographs.")
+@_models
+@click.option("--levels", type=click.IntRange(2, 100), default=20, show_default=True, help="Of each degradation.")
+@_out
+@options.as_json
+def eval_udem(images: Place, models: tuple[str, ...], levels: int, out: Place, json_: bool) -> None:
+    """Draw the scores of runs over rising blur, noise and JPEG (MM-RealSR figure 6): Spearman and dynamic range.
+
+    \b
+    Example:
+      rwsr eval udem-curves --images photos --model run --out metrics.parquet
+    """
+    from ..eval.curves import curves_of
+    from .evaluating import named_models, udem
+
+    named = named_models(models)
+    found = udem(_set(None, None, images, 1), named, levels, out)
+    result = {name: curves_of(found.rows, name) for name in named}
+    lines = [
+        f"{name}: rising {each.degradation}: {each.score} score, Spearman {each.spearman:.3f}, "
+        f"dynamic range {each.dynamic_range:.3f}"
+        for name, all_curves in result.items()
+        for each in all_curves
+    ]
+    values = {
+        name: {
+            each.degradation: {"score": each.score, "spearman": each.spearman, "dynamic_range": each.dynamic_range}
+            for each in all_curves
+        }
+        for name, all_curves in result.items()
+    }
+    options.tell({"report": out, "curves": values}, [*lines, f"wrote {out}"], json_=json_)
+
+
+@evaluate.command("modulation")
+@_images
+@click.option("--model", type=options.LOCAL, required=True, help="A run that can be told how strongly to restore.")
+@_metrics
+@_by
+@click.option("--grid", type=click.IntRange(2, 101), default=11, show_default=True, help="Scores along each side.")
+@_out
+@options.as_json
+def eval_modulation(
+    store: Place | None,
+    hr: Place | None,
+    lr: Place | None,
+    scale: int,
+    model: Path,
+    metrics: tuple[str, ...],
+    by: str,
+    grid: int,
+    out: Place,
+    json_: bool,
+) -> None:
+    """Restore every image under each pair of scores; how good the best pair is, and the run's own (MM-RealSR table 1).
+
+    \b
+    Example:
+      rwsr eval modulation --store held-out.zarr --model run --by psnr-y --grid 3 --out metrics.parquet
+    """
+    from .evaluating import modulation
+
+    _tell(modulation(_set(store, hr, lr, scale), model, _with(metrics, by), by, grid, out), out, json_=json_)
+
+
+def _with(metrics: tuple[str, ...], by: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*metrics, by)))
+
+
+@evaluate.command("interpolation")
+@_images
+@click.argument("first", type=options.LOCAL, metavar="A")
+@click.argument("second", type=options.LOCAL, metavar="B")
+@_metrics
+@click.option("--steps", type=click.IntRange(2, 101), default=11, show_default=True, help="From A to B, both included.")
+@_out
+@options.as_json
+def eval_interpolation(
+    store: Place | None,
+    hr: Place | None,
+    lr: Place | None,
+    scale: int,
+    first: Path,
+    second: Path,
+    metrics: tuple[str, ...],
+    steps: int,
+    out: Place,
+    json_: bool,
+) -> None:
+    """Measure the networks between checkpoints A and B of one network, their weights mixed.
+
+    \b
+    Example:
+      rwsr eval interpolation general-wdn.param general.param --hr Set5 --out metrics.parquet
+    """
+    from .evaluating import interpolation
+
+    _tell(interpolation(_set(store, hr, lr, scale), first, second, metrics, steps, out), out, json_=json_)
+
+
+@evaluate.command("segmented")
+@_images
+@_models
+@_metrics
+@_by
+@_out
+@options.as_json
+def eval_segmented(
+    store: Place | None,
+    hr: Place | None,
+    lr: Place | None,
+    scale: int,
+    models: tuple[str, ...],
+    metrics: tuple[str, ...],
+    by: str,
+    out: Place,
+    json_: bool,
+) -> None:
+    """Measure models that share a range of degradations among them, and the best of them for each image (MM-RealSR
+    table 2).
+
+    \b
+    Example:
+      rwsr eval segmented --store held-out.zarr --model mild --model strong --by psnr-y --out metrics.parquet
+    """
+    from .evaluating import named_models, segmented
+
+    found = segmented(_set(store, hr, lr, scale), named_models(models), _with(metrics, by), by, out)
+    _tell(found, out, json_=json_)
+
+
+@evaluate.command("cugan")
+@click.option("--images", type=options.PLACE, required=True, help="Folder of clean images: CBSD68, LIVE1.")
+@_models
+@_metrics
+@click.option(
+    "--table",
+    type=click.Choice(["1", "2"]),
+    default="2",
+    show_default=True,
+    help="1: LPIPS and DISTS at ten settings. 2: RGB PSNR at eight.",
+)
+@_out
+@options.as_json
+def eval_cugan(
+    images: Place, models: tuple[str, ...], metrics: tuple[str, ...], table: str, out: Place, json_: bool
+) -> None:
+    """Degrade clean images at CUGAN's settings and restore them at the same size, by models of scale 1.
+
+    Beside the models stand the degraded images as they are. Settings and crops are those of the published code.
+
+    \b
+    Example:
+      rwsr eval cugan --images CBSD68 --out metrics.parquet
+    """
+    from .evaluating import cugan, named_models
+
+    _tell(cugan(_set(None, None, images, 1), named_models(models), metrics, int(table), out), out, json_=json_)
+
+
+@click.command()
+@click.option("--metrics", type=options.PLACE, required=True, help="A report that rwsr eval wrote.")
+@click.option("--compare", multiple=True, type=options.PLACE, help="Another report, beside it; may be repeated.")
+@click.option("--run", "run_folder", type=options.LOCAL, default=None, help="A run, for its loss curves.")
+@click.option("--out", type=options.OUT, required=True, help="The page, an HTML file that needs no other file.")
+@options.trackable
+@options.as_json
+def report(
+    metrics: Place, compare: tuple[Place, ...], run_folder: Path | None, out: Place, track: bool, json_: bool
+) -> None:
+    """Draw metric reports as one HTML page, with crops to look at and the figures of the papers beside them.
+
+    \b
+    Example:
+      rwsr report --metrics metrics.parquet --run run --out report.html
+    """
+    from . import jobs
+
+    job = jobs.ReportJob(
+        metrics=str(metrics),
+        compare=tuple(map(str, compare)),
+        run=str(run_folder) if run_folder else None,
+        out=str(out),
+    )
+    made = options.tracked(jobs.report, job, "report", track=track)
+    options.tell(made.values, made.lines, json_=json_)
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--download", is_flag=True, help="Fetch what is missing into torch's hub cache, and check it.")
+@options.as_json
+def weights(names: tuple[str, ...], download: bool, json_: bool) -> None:
+    """Say which published files the perceptual metrics need, and where they lie; NAME is a metric or a network.
+
+    They are looked for below the folder in RWSR_WEIGHTS, and in torch's hub cache.
+
+    \b
+    Example:
+      rwsr weights lpips-alex
+    """
+    from .published_files import states
+
+    found = states(names, download=download)
+    lines = [f"{each.name}: {each.state}" for each in found]
+    options.tell(
+        {each.name: {"file": each.path, "url": each.url, "for": each.used_by} for each in found}, lines, json_=json_
+    )

@@ -1,0 +1,229 @@
+"""The protocols of `eval` on the models and images that a command names."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..degrade.errors import UserError
+from ..degrade.places import Place
+from ..eval import cugan_settings, curves, examples, report, sweeps
+from ..eval.images import ImageSet, of_folders, of_store
+from ..eval.metrics import DEFAULT, Metric, chosen
+from ..eval.report import MetricRow, setting_of
+from ..eval.restoration import Method, evaluate
+from ..eval.restore import Device, bicubic_model, lanczos_model, pick_device, unchanged
+from ..train.mmrealsr import MMRealSR
+from ..train.restorers import Restorer, open_restorer
+from .build_store import open_samples
+from .console import progress, say
+
+BICUBIC, LANCZOS = "bicubic", "lanczos"
+IDENTITY = "degraded"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a protocol gave: its rows, and by name why some metrics could not be measured."""
+
+    rows: list[MetricRow]
+    skipped: dict[str, str]
+
+
+def image_set(store: Place | None, hr: Place | None, lr: Place | None, scale: int) -> ImageSet:
+    """The images of a store, or of folders.
+
+    Raises:
+        UserError: neither or both are named, or what is named cannot be used.
+    """
+    if (store is None) == (hr is None and lr is None):
+        raise UserError("name either a --store, or folders: --hr, --lr, or both")
+    if store is not None:
+        return of_store(open_samples(store))
+    return of_folders(hr, lr, scale)
+
+
+def named_models(texts: Sequence[str]) -> dict[str, Path]:
+    """NAME=PATH or PATH as models by name.
+
+    Raises:
+        UserError: two have one name.
+    """
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not equals or "/" in name:
+            name, path = Path(text).stem, text
+        if name in found or name in (BICUBIC, LANCZOS):
+            raise UserError(f"two models are called {name}; write --model OTHER={path}")
+        found[name] = Path(path)
+    return found
+
+
+def open_models(models: Mapping[str, Path], device: Device, scale: int) -> list[Restorer]:
+    """The models, ready to restore images of one scale; raises UserError."""
+    found = [open_restorer(path, device, name=name) for name, path in models.items()]
+    for each in found:
+        if each.scale != scale:
+            raise UserError(
+                f"{each.name} enlarges {each.scale} times, the images are for {scale}; name another --scale"
+            )
+    return found
+
+
+def method_of(restorer: Restorer) -> Method:
+    """A model as it is; one that can be told how strongly to restore goes by its own scores."""
+    told = setting_of({"scores": "udem"}) if restorer.modulated else "{}"
+    return Method(restorer.name, restorer.net, restorer.checkpoint, told)
+
+
+def _baselines(scale: int) -> list[Method]:
+    if scale == 1:
+        return [Method(IDENTITY, unchanged)]
+    return [Method(BICUBIC, bicubic_model(scale)), Method(LANCZOS, lanczos_model(scale))]
+
+
+def metrics_of(
+    names: Sequence[str], images: ImageSet, border: int | None, device: Device
+) -> tuple[list[Metric], dict[str, str]]:
+    """The metrics that can be measured on a set here; those that cannot are said by name.
+
+    Raises:
+        UserError: none can, or one needs HR where there is none.
+    """
+    found, missing = _ready(tuple(names) or (DEFAULT if images.has_hr else ("niqe",)), images.scale, border, device)
+    for metric in found:
+        if metric.needs_hr and not images.has_hr:
+            raise UserError(f"{metric.name} needs HR, and {images.name} has none; measure niqe, or name --hr")
+    return found, missing
+
+
+def _ready(names: Sequence[str], scale: int, border: int | None, device: Device) -> tuple[list[Metric], dict[str, str]]:
+    found, missing = chosen(names, scale=scale, border=border, device=device)
+    for name, reason in missing.items():
+        say(f"skipped: {name}: {reason}")
+    if not found:
+        raise UserError("none of the metrics can be measured here; see the lines above")
+    return found, missing
+
+
+def _collect(title: str, total: int, parts: Iterator[tuple[int, list[MetricRow]]]) -> list[MetricRow]:
+    rows: list[MetricRow] = []
+    with progress(title, total) as advance:
+        for count, found in parts:
+            rows += found
+            advance(count, "")
+    return rows
+
+
+def _total(images: ImageSet) -> int:
+    return sum(each.count for each in images.items)
+
+
+def restoration(
+    images: ImageSet, models: Mapping[str, Path], names: Sequence[str], border: int | None, out: Place
+) -> Measured:
+    """Restore every image with every model, and with bicubic and Lanczos, into the report `out`, with examples."""
+    device = pick_device()
+    methods = [*_baselines(images.scale), *map(method_of, open_models(models, device, images.scale))]
+    metrics, skipped = metrics_of(names, images, border, device)
+    rows = _collect("evaluate", _total(images), evaluate(images, methods, metrics, device))
+    report.add(out, rows)
+    picked = examples.worst(rows, metrics[0].name, methods[-1].name)
+    examples.add(out, examples.cut(images, methods, picked, device), rows)
+    return Measured(rows, skipped)
+
+
+def segmented(images: ImageSet, models: Mapping[str, Path], names: Sequence[str], by: str, out: Place) -> Measured:
+    """Restore every image with each model, and find the best for each image by one metric (MM-RealSR table 2)."""
+    device = pick_device()
+    methods = [method_of(each) for each in open_models(models, device, images.scale)]
+    if len(methods) < 2:
+        raise UserError("name two --model or more: the best of them is chosen for each image")
+    metrics, skipped = metrics_of(names or (by,), images, None, device)
+    rows = _collect("evaluate", _total(images), sweeps.segmented(images, methods, metrics, device))
+    rows += sweeps.best_of(rows, by, name=f"best of {len(methods)}")
+    report.add(out, rows)
+    return Measured(rows, skipped)
+
+
+def _modulated(path: Path, device: Device) -> tuple[Restorer, MMRealSR]:
+    found = open_restorer(path, device)
+    if found.modulated is None:
+        raise UserError(f"{path} cannot be told how strongly to restore; name a run of `rwsr train`")
+    return found, found.modulated
+
+
+def modulation(images: ImageSet, model: Path, names: Sequence[str], by: str, grid: int, out: Place) -> Measured:
+    """Restore every image under each pair of scores of a grid, and find the best pair for each image by one metric."""
+    device = pick_device()
+    restorer, net = _modulated(model, device)
+    metrics, skipped = metrics_of(names or (by,), images, None, device)
+    parts = sweeps.modulation(images, net.restore_at, restorer.name, restorer.checkpoint, metrics, device, grid=grid)
+    rows = _collect("modulation", _total(images), parts)
+    by_itself = evaluate(images, [method_of(restorer)], metrics, device, protocol=sweeps.MODULATION)
+    own = _collect("by its own scores", _total(images), by_itself)
+    rows += sweeps.best_of(rows, by, name=f"{restorer.name}, best of {grid * grid}")
+    rows += own
+    report.add(out, rows)
+    return Measured(rows, skipped)
+
+
+def interpolation(images: ImageSet, a: Path, b: Path, names: Sequence[str], steps: int, out: Place) -> Measured:
+    """Restore every image by the networks between two of one kind."""
+    device = pick_device()
+    first, second = open_models({a.stem: a, f"{b.stem} ": b}, device, images.scale)
+    model_at = sweeps.between(first.net, second.net)
+    metrics, skipped = metrics_of(names, images, None, device)
+    name, checkpoint = f"{a.stem} to {b.stem}", f"{first.checkpoint[:16]} {second.checkpoint[:16]}"
+    parts = sweeps.interpolation(images, model_at, name, checkpoint, metrics, device, steps=steps)
+    rows = _collect("interpolation", _total(images), parts)
+    report.add(out, rows)
+    return Measured(rows, skipped)
+
+
+def udem(images: ImageSet, models: Mapping[str, Path], levels: int, out: Place) -> Measured:
+    """The scores of each model over rising levels of each degradation."""
+    device = pick_device()
+    rows: list[MetricRow] = []
+    for name, path in models.items():
+        restorer, net = _modulated(path, device)
+        parts = curves.evaluate(images, net.score, name, restorer.checkpoint, device, levels=levels)
+        rows += _collect(f"scores of {name}", _total(images), parts)
+    report.add(out, rows)
+    return Measured(rows, {})
+
+
+def cugan(images: ImageSet, models: Mapping[str, Path], names: Sequence[str], table: int, out: Place) -> Measured:
+    """CUGAN's settings, at scale 1: the degraded images as they are, and restored by each model."""
+    device = pick_device()
+    default = ("psnr-rgb",) if table == 2 else ("lpips-alex-cugan", "dists")
+    metrics, skipped = _ready(tuple(names) or default, 1, 0, device)
+    settings = cugan_settings.TABLE_2 if table == 2 else cugan_settings.TABLE_1
+    methods = [(IDENTITY, "", cugan_settings.Blind(unchanged))]
+    methods += [(each.name, each.checkpoint, cugan_settings.Blind(each.net)) for each in open_models(models, device, 1)]
+    rows: list[MetricRow] = []
+    for name, checkpoint, restore in methods:
+        parts = cugan_settings.evaluate_settings(images, restore, name, checkpoint, metrics, device, settings=settings)
+        rows += _collect(name, _total(images) * len(settings), parts)
+    report.add(out, rows)
+    return Measured(rows, skipped)
+
+
+def means_of(rows: Sequence[MetricRow]) -> dict[str, dict[str, float]]:
+    """The mean of each metric over all images of each model."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        found.setdefault(row.model, {}).setdefault(row.metric, []).append(row.value)
+    return {model: {name: sum(v) / len(v) for name, v in by.items()} for model, by in found.items()}
+
+
+def _said(metric: str, value: float) -> str:
+    return f"{metric} {value:.2f} dB" if metric.startswith("psnr") else f"{metric} {value:.4f}"
+
+
+def mean_lines(rows: Sequence[MetricRow]) -> list[str]:
+    """The means, a line a model."""
+    return [
+        f"{model}: {', '.join(_said(name, value) for name, value in by.items())}"
+        for model, by in means_of(rows).items()
+    ]

@@ -1,0 +1,133 @@
+"""Restores the images of files and folders with any model."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..degrade.disk import write_atomic
+from ..degrade.errors import ImageError, UserError
+from ..degrade.image import EXTENSIONS, read_bytes
+from ..eval.files import Picture, encode_picture, enlarged_alpha, read_picture
+from ..eval.restore import Device, Model, parts, pick_device, restore_pixels
+from ..train import mmrealsr
+from ..train.restorers import Restorer, open_restorer
+from .console import printable, progress
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored image, and the scores that it was restored under where the model has such."""
+
+    path: Path
+    blur: float | None = None
+    noise: float | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An image that could not be read, and why."""
+
+    path: Path
+    reason: str
+
+
+def _named(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """Each image, and its name below OUT: that of a file, or from a named folder on.
+
+    Raises:
+        UserError: a folder holds no image.
+    """
+    for path in images:
+        if not path.is_dir():
+            yield path, Path(path.name)
+            continue
+        found = sorted(each for each in path.rglob("*") if each.suffix.lower() in EXTENSIONS and each.is_file())
+        if not found:
+            raise UserError(f"no image below {path} (looked for {', '.join(sorted(EXTENSIONS))}); name another folder")
+        yield from ((each, each.relative_to(path)) for each in found)
+
+
+def _targets(images: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """Where each image goes: NAME.png, or NAME.jpg.png where that is taken; no file is named twice."""
+    taken: set[Path] = set()
+    found: list[tuple[Path, Path]] = []
+    for path, name in _named(images):
+        target = out / name.with_suffix(".png")
+        if target in taken:
+            target = out / name.with_name(f"{name.name}.png")
+        number = 2
+        while target in taken:
+            target, number = out / name.with_name(f"{name.name}-{number}.png"), number + 1
+        taken.add(target)
+        found.append((path, target))
+    return found
+
+
+def _modulated(
+    net: mmrealsr.MMRealSR, picture: Picture, blur: float | None, noise: float | None, tile_px: int, device: Device
+) -> tuple[Model, float, float]:
+    """The model under the chosen scores, or the mean of those that the UDEM gives the parts of the image."""
+    found = [net.score(part.to(device))[0].tolist() for part in parts(picture.pixels, tile_px)]
+    own = [sum(each[which] for each in found) / len(found) for which in (mmrealsr.BLUR, mmrealsr.NOISE)]
+    first, second = (mean if told is None else told for mean, told in zip(own, (blur, noise), strict=True))
+    return (lambda x: net.restore_at(x, first, second)), first, second
+
+
+def _restore_one(
+    restorer: Restorer,
+    path: Path,
+    target: Path,
+    *,
+    blur: float | None,
+    noise: float | None,
+    tile_px: int,
+    device: Device,
+    advance: Callable[[int], None],
+) -> Restored:
+    picture = read_picture(read_bytes(path))
+    model: Model = restorer.net
+    scores: tuple[float, float] | tuple[None, None] = (None, None)
+    if restorer.modulated is not None:
+        model, *found = _modulated(restorer.modulated, picture, blur, noise, tile_px, device)
+        scores = (found[0], found[1])
+    scale = restorer.scale
+    pixels = restore_pixels(model, picture.pixels, scale, device, tile_px=tile_px, advance=advance)
+    alpha = None if picture.alpha is None else enlarged_alpha(picture.alpha, scale)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(target, encode_picture(Picture(pixels, alpha, picture.grey)))
+    return Restored(target, *scores)
+
+
+def restore_files(
+    images: Sequence[Path], model: Path, out: Path, *, blur: float | None, noise: float | None, tile_px: int
+) -> tuple[list[Restored], list[LeftOut]]:
+    """Restore each image, and each in a folder, into `out`; gives back what was written, and what was left out.
+
+    Raises:
+        UserError: the model cannot be opened, or is told a score that it does not have; or a folder has no image.
+    """
+    device = pick_device()
+    restorer = open_restorer(model, device)
+    if restorer.modulated is None and (blur, noise) != (None, None):
+        raise UserError(f"{model} has no scores to be told; leave out --blur and --noise")
+    todo = _targets(images, out)
+    done: list[Restored] = []
+    left_out: list[LeftOut] = []
+    with progress("restore", len(todo)) as advance:
+        for path, target in todo:
+            try:
+                found = _restore_one(
+                    restorer,
+                    path,
+                    target,
+                    blur=blur,
+                    noise=noise,
+                    tile_px=tile_px,
+                    device=device,
+                    advance=lambda _, name=path.name: advance(0, printable(name)),
+                )
+                done.append(found)
+            except ImageError as error:
+                left_out.append(LeftOut(path, error.reason))
+            advance(1, "")
+    return done, left_out

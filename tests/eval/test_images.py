@@ -1,0 +1,77 @@
+"""Sets of images: HR and LR find each other by their names, and what does not fit is told."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rwsr.degrade.errors import ImageError, UserError
+from rwsr.degrade.image import to_float
+from rwsr.degrade.resample import resize
+from rwsr.eval.images import Item, of_folders
+
+from ..conftest import scene
+
+
+def _folder(path: Path, sizes: Mapping[str, tuple[int, int]]) -> Path:
+    path.mkdir(parents=True)
+    for seed, (name, (height, width)) in enumerate(sizes.items()):
+        Image.fromarray(scene(seed, height, width)).save(path / name)
+    return path
+
+
+def _items(hr: Path | None, lr: Path | None, scale: int = 4) -> list[Item]:
+    return [item for source in of_folders(hr, lr, scale).items for item in source.read()]
+
+
+@pytest.mark.parametrize(
+    ("hr", "lr"),
+    [("0001.png", "0001x4.png"), ("Canon_001_HR.png", "Canon_001_LR4.png"), ("a_GT.bmp", "a.png"), ("x.png", "x.png")],
+)
+def test_names_of_the_field_belong_together(tmp_path: Path, hr: str, lr: str) -> None:
+    """BasicSR's, RealSR's and the classic sets'; the rest of HR that fills no LR pixel is left out."""
+    found = _items(_folder(tmp_path / "hr", {hr: (66, 83)}), _folder(tmp_path / "lr", {lr: (16, 20)}))
+    assert [(item.source, item.lr.shape, item.hr is not None and item.hr.shape) for item in found] == [
+        (hr, (16, 20, 3), (64, 80, 3))
+    ]
+
+
+def test_without_lr_it_is_matlabs_bicubic(tmp_path: Path) -> None:
+    """Of HR cropped to whole LR pixels, rounded to levels."""
+    folder = _folder(tmp_path / "hr", {"a.png": (70, 90)})
+    [item] = _items(folder, None)
+    assert item.hr is not None and item.hr.shape == (68, 88, 3) and item.member == "bicubic"
+    expected = resize(to_float(item.hr), 17, 22, "matlab-bicubic") * 255
+    assert np.abs(item.lr - expected.clip(0, 255)).max() <= 0.501
+
+
+def test_the_hash_is_of_what_is_in_the_set(tmp_path: Path) -> None:
+    """The same in another folder; another with another image, name or scale."""
+    first = _folder(tmp_path / "a", {"a.png": (64, 64), "b.png": (64, 64)})
+    second = _folder(tmp_path / "b", {"a.png": (64, 64), "b.png": (64, 64)})
+    known = of_folders(first, None, 4).sha256
+    assert of_folders(second, None, 4).sha256 == known
+    assert known not in (of_folders(first, None, 2).sha256, of_folders(None, first, 4).sha256)
+    (second / "b.png").rename(second / "c.png")
+    assert of_folders(second, None, 4).sha256 != known
+
+
+def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
+    """Images without a partner, sizes that are not the scale apart, folders without images, damaged files."""
+    hr = _folder(tmp_path / "hr", {"a.png": (64, 64), "b.png": (64, 64)})
+    with pytest.raises(UserError, match=r"1 images have no partner .*the first is b"):
+        of_folders(hr, _folder(tmp_path / "one", {"a.png": (16, 16)}), 4)
+    wrong = _folder(tmp_path / "wrong", {"a.png": (16, 16), "b.png": (32, 32)})
+    with pytest.raises(UserError, match=r"b.png: HR is 64x64 and LR 32x32, not 4 times less"):
+        _items(hr, wrong)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no image below .*empty"):
+        of_folders(tmp_path / "empty", None, 4)
+    (hr / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(ImageError, match=r"a.png cannot be decoded"):
+        _items(hr, None)
+    tiny = _folder(tmp_path / "tiny", {"t.png": (3, 3)})
+    with pytest.raises(UserError, match="t.png is smaller than --scale 4"):
+        _items(tiny, None)

@@ -1,0 +1,227 @@
+"""The papers' protocols on models whose answer is known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from rwsr.degrade.errors import UserError
+from rwsr.degrade.image import U8
+from rwsr.eval import ablations, cugan_settings, curves, examples, probes, published, sweeps
+from rwsr.eval.images import ImageSet, of_folders
+from rwsr.eval.metrics import Metric, named
+from rwsr.eval.report import MetricRow, mean
+from rwsr.eval.restoration import Method, evaluate
+from rwsr.eval.restore import bicubic, bicubic_model, unchanged
+
+from ..conftest import scene
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> ImageSet:
+    """Three HR images of two sizes, LR by bicubic."""
+    folder = tmp_path / "hr"
+    folder.mkdir()
+    for seed, (height, width) in enumerate(((128, 128), (128, 128), (96, 160))):
+        Image.fromarray(scene(seed, height, width)).save(folder / f"{seed}.png")
+    return of_folders(folder, None, 4)
+
+
+def _metric(name: str, scale: int = 4, border: int | None = None) -> Metric:
+    return named(name, scale=scale, border=border, device=CPU)
+
+
+def _rows(parts: object) -> list[MetricRow]:
+    return [row for _, rows in parts for row in rows]  # type: ignore[attr-defined]
+
+
+def test_restoration_measures_every_image_with_every_method(images: ImageSet) -> None:
+    """A better method has better figures; a model of the wrong scale or with nan is named with its image."""
+    dark = Method("dark", lambda lr: bicubic(lr, 4) * 0.8, "ff")
+    rows = _rows(evaluate(images, [Method("bicubic", bicubic_model(4)), dark], [_metric("psnr-y")], CPU))
+    assert len(rows) == 6 and {row.source for row in rows} == {"0.png", "1.png", "2.png"}
+    assert mean(rows, model="bicubic") > mean(rows, model="dark")
+    assert {(row.checkpoint, row.data, row.border) for row in rows} == {("", images.name, 4), ("ff", images.name, 4)}
+    with pytest.raises(UserError, match=r"0.png, restored by same: SR is 32x32 and HR 128x128"):
+        _rows(evaluate(images, [Method("same", unchanged)], [_metric("psnr-y")], CPU))
+    with pytest.raises(UserError, match=r"0.png, restored by bad: SR holds values that are not numbers"):
+        _rows(evaluate(images, [Method("bad", lambda x: bicubic(x, 4) * float("nan"))], [_metric("psnr-y")], CPU))
+
+
+def test_modulation_finds_the_pair_that_is_right(images: ImageSet) -> None:
+    """A model that is best at blur 0.5 and noise 1: the sweep's best mean and every image's best are there."""
+
+    def restore(lr: Tensor, blur: float, noise: float) -> Tensor:
+        return bicubic(lr, 4) + 0.1 * (abs(blur - 0.5) + abs(noise - 1))
+
+    rows = _rows(sweeps.modulation(images, restore, "m", "", [_metric("psnr-y")], CPU, grid=5))
+    assert len(rows) == 3 * 25
+    sweep = sweeps.sweep_of(rows, sweeps.MODULATION, "psnr-y")
+    assert sweep is not None and sweep.axes == ("blur", "noise")
+    assert sweep.settings[int(np.argmax(sweep.means))] == (0.5, 1.0)
+    best = sweeps.best_of(rows, "psnr-y", name="best of 25")
+    assert len(best) == 3 and mean(best) == pytest.approx(max(sweep.means))
+    assert {row.setting for row in best} == {'{"best by":"psnr-y"}'}
+    assert sweeps.sweep_of(best, sweeps.MODULATION, "psnr-y") is None
+
+
+def test_the_best_of_several_models_is_each_images_best(images: ImageSet) -> None:
+    """Also by a metric of which less is better; one that was not measured is named."""
+    methods = [Method(f"plus {d}", lambda lr, d=d: bicubic(lr, 4) + d) for d in (0.3, 0.0)]
+    rows = _rows(sweeps.segmented(images, methods, [_metric("psnr-y"), _metric("ssim-y")], CPU))
+    best = sweeps.best_of(rows, "psnr-y", name="best")
+    assert mean(best, metric="ssim-y") == pytest.approx(mean(rows, model="plus 0.0", metric="ssim-y"))
+    with pytest.raises(UserError, match="no lpips-vgg to choose by"):
+        sweeps.best_of(rows, "lpips-vgg", name="best")
+
+
+def test_networks_between_two_have_weights_between_theirs(images: ImageSet) -> None:
+    """At 0 and 1 they are the two; half way each weight is the mean. Networks of two kinds are refused."""
+    a, b = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+    first, second = ({name: value.clone() for name, value in net.state_dict().items()} for net in (a, b))
+    at = sweeps.between(a, b)
+    lr = torch.rand(1, 3, 4, 4)
+    assert torch.equal(at(0.0)(lr), nn.functional.conv2d(lr, first["weight"], first["bias"]))
+    assert torch.equal(at(1.0)(lr), nn.functional.conv2d(lr, second["weight"], second["bias"]))
+    at(0.5)(lr)
+    assert torch.allclose(a.weight, (first["weight"] + second["weight"]) / 2)
+    with pytest.raises(UserError, match="not of one network"):
+        sweeps.between(a, nn.Conv2d(3, 4, 1))
+
+
+def test_scores_that_know_the_level_are_perfect(images: ImageSet) -> None:
+    """A score of noise by its own measure rises at every level; one that knows nothing does not."""
+
+    def score(lr: Tensor) -> Tensor:
+        rough = (lr[..., 1:] - lr[..., :-1]).abs().mean(dim=(1, 2, 3))
+        return torch.stack([1 - rough, rough], dim=1)
+
+    rows = _rows(curves.evaluate(images, score, "m", "", CPU, levels=6))
+    assert len(rows) == 3 * 3 * 6 * 2
+    found = {curve.degradation: curve for curve in curves.curves_of(rows, "m")}
+    assert found["noise"].spearman == found["blur"].spearman == 1.0
+    assert found["noise"].levels[0] == 1 and found["blur"].levels[-1] == 3 and found["jpeg"].levels[0] == 95
+    assert found["noise"].dynamic_range > 0.02
+    flat = _rows(curves.evaluate(images, lambda lr: torch.rand(1, 2), "r", "", CPU, levels=6))
+    assert all(curve.spearman < 1 for curve in curves.curves_of(flat, "r"))
+
+
+def test_cugans_settings_tell_the_model_the_truth(images: ImageSet) -> None:
+    """z is (r/4, sigma/50); the degraded image has the noise it should; sizes are cropped to multiples of 16."""
+    told: list[list[float]] = []
+
+    def restore(image: Tensor, z: Tensor) -> Tensor:
+        assert image.shape[-1] % 16 == 0 and image.shape[-2] % 16 == 0
+        told.append(z[0].tolist())
+        return image
+
+    metric = [_metric("psnr-rgb", scale=1, border=0)]
+    rows = _rows(cugan_settings.evaluate_settings(images, restore, "same", "", metric, CPU))
+    assert {json.dumps([round(v, 4) for v in z]) for z in told} == {
+        json.dumps([r / 4, s / 50]) for r, s in cugan_settings.TABLE_2
+    }
+    noisy = [row.value for row in rows if row.member == "r0 sigma30"]
+    assert np.mean(noisy) == pytest.approx(20 * np.log10(255 / 30), abs=0.6)  # less where levels saturate
+    assert mean(rows, member="r2 sigma0") > mean(rows, member="r4 sigma0")
+    again = _rows(cugan_settings.evaluate_settings(images, restore, "same", "", metric, CPU))
+    assert [row.value for row in again] == [row.value for row in rows]
+
+
+def test_a_blur_of_cugan_is_matlabs_fspecial() -> None:
+    """A point becomes the sampled Gaussian on 21x21, whose centre for r = 1 is 0.1592."""
+    point = np.zeros((41, 41, 3), dtype=np.uint8)
+    point[20, 20] = 255
+    found = cugan_settings.degraded(point, 1, 0, "x")[20, 20, 0]
+    assert found == round(255 * 0.1592)
+
+
+def test_modulation_distances_are_of_the_best_single_model(images: ImageSet) -> None:
+    """Positive where a single-level model is better, whichever way the metric runs."""
+    rows: list[MetricRow] = []
+    for name, offset in (("cunet", 0.02), ("unet 1", 0.0), ("unet 2", 0.05)):
+        blind = cugan_settings.Blind(lambda image, d=offset: image + d)
+        for metric in ("psnr-rgb", "ssim-rgb"):
+            measured = [_metric(metric, scale=1, border=0)]
+            parts = cugan_settings.evaluate_settings(images, blind, name, "", measured, CPU, settings=((0, 0),))
+            rows += _rows(parts)
+    [distance] = cugan_settings.modulation_distances(rows, "cunet", ["unet 1", "unet 2"], "psnr-rgb").values()
+    assert distance == float("inf")
+    [distance] = cugan_settings.modulation_distances(rows, "cunet", ["unet 2"], "ssim-rgb").values()
+    assert distance < 0
+
+
+def test_far_parts_what_is_degraded(images: ImageSet) -> None:
+    """A value that is the noise itself: an area of 1; a constant: a half."""
+
+    def noisy(pixels: U8, number: int) -> U8:
+        noise = np.random.default_rng(number).normal(0, 60, pixels.shape)
+        return np.clip(pixels + noise, 0, 255).astype(np.uint8)
+
+    def value(image: Tensor) -> Tensor:
+        return (image[..., 1:] - image[..., :-1]).square().mean(dim=(1, 2, 3))
+
+    rows = _rows(probes.far(images, {"noise": noisy}, value, "m", "", CPU))
+    by = {kind: [row.value for row in rows if row.member == kind] for kind in (probes.CLEAN, "noise")}
+    assert probes.area_under_curve(by[probes.CLEAN], by["noise"]) == 1
+    assert probes.area_under_curve([1, 1], [1, 1]) == 0.5 and probes.area_under_curve([3], [1]) == 0
+
+
+def test_reconstruction_follows_equation_12(images: ImageSet) -> None:
+    """A network that reduces Y again fits LR better the more of LR is in it."""
+
+    def reduce(_: Tensor, hr: Tensor) -> Tensor:
+        return hr[..., 1::4, 1::4]
+
+    metric = [_metric("psnr-rgb", scale=1, border=0)]
+    rows = _rows(probes.reconstruction(images, reduce, "m", "", metric, CPU, steps=5))
+    sweep = sweeps.sweep_of(rows, probes.RECONSTRUCTION, "psnr-rgb")
+    assert sweep is not None and sweep.settings == ((0.0,), (0.25,), (0.5,), (0.75,), (1.0,))
+    assert list(sweep.means) == sorted(sweep.means)
+
+
+def test_the_ablation_says_whether_the_papers_order_is_there(images: ImageSet) -> None:
+    """By the mean over runs, and by more than their spread."""
+    offsets = {"a1": 0.0, "a2": 0.001, "b1": 0.05, "b2": 0.051}
+    methods = [Method(name, lambda lr, d=d: bicubic(lr, 4) + d) for name, d in offsets.items()]
+    rows = _rows(evaluate(images, methods, [_metric("psnr-y")], CPU))
+    found = ablations.noise_bank(rows, {"with": ["a1", "a2"], "without": ["b1", "b2"]}, "psnr-y")
+    assert found.order == ("with", "without")
+    assert found.holds("with", "without") and not found.holds("without", "with")
+    assert found.spread("with") > 0 and found.mean("with") == pytest.approx(np.mean(found.runs["with"]))
+    with pytest.raises(UserError, match=r"no psnr-y of c1 \(other\)"):
+        ablations.noise_bank(rows, {"other": ["c1"]}, "psnr-y")
+
+
+def test_examples_are_the_worst_images_and_the_same_place(images: ImageSet) -> None:
+    """Crops of LR, every method and HR, from where the last method is farthest from HR."""
+    methods = [Method("bicubic", bicubic_model(4)), Method("dark", lambda lr: bicubic(lr, 4) * 0.5)]
+    rows = _rows(evaluate(images, methods, [_metric("psnr-y")], CPU))
+    chosen = examples.worst(rows, "psnr-y", "dark")
+    assert chosen[0][0] == min((row for row in rows if row.model == "dark"), key=lambda row: row.value).source
+    crops = examples.cut(images, methods, chosen[:1], CPU)
+    assert [crop.method for crop in crops] == ["LR", "bicubic", "dark", "HR"]
+    assert len({(crop.y, crop.x) for crop in crops}) == 1 and len({crop.png for crop in crops}) == 4
+
+
+def test_published_figures_are_whole() -> None:
+    """Table 2 of CUGAN with its misprints set right, and sets found by their names."""
+    found = [each for each in published.published() if (each.paper, each.method) == ("CUGAN", "CUnet")]
+    assert {each.member: each.value for each in found}["r2 sigma0"] == 30.07
+    assert "printed as 20.07" in next(each.note for each in found if each.member == "r2 sigma0")
+    assert {each.metric for each in published.beside("LIVE1", ["dists", "lpips-alex-cugan"])} == {
+        "dists",
+        "lpips-alex-cugan",
+    }
+    assert [each.method for each in published.beside("set5 (bicubic x4)", ["psnr-y"])] == [
+        "IMDN",
+        "IMDN",
+        "RLFN",
+        "RLFN",
+    ]
+    assert not published.beside("mine", ["psnr-y"])

@@ -1,0 +1,72 @@
+"""Reports take more rows without losing any, and say exactly what they hold."""
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from rwsr.degrade.errors import StoreError, UserError
+from rwsr.degrade.places import Place
+from rwsr.eval import report
+from rwsr.eval.report import MetricRow
+
+ROW = MetricRow(
+    protocol="restoration",
+    data="Set5",
+    data_sha256="aa",
+    model="bicubic",
+    checkpoint="",
+    setting="{}",
+    source="a.png",
+    sample=0,
+    member="lr",
+    metric="psnr-y",
+    value=30.0,
+    better="higher",
+    space="Y",
+    border=4,
+    version="v",
+)
+
+
+def test_rows_come_back(somewhere: Place) -> None:
+    """On a disk and on object storage; a second measurement of the same takes the place of the first."""
+    path = somewhere / "metrics.parquet"
+    report.add(path, [ROW, replace(ROW, metric="ssim-y", value=0.9)])
+    report.add(path, [replace(ROW, value=31.0), replace(ROW, border=0, value=29.0), replace(ROW, model="x")])
+    found = report.read(path)
+    assert [(row.model, row.metric, row.border, row.value) for row in found] == [
+        ("bicubic", "ssim-y", 4, 0.9),
+        ("bicubic", "psnr-y", 4, 31.0),
+        ("bicubic", "psnr-y", 0, 29.0),
+        ("x", "psnr-y", 4, 30.0),
+    ]
+    assert report.config_of(found).data == {"Set5": "aa"}
+
+
+def _add(number: int, path: Path) -> None:
+    report.add(path, [replace(ROW, sample=number)])
+
+
+def test_reports_that_are_written_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Eight processes, one file."""
+    with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
+        list(pool.map(_add, range(24), [tmp_path / "m.parquet"] * 24))
+    assert sorted(row.sample for row in report.read(tmp_path / "m.parquet")) == list(range(24))
+
+
+def test_means_are_of_the_rows_that_are_named() -> None:
+    rows = [ROW, replace(ROW, value=20.0, member="other"), replace(ROW, model="x", value=1.0)]
+    assert report.mean(rows, model="bicubic") == 25 and report.mean(rows, model="bicubic", member="lr") == 30
+    with pytest.raises(UserError, match='no row with {"model": "y"}'):
+        report.mean(rows, model="y")
+
+
+def test_what_is_no_report_is_told(tmp_path: Path) -> None:
+    """And is left as it is."""
+    (tmp_path / "m.parquet").write_bytes(b"mine")
+    with pytest.raises(StoreError, match="is not a whole Parquet file"):
+        report.add(tmp_path / "m.parquet", [ROW])
+    assert (tmp_path / "m.parquet").read_bytes() == b"mine"

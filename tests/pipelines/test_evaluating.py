@@ -1,0 +1,182 @@
+"""`rwsr eval`, `report`, `restore` and `weights` on files of one's own, as they are run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from rwsr.degrade.errors import UserError
+from rwsr.eval import report
+from rwsr.pipelines.cli import root
+from rwsr.pipelines.pages import write_report
+from rwsr.train.compact import Compact
+from rwsr.train.imdn import Imdn
+
+from ..conftest import scene
+
+
+def _run(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(root, [str(argument) for argument in arguments])
+    if code == 1:
+        assert isinstance(result.exception, UserError)
+        return str(result.exception)
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.output
+
+
+@pytest.fixture
+def hr(tmp_path: Path) -> Path:
+    """A folder of three HR images."""
+    (tmp_path / "hr").mkdir()
+    for seed in range(3):
+        Image.fromarray(scene(seed, 96, 120)).save(tmp_path / f"hr/{seed}.png")
+    return tmp_path / "hr"
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> tuple[Path, Path]:
+    """Two compact models of one kind, by scale 4, that do little to an image."""
+    found: list[Path] = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        net = Compact(8, 2, 4)
+        torch.nn.init.zeros_(net.body[-1].weight)  # type: ignore[arg-type]
+        torch.nn.init.constant_(net.body[-1].bias, 0.01 * seed)  # type: ignore[arg-type]
+        found.append(tmp_path / f"model-{seed}.pth")
+        torch.save(net.state_dict(), found[-1])
+    return found[0], found[1]
+
+
+def test_folders_are_measured_and_drawn(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
+    """Baselines and models in one report; what was measured again replaces what was; the page has crops of all."""
+    out, page = tmp_path / "m.parquet", tmp_path / "r.html"
+    said = _run("eval", "restoration", "--hr", hr, "--model", models[0], "--model", f"b={models[1]}", "--out", out)
+    assert "bicubic: psnr-y" in said and "lanczos" in said and "model-1" in said and "\nb: psnr-y" in said
+    _run("eval", "restoration", "--hr", hr, "--model", models[0], "--metric", "psnr-rgb", "--border", 0, "--out", out)
+    rows = report.read(out)
+    assert len(rows) == 3 * 4 * 2 + 3 * 3
+    assert {(row.metric, row.border) for row in rows} == {("psnr-y", 4), ("ssim-y", 4), ("psnr-rgb", 0)}
+    assert {row.checkpoint == "" for row in rows if row.model in ("bicubic", "lanczos")} == {True}
+    assert f"wrote {page}" in _run("report", "--metrics", out, "--out", page)
+    text = page.read_text()
+    assert "prefers-color-scheme: dark" in text and 'class="crop"' in text and "http" not in text
+    assert 'class="number best"' in text and "11x11 Gaussian" in text
+
+
+def test_every_protocol_has_its_section(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
+    """Each by its command, into one report."""
+    out, page = tmp_path / "m.parquet", tmp_path / "r.html"
+    common = ("--metric", "psnr-y", "--out", out)
+    _run("eval", "interpolation", *models, "--hr", hr, "--steps", 3, *common)
+    two = [part for model in models for part in ("--model", model)]
+    said = _run("eval", "segmented", "--hr", hr, *two, "--by", "psnr-y", *common)
+    assert "best of 2: psnr-y" in said
+    _run("eval", "cugan", "--images", hr, "--out", out)
+    _run("report", "--metrics", out, "--out", page)
+    text = page.read_text()
+    for title in ("Interpolation: hr", "Segmented models: hr", "CUGAN&#x27;s settings: hr"):
+        assert title in text
+    values = {row.setting: row.value for row in report.read(out) if row.protocol == "interpolation" and row.sample == 0}
+    assert set(values) == {'{"alpha":0.0}', '{"alpha":0.5}', '{"alpha":1.0}'} and len(set(values.values())) == 3
+
+
+def test_a_comparison_says_where_conditions_differ(hr: Path, tmp_path: Path) -> None:
+    """Another border, another set under the same name, and the papers' figures beside a set of their name."""
+    other = tmp_path / "elsewhere/hr"
+    other.mkdir(parents=True)
+    Image.fromarray(scene(9, 96, 120)).save(other / "0.png")
+    for name, folder, border in (("a", hr, 4), ("b", other, 0)):
+        _run("eval", "restoration", "--hr", folder, "--border", border, "--out", tmp_path / f"{name}.parquet")
+    _run(
+        "report", "--metrics", tmp_path / "a.parquet", "--compare", tmp_path / "b.parquet", "--out", tmp_path / "r.html"
+    )
+    text = (tmp_path / "r.html").read_text()
+    assert "psnr-y was measured under different conditions: a: border 4" in text
+    assert "hr (bicubic x4) is not the same set of images in all reports" in text
+    assert "bicubic (a)" in text and "bicubic (b)" in text
+    hr.rename(tmp_path / "Set5")
+    _run("eval", "restoration", "--hr", tmp_path / "Set5", "--out", tmp_path / "c.parquet")
+    write_report([tmp_path / "c.parquet"], None, tmp_path / "c.html")
+    text = (tmp_path / "c.html").read_text()
+    assert "Published figures for Set5" in text and "38.07" in text and "RLFN" in text
+
+
+def test_metrics_that_cannot_be_measured_are_skipped_by_name(
+    hr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the file and the place for it; the others are measured. With none left it is an error."""
+    monkeypatch.setenv("RWSR_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    out = tmp_path / "m.parquet"
+    said = _run(
+        "eval", "restoration", "--hr", hr, "--metric", "psnr-y", "--metric", "lpips-vgg", "--out", out, "--json"
+    )
+    assert "skipped: lpips-vgg: vgg16-397923af.pth is missing; put https://" in said
+    assert set(json.loads(said[said.index("{") :])["skipped"]) == {"lpips-vgg"}
+    assert {row.metric for row in report.read(out)} == {"psnr-y"}
+    said = _run("eval", "restoration", "--hr", hr, "--metric", "niqe", "--out", tmp_path / "n.parquet", code=1)
+    assert "none of the metrics can be measured here" in said and not (tmp_path / "n.parquet").exists()
+    assert "vgg16-397923af.pth: missing; https://" in _run("weights", "lpips-vgg")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--out", "m.parquet"], "name either a --store, or folders"),
+        (["--hr", "{hr}", "--store", "s.zarr", "--out", "m.parquet"], "name either a --store, or folders"),
+        (["--hr", "{hr}", "--metric", "psnr", "--out", "m.parquet"], "metric psnr is unknown; known here: psnr-y"),
+        (["--lr", "{hr}", "--metric", "psnr-y", "--out", "m.parquet"], "psnr-y needs HR, and hr has none"),
+        (["--hr", "{hr}", "--model", "{m}", "--scale", "2", "--out", "m.parquet"], "model-1 enlarges 4 times"),
+        (["--hr", "{hr}", "--model", "{m}", "--model", "{m}", "--out", "m.parquet"], "two models are called model-1"),
+        (["--hr", "{hr}", "--model", "no.pth", "--out", "m.parquet"], "no.pth does not exist"),
+        (["--hr", "{hr}", "--border", "60", "--out", "m.parquet"], "is gone after cropping 60 px"),
+    ],
+)
+def test_what_is_wrong_is_told(hr: Path, models: tuple[Path, Path], arguments: list[str], says: str) -> None:
+    """Before anything is written."""
+    filled = [each.format(hr=hr, m=models[0]) for each in arguments]
+    assert says in _run("eval", "restoration", *filled, code=1)
+
+
+def test_protocols_refuse_models_they_cannot_use(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "m.parquet")
+    assert "cannot be told how strongly" in _run("eval", "modulation", "--hr", hr, "--model", models[0], *out, code=1)
+    assert "cannot be told" in _run("eval", "udem-curves", "--images", hr, "--model", models[0], *out, code=1)
+    assert "two --model or more" in _run("eval", "segmented", "--hr", hr, "--model", models[0], *out, code=1)
+    torch.save(Imdn(4).state_dict(), tmp_path / "imdn.pth")
+    both = (models[0], tmp_path / "imdn.pth")
+    assert "not of one network" in _run("eval", "interpolation", *both, "--hr", hr, *out, code=1)
+    assert "enlarges 4 times" in _run("eval", "cugan", "--images", hr, "--model", models[0], *out, code=1)
+
+
+def test_restore_takes_files_and_folders(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
+    """Names below a folder are kept, twins told apart, 16 bits and alpha kept; scores are for models that have them."""
+    (hr / "below").mkdir()
+    deep = np.dstack([scene(3, 40, 50), np.full((40, 50), 7, dtype=np.uint8)])
+    Image.fromarray(deep).save(hr / "below/alpha.png")
+    Image.fromarray(scene(4, 40, 50)).save(hr / "0.jpg")
+    (hr / "bad.png").write_bytes(b"no")
+    out = tmp_path / "out"
+    said = _run("restore", hr, hr / "1.png", "--model", models[0], "--out", out, "--tile", 128, code=3)
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
+    assert names == ["0.png", "0.png.png", "1.png", "1.png.png", "2.png", "below/alpha.png"]
+    assert "left out" in said and "bad.png" in said
+    with Image.open(out / "below/alpha.png") as image:
+        assert image.mode == "RGBA" and image.size == (200, 160)
+    said = _run("restore", hr / "1.png", "--model", models[0], "--out", out, "--noise", 0.5, code=1)
+    assert "has no scores to be told; leave out --blur and --noise" in said
+    (tmp_path / "empty").mkdir()
+    assert "no image below" in _run("restore", tmp_path / "empty", "--model", models[0], "--out", out, code=1)
+
+
+def test_lr_alone_is_measured_by_niqe(hr: Path, models: tuple[Path, Path], tmp_path: Path, published: Path) -> None:
+    """Real photographs have no HR; nothing is compared with what is not there."""
+    out = tmp_path / "m.parquet"
+    said = _run("eval", "restoration", "--lr", hr, "--model", models[0], "--out", out)
+    assert "model-1: niqe" in said
+    _run("report", "--metrics", out, "--out", tmp_path / "r.html")
+    assert "BasicSR&#x27;s pristine model" in (tmp_path / "r.html").read_text()

@@ -1,0 +1,121 @@
+"""Opens whatever holds a restorer: a run of ours, the published files of some networks, and all that spandrel reads."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..degrade import places
+from ..degrade.errors import StoreError, UserError
+from . import mmrealsr, ncnn
+from .checkpoint import Weights
+from .compact import Compact
+from .imdn import Imdn
+from .rlfn import Rlfn
+
+_Known = Compact | Imdn | Rlfn
+_SHAPES: tuple[Callable[[Mapping[str, tuple[int, ...]]], _Known | None], ...] = (
+    Compact.of_shapes,
+    Imdn.of_shapes,
+    Rlfn.of_shapes,
+)
+_INSIDE = ("params_ema", "params", "state_dict", "model")  # where a file's tensors may lie one level down
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """A network that is ready to restore.
+
+    net: LR [B, 3, h, w] -> SR [B, 3, s*h, s*w], RGB in 0..1. checkpoint: the SHA-256 of its file.
+    """
+
+    name: str
+    net: nn.Module
+    scale: int
+    checkpoint: str
+
+    @property
+    def modulated(self) -> mmrealsr.MMRealSR | None:
+        """The network, where it can be told how strongly to restore."""
+        return self.net if isinstance(self.net, mmrealsr.MMRealSR) else None
+
+
+def _tensors(path: Path) -> Weights:
+    """The tensors of a .pth, .pt or .safetensors file, by name; never runs what a pickle says."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError) as error:
+        raise StoreError(f"{path} cannot be read ({error}); name a checkpoint") from None
+    except Exception as error:  # pickles fail in as many ways as there are bytes
+        reason = str(error).splitlines()[0]
+        raise StoreError(f"{path} is not a checkpoint of tensors alone ({reason}); name another file") from None
+    for name in _INSIDE:
+        if isinstance(found, dict) and isinstance(found.get(name), dict):
+            found = found[name]
+            break
+    if not isinstance(found, dict):
+        raise StoreError(f"{path} holds no table of tensors; name another checkpoint")
+    return {str(name).removeprefix("module."): value for name, value in found.items() if isinstance(value, Tensor)}
+
+
+def _known(weights: Weights) -> _Known | None:
+    """The network of ours that the tensors are of, filled."""
+    shapes = {name: tuple(value.shape) for name, value in weights.items()}
+    for of_shapes in _SHAPES:
+        net = of_shapes(shapes)
+        if net is not None:
+            net.load_state_dict(weights)
+            return net
+    return None
+
+
+def _by_spandrel(path: Path) -> tuple[nn.Module, int]:
+    try:
+        from spandrel import ModelLoader, UnsupportedModelError  # pyright: ignore
+    except ImportError:
+        raise UserError(
+            f"{path} is of a network that is not known here; `pip install 'rwsr[models]'` adds all that spandrel knows"
+        ) from None
+    try:
+        found: Any = ModelLoader(device="cpu").load_from_file(path)
+    except UnsupportedModelError:
+        raise StoreError(f"{path} is of a network that neither rwsr nor spandrel knows; name another file") from None
+    return found.model, int(found.scale)
+
+
+def _is_ours(path: Path) -> bool:
+    return path.is_dir() or (path.suffix == ".safetensors" and mmrealsr.is_model(path))
+
+
+def open_restorer(path: Path, device: torch.device, *, name: str | None = None) -> Restorer:
+    """The restorer in a file or in the folder of a run.
+
+    Raises:
+        UserError: there is none, it is damaged, or its network is not known here.
+    """
+    if not path.exists():
+        raise StoreError(f"{path} does not exist; name the folder of a run, or a checkpoint")
+    file = mmrealsr.model_file(path)
+    if _is_ours(path):
+        net: nn.Module = mmrealsr.load(path, device)
+        scale = 4
+    elif path.suffix in (".param", ".bin"):
+        found = _known(ncnn.read(path.with_suffix(".param")))
+        if found is None:
+            raise StoreError(f"{path} is not a compact model; name another checkpoint")
+        file, net, scale = path.with_suffix(".bin"), found, found.scale
+    else:
+        try:
+            found = _known(_tensors(path))
+        except RuntimeError as error:
+            raise StoreError(f"{path} does not fit its network: {str(error).splitlines()[-1].strip()}") from None
+        net, scale = _by_spandrel(path) if found is None else (found, found.scale)
+    net = net.to(device).eval().requires_grad_(False)
+    return Restorer(name or path.stem, net, scale, places.sha256(file))
