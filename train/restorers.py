@@ -83,6 +83,10 @@ def _by_spandrel(path: Path) -> tuple[nn.Module, int]:
         raise UserError(
             f"{path} is of a network that is not known here; `pip install 'rwsr[models]'` adds all that spandrel knows"
         ) from None
+    except RuntimeError as error:
+        raise UserError(
+            f"spandrel cannot be imported ({error}): torchvision and torch are not of one kind; install both anew"
+        ) from None
     try:
         found: Any = ModelLoader(device="cpu").load_from_file(path)
     except UnsupportedModelError:

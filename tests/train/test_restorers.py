@@ -132,6 +132,25 @@ def test_what_is_no_checkpoint_is_told(tmp_path: Path, monkeypatch: pytest.Monke
         open_restorer(tmp_path / "other.pth", CPU)
 
 
+def test_what_spandrel_knows_is_opened(tmp_path: Path) -> None:
+    """ESRGAN's network, by the real package; what it does not know either is named."""
+    if not hasattr(torch.ops.torchvision, "nms"):  # torchvision's wheel does not import beside a torch without CUDA
+        for name in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")
+    from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
+
+    torch.manual_seed(0)
+    net = RRDBNet(num_filters=8, num_blocks=1, scale=2).eval()
+    torch.save({"params_ema": net.state_dict()}, tmp_path / "esrgan.pth")
+    found = open_restorer(tmp_path / "esrgan.pth", CPU)
+    lr = torch.rand(1, 3, 20, 24)
+    with torch.inference_mode():
+        assert found.scale == 2 and torch.equal(found.net(lr), net(lr))
+    torch.save({"w": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(StoreError, match="neither rwsr nor spandrel knows"):
+        open_restorer(tmp_path / "other.pth", CPU)
+
+
 @pytest.mark.parametrize(
     ("file", "scale", "psnr", "within"),
     [
