@@ -78,7 +78,10 @@ def tiles(model: Path) -> None:
         started = time.perf_counter()
         run()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"800x600, {f'tiles of {tile} px' if tile else 'whole'}: {time.perf_counter() - started:.1f} s, {peak:.0f} MiB")
+        print(
+            f"800x600, {f'tiles of {tile} px' if tile else 'whole'}: {time.perf_counter() - started:.1f} s, "
+            f"{peak:.0f} MiB"
+        )
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from ..degrade.image import U8
 from ..degrade.kernels import Kernel
 from ..degrade.render import apply
 from ..degrade.steps import Blur, GaussianNoise, Jpeg, field_key
-from .images import ImageSet
+from .images import ImageSet, opened
 from .report import MetricRow, setting_of
 from .restore import Model
 from .tensors import to_tensor
@@ -75,9 +75,9 @@ def evaluate(
 
     score: LR [B, 3, h, w] -> [B, 2], blur and noise.
     """
-    for source in images.items:
+    for count, items in opened(images):
         rows: list[MetricRow] = []
-        for item in source.read():
+        for item in items:
             clean = _made_smaller(item.lr if item.hr is None else item.hr)
             for curve in DEGRADED:
                 steps = [float(level) for level in np.linspace(*_RANGES[curve], levels)]
@@ -105,7 +105,7 @@ def evaluate(
                     for number, level in enumerate(steps)
                     for column in range(len(SCORES))
                 ]
-        yield source.count, rows
+        yield count, rows
 
 
 def curves_of(rows: Sequence[MetricRow], model: str) -> list[ScoreCurve]:

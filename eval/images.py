@@ -1,7 +1,8 @@
 """Sets of images to measure on: stores of groups or pairs, and folders of HR with LR beside them or made of them."""
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -18,6 +19,9 @@ from ..degrade.verify import digest
 
 # What a name says beside which image it is: BasicSR's 0001x4, RealSR's Canon_001_HR and _LR4, NTIRE's 0001_lq.
 _ROLES = re.compile(r"(?:x\d+|_x\d+|_(?:hr|lr|gt|lq)\d*)$", re.IGNORECASE)
+
+
+_log = logging.getLogger("rwsr")
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,19 @@ class ItemSource:
     read: "partial[list[Item]]"
     count: int
     has_hr: bool
+
+
+def opened(images: ImageSet) -> Iterator[tuple[int, list[Item]]]:
+    """The images as they are read: (how many there should be, those that there are).
+
+    A file that cannot be read is named in a line (logger `rwsr`) and left out.
+    """
+    for source in images.items:
+        try:
+            yield source.count, source.read()
+        except ImageError as error:
+            _log.warning("left out: %s: %s", error.status, error)
+            yield source.count, []
 
 
 def _group(store: Store, sample: int, source: str) -> list[Item]:

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from scipy.ndimage import correlate, correlate1d
 from scipy.special import gamma
 
-from ..degrade.errors import UserError
 from . import weights
 
 F64 = npt.NDArray[np.float64]
@@ -91,14 +90,10 @@ def _features(blocks: F64) -> F64:
 
 
 def niqe(luma: F64, model: Pristine) -> float:
-    """NIQE of Y [H, W], 16..235, already rounded; nan where the image has no structure at all.
-
-    Raises:
-        UserError: the image holds no two blocks of 96 px.
-    """
+    """NIQE of Y [H, W], 16..235, already rounded; nan where the image holds no two blocks of 96 px, or is flat."""
     height, width = (side // BLOCK_PX * BLOCK_PX for side in luma.shape)
     if height * width < 2 * BLOCK_PX**2:
-        raise UserError(f"NIQE needs two blocks of {BLOCK_PX} px; this image is {luma.shape[1]}x{luma.shape[0]}")
+        return float("nan")
     luma = luma[:height, :width]
     half = _half(_half(luma).T).T
     found = np.concatenate(

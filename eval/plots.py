@@ -10,6 +10,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from .curves import UNITS, ScoreCurve
 from .report import MetricRow, mean
@@ -153,7 +154,8 @@ def heat_map(sweep: Sweep, better: str) -> Plot:
         values[down.index(setting[1]), across.index(setting[0])] = value
     figure, (axes,) = new_figure(6, 4.6)
     picture = axes.imshow(values, origin="lower", cmap="viridis" if better == "higher" else "viridis_r", aspect="auto")
-    figure.colorbar(picture, ax=axes, label=f"{sweep.metric}, {better} is better")
+    bar = figure.colorbar(picture, ax=axes, label=f"{sweep.metric}, {better} is better")
+    bar.formatter = ScalarFormatter(useOffset=False)
     best = int(np.argmax(sweep.means) if better == "higher" else np.argmin(sweep.means))
     axes.plot(
         across.index(sweep.settings[best][0]), down.index(sweep.settings[best][1]), "*", color=ORANGE, markersize=16

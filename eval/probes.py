@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..degrade.image import U8
-from .images import ImageSet
+from .images import ImageSet, opened
 from .metrics import Metric
 from .report import MetricRow, setting_of
 from .restore import bicubic
@@ -31,9 +31,9 @@ def far(
 
     degradations: by name, HR [h, w, 3] and the image's number -> degraded. value_of: [B, 3, H, W] in 0..1 -> [B].
     """
-    for source in images.items:
+    for count, items in opened(images):
         rows: list[MetricRow] = []
-        for item in source.read():
+        for item in items:
             clean = item.lr if item.hr is None else item.hr
             versions = {CLEAN: clean} | {kind: make(clean, item.sample) for kind, make in degradations.items()}
             for kind, pixels in versions.items():
@@ -58,7 +58,7 @@ def far(
                         version="HR-aware figure 8",
                     )
                 )
-        yield source.count, rows
+        yield count, rows
 
 
 def area_under_curve(clean: Sequence[float], degraded: Sequence[float]) -> float:
@@ -82,9 +82,9 @@ def reconstruction(
     reconstruct: LR [B, 3, h, w], Y [B, 3, H, W] -> LR again. Without the controller the fit gets better with i.
     """
     ratios = [round(float(ratio), 4) for ratio in np.linspace(0, 1, steps)]
-    for source in images.items:
+    for count, items in opened(images):
         rows: list[MetricRow] = []
-        for item in source.read():
+        for item in items:
             assert item.hr is not None
             lr, hr = to_tensor(item.lr)[None].to(device), to_tensor(item.hr)[None].to(device)
             for ratio in ratios:
@@ -110,4 +110,4 @@ def reconstruction(
                     )
                     for metric in metrics
                 ]
-        yield source.count, rows
+        yield count, rows

@@ -1,6 +1,7 @@
 """Metric reports: one row per image and metric, with all that its value depends on; means are made by the reader."""
 
 import json
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -137,10 +138,18 @@ def add(path: Place, rows: Sequence[MetricRow]) -> None:
 def mean(rows: Iterable[MetricRow], **equal: object) -> float:
     """The mean over the rows whose columns have those values (`model="bicubic", metric="psnr-y"`).
 
+    Images for which a metric has no value (nan) are left out of it.
+
     Raises:
         UserError: there is no such row.
     """
     values = [row.value for row in rows if all(getattr(row, name) == value for name, value in equal.items())]
     if not values:
         raise UserError(f"the report has no row with {json.dumps(equal)}")
-    return float(np.mean(values))
+    return mean_of(values)
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """The mean of those that are numbers; nan where none is."""
+    numbers = [value for value in values if not math.isnan(value)]
+    return float(np.mean(numbers)) if numbers else float("nan")

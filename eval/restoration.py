@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..degrade.errors import UserError
-from .images import ImageSet, Item
+from .images import ImageSet, Item, opened
 from .metrics import Metric, check
 from .report import MetricRow, setting_of
 from .restore import Model, restore
@@ -95,12 +95,11 @@ def evaluate(
     protocol: str = PROTOCOL,
 ) -> Iterator[tuple[int, list[MetricRow]]]:
     """Restore and measure; (images done, rows) as they come. Each image is read once, whatever the methods."""
-    for source in images.items:
-        items = source.read()
+    for count, items in opened(images):
         rows: list[MetricRow] = []
         for batch in _batches(items):
             lr = torch.stack([to_tensor(item.lr) for item in batch])
             for method in methods:
                 sr = restore(method.model, lr, device)
                 rows += rows_of(images, batch, method, sr.to(device), metrics, protocol)
-        yield source.count, rows
+        yield count, rows

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..degrade.errors import UserError
 from .images import ImageSet
 from .metrics import Metric
-from .report import MetricRow, setting_of
+from .report import MetricRow, mean_of, setting_of
 from .restoration import Method, evaluate
 
 MODULATION, INTERPOLATION, SEGMENTED = "modulation", "interpolation", "segmented"
@@ -156,4 +156,4 @@ def sweep_of(rows: Sequence[MetricRow], protocol: str, metric: str) -> Sweep | N
     parsed = [json.loads(setting) for setting in values]
     axes = tuple(parsed[0])
     settings = tuple(tuple(float(each[axis]) for axis in axes) for each in parsed)
-    return Sweep(metric, axes, settings, tuple(float(np.mean(found)) for found in values.values()))
+    return Sweep(metric, axes, settings, tuple(mean_of(found) for found in values.values()))

@@ -46,7 +46,9 @@ def main() -> None:
     What decoders say of bad files on their own is kept quiet: each such file gets a line of ours, with its name.
     """
     from ..degrade.errors import UserError
+    from .console import tell_warnings
 
+    tell_warnings()
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     try:

@@ -1,5 +1,6 @@
 """`rwsr eval`, `report` and `weights`: what models are worth, as tables and as a page."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -86,6 +87,13 @@ def _tell(found: "Measured", out: Place, *, json_: bool) -> None:
 
     made = measured(found, str(out))
     options.tell(made.values, made.lines, json_=json_)
+    _exit_by(found.left_out)
+
+
+def _exit_by(num_left_out: int) -> None:
+    """Say by the exit code whether every image was measured."""
+    if num_left_out:
+        sys.exit(options.LEFT_OUT_EXIT_CODE)
 
 
 @evaluate.command("restoration")
@@ -138,6 +146,7 @@ def eval_restoration(
     )
     made = options.tracked(jobs.evaluate, job, "evaluate", track=track)
     options.tell(made.values, made.lines, json_=json_)
+    _exit_by(made.values["left_out"])
 
 
 @evaluate.command("udem-curves")
@@ -172,7 +181,8 @@ def eval_udem(images: Place, models: tuple[str, ...], levels: int, out: Place, j
         }
         for name, all_curves in result.items()
     }
-    options.tell({"report": out, "curves": values}, [*lines, f"wrote {out}"], json_=json_)
+    options.tell({"report": out, "curves": values, "left_out": found.left_out}, [*lines, f"wrote {out}"], json_=json_)
+    _exit_by(found.left_out)
 
 
 @evaluate.command("modulation")

@@ -1,5 +1,6 @@
 """What a person sees of a long job: a bar on a terminal, now and then a line elsewhere; all on stderr."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -53,6 +54,21 @@ def say(text: str) -> None:
     click.echo(text, err=True)
     if (watcher := _watcher.get()) is not None:
         watcher.line(text)
+
+
+class _Said(logging.Handler):
+    """Tells the person what the library's own logger warns of."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(printable(record.getMessage()))
+
+
+def tell_warnings() -> None:
+    """Let the lines of the logger `rwsr` reach the person as all others do."""
+    logger = logging.getLogger("rwsr")
+    if not any(isinstance(handler, _Said) for handler in logger.handlers):
+        logger.addHandler(_Said())
+        logger.propagate = False
 
 
 def printable(text: Place | str) -> str:

@@ -1,5 +1,6 @@
 """The protocols of `eval` on the models and images that a command names."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,12 @@ IDENTITY = "degraded"
 
 @dataclass(frozen=True)
 class Measured:
-    """What a protocol gave: its rows, and by name why some metrics could not be measured."""
+    """What a protocol gave: its rows, by name why some metrics could not be measured, and how many images are left out
+    since they cannot be read."""
 
     rows: list[MetricRow]
     skipped: dict[str, str]
+    left_out: int = 0
 
 
 def image_set(store: Place | None, hr: Place | None, lr: Place | None, scale: int) -> ImageSet:
@@ -112,7 +115,16 @@ def _collect(title: str, total: int, parts: Iterator[tuple[int, list[MetricRow]]
         for count, found in parts:
             rows += found
             advance(count, "")
+    _say_what_has_no_value(rows)
     return rows
+
+
+def _say_what_has_no_value(rows: Sequence[MetricRow]) -> None:
+    for metric in dict.fromkeys(row.metric for row in rows if math.isnan(row.value)):
+        images = {
+            (row.source, row.sample, row.member) for row in rows if row.metric == metric and math.isnan(row.value)
+        }
+        say(f"{metric} has no value for {len(images)} images (too small or flat); its mean is over the others")
 
 
 def _total(images: ImageSet) -> int:
@@ -130,7 +142,7 @@ def restoration(
     report.add(out, rows)
     picked = examples.worst(rows, metrics[0].name, methods[-1].name)
     examples.add(out, examples.cut(images, methods, picked, device), rows)
-    return Measured(rows, skipped)
+    return Measured(rows, skipped, _num_left_out(images, rows))
 
 
 def segmented(images: ImageSet, models: Mapping[str, Path], names: Sequence[str], by: str, out: Place) -> Measured:
@@ -143,7 +155,7 @@ def segmented(images: ImageSet, models: Mapping[str, Path], names: Sequence[str]
     rows = _collect("evaluate", _total(images), sweeps.segmented(images, methods, metrics, device))
     rows += sweeps.best_of(rows, by, name=f"best of {len(methods)}")
     report.add(out, rows)
-    return Measured(rows, skipped)
+    return Measured(rows, skipped, _num_left_out(images, rows))
 
 
 def _modulated(path: Path, device: Device) -> tuple[Restorer, MMRealSR]:
@@ -165,7 +177,7 @@ def modulation(images: ImageSet, model: Path, names: Sequence[str], by: str, gri
     rows += sweeps.best_of(rows, by, name=f"{restorer.name}, best of {grid * grid}")
     rows += own
     report.add(out, rows)
-    return Measured(rows, skipped)
+    return Measured(rows, skipped, _num_left_out(images, rows))
 
 
 def interpolation(images: ImageSet, a: Path, b: Path, names: Sequence[str], steps: int, out: Place) -> Measured:
@@ -178,7 +190,7 @@ def interpolation(images: ImageSet, a: Path, b: Path, names: Sequence[str], step
     parts = sweeps.interpolation(images, model_at, name, checkpoint, metrics, device, steps=steps)
     rows = _collect("interpolation", _total(images), parts)
     report.add(out, rows)
-    return Measured(rows, skipped)
+    return Measured(rows, skipped, _num_left_out(images, rows))
 
 
 def udem(images: ImageSet, models: Mapping[str, Path], levels: int, out: Place) -> Measured:
@@ -190,7 +202,7 @@ def udem(images: ImageSet, models: Mapping[str, Path], levels: int, out: Place) 
         parts = curves.evaluate(images, net.score, name, restorer.checkpoint, device, levels=levels)
         rows += _collect(f"scores of {name}", _total(images), parts)
     report.add(out, rows)
-    return Measured(rows, {})
+    return Measured(rows, {}, _num_left_out(images, rows))
 
 
 def cugan(images: ImageSet, models: Mapping[str, Path], names: Sequence[str], table: int, out: Place) -> Measured:
@@ -206,7 +218,11 @@ def cugan(images: ImageSet, models: Mapping[str, Path], names: Sequence[str], ta
         parts = cugan_settings.evaluate_settings(images, restore, name, checkpoint, metrics, device, settings=settings)
         rows += _collect(name, _total(images) * len(settings), parts)
     report.add(out, rows)
-    return Measured(rows, skipped)
+    return Measured(rows, skipped, _num_left_out(images, rows))
+
+
+def _num_left_out(images: ImageSet, rows: Sequence[MetricRow]) -> int:
+    return len(set(range(len(images.items))) - {row.sample for row in rows})
 
 
 def means_of(rows: Sequence[MetricRow]) -> dict[str, dict[str, float]]:
@@ -214,7 +230,7 @@ def means_of(rows: Sequence[MetricRow]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, list[float]]] = {}
     for row in rows:
         found.setdefault(row.model, {}).setdefault(row.metric, []).append(row.value)
-    return {model: {name: sum(v) / len(v) for name, v in by.items()} for model, by in found.items()}
+    return {model: {name: report.mean_of(v) for name, v in by.items()} for model, by in found.items()}
 
 
 def _said(metric: str, value: float) -> str:

@@ -290,7 +290,12 @@ def measured(found: "Measured", out: str) -> Made:
     """What a protocol measured, as what a command tells."""
     from . import evaluating
 
-    values = {"report": out, "means": evaluating.means_of(found.rows), "skipped": found.skipped}
+    values = {
+        "report": out,
+        "means": evaluating.means_of(found.rows),
+        "skipped": found.skipped,
+        "left_out": found.left_out,
+    }
     return Made(values, [*evaluating.mean_lines(found.rows), f"wrote {out}"], [], changed=True)
 
 

@@ -49,7 +49,7 @@ def _best(cells: Sequence[Sequence[float | None]], metrics: Sequence[str]) -> fr
 
 
 def _mean(rows: Sequence[MetricRow]) -> float | None:
-    return float(np.mean([row.value for row in rows])) if rows else None
+    return report.mean_of([row.value for row in rows]) if rows else None
 
 
 def _means_table(rows: Sequence[MetricRow]) -> Table:
@@ -133,7 +133,8 @@ def _restoration_section(rows: list[MetricRow], crops: Sequence[Crop]) -> Sectio
             Picture(plots.metric_bars(rows, each, _unit(each)), f"Mean {each} of each member.")
             for each in _unique(row.metric for row in rows)[:2]
         ]
-    body.append(Picture(plots.each_image(rows, metric), f"{metric} of each image; every dot is one."))
+    if any(np.isfinite(row.value) for row in rows if row.metric == metric):
+        body.append(Picture(plots.each_image(rows, metric), f"{metric} of each image; every dot is one."))
     body += [_worst_table(rows, metric, model), *_strips(crops, rows, metric), _conditions(rows), *_beside_papers(rows)]
     text = (
         f"Means over {images} images of {first.data} (SHA-256 {first.data_sha256[:12]}). Below them: each image, the "
@@ -308,7 +309,9 @@ def _comparison(runs: Mapping[str, Sequence[MetricRow]]) -> Section:
     body: list[Part] = _differences(runs)
     for data in _unique(row.data for row in together):
         of_set = [row for row in together if row.data == data]
-        body += [_means_table(of_set), Picture(plots.each_image(of_set, of_set[0].metric), f"{data}: each image.")]
+        body.append(_means_table(of_set))
+        if any(np.isfinite(row.value) for row in of_set if row.metric == of_set[0].metric):
+            body.append(Picture(plots.each_image(of_set, of_set[0].metric), f"{data}: each image."))
         body += _beside_papers(of_set)
     if not together:
         body.append(Caution("None of the reports holds a restoration; their other protocols are below, one by one."))

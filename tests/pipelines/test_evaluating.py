@@ -173,6 +173,27 @@ def test_restore_takes_files_and_folders(hr: Path, models: tuple[Path, Path], tm
     assert "no image below" in _run("restore", tmp_path / "empty", "--model", models[0], "--out", out, code=1)
 
 
+def test_a_file_that_cannot_be_read_is_left_out(hr: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is named, the others are measured, and the exit code says so."""
+    (hr / "1.png").write_bytes((hr / "1.png").read_bytes()[:-40])
+    said = _run("eval", "restoration", "--hr", hr, "--out", tmp_path / "m.parquet", "--json", code=3)
+    assert "left out: damaged" in caplog.text and "1.png cannot be decoded whole" in caplog.text
+    assert '"left_out": 1' in said
+    assert {row.source for row in report.read(tmp_path / "m.parquet")} == {"0.png", "2.png"}
+
+
+def test_images_without_a_value_are_counted(hr: Path, tmp_path: Path, published: Path) -> None:
+    """Their rows are there, without a number; the mean is over the others; the page can be drawn of it."""
+    Image.fromarray(scene(8, 240, 240)).save(hr / "large.png")
+    said = _run("eval", "restoration", "--hr", hr, "--metric", "niqe", "--out", tmp_path / "m.parquet")
+    assert "niqe has no value for 3 images (too small or flat); its mean is over the others" in said
+    rows = report.read(tmp_path / "m.parquet")
+    assert [row.source for row in rows if not np.isnan(row.value)] == ["large.png"] * 2
+    (hr / "large.png").unlink()
+    _run("eval", "restoration", "--hr", hr, "--metric", "niqe", "--out", tmp_path / "n.parquet")
+    _run("report", "--metrics", tmp_path / "n.parquet", "--out", tmp_path / "n.html")
+
+
 def test_lr_alone_is_measured_by_niqe(hr: Path, models: tuple[Path, Path], tmp_path: Path, published: Path) -> None:
     """Real photographs have no HR; nothing is compared with what is not there."""
     out = tmp_path / "m.parquet"
