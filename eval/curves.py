@@ -87,13 +87,10 @@ def evaluate(
                 rows += [
                     MetricRow(
                         protocol=PROTOCOL,
-                        data=images.name,
-                        data_sha256=images.sha256,
                         model=name,
                         checkpoint=checkpoint,
                         setting=setting_of({"level": round(level, 4)}),
-                        source=item.source,
-                        sample=item.sample,
+                        **images.names(item),
                         member=curve,
                         metric=f"score-{SCORES[column]}",
                         value=found[number, column].item(),

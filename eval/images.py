@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
+from typing import Any
 
 from ..degrade import places
 from ..degrade.errors import ImageError, UserError
@@ -50,6 +51,10 @@ class ImageSet:
     @property
     def has_hr(self) -> bool:
         return all(item.has_hr for item in self.items)
+
+    def names(self, item: Item) -> dict[str, Any]:
+        """The columns of a report that say which image of which set an item is."""
+        return {"data": self.name, "data_sha256": self.sha256, "source": item.source, "sample": item.sample}
 
 
 @dataclass(frozen=True)

@@ -42,13 +42,10 @@ def far(
                 rows.append(
                     MetricRow(
                         protocol=FAR,
-                        data=images.name,
-                        data_sha256=images.sha256,
                         model=name,
                         checkpoint=checkpoint,
                         setting="{}",
-                        source=item.source,
-                        sample=item.sample,
+                        **images.names(item),
                         member=kind,
                         metric="far",
                         value=value,
@@ -93,13 +90,10 @@ def reconstruction(
                 rows += [
                     MetricRow(
                         protocol=RECONSTRUCTION,
-                        data=images.name,
-                        data_sha256=images.sha256,
                         model=name,
                         checkpoint=checkpoint,
                         setting=setting_of({"i": ratio}),
-                        source=item.source,
-                        sample=item.sample,
+                        **images.names(item),
                         member=item.member,
                         metric=metric.name,
                         value=metric.measure(found, lr).item(),

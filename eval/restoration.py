@@ -64,13 +64,10 @@ def rows_of(
             rows += [
                 MetricRow(
                     protocol=protocol,
-                    data=images.name,
-                    data_sha256=images.sha256,
                     model=method.name,
                     checkpoint=method.checkpoint,
                     setting=method.setting,
-                    source=item.source,
-                    sample=item.sample,
+                    **images.names(item),
                     member=item.member,
                     metric=metric.name,
                     value=value,

@@ -18,7 +18,7 @@ held_out: [held-out]            # images to measure on
 bank: {grid: {size: 64, stride: 32}}
 store: {preset: mm-realsr, config: {num_samples: 1000, hr_size_px: 256}}
 test_store: {preset: mm-realsr, config: {num_samples: 50, hr_size_px: 256, seed: 1}}
-train: {preset: mm-realsr-net-tiny, config: {loop: {steps: 2400}}}
+train: {preset: mm-realsr-small, config: {loop: {steps: 2400}}}
 """
 
 

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -10,28 +11,49 @@ from ..degrade.places import Place
 from . import cli_options as options
 from .console import printable, say
 
-_TRAIN_PRESETS = ("mm-realsr-net", "mm-realsr-net-tiny")
+_TRAIN_PRESETS = ("mm-realsr-code", "mm-realsr-paper", "mm-realsr-small", "real-esrgan")
 
 
-@click.command()
+@click.group()
+def train() -> None:
+    """Train a model on a store. On CUDA where there is one, else on the CPU.
+
+    Killed, the same command goes on from its last checkpoint; Ctrl-C saves first. Several GPUs:
+    torchrun --nproc-per-node 4 -m rwsr.pipelines.cli train ...
+    """
+
+
+@train.command("mm-realsr")
 @click.option("--store", "store_folder", type=options.PLACE, required=True, help="Store of groups to train on.")
 @click.option("--out", type=options.LOCAL, required=True, help="Folder of the run.")
 @click.option(
     "--preset",
     type=click.Choice(_TRAIN_PRESETS),
-    default="mm-realsr-net",
+    default="mm-realsr-code",
     show_default=True,
-    help="mm-realsr-net: the published sizes, for a GPU. mm-realsr-net-tiny: minutes on a CPU.",
+    help="The published training files, the paper's text, minutes on a CPU, or the same without modulation.",
 )
+@click.option(
+    "--stage",
+    type=click.IntRange(1, 2),
+    default=1,
+    show_default=True,
+    help="1: pixel, ranking and anchor losses. 2: with perceptual and GAN losses, from a run of stage 1.",
+)
+@click.option("--start-from", type=options.LOCAL, default=None, help="An earlier run whose weights to start from.")
+@click.option("--val-store", type=options.PLACE, default=None, help="Store of held-out groups to measure on meanwhile.")
 @click.option("--steps", type=click.IntRange(min=1), default=None, help="Training steps.  [default: the preset's]")
 @options.seeded
 @options.configured
 @options.trackable
 @options.as_json
-def train(
+def train_mm_realsr(
     store_folder: Place,
     out: Path,
     preset: str,
+    stage: Literal[1, 2],
+    start_from: Path | None,
+    val_store: Place | None,
     steps: int | None,
     seed: int | None,
     config: Path | None,
@@ -39,19 +61,27 @@ def train(
     track: bool,
     json_: bool,
 ) -> None:
-    """Train MM-RealSR's first stage: generator, condition network and UDEM, by pixel, ranking and anchor losses.
-
-    On CUDA where there is one, else on the CPU. Killed, the same command goes on from its last checkpoint.
+    """Train MM-RealSR: generator, condition network and UDEM; in stage 2 against a U-Net discriminator.
 
     \b
     Example:
-      rwsr train --store groups.zarr --out run --preset mm-realsr-net-tiny
+      rwsr train mm-realsr --store groups.zarr --out run --preset mm-realsr-small
     """
     from . import jobs
     from .training import compose_config
 
-    composed = compose_config(preset, config=config, sets=sets, steps=steps, seed=seed)
-    job = jobs.TrainJob(store=str(store_folder), out=str(out), preset=preset, config=composed.model_dump(mode="json"))
+    if stage == 2 and start_from is None:
+        raise click.UsageError("stage 2 goes on from a run of stage 1; name it with --start-from")
+    composed = compose_config(preset, stage, config=config, sets=sets, steps=steps, seed=seed)
+    job = jobs.TrainJob(
+        store=str(store_folder),
+        out=str(out),
+        preset=preset,
+        stage=stage,
+        config=composed.model_dump(mode="json"),
+        start_from=str(start_from) if start_from else None,
+        val_store=str(val_store) if val_store else None,
+    )
     made = options.tracked(jobs.train, job, "train", track=track)
     options.tell(made.values, made.lines, json_=json_)
 

@@ -51,7 +51,7 @@ def _restore_examples(out: Path, store: Store, net: mmrealsr.MMRealSR) -> None:
         }
         for strength in _STRENGTHS:
             scores = mmrealsr.chosen_scores(net, lr.to(device), blur=strength, noise=strength)
-            sr = restore(lambda x, s=scores: net.restore(x, s), lr, device)
+            sr = restore(lambda x, s=scores: net(x, s), lr, device)
             images[f"strength-{strength:.1f}"] = to_pixels(sr[0])
         for kind, image in images.items():
             write_atomic(out / "restored" / f"{name}_{kind}.png", encode_png(image))

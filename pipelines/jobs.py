@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -92,14 +92,20 @@ class StoreJob(BaseModel):
 
 
 class TrainJob(BaseModel):
-    """Train on the store `store` into the folder `out`, on a disk: a preset, and the keys of it that are changed."""
+    """Train on the store `store` into the folder `out`, on a disk: a preset, and the keys of it that are changed.
+
+    start_from: an earlier run whose weights this one starts from. val_store: held-out groups to measure on meanwhile.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     store: PlaceText
     out: str
     preset: str
+    stage: Literal[1, 2] = 1
     config: dict[str, Any] = {}
+    start_from: str | None = None
+    val_store: PlaceText | None = None
 
 
 class EvalJob(BaseModel):
@@ -268,8 +274,14 @@ def train(job: TrainJob) -> Made:
     """Train into the job's folder, or find it trained; raises UserError."""
     from .training import compose_values_of, train_run
 
-    composed, out = compose_values_of(job.preset, job.config), Path(job.out)
-    trained = train_run(out, place(job.store), composed)
+    composed, out = compose_values_of(job.preset, job.config, job.stage), Path(job.out)
+    trained = train_run(
+        out,
+        place(job.store),
+        composed,
+        start_from=Path(job.start_from) if job.start_from else None,
+        val_store=place(job.val_store) if job.val_store else None,
+    )
     lines = [f"trained {composed.loop.steps} steps" if trained else "the training was done already"]
     model, log = out / "model.safetensors", out / "train.parquet"
     values = {"model": model, "log": log, "trained": trained}

@@ -1,42 +1,90 @@
-"""Train as a plain call on folders."""
+"""Training as plain calls on folders: configs by preset, groups from a store, figures on held-out groups."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..degrade.errors import UserError
+from ..degrade.objects import ObjectPath
 from ..degrade.places import Place
 from ..degrade.samples import GROUPS
 from ..degrade.shards import open_store
-from ..eval.restore import pick_device
-from ..train import mmrealsr
+from ..degrade.verify import digest
+from ..eval.images import of_store
+from ..eval.metrics import DEFAULT, chosen
+from ..eval.report import mean_of
+from ..eval.restoration import Method, evaluate
+from ..eval.restore import Device, Model
+from ..train import mmrealsr_stages
+from ..train.data import StoredGroups
+from ..train.loop import Interrupted
+from ..train.mmrealsr_stages import PRESETS, Stage, TrainConfig
+from ..train.ranks import local_device
 from .config import compose, compose_values
 from .console import progress
 
-_PRESETS = {"mm-realsr-net": mmrealsr.published, "mm-realsr-net-tiny": mmrealsr.tiny}
+
+def _preset(preset: str, stage: Stage) -> TrainConfig:
+    if preset not in PRESETS:
+        raise UserError(f"preset {preset} is unknown; known here: {', '.join(PRESETS)}")
+    return PRESETS[preset](stage)
 
 
 def compose_config(
-    preset: str, *, config: Path | None, sets: Sequence[str], steps: int | None, seed: int | None
-) -> mmrealsr.TrainConfig:
+    preset: str, stage: Stage, *, config: Path | None, sets: Sequence[str], steps: int | None, seed: int | None
+) -> TrainConfig:
     """The training config of a preset, changed by a file, `--set`s and options; raises UserError."""
     loop = {name: value for name, value in (("steps", steps), ("seed", seed)) if value is not None}
-    return compose(_PRESETS[preset](), config=config, sets=sets, loop=loop or None)
+    return compose(_preset(preset, stage), config=config, sets=sets, loop=loop or None)
 
 
-def compose_values_of(preset: str, values: Mapping[str, Any]) -> mmrealsr.TrainConfig:
+def compose_values_of(preset: str, values: Mapping[str, Any], stage: Stage = 1) -> TrainConfig:
     """The training config of a preset with some keys changed; raises UserError."""
-    if preset not in _PRESETS:
-        raise UserError(f"preset {preset} is unknown; known here: {', '.join(_PRESETS)}")
-    return compose_values(_PRESETS[preset](), values)
+    return compose_values(_preset(preset, stage), values)
 
 
-def train_run(out: Path, store_folder: Place, config: mmrealsr.TrainConfig) -> bool:
-    """Train into the folder `out`; False when that was done before. Raises UserError."""
-    store = open_store(store_folder, GROUPS)
+def _validation(store_folder: Place, device: Device) -> Callable[[Model], dict[str, float]]:
+    """PSNR-Y and SSIM-Y on the groups of a store, as a training asks for them."""
+    images = of_store(open_store(store_folder, GROUPS))
+    metrics, _ = chosen(DEFAULT, scale=images.scale, border=None, device=device)
+
+    def validate(net: Model) -> dict[str, float]:
+        rows = [row for _, part in evaluate(images, [Method("net", net)], metrics, device) for row in part]
+        return {name: mean_of([row.value for row in rows if row.metric == name]) for name in DEFAULT}
+
+    return validate
+
+
+def train_run(
+    out: Path,
+    store_folder: Place,
+    config: TrainConfig,
+    *,
+    start_from: Path | None = None,
+    val_store: Place | None = None,
+) -> bool:
+    """Train a stage into the folder `out`; False when that was done before.
+
+    Raises:
+        UserError: the store, the config or the earlier run do not fit; or it was asked to stop, and is saved.
+    """
+    store, device = open_store(store_folder, GROUPS), local_device()
+    validate = None if val_store is None else _validation(val_store, device)
     with progress("train", config.loop.steps) as advance:
-
-        def on_step(steps: int, terms: Mapping[str, float]) -> None:
-            advance(steps, " ".join(f"{name} {value:.4f}" for name, value in terms.items()))
-
-        return mmrealsr.train(out, store, config, pick_device(), on_step)
+        try:
+            return mmrealsr_stages.train(
+                out,
+                StoredGroups(store),
+                digest(store),
+                config,
+                device,
+                lambda steps, terms: advance(steps, " ".join(f"{name} {value:.4f}" for name, value in terms.items())),
+                start_from=start_from,
+                spawn=isinstance(store.path, ObjectPath),
+                validate=validate,
+            )
+        except Interrupted as interrupted:
+            raise UserError(
+                f"stopped after {interrupted.step} of {config.loop.steps} steps, which are saved; "
+                "the same command goes on from there"
+            ) from None

@@ -3,15 +3,16 @@
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import BaseModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from ..degrade.disk import sync_folder, write_atomic
 from ..degrade.errors import StoreError
@@ -68,29 +69,38 @@ def steps_saved(run: Path) -> list[int]:
     return sorted(int(path.name.removeprefix("step-")) for path in (run / "checkpoints").glob("step-????????"))
 
 
-def save_state(run: Path, step: int, net: nn.Module, ema: Weights, optimizer: Optimizer) -> None:
-    """Everything that the next step depends on; older checkpoints but one are removed afterwards."""
+def save_state(run: Path, step: int, nets: Mapping[str, nn.Module], ema: Weights, state: Mapping[str, Any]) -> None:
+    """Everything that the next step depends on; older checkpoints but one are removed afterwards.
+
+    state: whatever is not weights, of tensors, numbers, text, lists and dicts.
+    """
     final = _folder(run, step)
     beside = final.with_name(f"{final.name}.partial")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    write_atomic(beside / "model.safetensors", save(weights_of(net)))
-    write_atomic(beside / "ema.safetensors", save(ema))
-    torch.save(optimizer.state_dict(), beside / "optimizer.pt")
-    with open(beside / "optimizer.pt", "rb") as file:
+    for name, net in nets.items():
+        write_atomic(beside / f"{name}.safetensors", save(weights_of(net)))
+    write_atomic(beside / "ema.safetensors", save({name: value.cpu().contiguous() for name, value in ema.items()}))
+    torch.save(dict(state), beside / "state.pt")
+    with open(beside / "state.pt", "rb") as file:
         os.fsync(file.fileno())
+    if final.exists():
+        shutil.rmtree(final)
     os.replace(beside, final)
     sync_folder(final.parent)
     for old in steps_saved(run)[:-_KEPT]:
         shutil.rmtree(_folder(run, old))
 
 
-def load_state(run: Path, step: int, net: nn.Module, optimizer: Optimizer) -> Weights:
-    """Put a checkpoint into the network and the optimiser; gives back the EMA weights."""
+def load_state(
+    run: Path, step: int, nets: Mapping[str, nn.Module], device: torch.device
+) -> tuple[Weights, dict[str, Any]]:
+    """Put a checkpoint's weights into the networks; gives back the EMA weights on the device, and the rest."""
     folder = _folder(run, step)
-    net.load_state_dict(load_file(folder / "model.safetensors"))
-    optimizer.load_state_dict(torch.load(folder / "optimizer.pt", weights_only=True, map_location="cpu"))
-    return load_file(folder / "ema.safetensors")
+    for name, net in nets.items():
+        net.load_state_dict(load_file(folder / f"{name}.safetensors"))
+    ema = {name: value.to(device) for name, value in load_file(folder / "ema.safetensors").items()}
+    return ema, torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
 
 
 def write_identity(run: Path, config: BaseModel, data_sha256: str) -> None:

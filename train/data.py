@@ -1,6 +1,7 @@
-"""Training batches from a store of groups; a batch is a pure function of (store, seed, step)."""
+"""Training batches from groups; a batch is a pure function of (groups, seed, step)."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +15,37 @@ from ..degrade.samples import in_use
 from ..degrade.seeds import stream
 from ..degrade.shards import Store
 from ..eval.tensors import to_tensor
+from .ranks import Ranks
+
+
+class GroupSource(Protocol):
+    """Where groups come from: a store, or rendered when they are asked for.
+
+    name: for messages. scale: HR pixels an LR pixel. lr_size_px: side of the LR. in_use: the numbers of the groups.
+    """
+
+    name: str
+    scale: int
+    lr_size_px: int
+    in_use: list[int]
+
+    def read(self, samples: list[int]) -> tuple[U8, U8]:
+        """hr [N, H, W, 3] and lr [N, 5, h, w, 3] of those groups."""
+        ...
+
+
+class StoredGroups:
+    """The groups of a store whose measured order holds."""
+
+    def __init__(self, store: Store) -> None:
+        self._hr, self._lr = ShardReader(store, "hr"), ShardReader(store, "lr")
+        self.name = str(store.path)
+        self.scale = int(store.attributes["scale"])
+        self.lr_size_px = store.layout.array("lr").sample_shape[1]
+        self.in_use = list(in_use(store))
+
+    def read(self, samples: list[int]) -> tuple[U8, U8]:
+        return self._hr.read(samples), self._lr.read(samples)
 
 
 @dataclass(frozen=True)
@@ -24,40 +56,49 @@ class GroupBatch:
     lr: Tensor
 
     def to(self, device: torch.device) -> "GroupBatch":
-        return GroupBatch(self.hr.to(device), self.lr.to(device))
+        return GroupBatch(self.hr.to(device, non_blocking=True), self.lr.to(device, non_blocking=True))
+
+    def parts(self, count: int) -> "list[GroupBatch]":
+        return [GroupBatch(*each) for each in zip(self.hr.chunk(count), self.lr.chunk(count), strict=True)]
+
+    def pin_memory(self) -> "GroupBatch":
+        return GroupBatch(self.hr.pin_memory(), self.lr.pin_memory())
 
 
 class GroupBatches(Dataset[GroupBatch]):
     """Batch number `step` of a training: which groups, which crop and flip of each, all from keyed streams.
 
-    Every epoch is a new permutation of the store; a crop is lr_patch_px of each LR and the same place of HR.
+    Every epoch is a new permutation of the groups; a crop is lr_patch_px of each LR and the same place of HR. Of
+    several processes each gets its own part of the same batch.
     """
 
-    def __init__(self, store: Store, *, groups: int, lr_patch_px: int, seed: int) -> None:
-        self._hr, self._lr = ShardReader(store, "hr"), ShardReader(store, "lr")
-        self._scale = int(store.attributes["scale"])
-        self._lr_size_px = store.layout.array("lr").sample_shape[1]
-        self._groups, self._patch, self._seed = groups, lr_patch_px, seed
-        self._in_use = np.array(in_use(store), dtype=np.int64)
-        if groups > len(self._in_use):
+    def __init__(
+        self, source: GroupSource, *, batch: int, lr_patch_px: int, seed: int, ranks: Ranks | None = None
+    ) -> None:
+        self._source, self._ranks = source, ranks or Ranks()
+        self._batch, self._patch, self._seed = batch, lr_patch_px, seed
+        self._in_use = np.array(source.in_use, dtype=np.int64)
+        if batch > len(self._in_use):
             raise UserError(
-                f"loop.groups = {groups} is more than the {len(self._in_use)} groups in order of {store.path}; lower it"
+                f"loop.batch = {batch} is more than the {len(self._in_use)} groups in order of {source.name}; lower it"
             )
-        if lr_patch_px > self._lr_size_px:
+        if lr_patch_px > source.lr_size_px:
             raise UserError(
-                f"loop.lr_patch_px = {lr_patch_px} is larger than the LR of {store.path}; "
-                f"use {self._lr_size_px} at most"
+                f"loop.lr_patch_px = {lr_patch_px} is larger than the LR of {source.name}; "
+                f"use {source.lr_size_px} at most"
             )
 
     def _samples(self, step: int) -> list[int]:
-        batches_per_epoch = len(self._in_use) // self._groups
-        epoch, place = divmod(step, batches_per_epoch)
+        """Of this process, in the order of the whole batch."""
+        epoch, place = divmod(step, len(self._in_use) // self._batch)
         order = self._in_use[stream(self._seed, "epoch", epoch).permutation(len(self._in_use))]
-        return order[place * self._groups : (place + 1) * self._groups].tolist()
+        whole = order[place * self._batch : (place + 1) * self._batch]
+        share = self._batch // self._ranks.count
+        return whole[self._ranks.rank * share : (self._ranks.rank + 1) * share].tolist()
 
     def _crop(self, hr: U8, lr: U8, rng: np.random.Generator) -> tuple[U8, U8]:
-        y, x = rng.integers(0, self._lr_size_px - self._patch + 1, size=2)
-        s, p = self._scale, self._patch
+        y, x = rng.integers(0, self._source.lr_size_px - self._patch + 1, size=2)
+        s, p = self._source.scale, self._patch
         hr, lr = hr[y * s : (y + p) * s, x * s : (x + p) * s], lr[:, y : y + p, x : x + p]
         if rng.random() < 0.5:
             hr, lr = hr[:, ::-1], lr[:, :, ::-1]
@@ -67,7 +108,7 @@ class GroupBatches(Dataset[GroupBatch]):
         samples = self._samples(step)
         pairs = [
             self._crop(hr, lr, stream(self._seed, "augment", step, sample))
-            for sample, hr, lr in zip(samples, self._hr.read(samples), self._lr.read(samples), strict=True)
+            for sample, hr, lr in zip(samples, *self._source.read(samples), strict=True)
         ]
         return GroupBatch(
             hr=to_tensor(np.stack([hr for hr, _ in pairs])), lr=to_tensor(np.stack([lr for _, lr in pairs]))

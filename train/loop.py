@@ -1,53 +1,104 @@
-"""The training loop: batch, losses, step, EMA, log, checkpoint; the same call goes on where it stopped."""
+"""The training loop of all methods: batch, losses, steps, EMA, log, checkpoint; the same call goes on where it stopped.
+
+Whatever a step depends on is a function of its number (batch, learning rate) or in the checkpoint (weights, optimisers,
+scaler, generators, the sums of the log): a run that was killed and started again has the same losses as one that was
+not.
+"""
 
 import shutil
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Protocol, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.optim import Adam
+from torch.utils.data import DataLoader, Dataset
 
 from ..degrade.disk import write_atomic
+from ..degrade.errors import UserError
 from . import checkpoint
 from .checkpoint import Weights
-from .data import GroupBatch, GroupBatches
+from .ranks import Ranks, average, average_gradients, joined, wait_for_all
+from .schedule import Constant, Schedule, factor_at
 
 N = TypeVar("N", bound=nn.Module)
 _LOG = pa.schema([("step", pa.int64()), ("name", pa.string()), ("value", pa.float64())])
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class LoopConfig(BaseModel):
-    """groups: a batch, in groups of five. lr_patch_px: side of the LR crop. ema: decay a step.
+    """How a training runs, whatever the method.
 
-    log_every, checkpoint_every: steps. loaders: processes that read batches (0: the training process).
+    batch: samples of a step, over all processes and micro-batches. lr_patch_px: side of the LR crop. accumulate:
+    micro-batches of a step. warm_up: steps over which the learning rate rises. ema: decay a step. precision: of the
+    networks' arithmetic; weights and losses stay fp32. log_every, checkpoint_every, validate_every: steps. loaders:
+    processes that read batches (0: the training process). tensorboard: write its events too, below RUN/tensorboard.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     steps: Annotated[int, Field(ge=1)] = 70_000
-    groups: Annotated[int, Field(ge=1)] = 6
+    batch: Annotated[int, Field(ge=1)] = 6
+    accumulate: Annotated[int, Field(ge=1)] = 1
     lr_patch_px: Annotated[int, Field(ge=8)] = 48
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     betas: tuple[float, float] = (0.9, 0.99)
+    warm_up: Annotated[int, Field(ge=0)] = 0
+    schedule: Schedule = Constant()
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    channels_last: bool = False
+    compile: bool = False
     seed: Annotated[int, Field(ge=0)] = 0
     log_every: Annotated[int, Field(ge=1)] = 100
     checkpoint_every: Annotated[int, Field(ge=1)] = 1000
+    validate_every: Annotated[int, Field(ge=1)] = 5000
     loaders: Annotated[int, Field(ge=0)] = 0
+    tensorboard: bool = False
 
     @model_validator(mode="after")
-    def _log_fits(self) -> Self:
-        if self.checkpoint_every % self.log_every:
-            raise ValueError(
-                f"checkpoint_every = {self.checkpoint_every} is not a multiple of log_every = {self.log_every}, so a "
-                "resumed log would differ; make it one"
-            )
+    def _parts_are_equal(self) -> Self:
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch = {self.batch} is not a multiple of accumulate = {self.accumulate}; make it one")
         return self
+
+
+class Batch(Protocol):
+    """Samples as tensors, the first axis the samples."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device."""
+        ...
+
+    def parts(self, count: int) -> list[Self]:
+        """The same in that many equal parts."""
+        ...
+
+
+B = TypeVar("B", bound=Batch)
+Shared = dict[str, Tensor]  # what one network's losses leave for the next one's, of one micro-batch
+
+
+@dataclass(frozen=True)
+class Method(Generic[B]):
+    """What is trained, and by which losses.
+
+    networks: by name; in each step each takes a step of its own Adam, in their order. The first is the one that is
+    averaged (EMA), validated and exported. losses: (network, micro-batch, shared) -> named terms, already weighted;
+    their sum is minimised. validate: figures of the averaged weights, or none.
+    """
+
+    networks: Mapping[str, nn.Module]
+    losses: Callable[[str, B, Shared], dict[str, Tensor]]
+    validate: Callable[[nn.Module], dict[str, float]] | None = None
 
 
 def built(make: Callable[[], N], seed: int) -> N:
@@ -57,12 +108,55 @@ def built(make: Callable[[], N], seed: int) -> N:
         return make()
 
 
-def _write_log(run: Path, step: int, rows: list[tuple[int, str, float]]) -> None:
-    """The terms since the last checkpoint, as the part of the log that ends with this one."""
-    columns = [pa.array([row[i] for row in rows], field.type) for i, field in enumerate(_LOG)]
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_arrays(columns, schema=_LOG), sink)
-    write_atomic(run / "log" / f"step-{step:08d}.parquet", sink.getvalue().to_pybytes())
+# -------------------------------------------------------------------------------------------------------- log
+
+
+class _Log:
+    """Means of the named terms over `every` steps, in parts that end with the checkpoints."""
+
+    def __init__(self, run: Path, every: int, device: torch.device, events: Any) -> None:
+        self._run, self._every, self._device, self._events = run, every, device, events
+        self._rows: list[tuple[int, str, float]] = []
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+
+    def state(self, ranks: Ranks) -> dict[str, Any]:
+        """The sums, the same in every process from here on."""
+        average(self._sums.values(), ranks)
+        return {"count": self._count, "sums": {name: value.cpu() for name, value in self._sums.items()}}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self._count = state["count"]
+        self._sums = {name: value.to(self._device) for name, value in state["sums"].items()}
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        """Without waiting for the device."""
+        self._count += 1
+        for name, value in terms.items():
+            known = self._sums.get(name)
+            self._sums[name] = value.detach().double() if known is None else known + value.detach()
+
+    def mean(self, step: int, ranks: Ranks) -> dict[str, float]:
+        """The means since the last ones; they are rows of the log from here on."""
+        average(self._sums.values(), ranks)
+        means = {name: value.item() / self._count for name, value in self._sums.items()}
+        self.note(step, means)
+        self._sums, self._count = {}, 0
+        return means
+
+    def note(self, step: int, values: Mapping[str, float]) -> None:
+        self._rows += [(step, name, value) for name, value in values.items()]
+        if self._events is not None:
+            for name, value in values.items():
+                self._events.add_scalar(name, value, step)
+
+    def write(self, step: int) -> None:
+        """The rows since the last checkpoint, as the part of the log that ends with this one."""
+        columns = [pa.array([row[i] for row in self._rows], field.type) for i, field in enumerate(_LOG)]
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_arrays(columns, schema=_LOG), sink)
+        write_atomic(self._run / "log" / f"step-{step:08d}.parquet", sink.getvalue().to_pybytes())
+        self._rows = []
 
 
 def _merge_log(run: Path) -> None:
@@ -79,16 +173,156 @@ def _drop_log_after(run: Path, step: int) -> None:
             path.unlink()
 
 
+def _events(run: Path, wanted: bool) -> Any:
+    if not wanted:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise UserError("loop.tensorboard needs the package: pip install 'rwsr[tensorboard]'") from None
+    return SummaryWriter(str(run / "tensorboard"))
+
+
+# ------------------------------------------------------------------------------------------------------- steps
+
+
+@contextmanager
+def _interruptible() -> Generator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, so that the step under way is finished and saved first."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(*_: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt  # the second time it is meant at once
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Interrupted(Exception):
+    """A training that was asked to stop, after it was saved; step: how far it is."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(step)
+        self.step = step
+
+
+def _ahead(loader: "DataLoader[B]", device: torch.device) -> Iterator[B]:
+    """The batches on the device, the next one on its way while one is used."""
+    if device.type != "cuda":
+        for batch in loader:
+            yield batch.to(device)
+        return
+    stream = torch.cuda.Stream(device)
+    waiting: B | None = None
+    for batch in loader:
+        with torch.cuda.stream(stream):
+            coming = batch.to(device)
+        if waiting is not None:
+            yield waiting
+        torch.cuda.current_stream(device).wait_stream(stream)
+        waiting = coming
+    if waiting is not None:
+        yield waiting
+
+
+class _Trained:
+    """The networks of a method with all that a step of them changes."""
+
+    def __init__(self, method: Method[Any], config: LoopConfig, device: torch.device) -> None:
+        self.nets = dict(method.networks)
+        self.first = next(iter(self.nets))
+        self._config, self._device = config, device
+        for net in self.nets.values():
+            net.to(device).train()
+            if config.channels_last:
+                net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if config.compile:
+                net.compile()
+        self.optimizers = {
+            name: Adam([p for p in net.parameters() if p.requires_grad], lr=config.learning_rate, betas=config.betas)
+            for name, net in self.nets.items()
+        }
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        self.ema: Weights = {name: value.detach().clone() for name, value in self.nets[self.first].state_dict().items()}
+
+    def step(self, number: int, batch: Batch, losses: Callable[..., dict[str, Tensor]], ranks: Ranks) -> Shared:
+        """One step of each network; gives back the terms, each the mean over the micro-batches."""
+        config = self._config
+        rate = config.learning_rate * factor_at(config.schedule, number, steps=config.steps, warm_up=config.warm_up)
+        parts = batch.parts(config.accumulate)
+        shared: list[Shared] = [{} for _ in parts]
+        terms: Shared = {}
+        for name, net in self.nets.items():
+            for other_name, other in self.nets.items():
+                if other_name != name:
+                    other.requires_grad_(False)
+            trained = self.optimizers[name].param_groups[0]["params"]
+            for value in trained:
+                value.requires_grad_(True)
+            self.optimizers[name].zero_grad(set_to_none=True)
+            for part, kept in zip(parts, shared, strict=True):
+                with torch.autocast(self._device.type, _TYPES[config.precision], enabled=config.precision != "fp32"):
+                    found = losses(name, part, kept)
+                whole = torch.stack([value.float() for value in found.values()]).sum() / len(parts)
+                self.scaler.scale(whole).backward()
+                for term, value in found.items():
+                    terms[term] = terms.get(term, 0) + value.detach() / len(parts)  # type: ignore[operator]
+            average_gradients(net, ranks)
+            self.optimizers[name].param_groups[0]["lr"] = rate
+            self.scaler.step(self.optimizers[name])
+        self.scaler.update()
+        with torch.no_grad():
+            current = self.nets[self.first].state_dict()
+            floats = [name for name, value in self.ema.items() if value.is_floating_point()]
+            averaged, now = [self.ema[name] for name in floats], [current[name] for name in floats]
+            torch._foreach_lerp_(averaged, now, 1 - config.ema)  # pyright: ignore
+        return terms
+
+    def state(self) -> dict[str, Any]:
+        """All of it but the networks' weights."""
+        cuda = torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None
+        return {
+            "optimizers": {name: each.state_dict() for name, each in self.optimizers.items()},
+            "scaler": self.scaler.state_dict(),
+            "cpu_generator": torch.get_rng_state(),
+            "cuda_generator": cuda,
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        for name, each in self.optimizers.items():
+            each.load_state_dict(state["optimizers"][name])
+        self.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["cpu_generator"])
+        if self._device.type == "cuda" and state["cuda_generator"] is not None:
+            torch.cuda.set_rng_state(state["cuda_generator"], self._device)
+
+
 def is_finished(run: Path) -> bool:
     """Whether the training in a folder has run to its end."""
     return (run / "model.safetensors").exists()
 
 
+@contextmanager
+def _own_generator(seed: int) -> Generator[None]:
+    """A seeded global generator for the block; the caller's is as it was afterwards."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
+
+
 def fit(
     run: Path,
-    net: nn.Module,
-    losses: Callable[[GroupBatch], dict[str, Tensor]],
-    batches: GroupBatches,
+    method: Method[B],
+    batches: Callable[[Ranks], "Dataset[B]"],
     config: LoopConfig,
     *,
     device: torch.device,
@@ -96,22 +330,58 @@ def fit(
     on_step: Callable[[int, dict[str, float]], None],
     spawn: bool,
 ) -> None:
-    """Train `net` by Adam on the sum of the named terms, into the folder `run`.
+    """Train the networks of a method by Adam into the folder `run`.
 
     Leaves run/train.parquet (step, name, value: means over log_every steps) and run/model.safetensors (the EMA
-    weights). Killed at any moment, the same call goes on from the last checkpoint, with the same result.
+    weights). Killed at any moment, the same call goes on from the last checkpoint, with the same result; asked to stop
+    (Ctrl-C, SIGTERM), it saves first. batches: of this process among several, the batch of each step by its number.
+    on_step: (steps done, means when they are logged), first with the steps that a checkpoint holds.
 
     spawn: start loaders afresh instead of by fork, which readers of object storage do not survive.
+
+    Raises:
+        Interrupted: it was asked to stop; everything is saved.
+        UserError: the batch cannot be shared out among the processes.
     """
-    net.to(device).train()
-    optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate, betas=config.betas)
-    ema: Weights = {name: value.detach().clone() for name, value in net.state_dict().items()}
+    with joined(device) as ranks, _own_generator(config.seed), _interruptible() as asked:
+        if config.batch % (ranks.count * config.accumulate):
+            raise UserError(
+                f"loop.batch = {config.batch} cannot be shared out among {ranks.count} processes in "
+                f"{config.accumulate} parts each; make it a multiple"
+            )
+        _fit(run, method, batches(ranks), config, ranks, asked, device, whole_config, on_step, spawn)
+
+
+def _fit(
+    run: Path,
+    method: Method[B],
+    batches: "Dataset[B]",
+    config: LoopConfig,
+    ranks: Ranks,
+    asked: threading.Event,
+    device: torch.device,
+    whole_config: BaseModel,
+    on_step: Callable[[int, dict[str, float]], None],
+    spawn: bool,
+) -> None:
+    trained = _Trained(method, config, device)
+    log = _Log(run, config.log_every, device, _events(run, config.tensorboard and ranks.leads))
     saved = checkpoint.steps_saved(run)
     start = saved[-1] if saved else 0
     if start:
-        ema = {name: value.to(device) for name, value in checkpoint.load_state(run, start, net, optimizer).items()}
-    _drop_log_after(run, start)
+        trained.ema, state = checkpoint.load_state(run, start, trained.nets, device)
+        trained.load(state["trained"])
+        log.load(state["log"])
+    if ranks.leads:
+        _drop_log_after(run, start)
     on_step(start, {})
+
+    def save(step: int) -> None:
+        state = {"trained": trained.state(), "log": log.state(ranks)}
+        if ranks.leads:
+            log.write(step)
+            checkpoint.save_state(run, step, trained.nets, trained.ema, state)
+        wait_for_all(ranks)
 
     loader = DataLoader(
         batches,
@@ -119,39 +389,44 @@ def fit(
         sampler=range(start, config.steps),
         num_workers=config.loaders,
         multiprocessing_context="spawn" if spawn and config.loaders else None,
-        generator=torch.Generator(),  # else it draws from torch's global one, which is the caller's
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # else it draws from torch's global one
     )
-    rows: list[tuple[int, str, float]] = []
-    sums: dict[str, float] = {}
-    for step, batch in enumerate(loader, start + 1):
-        # one step of Adam
-        terms = losses(batch.to(device))
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
-        optimizer.step()
-        with torch.no_grad():
-            for name, value in net.state_dict().items():
-                ema[name].lerp_(value, 1 - config.ema)
-        # log
-        values = {name: term.item() for name, term in terms.items()}
-        for name, value in values.items():
-            sums[name] = sums.get(name, 0.0) + value
-        if step % config.log_every == 0 or step == config.steps:
-            count = (step - 1) % config.log_every + 1
-            rows += [(step, name, total / count) for name, total in sums.items()]
-            sums = {}
-        on_step(1, values)
-        # checkpoint
-        if step % config.checkpoint_every == 0 and step < config.steps:
-            _write_log(run, step, rows)
-            checkpoint.save_state(run, step, net, {name: v.cpu() for name, v in ema.items()}, optimizer)
-            rows = []
-    _write_log(run, config.steps, rows)
-    _merge_log(run)
-    checkpoint.write_model(
-        run / "model.safetensors",
-        {name: v.cpu().contiguous() for name, v in ema.items()},
-        whole_config,
-        config.steps,
-    )
-    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    for step, batch in enumerate(_ahead(loader, device), start + 1):
+        log.add(trained.step(step - 1, batch, method.losses, ranks))
+        last = step == config.steps
+        means = log.mean(step, ranks) if step % config.log_every == 0 or last else {}
+        if method.validate is not None and (step % config.validate_every == 0 or last):
+            log.note(step, _validated(method, trained, ranks))
+        on_step(1, means)
+        stop = asked.is_set() and not last
+        if (step % config.checkpoint_every == 0 and not last) or stop:
+            save(step)
+        if stop:
+            raise Interrupted(step)
+    if ranks.leads:
+        log.write(config.steps)
+        _merge_log(run)
+        checkpoint.write_model(
+            run / "model.safetensors",
+            {name: value.cpu().contiguous() for name, value in trained.ema.items()},
+            whole_config,
+            config.steps,
+        )
+        shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    wait_for_all(ranks)
+
+
+def _validated(method: Method[Any], trained: _Trained, ranks: Ranks) -> dict[str, float]:
+    """The figures of the averaged weights; the network has its own again afterwards."""
+    if method.validate is None or not ranks.leads:
+        return {}
+    net = trained.nets[trained.first]
+    own = {name: value.clone() for name, value in net.state_dict().items()}
+    net.load_state_dict(trained.ema)
+    net.eval()
+    try:
+        return {f"val/{name}": value for name, value in method.validate(net).items()}
+    finally:
+        net.load_state_dict(own)
+        net.train()

@@ -97,8 +97,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     size = ("--hr-size", "64", "--samples", "12", "--seed", "3")
     rwsr("degrade", "build", "--preset", "mm-realsr", "--source", photos, "--out", store, *size)
     rwsr("noisebank", "build", "--target", photos, "--out", folder / "b.zarr", "--size", "16")
-    settings = ("--set", "loop.groups=2", "--set", "loop.lr_patch_px=12")
-    rwsr("train", "--store", store, "--out", run, "--preset", "mm-realsr-net-tiny", "--steps", "3", *settings)
+    settings = ("--set", "loop.batch=2", "--set", "loop.lr_patch_px=12")
+    rwsr("train", "mm-realsr", "--store", store, "--out", run, "--preset", "mm-realsr-small", "--steps", "3", *settings)
     return folder
 
 
@@ -223,7 +223,7 @@ def test_restore_leaves_out_what_it_cannot_read(work: Path, tmp_path: Path) -> N
     [
         (("store", "info", "nowhere"), "nowhere is not a store"),
         (("sources", "index", "nowhere", "--out", "i.parquet"), "nowhere is not a folder"),
-        (("train", "--store", "nowhere", "--out", "run"), "nowhere is not a store"),
+        (("train", "mm-realsr", "--store", "nowhere", "--out", "run"), "nowhere is not a store"),
         (("report", "--metrics", "no.parquet", "--out", "r.html"), "no.parquet does not exist"),
         (("degrade", "show", "mm-realsr", "--set", "sed=1"), "did you mean seed?"),
         (("noisebank", "yield", "nowhere"), "nowhere holds no finished scan"),

@@ -191,12 +191,12 @@ def test_a_tracked_build_is_the_same_build(server: dict[str, str], photos: Path,
 def test_each_stage_is_a_flow_of_its_own(server: dict[str, str], photos: Path, tmp_path: Path) -> None:
     """Index, bank, store, training, measurement and page, each by its command with --track."""
     groups = ["degrade", "build", "--preset", "mm-realsr", "--source", "photos", "--samples", "8", "--hr-size", "96"]
-    tiny = ["--preset", "mm-realsr-net-tiny", "--steps", "2", "--set", "loop.groups=2", "--set", "loop.lr_patch_px=16"]
+    tiny = ["--preset", "mm-realsr-small", "--steps", "2", "--set", "loop.batch=2", "--set", "loop.lr_patch_px=16"]
     for flow, command in {
         "rwsr sources": ["sources", "index", "photos", "--out", "i.parquet"],
         "rwsr noise bank": ["noisebank", "build", "--target", "photos", "--out", "b.zarr", "--size", "32"],
         "rwsr store": [*groups, "--out", "s.zarr"],
-        "rwsr train": ["train", "--store", "s.zarr", "--out", "run", *tiny],
+        "rwsr train": ["train", "mm-realsr", "--store", "s.zarr", "--out", "run", *tiny],
         "rwsr evaluate": ["eval", "restoration", "--store", "s.zarr", "--model", "run", "--out", "m.parquet"],
         "rwsr report": ["report", "--metrics", "m.parquet", "--run", "run", "--out", "r.html"],
     }.items():

@@ -59,8 +59,17 @@ def test_from_photographs_to_a_report_without_a_local_file(bucket: ObjectPath, t
     _run("store", "report", bucket / "groups.zarr", "--out", bucket / "quality.html", "--samples", 5)
     _run("store", "export", bucket / "groups.zarr", "--out", tmp_path / "png")
     _run(
-        *("train", "--store", bucket / "groups.zarr", "--out", tmp_path / "run", "--preset", "mm-realsr-net-tiny"),
-        *("--steps", 2, "--set", "loop.groups=2", "--set", "loop.lr_patch_px=16", "--set", "loop.loaders=1"),
+        *(
+            "train",
+            "mm-realsr",
+            "--store",
+            bucket / "groups.zarr",
+            "--out",
+            tmp_path / "run",
+            "--preset",
+            "mm-realsr-small",
+        ),
+        *("--steps", 2, "--set", "loop.batch=2", "--set", "loop.lr_patch_px=16", "--set", "loop.loaders=1"),
     )
     _run(
         "eval",
@@ -119,11 +128,11 @@ def test_credentials_go_into_no_file(bucket: ObjectPath, tree: Tree) -> None:
         (["sources", "index", "s3://no-such-bucket-here/x", "--out", "{t}/i.parquet"], "no such bucket"),
         (["store", "info", "s3://{b}/nothing.zarr"], "is not a store"),
         (["store", "info", "s3://no-such-bucket-here/x"], "no such bucket"),
-        (["train", "--store", "s3://no-such-bucket-here/x", "--out", "{t}/run"], "no such bucket"),
+        (["train", "mm-realsr", "--store", "s3://no-such-bucket-here/x", "--out", "{t}/run"], "no such bucket"),
         (["degrade", "build", "--preset", "bicubic", "--source", "{t}", "--out", "s3://{b}"], "is a whole bucket"),
         (["store", "info", "http://host/x"], "http:// URLs are not known here"),
         (["store", "export", "s3://{b}/x", "--out", "s3://{b}/png"], "must be on a disk"),
-        (["train", "--store", "s3://{b}/x", "--out", "s3://{b}/run"], "must be on a disk"),
+        (["train", "mm-realsr", "--store", "s3://{b}/x", "--out", "s3://{b}/run"], "must be on a disk"),
     ],
 )
 def test_wrong_urls_are_told_in_one_line(

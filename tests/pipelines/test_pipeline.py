@@ -89,10 +89,10 @@ def test_all_of_it_on_object_storage_but_the_training(
     """The same names and bytes as on a disk."""
     bucket = s3()
     test_store = {"preset": "mm-realsr", "config": {"num_samples": 2, "hr_size_px": 96, "seed": 1}}
-    tiny = {"loop": {"steps": 2, "groups": 2, "lr_patch_px": 16}}
+    tiny = {"loop": {"steps": 2, "batch": 2, "lr_patch_px": 16}}
     Image.fromarray(scene(20, 150, 150)).save(made_folder(tmp_path / "held-out") / "e.png")
     more: dict[str, Any] = {"test_store": test_store, "held_out": [str(tmp_path / "held-out")]}
-    more["train"] = {"preset": "mm-realsr-net-tiny", "config": tiny}
+    more["train"] = {"preset": "mm-realsr-small", "config": tiny}
     with pytest.raises(UserError, match="set `runs` to a folder"):
         _run(photos, bucket, **more)
     there = _run(photos, bucket, runs=str(tmp_path / "runs"), **more)
@@ -140,7 +140,7 @@ def test_left_out_images_are_named_once(photos: Path, tmp_path: Path, capsys: py
         ({"sorces": [], "bank": 3}, "bank is not a table.* Also: sorces is not a config key; did you mean sources?"),
         ({"sources": ["ftp://host/x"]}, "sources.0: ftp:// URLs are not known here"),
         ({"held_out": ["."]}, "held_out and test_store go together"),
-        ({"train": {"preset": "mm-realsr-net-tiny", "config": {"loop": {"step": 1}}}}, "in train: loop.step .*steps"),
+        ({"train": {"preset": "mm-realsr-small", "config": {"loop": {"step": 1}}}}, "in train: loop.step .*steps"),
         ({"train": {"preset": "tiny"}}, "in train: preset tiny is unknown"),
     ],
 )

@@ -1,5 +1,10 @@
 """A training is a function of its config and store: stopped anywhere, it ends where an uninterrupted one ends."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,22 +16,27 @@ from safetensors.torch import save_file
 
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.shards import Store
+from rwsr.degrade.verify import digest
 from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose
 from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.presets import mm_realsr
-from rwsr.train import mmrealsr
+from rwsr.train import mmrealsr_stages
 from rwsr.train.checkpoint import read_model, steps_saved
-from rwsr.train.data import GroupBatches
+from rwsr.train.data import GroupBatches, StoredGroups
 from rwsr.train.loop import built
-from rwsr.train.mmrealsr import MMRealSR, TrainConfig, load, stage_1_losses, tiny
+from rwsr.train.mmrealsr import MMRealSR, load
+from rwsr.train.mmrealsr_stages import TrainConfig, generator_terms, small
 
 CPU = torch.device("cpu")
 CONFIG: TrainConfig = compose(
-    tiny(),
-    sets=["loop.steps=7", "loop.groups=2", "loop.lr_patch_px=12", "loop.log_every=2", "loop.checkpoint_every=4"],
+    small(1),
+    sets=["loop.steps=7", "loop.batch=2", "loop.lr_patch_px=12", "loop.log_every=2", "loop.checkpoint_every=4"],
     network={"feats": 4, "blocks": 1, "growth": 4, "udem": {"feats": [4], "blocks": [1], "downscales": [2]}},
 )
+
+
+OnStep = Callable[[int, dict[str, float]], None]
 
 
 @pytest.fixture
@@ -35,6 +45,10 @@ def store(photos: Path, tmp_path: Path) -> Store:
     rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
     config = compose(mm_realsr(), hr_size_px=64, num_samples=12)
     return build_store.build(tmp_path / "groups.zarr", build_store.plan(config, rows), Executor(1))[0]
+
+
+def _train(run: Path, store: Store, config: TrainConfig, device: torch.device, on_step: OnStep) -> bool:
+    return mmrealsr_stages.train(run, StoredGroups(store), digest(store), config, device, on_step)
 
 
 def _nothing(steps: int, terms: dict[str, float]) -> None:
@@ -51,7 +65,7 @@ def _stop_after(limit: int) -> Callable[[int, dict[str, float]], None]:
     def on_step(steps: int, terms: dict[str, float]) -> None:
         nonlocal done
         done += steps
-        if done >= limit and terms:
+        if done >= limit and steps:
             raise Stop
 
     return on_step
@@ -60,10 +74,10 @@ def _stop_after(limit: int) -> Callable[[int, dict[str, float]], None]:
 @pytest.mark.parametrize("limit", [2, 4, 6])
 def test_stopped_and_resumed_equals_uninterrupted(store: Store, tmp_path: Path, limit: int) -> None:
     """Before, at and after a checkpoint: the same weights and the same log, to the last bit."""
-    mmrealsr.train(tmp_path / "whole", store, CONFIG, CPU, _nothing)
+    _train(tmp_path / "whole", store, CONFIG, CPU, _nothing)
     with pytest.raises(Stop):
-        mmrealsr.train(tmp_path / "broken", store, CONFIG, CPU, _stop_after(limit))
-    assert mmrealsr.train(tmp_path / "broken", store, CONFIG, CPU, _nothing)
+        _train(tmp_path / "broken", store, CONFIG, CPU, _stop_after(limit))
+    assert _train(tmp_path / "broken", store, CONFIG, CPU, _nothing)
     for name in ("model.safetensors", "train.parquet"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
 
@@ -71,29 +85,29 @@ def test_stopped_and_resumed_equals_uninterrupted(store: Store, tmp_path: Path, 
 def test_a_checkpoint_is_used(store: Store, tmp_path: Path) -> None:
     """Stopped after six steps of which four were saved, only three are done again."""
     with pytest.raises(Stop):
-        mmrealsr.train(tmp_path / "run", store, CONFIG, CPU, _stop_after(6))
+        _train(tmp_path / "run", store, CONFIG, CPU, _stop_after(6))
     assert steps_saved(tmp_path / "run") == [4]
     seen: list[int] = []
-    mmrealsr.train(tmp_path / "run", store, CONFIG, CPU, lambda steps, terms: seen.append(steps))
+    _train(tmp_path / "run", store, CONFIG, CPU, lambda steps, terms: seen.append(steps))
     assert seen == [4, 1, 1, 1]
 
 
 def test_a_finished_training_is_left_as_it_is(store: Store, tmp_path: Path) -> None:
     """The second call says that there was nothing to do."""
-    assert mmrealsr.train(tmp_path / "run", store, CONFIG, CPU, _nothing)
-    assert not mmrealsr.train(tmp_path / "run", store, CONFIG, CPU, _nothing)
+    assert _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
+    assert not _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
 
 
 def test_another_config_is_refused(store: Store, tmp_path: Path) -> None:
     """A run folder holds one training."""
-    mmrealsr.train(tmp_path / "run", store, CONFIG, CPU, _nothing)
+    _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
     with pytest.raises(StoreError, match="another config"):
-        mmrealsr.train(tmp_path / "run", store, compose(CONFIG, sets=["loop.seed=1"]), CPU, _nothing)
+        _train(tmp_path / "run", store, compose(CONFIG, sets=["loop.seed=1"]), CPU, _nothing)
 
 
 def test_the_log_has_every_term(store: Store, tmp_path: Path) -> None:
     """Each named loss at every logged step, the last one included."""
-    mmrealsr.train(tmp_path / "run", store, CONFIG, CPU, _nothing)
+    _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
     rows = pq.read_table(tmp_path / "run/train.parquet").to_pylist()
     assert {row["name"] for row in rows} == {"pixel", "rank_blur", "rank_noise", "anchor"}
     assert sorted({row["step"] for row in rows}) == [2, 4, 6, 7]
@@ -104,13 +118,13 @@ def test_torchs_global_generator_is_left_alone(store: Store, tmp_path: Path) -> 
     """Training neither reads nor moves the generator that belongs to the caller."""
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
-    mmrealsr.train(tmp_path / "run", store, CONFIG, CPU, _nothing)
+    _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_a_batch_is_a_function_of_its_step(store: Store) -> None:
     """The same step is the same batch; an epoch shows every group once; the next one in another order."""
-    batches = GroupBatches(store, groups=3, lr_patch_px=16, seed=0)  # whole LR: no crop, flips only
+    batches = GroupBatches(StoredGroups(store), batch=3, lr_patch_px=16, seed=0)  # whole LR: no crop, flips only
     assert torch.equal(batches[5].lr, batches[5].lr)
     epochs = []
     for epoch in range(2):
@@ -121,33 +135,31 @@ def test_a_batch_is_a_function_of_its_step(store: Store) -> None:
 
 def test_crops_of_hr_and_lr_stay_aligned(store: Store) -> None:
     """CLEAN is the bilinear shrink of HR, so their crops must agree inside the border."""
-    batch = GroupBatches(store, groups=4, lr_patch_px=8, seed=1)[0]
+    batch = GroupBatches(StoredGroups(store), batch=4, lr_patch_px=8, seed=1)[0]
     shrunk = torch.nn.functional.interpolate(batch.hr, scale_factor=0.25, mode="bilinear")
     assert (shrunk - batch.lr[:, 3]).abs().max() < 1.5 / 255
 
 
-@pytest.mark.parametrize(
-    ("change", "says"), [("loop.groups=13", "lower it"), ("loop.lr_patch_px=17", "use 16 at most")]
-)
+@pytest.mark.parametrize(("change", "says"), [("loop.batch=13", "lower it"), ("loop.lr_patch_px=17", "use 16 at most")])
 def test_a_store_that_is_too_small_is_named(store: Store, tmp_path: Path, change: str, says: str) -> None:
     """A batch larger than the store, or a patch larger than its LR."""
     with pytest.raises(UserError, match=says):
-        mmrealsr.train(tmp_path / "run", store, compose(CONFIG, sets=[change]), CPU, _nothing)
+        _train(tmp_path / "run", store, compose(CONFIG, sets=[change]), CPU, _nothing)
 
 
 def test_every_loss_reaches_the_udem(store: Store) -> None:
     """Scores are not detached in the first stage: the pixel loss alone moves the UDEM."""
     plain = compose(CONFIG, sets=["network.start_as_enlarger=false"]).network
     net = built(lambda: MMRealSR(plain), 0)
-    batch = GroupBatches(store, groups=2, lr_patch_px=12, seed=0)[0]
-    terms = stage_1_losses(net, batch, CONFIG.losses)
+    batch = GroupBatches(StoredGroups(store), batch=2, lr_patch_px=12, seed=0)[0]
+    terms = generator_terms(net, batch, CONFIG, {})
     terms["pixel"].backward()
     assert sum(float(p.grad.abs().sum()) for p in net.de_net.parameters() if p.grad is not None) > 0
 
 
 def test_a_model_file_loads_alone(store: Store, tmp_path: Path) -> None:
     """The folder and the file give the same network; its config travels inside."""
-    mmrealsr.train(tmp_path / "run", store, CONFIG, CPU, _nothing)
+    _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
     file = tmp_path / "run/model.safetensors"
     lr = torch.rand(1, 3, 8, 8)
     assert torch.equal(load(tmp_path / "run", CPU)(lr), load(file, CPU)(lr))
@@ -162,3 +174,133 @@ def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     for path, says in ((tmp_path / "no", "does not exist"), (junk, "not a whole"), (foreign, "carries no rwsr")):
         with pytest.raises(StoreError, match=says):
             load(path, CPU)
+
+
+STAGE_2: TrainConfig = compose(
+    small(2),
+    sets=["loop.steps=7", "loop.batch=2", "loop.lr_patch_px=12", "loop.log_every=3", "loop.checkpoint_every=2"],
+    network={"feats": 4, "blocks": 1, "growth": 4, "udem": {"feats": [4], "blocks": [1], "downscales": [2]}},
+    discriminator_feats=4,
+    losses={"perceptual": {"weight": 0}},
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [],
+        ["loop.accumulate=2", "loop.schedule={kind: cosine}", "loop.warm_up=3"],
+        ["loop.precision=bf16", "loop.channels_last=true", "loop.loaders=1"],
+    ],
+)
+def test_two_networks_stopped_and_resumed_are_the_same(store: Store, tmp_path: Path, changes: list[str]) -> None:
+    """Generator and discriminator, with every switch, stopped between a log and a checkpoint."""
+    config = compose(STAGE_2, sets=changes)
+    _train(tmp_path / "whole", store, config, CPU, _nothing)
+    with pytest.raises(Stop):
+        _train(tmp_path / "broken", store, config, CPU, _stop_after(5))
+    assert _train(tmp_path / "broken", store, config, CPU, _nothing)
+    for name in ("model.safetensors", "train.parquet"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
+    names = {row["name"] for row in pq.read_table(tmp_path / "whole/train.parquet").to_pylist()}
+    assert names == {"pixel", "gan", "real", "fake"}
+
+
+def test_parts_of_a_batch_give_the_step_of_the_whole(store: Store, tmp_path: Path) -> None:
+    """Two micro-batches of one group against one of two: the same losses, to rounding."""
+    _train(tmp_path / "whole", store, STAGE_2, CPU, _nothing)
+    _train(tmp_path / "parts", store, compose(STAGE_2, sets=["loop.accumulate=2"]), CPU, _nothing)
+    _assert_near(tmp_path / "whole", tmp_path / "parts")
+
+
+def _assert_near(a: Path, b: Path) -> None:
+    first, second = (pq.read_table(run / "train.parquet") for run in (a, b))
+    assert first["name"].to_pylist() == second["name"].to_pylist() and first.num_rows > 0
+    assert np.allclose(first["value"], second["value"], rtol=1e-4)
+    weights = [read_model(run / "model.safetensors").weights for run in (a, b)]
+    assert all(torch.allclose(value, weights[1][name], atol=1e-4) for name, value in weights[0].items())
+
+
+def test_two_processes_give_the_losses_of_one(store: Store, tmp_path: Path) -> None:
+    """By torchrun, over gloo, each with half of every batch; and stopped and started again they still do."""
+    settings = ["--set", "loop.batch=4", "--set", "loop.lr_patch_px=12", "--set", "loop.log_every=2"]
+    settings += ["--set", "loop.checkpoint_every=3", "--steps", "6"]
+    command = [
+        "-m",
+        "rwsr.pipelines.cli",
+        "train",
+        "mm-realsr",
+        "--store",
+        str(store.path),
+        "--preset",
+        "mm-realsr-small",
+    ]
+    python = Path(sys.executable)
+    one = [str(python), *command, *settings, "--out", str(tmp_path / "one")]
+    torchrun = [str(python), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run(one, check=True, capture_output=True, timeout=300)
+    both = [*torchrun, *command, *settings, "--out", str(tmp_path / "two")]
+    subprocess.run(both, check=True, capture_output=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    _assert_near(tmp_path / "one", tmp_path / "two")
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(store: Store, tmp_path: Path) -> None:
+    """SIGINT in the middle, by the real command: the step under way is finished and saved, exit 1 with a line."""
+    command = [sys.executable, "-m", "rwsr.pipelines.cli", "train", "mm-realsr", "--store", str(store.path)]
+    command += ["--preset", "mm-realsr-small", "--set", "loop.batch=2", "--set", "loop.lr_patch_px=12", "--steps", "60"]
+    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True, timeout=300)
+    script = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script += f"sys.argv = {['rwsr', *command[3:], '--out', str(tmp_path / 'run')]!r}\n"
+    script += "from rwsr.pipelines.cli import main\nmain()"
+    running = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run/run.json").exists():
+        time.sleep(0.02)
+    time.sleep(0.6)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=120)
+    if running.returncode != 0:  # it may have been done already
+        assert running.returncode == 1 and "which are saved; the same command goes on from there" in said
+        assert steps_saved(tmp_path / "run")
+    subprocess.run([*command, "--out", str(tmp_path / "run")], check=True, capture_output=True, timeout=300)
+    for name in ("model.safetensors", "train.parquet"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+
+
+def test_a_later_stage_starts_from_an_earlier_one(store: Store, tmp_path: Path) -> None:
+    """From its averaged weights; the UDEM stays as it was; another network is refused."""
+    _train(tmp_path / "one", store, CONFIG, CPU, _nothing)
+    groups, data = StoredGroups(store), digest(store)
+    config = compose(STAGE_2, network=CONFIG.network.model_dump())
+    assert mmrealsr_stages.train(tmp_path / "two", groups, data, config, CPU, _nothing, start_from=tmp_path / "one")
+    before, after = (read_model(tmp_path / run / "model.safetensors").weights for run in ("one", "two"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and not any(name.startswith("de_net") for name in changed)
+    other = compose(config, network={"feats": 8})
+    with pytest.raises(UserError, match="--start-from is of another network"):
+        mmrealsr_stages.train(tmp_path / "x", groups, data, other, CPU, _nothing, start_from=tmp_path / "one")
+
+
+def test_validation_is_in_the_log(store: Store, tmp_path: Path) -> None:
+    """Of the averaged weights, at its steps and at the end; it changes nothing in the training."""
+    _train(tmp_path / "plain", store, CONFIG, CPU, _nothing)
+    config = compose(CONFIG, sets=["loop.validate_every=3"])
+    seen: list[float] = []
+
+    def validate(net: torch.nn.Module) -> dict[str, float]:
+        assert not net.training
+        seen.append(float(next(net.parameters()).detach().sum()))
+        return {"figure": seen[-1]}
+
+    groups = StoredGroups(store)
+    mmrealsr_stages.train(tmp_path / "run", groups, digest(store), config, CPU, _nothing, validate=validate)
+    rows = pq.read_table(tmp_path / "run/train.parquet").to_pylist()
+    assert [(row["step"], row["value"]) for row in rows if row["name"] == "val/figure"] == list(
+        zip((3, 6, 7), seen, strict=True)
+    )
+    weights = [read_model(tmp_path / run / "model.safetensors").weights for run in ("plain", "run")]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+def test_a_batch_that_cannot_be_shared_out_is_told() -> None:
+    with pytest.raises(UserError, match="batch = 5 is not a multiple of accumulate = 2"):
+        compose(CONFIG, sets=["loop.batch=5", "loop.accumulate=2"])

@@ -1,18 +1,31 @@
 """The networks are the published ones, to the parameter, and a short training starts from a useful place."""
 
+import numpy as np
 import pytest
 import torch
 
+from rwsr.degrade.filters import unsharp_mask
+from rwsr.degrade.image import U8
+from rwsr.eval.tensors import to_tensor
+from rwsr.train.data import GroupBatch
+from rwsr.train.discriminators import UnetDiscriminator, discriminator_losses, generator_loss
 from rwsr.train.losses import anchor, pixel, ranking
-from rwsr.train.mmrealsr import (
-    MMRealSR,
-    NetworkConfig,
-    chosen_scores,
+from rwsr.train.mmrealsr import MMRealSR, NetworkConfig, chosen_scores
+from rwsr.train.mmrealsr_stages import (
+    PRESETS,
+    LossConfig,
+    TrainConfig,
+    code,
     conditions,
-    published,
-    tiny,
+    discriminator_terms,
+    generator_terms,
+    paper,
+    small,
 )
+from rwsr.train.perceptual import PerceptualLoss
+from rwsr.train.schedule import Constant, Cosine, Steps, factor_at
 from rwsr.train.udem import UdemConfig
+from rwsr.train.usm import sharpened
 
 
 def _count(module: torch.nn.Module) -> int:
@@ -22,7 +35,7 @@ def _count(module: torch.nn.Module) -> int:
 @pytest.fixture(scope="module")
 def full() -> MMRealSR:
     """The network of the published sizes."""
-    return MMRealSR(published().network)
+    return MMRealSR(code(1).network)
 
 
 def test_the_published_sizes_have_the_published_parameters(full: MMRealSR) -> None:
@@ -53,7 +66,7 @@ def test_parameters_have_the_published_names(full: MMRealSR) -> None:
 
 def test_shapes_and_score_range() -> None:
     """SR is four times LR, also where the sides are odd; scores lie strictly between 0 and 1."""
-    net = MMRealSR(tiny().network)
+    net = MMRealSR(small(1).network)
     lr = torch.rand(2, 3, 13, 17)
     scores = net.score(lr)
     assert net(lr).shape == (2, 3, 52, 68) and scores.shape == (2, 2)
@@ -72,7 +85,7 @@ def test_it_starts_as_an_enlarger() -> None:
 
 def test_the_branches_of_the_udem_share_nothing() -> None:
     """The gradient of the blur score reaches no weight of the noise branch."""
-    net = MMRealSR(tiny().network)
+    net = MMRealSR(small(1).network)
     net.score(torch.rand(1, 3, 16, 16))[:, 0].sum().backward()
     for name, weight in net.de_net.named_parameters():
         branch = name.split(".")[1]
@@ -95,7 +108,7 @@ def test_anchors_are_conditioned_by_constants() -> None:
 
 def test_a_chosen_score_replaces_the_predicted_one_only() -> None:
     """Blur given, noise left to the UDEM."""
-    net = MMRealSR(tiny().network)
+    net = MMRealSR(small(1).network)
     lr = torch.rand(1, 3, 16, 16)
     found = chosen_scores(net, lr, blur=0.25, noise=None)
     assert found[0, 0] == 0.25 and found[0, 1] == net.score(lr)[0, 1]
@@ -107,3 +120,147 @@ def test_losses_by_hand() -> None:
     assert ranking(mild, strong, 0.05).item() == pytest.approx((0 + 0.05) / 2)
     assert anchor(torch.tensor([0.1]), torch.tensor([0.8])).item() == pytest.approx(0.01 + 0.04)
     assert pixel(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.25)).item() == 0.25
+
+
+def test_without_modulation_it_is_esrgans_generator() -> None:
+    """16,697,987 parameters, and no score anywhere."""
+    net = MMRealSR(NetworkConfig(modulated=False))
+    assert _count(net) == 16_697_987 and not any("de_net" in name for name in net.state_dict())
+    assert MMRealSR(NetworkConfig(modulated=False, feats=4, blocks=1))(torch.rand(1, 3, 8, 9)).shape == (1, 3, 32, 36)
+
+
+def test_the_discriminator_is_the_published_one() -> None:
+    """4,376,897 parameters, a logit a pixel; the convs in the middle have a spectral norm of one."""
+    net = UnetDiscriminator()
+    assert _count(net) == 4_376_897
+    small_net = UnetDiscriminator(8)
+    for _ in range(40):
+        logits = small_net(torch.rand(1, 3, 24, 32))
+    assert logits.shape == (1, 1, 24, 32)
+    small_net.eval()
+    weight = small_net.conv2.weight.flatten(1)
+    assert torch.linalg.matrix_norm(weight, ord=2).item() == pytest.approx(1, abs=1e-3)
+    assert "conv0.weight" in small_net.state_dict() and "conv9.weight" in small_net.state_dict()
+
+
+def test_gan_losses_by_hand() -> None:
+    """Of a logit of 0 each is log 2; of a large one nothing or the logit."""
+    zero, ten = torch.zeros(2, 1, 2, 2), torch.full((2, 1, 2, 2), 10.0)
+    assert generator_loss(zero).item() == pytest.approx(np.log(2))
+    assert generator_loss(-ten).item() == pytest.approx(10 + np.log1p(np.exp(-10)), abs=1e-4)
+    real, fake = discriminator_losses(ten, -ten)
+    assert [real.item(), fake.item()] == pytest.approx([np.log1p(np.exp(-10))] * 2, abs=1e-6)
+
+
+def test_the_perceptual_loss_by_hand() -> None:
+    """Weighted mean absolute differences of the five layers before their ReLU, of images normalised as ImageNet's."""
+    torch.manual_seed(0)
+    loss = PerceptualLoss("vgg19")
+    sr, hr = torch.rand(2, 1, 3, 32, 32)
+    mean, std = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    total, weights = 0.0, iter((0.1, 0.1, 1.0, 1.0, 1.0))
+    a, b = (sr - mean) / std, (hr - mean) / std
+    for number, layer in enumerate(loss.backbone.features):
+        a, b = layer(a), layer(b)
+        if number in (2, 7, 16, 25, 34):
+            assert isinstance(layer, torch.nn.Conv2d)
+            total += next(weights) * (a - b).abs().mean().item()
+    assert loss(sr, hr).item() == pytest.approx(total, rel=1e-5)
+    assert loss(hr, hr).item() == 0 and not any(p.requires_grad for p in loss.parameters())
+
+
+def test_targets_are_sharpened_as_stores_are(astronaut: U8) -> None:
+    """The mask on a batch is the one on an image, away from where a border is mirrored another way."""
+    pixels = astronaut[:200, :180]
+    expected = unsharp_mask(pixels.astype(np.float32) / 255, radius=50, weight=0.5, threshold_255=10)
+    found = sharpened(to_tensor(pixels)[None])[0].movedim(0, -1).numpy()
+    assert np.abs(found - expected)[51:-51, 51:-51].max() < 1e-4
+    assert np.abs(found - pixels / 255).max() > 0.05
+
+
+def _batch(net_scale: int = 4) -> GroupBatch:
+    generator = torch.Generator().manual_seed(0)
+    return GroupBatch(
+        torch.rand(2, 3, 32 * net_scale // 4, 32, generator=generator), torch.rand(2, 5, 3, 8, 8, generator=generator)
+    )
+
+
+def _moved(net: torch.nn.Module) -> bool:
+    return any(p.grad is not None and bool(p.grad.any()) for p in net.parameters())
+
+
+def _tiny(stage: int, **changes: object) -> TrainConfig:
+    config = small(2 if stage == 2 else 1)
+    network = config.network.model_copy(update={"start_as_enlarger": False})
+    return config.model_copy(update={"network": network} | changes)
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_who_gets_gradients_in_stage_1(detached: bool) -> None:
+    """The pixel loss reaches the UDEM through the scores unless they are detached; ranking and anchors always do."""
+    config = _tiny(1, detach_scores=detached)
+    for term in ("pixel", "rank_blur", "rank_noise", "anchor"):
+        torch.manual_seed(0)
+        net = MMRealSR(config.network)
+        generator_terms(net, _batch(), config, {})[term].backward()
+        assert _moved(net.de_net) == (term != "pixel" or not detached), term
+        assert _moved(net.body) == _moved(net.am_list) == (term == "pixel"), term
+
+
+def test_who_gets_gradients_in_stage_2() -> None:
+    """Pixel, perceptual and GAN losses reach the generator and never the frozen UDEM; the discriminator's own losses
+    reach the discriminator alone."""
+    config = _tiny(2)
+    torch.manual_seed(0)
+    judge, perceptual = UnetDiscriminator(4), PerceptualLoss("squeezenet")
+    for term in ("pixel", "perceptual", "gan"):
+        net = MMRealSR(config.network)
+        net.de_net.requires_grad_(False)
+        shared: dict[str, torch.Tensor] = {}
+        terms = generator_terms(net, _batch(), config, shared, perceptual=perceptual, discriminator=judge)
+        assert set(terms) == {"pixel", "perceptual", "gan"}
+        terms[term].backward()
+        assert _moved(net.body) and _moved(net.am_list) and not _moved(net.de_net), term
+    judge.zero_grad()
+    net.zero_grad()
+    sum(discriminator_terms(judge, shared).values()).backward()
+    assert _moved(judge) and not _moved(net)
+
+
+def test_losses_of_a_group_by_hand() -> None:
+    """Every term of a batch, from its scores and its restored images."""
+    config = _tiny(1, losses=LossConfig(pixel=2.0, ranking=0.3, margin=0.1, anchor=0.7))
+    torch.manual_seed(0)
+    net, batch = MMRealSR(config.network), _batch()
+    terms = generator_terms(net, batch, config, {})
+    scores = torch.stack([net.score(batch.lr[:, member]) for member in range(5)], dim=1)
+    blur = 0.3 * (scores[:, 0, 0] - scores[:, 1, 0] + 0.1).clamp(min=0).mean()
+    noise = 0.3 * (scores[:, 0, 1] - scores[:, 2, 1] + 0.1).clamp(min=0).mean()
+    ends = 0.7 * sum((scores[:, 3, w] ** 2).mean() + ((1 - scores[:, 4, w]) ** 2).mean() for w in (0, 1))
+    told = conditions(scores)
+    sr = torch.stack([net(batch.lr[:, member], told[:, member]) for member in range(5)], dim=1)
+    expected = {"pixel": 2 * (sr - batch.hr[:, None]).abs().mean(), "rank_blur": blur, "rank_noise": noise}
+    for name, value in (expected | {"anchor": ends}).items():
+        assert terms[name].item() == pytest.approx(torch.as_tensor(value).item(), rel=1e-4), name
+
+
+def test_presets_have_the_published_numbers() -> None:
+    """Code and paper, stage by stage."""
+    first, second = code(1), code(2)
+    assert (first.loop.steps, first.loop.lr_patch_px, first.loop.learning_rate) == (70_000, 48, 2e-4)
+    assert (first.losses.ranking, first.losses.margin, first.losses.anchor) == (0.01, 0.05, 1e-4)
+    assert (second.loop.steps, second.loop.lr_patch_px, second.loop.learning_rate) == (590_000, 64, 1e-4)
+    assert second.freeze_udem and second.detach_scores and second.losses.sharpen_target
+    assert (second.losses.pixel, second.losses.perceptual.weight, second.losses.gan) == (1, 1, 0.1)
+    assert (paper(1).losses.ranking, paper(2).losses.anchor) == (0.05, 0.05)
+    assert (paper(1).loop.steps, paper(2).loop.steps) == (1_000_000, 400_000)
+    assert all(preset(stage).stage == stage for preset in PRESETS.values() for stage in (1, 2))
+
+
+def test_learning_rates_by_hand() -> None:
+    """Rising over the warm-up, halved at steps, falling along a cosine."""
+    assert [factor_at(Constant(), step, steps=9, warm_up=4) for step in (0, 1, 3, 8)] == [0.25, 0.5, 1, 1]
+    halved = Steps(at=(2, 4))
+    assert [factor_at(halved, step, steps=9, warm_up=0) for step in (1, 2, 3, 4)] == [1, 0.5, 0.5, 0.25]
+    cosine = [factor_at(Cosine(least=0.2), step, steps=5, warm_up=0) for step in range(5)]
+    assert cosine == pytest.approx([1, 0.2 + 0.8 * (1 + 0.5**0.5) / 2, 0.6, 0.2 + 0.8 * (1 - 0.5**0.5) / 2, 0.2])

@@ -1,0 +1,303 @@
+"""How MM-RealSR is trained: stage 1 (pixel, ranking, anchors), then stage 2 (with perceptual and GAN losses).
+
+Real-ESRGAN and ESRGAN fall out as the same without modulation. Where paper and published code differ (facts: 1.9, 1.11)
+there is a preset of each.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from ..degrade.errors import StoreError, UserError
+from ..degrade.provenance import sha256
+from . import losses
+from .checkpoint import read_model, write_identity
+from .data import GroupBatch, GroupBatches, GroupSource
+from .discriminators import UnetDiscriminator, discriminator_losses, generator_loss
+from .loop import LoopConfig, Method, Shared, built, fit, is_finished
+from .mmrealsr import BASE, BLUR, BLURRIER, CLEAN, NOISE, NOISIER, WORST, MMRealSR, NetworkConfig, model_file
+from .perceptual import PerceptualConfig, PerceptualLoss, perceptual_loss
+from .schedule import Steps
+from .udem import UdemConfig
+from .usm import sharpened
+
+METHOD = "mm-realsr"
+Stage = Literal[1, 2]
+GENERATOR, DISCRIMINATOR = "generator", "discriminator"
+
+
+class LossConfig(BaseModel):
+    """Weights of the terms; 0 leaves a term out.
+
+    margin: of the ranking. sharpen_target: pixel and perceptual losses look at HR sharpened by Real-ESRGAN's unsharp
+    mask, the discriminator at HR as it is (stage 2 of the code; stage 1 sharpens when the store is built).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    pixel: Annotated[float, Field(ge=0)] = 1.0
+    ranking: Annotated[float, Field(ge=0)] = 0.01
+    margin: float = 0.05
+    anchor: Annotated[float, Field(ge=0)] = 1e-4
+    perceptual: PerceptualConfig = PerceptualConfig(weight=0)
+    gan: Annotated[float, Field(ge=0)] = 0.0
+    sharpen_target: bool = False
+
+
+class TrainConfig(BaseModel):
+    """One stage.
+
+    detach_scores: the restoration's losses do not reach the UDEM through the scores that steer it. freeze_udem: nothing
+    does. discriminator_feats: its width, where there is a GAN loss.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    method: Literal["mm-realsr"] = METHOD
+    stage: Stage = 1
+    network: NetworkConfig = NetworkConfig()
+    detach_scores: bool = False
+    freeze_udem: bool = False
+    discriminator_feats: Annotated[int, Field(ge=1)] = 64
+    losses: LossConfig = LossConfig()
+    loop: LoopConfig = LoopConfig()
+
+
+def conditions(scores: Tensor) -> Tensor:
+    """What steers the restoration of a group: predicted scores [B, 5, 2], with the anchors' at 0 and at 1."""
+    conditioned = scores.clone()
+    conditioned[:, CLEAN] = 0
+    conditioned[:, WORST] = 1
+    return conditioned
+
+
+def _metric_terms(scores: Tensor, config: LossConfig) -> dict[str, Tensor]:
+    """Ranking and anchor losses of the scores [B, 5, 2]."""
+    blur = losses.ranking(scores[:, BASE, BLUR], scores[:, BLURRIER, BLUR], config.margin)
+    noise = losses.ranking(scores[:, BASE, NOISE], scores[:, NOISIER, NOISE], config.margin)
+    anchors = sum(losses.anchor(scores[:, CLEAN, which], scores[:, WORST, which]) for which in (BLUR, NOISE))
+    terms = {"rank_blur": config.ranking * blur, "rank_noise": config.ranking * noise}
+    return (terms if config.ranking else {}) | (
+        {"anchor": config.anchor * torch.as_tensor(anchors)} if config.anchor else {}
+    )
+
+
+def generator_terms(
+    net: MMRealSR,
+    batch: GroupBatch,
+    config: TrainConfig,
+    shared: Shared,
+    *,
+    perceptual: PerceptualLoss | None = None,
+    discriminator: UnetDiscriminator | None = None,
+) -> dict[str, Tensor]:
+    """The weighted terms of the generator: all five members are restored to the one HR.
+
+    shared: gets `sr` and `real`, detached, for the discriminator.
+    """
+    groups, members = batch.lr.shape[:2]
+    lr, weights = batch.lr.flatten(0, 1), config.losses
+    terms: dict[str, Tensor] = {}
+    scores: Tensor | None = None
+    if net.modulated:
+        predicted = net.score(lr).unflatten(0, (groups, members)).float()
+        terms = {} if config.freeze_udem else _metric_terms(predicted, weights)
+        scores = conditions(predicted.detach() if config.detach_scores else predicted).flatten(0, 1)
+    sr = net(lr, scores).float()
+    target = sharpened(batch.hr) if weights.sharpen_target else batch.hr
+    target = target[:, None].expand(-1, members, -1, -1, -1).flatten(0, 1)
+    found = {"pixel": weights.pixel * losses.pixel(sr, target)}
+    if perceptual is not None:
+        found["perceptual"] = weights.perceptual.weight * perceptual(sr, target)
+    if discriminator is not None:
+        found["gan"] = weights.gan * generator_loss(discriminator(sr).float())
+        shared["sr"] = sr.detach()
+        shared["real"] = batch.hr[:, None].expand(-1, members, -1, -1, -1).flatten(0, 1)
+    return found | terms
+
+
+def discriminator_terms(net: UnetDiscriminator, shared: Shared) -> dict[str, Tensor]:
+    """The terms of the discriminator: photographs and what the generator made of them."""
+    real, fake = discriminator_losses(net(shared["real"]).float(), net(shared["sr"]).float())
+    return {"real": real, "fake": fake}
+
+
+def method_of(config: TrainConfig, start: Mapping[str, Tensor] | None) -> Method[GroupBatch]:
+    """The networks of a stage, from seeded weights or from those of an earlier one, and their losses.
+
+    Raises:
+        UserError: the earlier weights are another network's, or the perceptual loss's own cannot be had.
+    """
+    net = built(partial(MMRealSR, config.network), config.loop.seed)
+    if start is not None:
+        try:
+            net.load_state_dict(start)
+        except RuntimeError as error:
+            raise UserError(f"--start-from is of another network ({str(error).splitlines()[-1].strip()})") from None
+    if config.freeze_udem and net.modulated:
+        net.de_net.requires_grad_(False)
+    weights = config.losses
+    perceptual = perceptual_loss(weights.perceptual.net) if weights.perceptual.weight else None
+    judge = built(partial(UnetDiscriminator, config.discriminator_feats), config.loop.seed) if weights.gan else None
+
+    def terms(name: str, batch: GroupBatch, shared: Shared) -> dict[str, Tensor]:
+        if name == DISCRIMINATOR:
+            assert judge is not None
+            return discriminator_terms(judge, shared)
+        if perceptual is not None:
+            perceptual.to(batch.lr.device)
+        return generator_terms(net, batch, config, shared, perceptual=perceptual, discriminator=judge)
+
+    networks = {GENERATOR: net} | ({DISCRIMINATOR: judge} if judge is not None else {})
+    return Method(networks, terms)
+
+
+def train(
+    run: Path,
+    groups: GroupSource,
+    data_sha256: str,
+    config: TrainConfig,
+    device: torch.device,
+    on_step: Callable[[int, dict[str, float]], None],
+    *,
+    start_from: Path | None = None,
+    spawn: bool = False,
+    validate: Callable[[torch.nn.Module], dict[str, float]] | None = None,
+) -> bool:
+    """Train a stage on groups into the folder `run`; False when that was done before.
+
+    start_from: an earlier run, or its model file, whose averaged weights this one starts from. on_step: called with
+    (steps done, their loss terms), first with the steps that a checkpoint holds.
+
+    Raises:
+        UserError: `run` holds another training, or the groups do not fit the config.
+        Interrupted: it was asked to stop, and is saved.
+    """
+    file = model_file(start_from) if start_from is not None else None
+    start = read_model(file).weights if file is not None else None
+    run.mkdir(parents=True, exist_ok=True)
+    identity = data_sha256 if file is None else sha256(f"{data_sha256} {sha256(file.read_bytes())}")
+    write_identity(run, config, identity)
+    if is_finished(run):
+        return False
+    if groups.scale != config.network.scale:
+        raise StoreError(f"{groups.name} is for scale {groups.scale}, the network for {config.network.scale}")
+    loop = config.loop
+    made = method_of(config, start)
+    batches = partial(GroupBatches, groups, batch=loop.batch, lr_patch_px=loop.lr_patch_px, seed=loop.seed)
+    fit(
+        run,
+        Method(made.networks, made.losses, validate),
+        lambda ranks: batches(ranks=ranks),
+        loop,
+        device=device,
+        whole_config=config,
+        on_step=on_step,
+        spawn=spawn,
+    )
+    return True
+
+
+# ---------------------------------------------------------------------------------------------------- presets
+
+
+def code(stage: Stage) -> TrainConfig:
+    """The published training files, four processes taken as one: 24 groups of LR 48, then 16 of LR 64.
+
+    Stage 2 keeps the UDEM frozen, its metric losses are only logged there and so left out here; its targets are
+    sharpened. Stage 1 sharpens HR when the store is built (`--set recipe.usm={}`).
+    """
+    if stage == 1:
+        loop = LoopConfig(steps=70_000, batch=24, lr_patch_px=48, schedule=Steps(at=(1_000_000,)))
+        return TrainConfig(stage=1, loop=loop)
+    return TrainConfig(
+        stage=2,
+        detach_scores=True,
+        freeze_udem=True,
+        losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(), gan=0.1, sharpen_target=True),
+        loop=LoopConfig(steps=590_000, batch=16, lr_patch_px=64, learning_rate=1e-4, schedule=Steps(at=(400_000,))),
+    )
+
+
+def paper(stage: Stage) -> TrainConfig:
+    """The paper's text: lambda 0.05 for ranking and anchors in both stages, 1,000K and 400K steps, batches of 48.
+
+    It does not say whether 48 counts groups or images (here: groups), nor the margin (here: the code's).
+    """
+    if stage == 1:
+        return TrainConfig(
+            stage=1,
+            losses=LossConfig(ranking=0.05, anchor=0.05),
+            loop=LoopConfig(steps=1_000_000, batch=48, lr_patch_px=64),
+        )
+    return TrainConfig(
+        stage=2,
+        losses=LossConfig(ranking=0.05, anchor=0.05, perceptual=PerceptualConfig(), gan=0.1),
+        loop=LoopConfig(steps=400_000, batch=48, lr_patch_px=64, learning_rate=1e-4),
+    )
+
+
+def small(stage: Stage) -> TrainConfig:
+    """Sizes that a CPU trains in minutes: for demonstrations and tests, not for results.
+
+    The metric losses weigh more than the published ones and the UDEM starts from larger weights: the published
+    values leave its scores near their start for some ten thousand steps. The anchors stay well below the
+    ranking: WORST is blurred as well as noisy, and where its anchor rules, the noise score learns blur.
+    """
+    network = NetworkConfig(
+        feats=16,
+        blocks=2,
+        growth=8,
+        embed_feats=64,
+        modulator_feats=64,
+        start_as_enlarger=True,
+        udem=UdemConfig(feats=(16, 32), blocks=(1, 1), downscales=(2, 2), init_scale=0.7),
+    )
+    loop = LoopConfig(
+        steps=2400,
+        batch=4,
+        lr_patch_px=24,
+        learning_rate=1e-3,
+        ema=0.997,
+        log_every=50,
+        checkpoint_every=250,
+    )
+    if stage == 1:
+        return TrainConfig(stage=1, network=network, losses=LossConfig(ranking=0.5, anchor=0.05), loop=loop)
+    return TrainConfig(
+        stage=2,
+        network=network,
+        detach_scores=True,
+        freeze_udem=True,
+        discriminator_feats=16,
+        losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(net="squeezenet"), gan=0.02),
+        loop=loop.model_copy(update={"steps": 600, "learning_rate": 2e-4}),
+    )
+
+
+def real_esrgan(stage: Stage) -> TrainConfig:
+    """Real-ESRGAN: the same without modulation; 1,000K steps on pixels, then 400K with perceptual and GAN losses."""
+    network = NetworkConfig(modulated=False)
+    if stage == 1:
+        return TrainConfig(
+            stage=1, network=network, losses=LossConfig(ranking=0, anchor=0), loop=LoopConfig(steps=1_000_000, batch=48)
+        )
+    return TrainConfig(
+        stage=2,
+        network=network,
+        losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(), gan=0.1, sharpen_target=True),
+        loop=LoopConfig(steps=400_000, batch=48, lr_patch_px=64, learning_rate=1e-4),
+    )
+
+
+PRESETS: dict[str, Callable[[Stage], TrainConfig]] = {
+    "mm-realsr-code": code,
+    "mm-realsr-paper": paper,
+    "mm-realsr-small": small,
+    "real-esrgan": real_esrgan,
+}
