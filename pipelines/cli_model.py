@@ -86,15 +86,34 @@ def train_mm_realsr(
     options.tell(made.values, made.lines, json_=json_)
 
 
-_score = click.FloatRange(0, 1)
+class _ScoreType(click.ParamType[float | None]):
+    """A score, or `auto`."""
+
+    name = "score"
+
+    def convert(
+        self, value: str | float | None, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        if value is None or value == "auto":
+            return None
+        try:
+            score = float(value)
+        except ValueError:
+            score = -1.0
+        if not 0 <= score <= 1:
+            self.fail(f"{value!r} is neither a number from 0 to 1 nor `auto`", param, ctx)
+        return score
+
+
+_score = _ScoreType()
 
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=options.LOCAL, metavar="IMAGE...")
 @click.option("--model", type=options.LOCAL, required=True, help="A run, or a checkpoint (.safetensors, .pth, ncnn).")
 @click.option("--out", type=options.LOCAL, required=True, help="Folder for the restored PNG files.")
-@click.option("--blur", type=_score, default=None, help="Blur score 0..1 to restore for.  [default: the UDEM's]")
-@click.option("--noise", type=_score, default=None, help="Noise score 0..1 to restore for.  [default: the UDEM's]")
+@click.option("--blur", type=_score, default="auto", show_default=True, help="Blur score 0..1; auto is the UDEM's.")
+@click.option("--noise", type=_score, default="auto", show_default=True, help="Noise score 0..1; auto is the UDEM's.")
 @click.option(
     "--tile",
     type=click.IntRange(min=0),
@@ -136,6 +155,29 @@ def restore(
     options.tell(values, lines, json_=json_)
     if left_out:
         sys.exit(options.LEFT_OUT_EXIT_CODE)
+
+
+@click.command()
+@click.argument("run", type=options.LOCAL, metavar="RUN")
+@click.option("--out", type=options.LOCAL, required=True, help="A .pth or an .onnx file.")
+@options.as_json
+def export(run: Path, out: Path, json_: bool) -> None:
+    """Write the model of a run for other programs.
+
+    .pth: the averaged weights under `params_ema` by their published names, as BasicSR, spandrel and chaiNNer read them.
+    .onnx: `lr` of any size and, for a run that can be told how strongly to restore, `scores` (blur, noise) to `sr`.
+
+    \b
+    Example:
+      rwsr export run --out model.pth
+    """
+    from ..train.export import to_onnx, to_pth
+
+    writers = {".pth": to_pth, ".onnx": to_onnx}
+    if out.suffix not in writers:
+        raise click.UsageError(f"--out {out} is neither a .pth nor an .onnx file")
+    writers[out.suffix](run, out)
+    options.tell({"out": out}, [f"wrote {out}"], json_=json_)
 
 
 @click.command()

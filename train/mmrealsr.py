@@ -1,5 +1,6 @@
 """MM-RealSR's network: a generator steered by degradation scores (Mou et al. 2022); without them, ESRGAN's."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -76,6 +77,7 @@ class MMRealSR(nn.Module):
         self.conv_up2 = nn.Conv2d(feats, feats, 3, padding=1)
         self.conv_hr = nn.Conv2d(feats, feats, 3, padding=1)
         self.conv_last = nn.Conv2d(feats, 3, 3, padding=1)
+        self.scale: int = config.scale
         self.modulated = config.modulated
         if config.modulated:
             self.am_list = nn.ModuleList(
@@ -120,6 +122,29 @@ class MMRealSR(nn.Module):
     def restore_at(self, lr: Tensor, blur: float, noise: float) -> Tensor:
         """SR of every image under the same two scores."""
         return self(lr, lr.new_tensor([[blur, noise]]).expand(lr.shape[0], -1))
+
+
+def of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> MMRealSR | None:
+    """The network that the tensors of a published file are of: MM-RealSR's, or ESRGAN's in its new names; else None.
+
+    A UDEM of other than the published sizes cannot be told by its tensors, which do not show the strides.
+    """
+    blocks = len({name.split(".")[1] for name in shapes if name.startswith("body.") and ".rdb1." in name})
+    if not blocks or shapes.get("conv_first.weight", (0, 0))[1] != 3 or "conv_up2.weight" not in shapes:
+        return None
+    config = NetworkConfig(
+        feats=shapes["conv_first.weight"][0],
+        blocks=blocks,
+        growth=shapes["body.0.rdb1.conv1.weight"][0],
+        modulated="dd_embed.0.weight" in shapes,
+    )
+    if config.modulated:
+        sizes = {
+            "embed_feats": shapes["dd_embed.0.weight"][0],
+            "modulator_feats": shapes["am_list.0.fc.0.weight"][0],
+        }
+        config = config.model_copy(update=sizes)
+    return MMRealSR(config)
 
 
 def model_file(path: Path) -> Path:

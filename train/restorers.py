@@ -18,11 +18,12 @@ from .compact import Compact
 from .imdn import Imdn
 from .rlfn import Rlfn
 
-_Known = Compact | Imdn | Rlfn
+_Known = Compact | Imdn | Rlfn | mmrealsr.MMRealSR
 _SHAPES: tuple[Callable[[Mapping[str, tuple[int, ...]]], _Known | None], ...] = (
     Compact.of_shapes,
     Imdn.of_shapes,
     Rlfn.of_shapes,
+    mmrealsr.of_shapes,
 )
 _INSIDE = ("params_ema", "params", "state_dict", "model")  # where a file's tensors may lie one level down
 
@@ -42,7 +43,7 @@ class Restorer:
     @property
     def modulated(self) -> mmrealsr.MMRealSR | None:
         """The network, where it can be told how strongly to restore."""
-        return self.net if isinstance(self.net, mmrealsr.MMRealSR) else None
+        return self.net if isinstance(self.net, mmrealsr.MMRealSR) and self.net.modulated else None
 
 
 def _tensors(path: Path) -> Weights:
