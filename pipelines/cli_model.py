@@ -24,7 +24,11 @@ def train() -> None:
 
 
 @train.command("mm-realsr")
-@click.option("--store", "store_folder", type=options.PLACE, required=True, help="Store of groups to train on.")
+@click.option("--store", "store_folder", type=options.PLACE, default=None, help="Store of groups to train on.")
+@click.option(
+    "--source", "folders", multiple=True, type=options.PLACE, help="Or: folders whose groups are rendered now."
+)
+@click.option("--recipe", type=options.LOCAL, default=None, help="Of --source: a config as `rwsr degrade show` writes.")
 @click.option("--out", type=options.LOCAL, required=True, help="Folder of the run.")
 @click.option(
     "--preset",
@@ -48,7 +52,9 @@ def train() -> None:
 @options.trackable
 @options.as_json
 def train_mm_realsr(
-    store_folder: Place,
+    store_folder: Place | None,
+    folders: tuple[Place, ...],
+    recipe: Path | None,
     out: Path,
     preset: str,
     stage: Literal[1, 2],
@@ -70,11 +76,15 @@ def train_mm_realsr(
     from . import jobs
     from .training import compose_config
 
+    if (store_folder is None) == (not folders) or (recipe is not None and not folders):
+        raise click.UsageError("name either a --store, or --source (and its --recipe)")
     if stage == 2 and start_from is None:
         raise click.UsageError("stage 2 goes on from a run of stage 1; name it with --start-from")
     composed = compose_config(preset, stage, config=config, sets=sets, steps=steps, seed=seed)
     job = jobs.TrainJob(
-        store=str(store_folder),
+        store=str(store_folder) if store_folder else None,
+        sources=tuple(map(str, folders)),
+        recipe=str(recipe) if recipe else None,
         out=str(out),
         preset=preset,
         stage=stage,

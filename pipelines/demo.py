@@ -130,10 +130,10 @@ def _groups(
 
 
 def _train(out: Path, steps: int | None) -> tuple[None, str, bool]:
-    from .training import compose_config, train_run
+    from .training import compose_config, stored, train_run
 
     config = compose_config("mm-realsr-small", 1, config=None, sets=(), steps=steps, seed=None)
-    trained = train_run(out / "run", out / "groups.zarr", config)
+    trained = train_run(out / "run", stored(out / "groups.zarr"), config)
     return None, f"MM-RealSR stage 1, {config.loop.steps} steps", trained
 
 

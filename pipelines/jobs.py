@@ -94,12 +94,15 @@ class StoreJob(BaseModel):
 class TrainJob(BaseModel):
     """Train on the store `store` into the folder `out`, on a disk: a preset, and the keys of it that are changed.
 
+    sources, recipe: instead of a store, folders of images and the config file that groups are rendered by meanwhile.
     start_from: an earlier run whose weights this one starts from. val_store: held-out groups to measure on meanwhile.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    store: PlaceText
+    store: PlaceText | None = None
+    sources: tuple[PlaceText, ...] = ()
+    recipe: str | None = None
     out: str
     preset: str
     stage: Literal[1, 2] = 1
@@ -272,12 +275,13 @@ def rendered(job: StoreJob, plan: build_store.Plan, rows: list[SourceRow]) -> Ma
 
 def train(job: TrainJob) -> Made:
     """Train into the job's folder, or find it trained; raises UserError."""
-    from .training import compose_values_of, train_run
+    from .training import compose_values_of, live, stored, train_run
 
     composed, out = compose_values_of(job.preset, job.config, job.stage), Path(job.out)
+    recipe = Path(job.recipe) if job.recipe else None
     trained = train_run(
         out,
-        place(job.store),
+        stored(place(job.store)) if job.store else live(_places(job.sources), recipe, out),
         composed,
         start_from=Path(job.start_from) if job.start_from else None,
         val_store=place(job.val_store) if job.val_store else None,

@@ -261,12 +261,12 @@ def make_store(config: PipelineConfig, bank: Built | None, *, held_out: bool) ->
 
 def train(config: PipelineConfig, store: Built) -> Built:
     """The training on a store, under the name of its config and the store's digest."""
-    from .training import compose_values_of, train_run
+    from .training import compose_values_of, stored, train_run
 
     assert config.train is not None
     composed = compose_values_of(config.train.preset, config.train.config)
     at = _runs(config) / _name(composed, str(store.made.values["digest"]))
-    trained = train_run(at, store.at, composed)
+    trained = train_run(at, stored(store.at), composed)
     line = f"trained {composed.loop.steps} steps into {at}" if trained else f"{at} was trained already"
     return Built(at, Made({"run": at, "steps": composed.loop.steps}, [line], [], changed=trained))
 

@@ -1,6 +1,7 @@
 """Training as plain calls on folders: configs by preset, groups from a store, figures on held-out groups."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from ..eval.report import mean_of
 from ..eval.restoration import Method, evaluate
 from ..eval.restore import Device, Model
 from ..train import mmrealsr_stages
-from ..train.data import StoredGroups
+from ..train.data import GroupSource, StoredGroups
 from ..train.loop import Interrupted
 from ..train.mmrealsr_stages import PRESETS, Stage, TrainConfig
 from ..train.ranks import local_device
 from .config import compose, compose_values
 from .console import progress
+from .executors import Executor, cores
+from .live import live_groups
+from .presets import mm_realsr
 
 
 def _preset(preset: str, stage: Stage) -> TrainConfig:
@@ -55,9 +59,35 @@ def _validation(store_folder: Place, device: Device) -> Callable[[Model], dict[s
     return validate
 
 
+@dataclass(frozen=True)
+class Data:
+    """Groups to train on. identity: the hash of all that is in them. remote: whether they lie on object storage."""
+
+    groups: GroupSource
+    identity: str
+    remote: bool = False
+
+
+def stored(store_folder: Place) -> Data:
+    """The groups of a store; raises StoreError."""
+    store = open_store(store_folder, GROUPS)
+    return Data(StoredGroups(store), digest(store), isinstance(store.path, ObjectPath))
+
+
+def live(folders: Sequence[Place], config: Path | None, out: Path) -> Data:
+    """Groups rendered while training, by the config of a store (`rwsr degrade show`), of images below the folders.
+
+    Raises:
+        UserError: the config or the folders are wrong.
+    """
+    composed = compose(mm_realsr(), config=config)
+    groups, identity = live_groups(folders, out / "index.parquet", composed, Executor(cores()))
+    return Data(groups, identity)
+
+
 def train_run(
     out: Path,
-    store_folder: Place,
+    data: Data,
     config: TrainConfig,
     *,
     start_from: Path | None = None,
@@ -66,21 +96,21 @@ def train_run(
     """Train a stage into the folder `out`; False when that was done before.
 
     Raises:
-        UserError: the store, the config or the earlier run do not fit; or it was asked to stop, and is saved.
+        UserError: the groups, the config or the earlier run do not fit; or it was asked to stop, and is saved.
     """
-    store, device = open_store(store_folder, GROUPS), local_device()
+    device = local_device()
     validate = None if val_store is None else _validation(val_store, device)
     with progress("train", config.loop.steps) as advance:
         try:
             return mmrealsr_stages.train(
                 out,
-                StoredGroups(store),
-                digest(store),
+                data.groups,
+                data.identity,
                 config,
                 device,
                 lambda steps, terms: advance(steps, " ".join(f"{name} {value:.4f}" for name, value in terms.items())),
                 start_from=start_from,
-                spawn=isinstance(store.path, ObjectPath),
+                spawn=data.remote,
                 validate=validate,
             )
         except Interrupted as interrupted:

@@ -18,9 +18,10 @@ from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.shards import Store
 from rwsr.degrade.verify import digest
 from rwsr.pipelines import build_store, sources
-from rwsr.pipelines.config import compose
+from rwsr.pipelines.config import compose, to_yaml
 from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.presets import mm_realsr
+from rwsr.pipelines.training import live, train_run
 from rwsr.train import mmrealsr_stages
 from rwsr.train.checkpoint import read_model, steps_saved
 from rwsr.train.data import GroupBatches, StoredGroups
@@ -299,6 +300,35 @@ def test_validation_is_in_the_log(store: Store, tmp_path: Path) -> None:
     )
     weights = [read_model(tmp_path / run / "model.safetensors").weights for run in ("plain", "run")]
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+def test_groups_rendered_meanwhile_are_those_of_the_store(store: Store, photos: Path, tmp_path: Path) -> None:
+    """Sample by sample, whatever the threads and the loaders; and so are the losses."""
+    recipe = compose(mm_realsr(), hr_size_px=64, num_samples=12)
+    (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
+    data = live([photos], tmp_path / "recipe.yaml", tmp_path)
+    stored_groups = StoredGroups(store)
+    samples = [11, 0, 5, 6, 1]
+    for a, b in zip(data.groups.read(samples), stored_groups.read(samples), strict=True):
+        assert np.array_equal(a, b)
+    _train(tmp_path / "stored", store, CONFIG, CPU, _nothing)
+    config = compose(CONFIG, sets=["loop.loaders=1"])
+    assert train_run(tmp_path / "live", data, config)
+    logs = [(tmp_path / run / "train.parquet").read_bytes() for run in ("stored", "live")]
+    assert logs[0] == logs[1]
+
+
+def test_tensorboard_gets_what_the_log_gets(store: Store, tmp_path: Path) -> None:
+    """By the real package."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _train(tmp_path / "run", store, compose(CONFIG, sets=["loop.tensorboard=true"]), CPU, _nothing)
+    events = EventAccumulator(str(tmp_path / "run/tensorboard"))
+    events.Reload()
+    rows = [row for row in pq.read_table(tmp_path / "run/train.parquet").to_pylist() if row["name"] == "pixel"]
+    assert [(e.step, pytest.approx(e.value, rel=1e-5)) for e in events.Scalars("pixel")] == [
+        (row["step"], row["value"]) for row in rows
+    ]
 
 
 def test_a_batch_that_cannot_be_shared_out_is_told() -> None:
