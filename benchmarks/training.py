@@ -3,9 +3,8 @@
     python benchmarks/training.py STORE [--blocks 4] [--steps 30]
 
 On the CPU: the time of a step of the engine (reading, moving, logging, EMA, checkpoints at their distance) against the
-losses, the backward pass and Adam alone, on the same batches, in turns; promised are 2 % at most. On CUDA: steps a second
-at the published size, fp32 eager against bf16, channels-last and compiled, and the share of time spent waiting for data.
-Exits 1 when the promise is not kept.
+losses, the backward pass and Adam alone, on the same batches, in turns; promised are 2 % at most. On CUDA: steps a
+second at the published size, fp32 eager against bf16, channels-last and compiled. Exits 1 when the promise is not kept.
 """
 
 import argparse

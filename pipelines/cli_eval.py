@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -309,6 +310,41 @@ def eval_cugan(
     from .evaluating import cugan, named_models
 
     _tell(cugan(_set(None, None, images, 1), named_models(models), metrics, int(table), out), out, json_=json_)
+
+
+@evaluate.command("ablation")
+@click.argument("metrics_file", type=options.PLACE, metavar="METRICS")
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    required=True,
+    metavar="NAME=MODEL[,MODEL...]",
+    help="A variant and the models of the report that are its runs (seeds); best first, as expected.",
+)
+@click.option("--metric", default="psnr-y", show_default=True, metavar="NAME", help="The metric to compare by.")
+@options.as_json
+def eval_ablation(metrics_file: Place, variants: tuple[str, ...], metric: str, json_: bool) -> None:
+    """Compare variants of a training, each by several runs, out of a report: RWSR-EDL's noise-bank ablation (table IX).
+
+    Variants are named in the order in which they should come out, best first; each step of it holds when the means are
+    farther apart than their standard error.
+
+    \b
+    Example:
+      rwsr eval ablation metrics.parquet --variant with=a1,a2 --variant without=b1,b2
+    """
+    from ..eval import ablations, report
+
+    runs = {name: models.split(",") for name, _, models in (each.partition("=") for each in variants)}
+    found = ablations.noise_bank(report.read(metrics_file), runs, metric)
+    steps = {f"{a} > {b}": found.holds(a, b) for a, b in pairwise(runs)}
+    lines = [
+        f"{name}: {metric} {found.mean(name):.4f} +- {found.spread(name):.4f} ({len(runs[name])} runs)" for name in runs
+    ]
+    lines += [f"{step}: {'holds' if holds else 'does not hold'}" for step, holds in steps.items()]
+    means = {name: {"mean": found.mean(name), "deviation": found.spread(name)} for name in runs}
+    options.tell({"metric": metric, "variants": means, "holds": steps}, lines, json_=json_)
 
 
 @click.command()

@@ -84,6 +84,16 @@ def test_every_protocol_has_its_section(hr: Path, models: tuple[Path, Path], tmp
     assert set(values) == {'{"alpha":0.0}', '{"alpha":0.5}', '{"alpha":1.0}'} and len(set(values.values())) == 3
 
 
+def test_an_ablation_reads_the_report(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
+    """Which variant is better, by how much, and whether the expected order is there."""
+    out = tmp_path / "m.parquet"
+    _run("eval", "restoration", "--hr", hr, "--model", f"a={models[0]}", "--model", f"b={models[1]}", "--out", out)
+    said = _run("eval", "ablation", out, "--variant", "dim=a", "--variant", "bright=b", "--variant", "bicubic=bicubic")
+    assert "dim: psnr-y" in said and "+- 0.0000 (1 runs)" in said
+    assert "dim > bright: holds" in said
+    assert "no psnr-y of c (x)" in _run("eval", "ablation", out, "--variant", "x=c", code=1)
+
+
 def test_a_comparison_says_where_conditions_differ(hr: Path, tmp_path: Path) -> None:
     """Another border, another set under the same name, and the papers' figures beside a set of their name."""
     other = tmp_path / "elsewhere/hr"
