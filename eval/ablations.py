@@ -3,7 +3,7 @@
 The models are trained and measured one by one with `restoration`; this reads their rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,7 @@ class Ablation:
         return (gap if self.better == "higher" else -gap) > error
 
 
-def noise_bank(rows: Sequence[MetricRow], runs: dict[str, Sequence[str]], metric: str) -> Ablation:
+def noise_bank(rows: Sequence[MetricRow], runs: Mapping[str, Sequence[str]], metric: str) -> Ablation:
     """The ablation out of a report: which models are the runs of which variant.
 
     Raises:
