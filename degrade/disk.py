@@ -23,6 +23,8 @@ def sync_folder(folder: Path) -> None:
 def _beside(path: Path) -> Generator[Path]:
     """Where a file stands while it is written; gone when the block ends, and trouble names the file itself."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is not a regular file; name another place", str(path))
     beside = path.with_name(f"{path.name}.{os.getpid()}.partial")  # a killed run's leftover is overwritten
     try:
         yield beside

@@ -66,7 +66,9 @@ def _readable(path: Place, kind: str) -> Generator["Path | BinaryIO"]:
         raise
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
-        raise StoreError(f"{path} is not a whole Parquet file ({reason}); remove it and build it again") from None
+        raise StoreError(
+            f"{path} is not a whole Parquet file ({reason}); name another, or remove it and build it again"
+        ) from None
 
 
 def read_provenance(path: Place, kind: str) -> Provenance:
@@ -79,7 +81,11 @@ def read_provenance(path: Place, kind: str) -> Provenance:
         metadata = pq.read_schema(source).metadata or {}
     if _KEY not in metadata:
         raise StoreError(f"{path} was not written by rwsr; name a {kind}")
-    return parse(json.loads(metadata[_KEY]), kind, str(path))
+    try:
+        value = json.loads(metadata[_KEY])
+    except ValueError:
+        raise StoreError(f"{path} carries no provenance that can be read; name another, or build it again") from None
+    return parse(value, kind, str(path))
 
 
 def check_schema(path: Place, expected: pa.Schema) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..degrade.errors import ImageError
 from ..degrade.image import U8
 from ..degrade.kernels import Kernel
 from ..degrade.render import apply
@@ -56,6 +57,8 @@ def _at_setting(source: ItemSource, blur: float, noise: float) -> list[Item]:
     for item in source.read():
         clean = item.lr if item.hr is None else item.hr
         height, width = (side // _MULTIPLE * _MULTIPLE for side in clean.shape[:2])
+        if not height or not width:
+            raise ImageError("too-small", f"{item.source} has less than {_MULTIPLE} px on a side")
         clean = np.ascontiguousarray(clean[:height, :width])
         lr = degraded(clean, blur, noise, item.source)
         items.append(Item(item.source, item.sample, member_of(blur, noise), lr, clean))

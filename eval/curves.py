@@ -5,6 +5,7 @@ Gaussian noise, or coded as JPEG, at equally spaced levels. Right is a score tha
 """
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -28,7 +29,8 @@ Degraded = Literal["blur", "noise", "jpeg"]
 DEGRADED: tuple[Degraded, ...] = ("blur", "noise", "jpeg")
 SCORES = ("blur", "noise")  # in the order in which the UDEM gives them
 RISING = {"blur": "blur", "noise": "noise", "jpeg": "noise"}  # which score each degradation should raise
-LEVELS = 20
+LEVELS, _LEAST_PX = 20, 64
+_log = logging.getLogger("rwsr")
 _RANGES: dict[Degraded, tuple[float, float]] = {"blur": (0.2, 3.0), "noise": (1.0, 30.0), "jpeg": (95.0, 30.0)}
 UNITS = {"blur": "sigma in LR pixels", "noise": "sigma in grey levels of 255", "jpeg": "JPEG quality"}
 
@@ -45,6 +47,8 @@ class ScoreCurve:
     @property
     def spearman(self) -> float:
         """Rank correlation of score and strength: 1 when every stronger level scores higher."""
+        if len(set(self.scores)) == 1:
+            return 0.0  # knows nothing
         return float(np.asarray(spearmanr(range(len(self.levels)), self.scores))[0])
 
     @property
@@ -78,7 +82,11 @@ def evaluate(
     for count, items in opened(images):
         rows: list[MetricRow] = []
         for item in items:
-            clean = _made_smaller(item.lr if item.hr is None else item.hr)
+            photograph = item.lr if item.hr is None else item.hr
+            if min(photograph.shape[:2]) < _LEAST_PX:
+                _log.warning("left out: too-small: %s has less than %d px on a side", item.source, _LEAST_PX)
+                continue
+            clean = _made_smaller(photograph)
             for curve in DEGRADED:
                 steps = [float(level) for level in np.linspace(*_RANGES[curve], levels)]
                 lr = torch.stack([to_tensor(_degraded(clean, curve, level, item.sample)) for level in steps])

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from ..degrade import places, tables
+from ..degrade import tables
 from ..degrade.image import U8, encode_png
 from ..degrade.places import Place
 from ..degrade.provenance import provenance, sha256_of
 from .images import ImageSet, Item
-from .report import MetricRow, config_of
+from .report import MetricRow, config_of, held
 from .restoration import Method
 from .restore import restore
 from .tensors import to_pixels, to_tensor
@@ -26,6 +26,7 @@ LR, HR = "LR", "HR"
 _SCHEMA = pa.schema(
     [
         ("data_sha256", pa.string()),
+        ("judged", pa.string()),
         ("source", pa.string()),
         ("sample", pa.int64()),
         ("member", pa.string()),
@@ -41,9 +42,13 @@ _Image = tuple[str, int, str]
 
 @dataclass(frozen=True)
 class Crop:
-    """A piece of an image under one method, or of its LR or HR; y and x are its corner, in HR pixels."""
+    """A piece of an image under one method, or of its LR or HR; y and x are its corner, in HR pixels.
+
+    judged: the model that does badly at the image.
+    """
 
     data_sha256: str
+    judged: str
     source: str
     sample: int
     member: str
@@ -58,12 +63,16 @@ def beside(report: Place) -> Place:
     return report.with_name(f"{report.stem}.examples.parquet")
 
 
-def worst(rows: Sequence[MetricRow], metric: str, model: str) -> list[_Image]:
-    """The images that a model does worst at, and the one in the middle."""
+def ranked(rows: Sequence[MetricRow], metric: str, model: str) -> list[_Image]:
+    """The images by how a model does at them, the worst first."""
     judged = [row for row in rows if (row.metric, row.model) == (metric, model) and np.isfinite(row.value)]
     judged.sort(key=lambda row: row.value, reverse=bool(judged) and judged[0].better == "lower")
-    chosen = [*judged[:_WORST], *judged[len(judged) // 2 : len(judged) // 2 + 1]]
-    return list(dict.fromkeys((row.source, row.sample, row.member) for row in chosen))
+    return [(row.source, row.sample, row.member) for row in judged]
+
+
+def telling(images: Sequence[_Image]) -> list[_Image]:
+    """Of images that are ranked: the worst few, and the one in the middle."""
+    return list(dict.fromkeys([*images[:_WORST], *images[len(images) // 2 : len(images) // 2 + 1]]))
 
 
 def _corner(images: Sequence[U8], size: int) -> tuple[int, int]:
@@ -91,7 +100,7 @@ def _crops(images: ImageSet, item: Item, methods: Sequence[Method], device: torc
     y, x = _corner([restored[-1], found.get(HR, restored[0])], size)
     for name, pixels in found.items():
         png = encode_png(np.ascontiguousarray(pixels[y : y + size, x : x + size]))
-        yield Crop(images.sha256, item.source, item.sample, item.member, name, y, x, png)
+        yield Crop(images.sha256, methods[-1].name, item.source, item.sample, item.member, name, y, x, png)
 
 
 def cut(images: ImageSet, methods: Sequence[Method], chosen: Sequence[_Image], device: torch.device) -> list[Crop]:
@@ -109,15 +118,14 @@ def cut(images: ImageSet, methods: Sequence[Method], chosen: Sequence[_Image], d
 
 
 def add(report: Place, crops: Sequence[Crop], rows: Sequence[MetricRow]) -> Place:
-    """Put crops beside a report, in the place of those of the same set; gives back where."""
-    path = beside(report)
-    old = read(report) if path.is_file() else []
-    sets = {crop.data_sha256 for crop in crops}
-    kept = [*(crop for crop in old if crop.data_sha256 not in sets), *crops]
-    config = config_of(rows)
-    table = pa.Table.from_pylist([asdict(crop) for crop in kept], schema=_SCHEMA)
-    places.make_folder(path.parent)
-    tables.write(path, table, provenance(KIND, config, sha256_of(config.data.values())))
+    """Put crops beside a report, in the place of those of the same set and judged model; gives back where."""
+    path, config = beside(report), config_of(rows)
+    with held(report):
+        old = read(report) if path.is_file() else []
+        new = {(crop.data_sha256, crop.judged) for crop in crops}
+        kept = [*(crop for crop in old if (crop.data_sha256, crop.judged) not in new), *crops]
+        table = pa.Table.from_pylist([asdict(crop) for crop in kept], schema=_SCHEMA)
+        tables.write(path, table, provenance(KIND, config, sha256_of(config.data.values())))
     return path
 
 

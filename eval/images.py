@@ -2,24 +2,27 @@
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from ..degrade import places
 from ..degrade.errors import ImageError, UserError
-from ..degrade.image import EXTENSIONS, U8, decode, read_bytes, to_float, to_uint8
+from ..degrade.image import EXTENSIONS, U8, decode, read_bytes
 from ..degrade.places import Place
 from ..degrade.provenance import sha256_of
 from ..degrade.reader import ShardReader
-from ..degrade.resample import resize
 from ..degrade.shards import Store
 from ..degrade.verify import digest
 
 # What a name says beside which image it is: BasicSR's 0001x4, RealSR's Canon_001_HR and _LR4, NTIRE's 0001_lq.
-_ROLES = re.compile(r"(?:x\d+|_x\d+|_(?:hr|lr|gt|lq)\d*)$", re.IGNORECASE)
+_ROLES = r"_(?:hr|lr|gt|lq)\d*"
+_PLAIN = ("hr", "lr", "gt", "lq", "images")  # folders whose own name says nothing
 
 
 _log = logging.getLogger("rwsr")
@@ -94,17 +97,73 @@ def of_store(store: Store) -> ImageSet:
     return ImageSet(str(store.path.name), digest(store), int(store.attributes["scale"]), items)
 
 
-def _files(folder: Place) -> list[str]:
-    names = [name for name in places.names_below(folder) if PurePosixPath(name).suffix.lower() in EXTENSIONS]
-    if not names:
+def _files(folder: Place) -> dict[str, str]:
+    """The hash of each image below a folder that can be read, by its name; the others are named and left out.
+
+    Raises:
+        UserError: there is no folder, or no image in it.
+    """
+    if isinstance(folder, Path) and not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; name a folder of images")
+    found: dict[str, str] = {}
+    for name in places.names_below(folder):
+        if PurePosixPath(name).suffix.lower() not in EXTENSIONS:
+            continue
+        try:
+            name.encode()
+            found[name] = places.sha256(folder / name)
+        except UnicodeEncodeError:
+            _log.warning("left out: unreadable: %r: its name is not UTF-8; rename it", name)
+        except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+            _log.warning("left out: unreadable: %s: %s", folder / name, error.strerror)
+    if not found:
         raise UserError(f"no image below {folder} (looked for {', '.join(sorted(EXTENSIONS))}); name another folder")
-    return names
+    return found
 
 
-def _stem(name: str) -> str:
+def _stem(name: str, scale: int) -> str:
     """What is left of a name once what says HR, LR or the scale is gone."""
     path = PurePosixPath(name)
-    return str(path.with_name(_ROLES.sub("", path.stem)))
+    return str(path.with_name(re.sub(rf"(?:_?x{scale}|{_ROLES})$", "", path.stem, flags=re.IGNORECASE)))
+
+
+def _exact(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _by_stem(names: Iterable[str], folder: Place, stem: Callable[[str], str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in names:
+        if stem(name) in found:
+            raise UserError(f"{folder / name} and {folder / found[stem(name)]} are called alike; rename one of them")
+        found[stem(name)] = name
+    return found
+
+
+def _paired(
+    hr_names: Collection[str], lr_names: Collection[str], hr: Place, lr: Place, scale: int
+) -> list[tuple[str, str]]:
+    """Which HR goes with which LR: by equal names, else by what is left of them without role and scale.
+
+    Raises:
+        UserError: an image has no partner, or two could be its partner.
+    """
+    exact = {_exact(name): name for name in lr_names}
+    if len(exact) == len(lr_names) and {_exact(name) for name in hr_names} == exact.keys():
+        return [(name, exact[_exact(name)]) for name in hr_names]
+    stem = partial(_stem, scale=scale)
+    a, b = _by_stem(hr_names, hr, stem), _by_stem(lr_names, lr, stem)
+    if a.keys() == b.keys():
+        return [(name, b[key]) for key, name in a.items()]
+    lonely = sorted(a.keys() ^ b.keys())
+    raise UserError(
+        f"{len(lonely)} images have no partner in {hr} and {lr} (the first is {lonely[0]}); names must be equal "
+        f"but for x{scale}, _HR, _LR{scale}, _gt or _lq at their ends"
+    )
+
+
+def _name_of(folder: Place) -> str:
+    return f"{folder.parent.name}/{folder.name}" if folder.name.lower() in _PLAIN else folder.name
 
 
 def _pixels(file: Place) -> U8:
@@ -134,22 +193,39 @@ def _pair(source: str, sample: int, hr_file: Place, lr_file: Place, scale: int) 
     return [Item(source, sample, "lr", lr, _fitting(hr, lr, scale, str(hr_file)))]
 
 
+def _reduced(image: npt.NDArray[np.float64], scale: int) -> npt.NDArray[np.float64]:
+    """The first axis by a whole factor: MATLAB's widened cubic over mirrored borders, rounded to levels, halves up."""
+    length, centre = image.shape[0], (scale - 1) / 2
+    taps = np.arange(int(centre) - 2 * scale, int(centre) + 2 * scale + 2)
+    x = np.abs(taps - centre) / scale
+    near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    weights = np.where(x <= 1, near, np.where(x < 2, far, 0))
+    weights /= weights.sum()
+    found = np.zeros((length // scale, *image.shape[1:]))
+    for tap, weight in zip(taps.tolist(), weights.tolist(), strict=True):
+        at = (np.arange(length // scale) * scale + tap) % (2 * length)
+        found += weight * image[np.minimum(at, 2 * length - 1 - at)]
+    return np.floor(found.clip(0, 255) + 0.5)
+
+
 def _made_smaller(source: str, sample: int, hr_file: Place, scale: int) -> list[Item]:
+    """LR as MATLAB's imresize makes it of 8-bit images: rows first, rounded to levels, then columns."""
     hr = _pixels(hr_file)
     height, width = (side // scale for side in hr.shape[:2])
     if not height or not width:
-        raise UserError(f"{hr_file} is smaller than --scale {scale}")
+        raise ImageError("too-small", f"{hr_file} is smaller than one LR pixel of --scale {scale}")
     hr = hr[: height * scale, : width * scale]
-    lr = to_uint8(resize(to_float(hr), height, width, "matlab-bicubic"))
-    return [Item(source, sample, "bicubic", lr, hr)]
+    lower = _reduced(hr.astype(np.float64), scale)
+    lr = _reduced(lower.swapaxes(0, 1), scale).swapaxes(0, 1)
+    return [Item(source, sample, "bicubic", np.ascontiguousarray(lr, dtype=np.uint8), hr)]
 
 
 def _single(source: str, sample: int, file: Place) -> list[Item]:
     return [Item(source, sample, "lr", _pixels(file), None)]
 
 
-def _identity(kind: str, scale: int, files: Sequence[tuple[str, Place]]) -> str:
-    return sha256_of([kind, str(scale), *(f"{name} {places.sha256(file)}" for name, file in files)])
+def _identity(kind: str, scale: int, hashes: Mapping[str, str]) -> str:
+    return sha256_of([kind, str(scale), *(f"{name} {sha256}" for name, sha256 in hashes.items())])
 
 
 def of_folders(hr: Place | None, lr: Place | None, scale: int) -> ImageSet:
@@ -161,24 +237,17 @@ def of_folders(hr: Place | None, lr: Place | None, scale: int) -> ImageSet:
     """
     if hr is None:
         assert lr is not None
-        names = _files(lr)
-        items = [ItemSource(partial(_single, name, i, lr / name), 1, False) for i, name in enumerate(names)]
-        return ImageSet(lr.name, _identity("lr", scale, [(name, lr / name) for name in names]), scale, items)
-    hr_names = _files(hr)
+        hashes = _files(lr)
+        items = [ItemSource(partial(_single, name, i, lr / name), 1, False) for i, name in enumerate(hashes)]
+        return ImageSet(_name_of(lr), _identity("lr", scale, hashes), scale, items)
+    hr_hashes = _files(hr)
     if lr is None:
         items = [
-            ItemSource(partial(_made_smaller, name, i, hr / name, scale), 1, True) for i, name in enumerate(hr_names)
+            ItemSource(partial(_made_smaller, name, i, hr / name, scale), 1, True) for i, name in enumerate(hr_hashes)
         ]
-        sha256 = _identity("bicubic", scale, [(name, hr / name) for name in hr_names])
-        return ImageSet(f"{hr.name} (bicubic x{scale})", sha256, scale, items)
-    by_stem = {_stem(name): name for name in _files(lr)}
-    lonely = sorted({_stem(name) for name in hr_names} ^ by_stem.keys())
-    if lonely:
-        raise UserError(
-            f"{len(lonely)} images have no partner in {hr} and {lr} (the first is {lonely[0]}); names must be equal "
-            "but for x4, _HR, _LR4, _gt or _lq at their ends"
-        )
-    pairs = [(name, by_stem[_stem(name)]) for name in hr_names]
+        return ImageSet(f"{_name_of(hr)} (bicubic x{scale})", _identity("bicubic", scale, hr_hashes), scale, items)
+    lr_hashes = _files(lr)
+    pairs = _paired(hr_hashes, lr_hashes, hr, lr, scale)
     items = [ItemSource(partial(_pair, a, i, hr / a, lr / b, scale), 1, True) for i, (a, b) in enumerate(pairs)]
-    files = [(name, folder / name) for pair in pairs for name, folder in zip(pair, (hr, lr), strict=True)]
-    return ImageSet(hr.name, _identity("pairs", scale, files), scale, items)
+    hashes = {name: f"{hr_hashes[name]} {other} {lr_hashes[other]}" for name, other in pairs}
+    return ImageSet(_name_of(hr), _identity("pairs", scale, hashes), scale, items)

@@ -27,10 +27,13 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1
 th, td { text-align: left; padding: .3rem 1.1rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.number, th.number { text-align: right; }
 td.best { font-weight: 700; color: var(--good); }
+caption { text-align: left; color: var(--soft); padding-bottom: .3rem; }
+.over { color: var(--soft); margin: 1.6rem 0 0; }
 .lead { color: var(--soft); font-size: 1.05rem; }
 .warn { color: var(--warn); background: var(--warn-paper); padding: .5rem .8rem; border-radius: 4px; }
 code { background: var(--shade); padding: .1rem .3rem; border-radius: 3px; font-size: .9em; overflow-wrap: anywhere; }
-.strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .75rem; margin: 1rem 0; }
+.strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .75rem;
+         margin: .5rem 0 1rem; }
 .strip figure { margin: 0; min-width: 0; }
 .strip .crop { aspect-ratio: 1; background-size: 100% 100%; image-rendering: pixelated; cursor: crosshair; }
 .strip figcaption { overflow-wrap: anywhere; }
@@ -60,12 +63,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns and rows of plain text; cells that read as numbers are set to the right. best: (row, column) of cells
-    that are the best of theirs."""
+    """Columns and rows of plain text; cells that read as numbers are set to the right.
+
+    best: (row, column) of cells that are the best of theirs. caption: a sentence above.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     best: frozenset[tuple[int, int]] = frozenset()
+    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,8 @@ def _table(table: Table) -> str:
             cells.append(f"<td{attribute}>{escape(cell)}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
     body = "".join(rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    above = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
+    return f'<div class="scroll"><table>{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _data(png: bytes) -> str:
@@ -144,7 +151,7 @@ def _strip(strip: Strip) -> str:
         f'style="background-image:url({_data(png)})"></div><figcaption>{escape(name)}</figcaption></figure>'
         for png, name in strip.crops
     )
-    return f'<div class="strip">{crops}</div><p class="lead">{escape(strip.caption)}</p>'
+    return f'<p class="over">{escape(strip.caption)}</p><div class="strip">{crops}</div>'
 
 
 def _part(part: Part) -> str:

@@ -30,6 +30,15 @@ class Plot:
     dark: bytes
 
 
+_LONGEST = 28
+
+
+def plain(name: str) -> str:
+    """A name as a label: not too long, and no formula, whatever it holds."""
+    short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}...{name[-6:]}"
+    return short.replace("$", r"\$")
+
+
 def new_figure(width_in: float, height_in: float, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
     axes = [figure.add_subplot(rows, columns, i + 1) for i in range(rows * columns)]
@@ -88,7 +97,7 @@ def score_curves(curves: Mapping[str, Sequence[ScoreCurve]]) -> Plot:
     for axes, degradation in zip(panels, degradations, strict=True):
         for number, (model, found) in enumerate(curves.items()):
             for curve in (each for each in found if each.degradation == degradation):
-                label = f"{model}: Spearman {curve.spearman:.3f}, range {curve.dynamic_range:.2f}"
+                label = f"{plain(model)}: Spearman {curve.spearman:.3f}, range {curve.dynamic_range:.2f}"
                 colour = COLOURS[(number + 1) % len(COLOURS)]
                 axes.plot(curve.levels, curve.scores, marker=".", color=colour, label=label)
                 axes.set_ylabel(f"{curve.score} score")
@@ -113,9 +122,10 @@ def metric_bars(rows: Sequence[MetricRow], metric: str, unit: str) -> Plot:
     }
     for i, model in enumerate(models):
         at = np.arange(len(members)) + (i - (len(models) - 1) / 2) * width
-        bars = axes.bar(at, means[model], width * 0.95, label=model, color=COLOURS[i % len(COLOURS)])
-        axes.bar_label(bars, fmt="%.2f" if means[model][0] > 2 else "%.3f", fontsize=8, padding=2)
-    axes.set_xticks(range(len(members)), members)
+        bars = axes.bar(at, means[model], width * 0.95, label=plain(model), color=COLOURS[i % len(COLOURS)])
+        if len(models) <= 3:
+            axes.bar_label(bars, fmt="%.2f" if means[model][0] > 2 else "%.3f", fontsize=8, padding=2)
+    axes.set_xticks(range(len(members)), [plain(member) for member in members])
     everything = [value for values in means.values() for value in values if np.isfinite(value)]
     if everything:
         room = max(everything) - min(everything) + 1e-3 * max(map(abs, everything))
@@ -139,9 +149,9 @@ def each_image(rows: Sequence[MetricRow], metric: str) -> Plot:
         colour = COLOURS[number % len(COLOURS)]
         axes.plot(values, number + spread, ".", color=colour, alpha=0.6, markersize=5)
         axes.plot([values.mean()] * 2, [number - 0.4, number + 0.4], color=colour, linewidth=2)
-    axes.set_yticks(range(len(models)), models)
+    axes.set_yticks(range(len(models)), [plain(model) for model in models])
     axes.set_ylim(len(models) - 0.4, -0.6)
-    axes.set_xlabel(f"{metric}, {rows[0].better} is better; the line is the mean")
+    axes.set_xlabel(f"{metric}, {rows[0].better} is better")
     axes.grid(axis="y", visible=False)
     return to_plot(figure)
 
@@ -153,12 +163,21 @@ def heat_map(sweep: Sweep, better: str) -> Plot:
     for setting, value in zip(sweep.settings, sweep.means, strict=True):
         values[down.index(setting[1]), across.index(setting[0])] = value
     figure, (axes,) = new_figure(6, 4.6)
-    picture = axes.imshow(values, origin="lower", cmap="viridis" if better == "higher" else "viridis_r", aspect="auto")
+    middle, reach = float(np.nanmean(values)), float(np.nanmax(values) - np.nanmin(values))
+    reach = max(reach, 2e-3 * abs(middle)) / 2  # else rounding would fill the whole scale
+    low, high = min(middle - reach, float(np.nanmin(values))), max(middle + reach, float(np.nanmax(values)))
+    colours = "viridis" if better == "higher" else "viridis_r"
+    picture = axes.imshow(values, origin="lower", cmap=colours, aspect="auto", vmin=low, vmax=high)
     bar = figure.colorbar(picture, ax=axes, label=f"{sweep.metric}, {better} is better")
     bar.formatter = ScalarFormatter(useOffset=False)
     best = int(np.argmax(sweep.means) if better == "higher" else np.argmin(sweep.means))
     axes.plot(
-        across.index(sweep.settings[best][0]), down.index(sweep.settings[best][1]), "*", color=ORANGE, markersize=16
+        across.index(sweep.settings[best][0]),
+        down.index(sweep.settings[best][1]),
+        "*",
+        color=ORANGE,
+        markersize=18,
+        markeredgecolor="white",
     )
     axes.set_xticks(range(len(across)), [f"{each:g}" for each in across])
     axes.set_yticks(range(len(down)), [f"{each:g}" for each in down])
@@ -184,7 +203,12 @@ def histogram(values: Mapping[str, Sequence[float]], label: str) -> Plot:
     edges = np.histogram_bin_edges(np.concatenate([np.asarray(each) for each in values.values()]), bins=30)
     for number, (kind, found) in enumerate(values.items()):
         axes.hist(
-            found, bins=edges.tolist(), histtype="step", linewidth=2, label=kind, color=COLOURS[number % len(COLOURS)]
+            found,
+            bins=edges.tolist(),
+            histtype="step",
+            linewidth=2,
+            label=plain(kind),
+            color=COLOURS[number % len(COLOURS)],
         )
     axes.set_xlabel(label)
     axes.set_ylabel("images")

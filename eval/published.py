@@ -146,8 +146,11 @@ def published() -> list[Published]:
     ]
 
 
-def beside(data: str, metrics: Sequence[str]) -> list[Published]:
-    """The figures on a set of that name by metrics of those names or of their family (`lpips` beside `lpips-alex`)."""
+def beside(data: str, metrics: Sequence[str], protocol: str = "restoration") -> list[Published]:
+    """The figures on a set of that name by metrics of those names or of their family (`lpips` beside `lpips-alex`).
+
+    CUGAN's stand beside its own settings only; those of one scale beside sets of that scale.
+    """
 
     def plain(text: str) -> str:
         return "".join(character for character in text.lower() if character.isalnum())
@@ -156,5 +159,8 @@ def beside(data: str, metrics: Sequence[str]) -> list[Published]:
     return [
         each
         for each in published()
-        if plain(each.data) in plain(data) and (each.metric in metrics or each.metric in families)
+        if plain(each.data) in plain(data)
+        and (each.metric in metrics or each.metric in families)
+        and (each.paper == "CUGAN") == (protocol == "cugan-settings")
+        and (not each.member.startswith("x") or f" {each.member})" in data)
     ]

@@ -3,7 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -68,9 +69,9 @@ class MetricRow:
     version: str
 
     @property
-    def identity(self) -> tuple[Any, ...]:
-        """All but the value: a second measurement of the same takes the place of the first."""
-        return tuple(value for name, value in asdict(self).items() if name != "value")
+    def subject(self) -> tuple[str, str, str, str]:
+        """What was measured: by which protocol, on which images, of which model (by name), by which metric."""
+        return self.protocol, self.data_sha256, self.model, self.metric
 
 
 class ReportConfig(BaseModel):
@@ -111,8 +112,41 @@ def read(path: Place) -> list[MetricRow]:
     return [MetricRow(**row) for row in table.to_pylist()]
 
 
+def check(path: Place) -> None:
+    """Check that rows can be added to a report, before they are measured.
+
+    Raises:
+        StoreError: something else is there.
+    """
+    if path.is_file():
+        tables.read_provenance(path, KIND)
+        tables.check_schema(path, SCHEMA)
+
+
+@contextmanager
+def held(path: Place) -> Generator[None]:
+    """Keep other processes from writing to a report and what lies beside it; waits for them a while.
+
+    Raises:
+        BusyError: another process builds in the folder, and goes on doing so.
+    """
+    places.make_folder(path.parent)
+    give_up = time.monotonic() + _WAIT_S
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(places.only_builder(path.parent, lambda _: None))
+                break
+            except BusyError:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(_PAUSE_S)
+        yield
+
+
 def add(path: Place, rows: Sequence[MetricRow]) -> None:
-    """Put rows into a report beside those that are there, in the place of those that measured the same.
+    """Put rows into a report beside those that are there, in the place of those of the same subjects: a model that was
+    trained anew, or another border, is not averaged with what was.
 
     Reports that are written at the same time lose nothing: one waits for the other.
 
@@ -120,19 +154,10 @@ def add(path: Place, rows: Sequence[MetricRow]) -> None:
         StoreError: something else is there.
         BusyError: another process builds in the folder, and goes on doing so.
     """
-    places.make_folder(path.parent)
-    give_up = time.monotonic() + _WAIT_S
-    while True:
-        try:
-            with places.only_builder(path.parent, lambda _: None):
-                old = read(path) if path.is_file() else []
-                new = {row.identity for row in rows}
-                write(path, [*(row for row in old if row.identity not in new), *rows])
-            return
-        except BusyError:
-            if time.monotonic() > give_up:
-                raise
-            time.sleep(_PAUSE_S)
+    with held(path):
+        old = read(path) if path.is_file() else []
+        new = {row.subject for row in rows}
+        write(path, [*(row for row in old if row.subject not in new), *rows])
 
 
 def mean(rows: Iterable[MetricRow], **equal: object) -> float:

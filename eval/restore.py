@@ -17,6 +17,7 @@ Device = torch.device
 Pixels = npt.NDArray[np.uint8 | np.uint16]
 
 TILE_PX, OVERLAP_PX = 256, 48  # of LR; 34 px is how far the deepest model that we measured sees
+LEAST_TILE_PX = 32
 _LEAST_PX = 32  # smaller images are continued by their edges first
 
 
@@ -143,27 +144,28 @@ def restore_pixels(
     device: torch.device,
     *,
     tile_px: int = TILE_PX,
-    overlap_px: int = OVERLAP_PX,
+    overlap_px: int | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Pixels:
     """SR [s*h, s*w, 3] of LR [h, w, 3], with as many bits as LR has, a tile at a time.
 
     tile_px: what the model sees at once, in LR pixels; 0 is the whole image. Beside the image itself, memory is that
-    of one tile. overlap_px: how far a tile reads over its border; where the model sees no farther than three
-    quarters of it, the tiles are the same as the whole. advance: called with the LR pixels that are done.
+    of one tile. overlap_px: how far a tile reads over its border, 48 or a quarter of a small tile; where the model
+    sees no farther than three quarters of it, the tiles are the same as the whole. advance: called with the LR pixels
+    that are done.
 
     Raises:
-        UserError: the tile is not larger than its overlaps, or the model gives another size than it should.
+        UserError: the tile is too small, or the model gives another size than it should, or what is no number.
     """
-    if tile_px and tile_px <= 2 * overlap_px:
-        raise UserError(
-            f"a tile of {tile_px} px has nothing left between overlaps of {overlap_px} px; enlarge the tile"
-        )
+    overlap = min(OVERLAP_PX, tile_px // 4) if overlap_px is None else overlap_px
+    if tile_px and (tile_px < LEAST_TILE_PX or tile_px < 2.5 * overlap):
+        least = max(LEAST_TILE_PX, round(2.5 * overlap))
+        raise UserError(f"a tile of {tile_px} px is too small; use {least} or more, or 0 for the whole image")
     height, width = lr.shape[:2]
     top = float(np.iinfo(lr.dtype).max)
     out = np.empty((height * scale, width * scale, 3), dtype=lr.dtype)
-    for down in _spans(height, tile_px, overlap_px):
-        for across in _spans(width, tile_px, overlap_px):
+    for down in _spans(height, tile_px, overlap):
+        for across in _spans(width, tile_px, overlap):
             part = lr[down.read.start : down.read.stop, across.read.start : across.read.stop].astype(np.float32) / top
             tile = torch.from_numpy(np.ascontiguousarray(part)).movedim(-1, 0)[None]
             sr = restore(model, _padded(tile), device)[0]
@@ -172,6 +174,8 @@ def restore_pixels(
                 raise UserError(
                     f"the model gives {list(sr.shape[1:])} for {list(part.shape[:2])}, not {scale} times as much"
                 )
+            if not bool(torch.isfinite(sr).all()):
+                raise UserError("the model gives values that are not numbers; look at its checkpoint")
             rows = slice((down.write.start - down.read.start) * scale, (down.write.stop - down.read.start) * scale)
             columns = slice(
                 (across.write.start - across.read.start) * scale, (across.write.stop - across.read.start) * scale

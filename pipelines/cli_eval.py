@@ -48,8 +48,9 @@ def _metrics(function: F) -> F:
         "metrics",
         multiple=True,
         metavar="NAME",
-        help="psnr-y, psnr-rgb, ssim-y, ssim-rgb, lpips-alex, lpips-vgg, lpips-squeeze, dists, niqe; may be repeated.  "
-        "[default: psnr-y and ssim-y; niqe without HR]",
+        help="psnr-y, psnr-rgb, ssim-y, ssim-rgb, lpips-alex, lpips-vgg, lpips-squeeze, dists, niqe, and as two papers "
+        "measured lpips-alex-cugan, dists-mm-realsr; may be repeated.  [default: those of the protocol: psnr-y and "
+        "ssim-y, niqe without HR; what --by names; psnr-rgb, or lpips-alex-cugan and dists]",
     )(function)
 
 

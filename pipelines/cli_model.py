@@ -129,7 +129,7 @@ _score = _ScoreType()
     type=click.IntRange(min=0),
     default=256,
     show_default=True,
-    help="LR pixels that the model sees at once; 0 is the whole image. Less takes less memory.",
+    help="LR pixels that the model sees at once, 32 or more; 0 is the whole image. Less takes less memory.",
 )
 @options.as_json
 def restore(

@@ -1,6 +1,7 @@
 """The options that mean the same in every command, and how a command prints what it did."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -204,7 +205,18 @@ def as_json(function: F) -> F:
 
 def tell(result: dict[str, Any], lines: list[str], *, json_: bool) -> None:
     """The result: as JSON, or as lines for a person."""
-    click.echo(json.dumps(result, indent=1, default=str) if json_ else "\n".join(lines))
+    click.echo(json.dumps(_plain(result), indent=1, default=str, allow_nan=False) if json_ else "\n".join(lines))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can say: no number that is none, and no end to it, has a form there."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def exit_by(rows: "Sequence[SourceRow]") -> None:

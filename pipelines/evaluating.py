@@ -1,5 +1,6 @@
 """The protocols of `eval` on the models and images that a command names."""
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,12 @@ class Measured:
     rows: list[MetricRow]
     skipped: dict[str, str]
     left_out: int = 0
+
+
+def _begin(out: Place) -> Device:
+    """The device to work on, once it is known that the report can be written."""
+    report.check(out)
+    return pick_device()
 
 
 def image_set(store: Place | None, hr: Place | None, lr: Place | None, scale: int) -> ImageSet:
@@ -115,6 +122,8 @@ def _collect(title: str, total: int, parts: Iterator[tuple[int, list[MetricRow]]
         for count, found in parts:
             rows += found
             advance(count, "")
+    if not rows:
+        raise UserError("none of the images could be read; see the lines above")
     _say_what_has_no_value(rows)
     return rows
 
@@ -135,23 +144,27 @@ def restoration(
     images: ImageSet, models: Mapping[str, Path], names: Sequence[str], border: int | None, out: Place
 ) -> Measured:
     """Restore every image with every model, and with bicubic and Lanczos, into the report `out`, with examples."""
-    device = pick_device()
+    device = _begin(out)
     methods = [*_baselines(images.scale), *map(method_of, open_models(models, device, images.scale))]
     metrics, skipped = metrics_of(names, images, border, device)
     rows = _collect("evaluate", _total(images), evaluate(images, methods, metrics, device))
     report.add(out, rows)
-    picked = examples.worst(rows, metrics[0].name, methods[-1].name)
+    picked = examples.telling(examples.ranked(rows, metrics[0].name, methods[-1].name))
     examples.add(out, examples.cut(images, methods, picked, device), rows)
     return Measured(rows, skipped, _num_left_out(images, rows))
 
 
 def segmented(images: ImageSet, models: Mapping[str, Path], names: Sequence[str], by: str, out: Place) -> Measured:
     """Restore every image with each model, and find the best for each image by one metric (MM-RealSR table 2)."""
-    device = pick_device()
+    device = _begin(out)
     methods = [method_of(each) for each in open_models(models, device, images.scale)]
     if len(methods) < 2:
         raise UserError("name two --model or more: the best of them is chosen for each image")
     metrics, skipped = metrics_of(names or (by,), images, None, device)
+    if by not in {metric.name for metric in metrics}:
+        raise UserError(
+            f"--by {by} cannot be measured here ({skipped.get(by, 'it is not among --metric')}); name another"
+        )
     rows = _collect("evaluate", _total(images), sweeps.segmented(images, methods, metrics, device))
     rows += sweeps.best_of(rows, by, name=f"best of {len(methods)}")
     report.add(out, rows)
@@ -167,9 +180,15 @@ def _modulated(path: Path, device: Device) -> tuple[Restorer, MMRealSR]:
 
 def modulation(images: ImageSet, model: Path, names: Sequence[str], by: str, grid: int, out: Place) -> Measured:
     """Restore every image under each pair of scores of a grid, and find the best pair for each image by one metric."""
-    device = pick_device()
+    device = _begin(out)
     restorer, net = _modulated(model, device)
+    if restorer.scale != images.scale:
+        raise UserError(f"{model} enlarges {restorer.scale} times, the images are for {images.scale}; name --scale")
     metrics, skipped = metrics_of(names or (by,), images, None, device)
+    if by not in {metric.name for metric in metrics}:
+        raise UserError(
+            f"--by {by} cannot be measured here ({skipped.get(by, 'it is not among --metric')}); name another"
+        )
     parts = sweeps.modulation(images, net.restore_at, restorer.name, restorer.checkpoint, metrics, device, grid=grid)
     rows = _collect("modulation", _total(images), parts)
     by_itself = evaluate(images, [method_of(restorer)], metrics, device, protocol=sweeps.MODULATION)
@@ -182,7 +201,7 @@ def modulation(images: ImageSet, model: Path, names: Sequence[str], by: str, gri
 
 def interpolation(images: ImageSet, a: Path, b: Path, names: Sequence[str], steps: int, out: Place) -> Measured:
     """Restore every image by the networks between two of one kind."""
-    device = pick_device()
+    device = _begin(out)
     first, second = open_models({a.stem: a, f"{b.stem} ": b}, device, images.scale)
     model_at = sweeps.between(first.net, second.net)
     metrics, skipped = metrics_of(names, images, None, device)
@@ -195,7 +214,9 @@ def interpolation(images: ImageSet, a: Path, b: Path, names: Sequence[str], step
 
 def udem(images: ImageSet, models: Mapping[str, Path], levels: int, out: Place) -> Measured:
     """The scores of each model over rising levels of each degradation."""
-    device = pick_device()
+    device = _begin(out)
+    if not models:
+        raise UserError("name a --model, a run that can be told how strongly to restore")
     rows: list[MetricRow] = []
     for name, path in models.items():
         restorer, net = _modulated(path, device)
@@ -207,7 +228,7 @@ def udem(images: ImageSet, models: Mapping[str, Path], levels: int, out: Place) 
 
 def cugan(images: ImageSet, models: Mapping[str, Path], names: Sequence[str], table: int, out: Place) -> Measured:
     """CUGAN's settings, at scale 1: the degraded images as they are, and restored by each model."""
-    device = pick_device()
+    device = _begin(out)
     default = ("psnr-rgb",) if table == 2 else ("lpips-alex-cugan", "dists")
     metrics, skipped = _ready(tuple(names) or default, 1, 0, device)
     settings = cugan_settings.TABLE_2 if table == 2 else cugan_settings.TABLE_1
@@ -225,11 +246,22 @@ def _num_left_out(images: ImageSet, rows: Sequence[MetricRow]) -> int:
     return len(set(range(len(images.items))) - {row.sample for row in rows})
 
 
+def _label(row: MetricRow) -> str | None:
+    """What a mean is of: a model; in a sweep, a model and what it was told. None for the cells of a grid of scores."""
+    if row.protocol == sweeps.MODULATION and "blur" in row.setting:
+        return None
+    if row.protocol == sweeps.INTERPOLATION:
+        return f"{row.model}, alpha {json.loads(row.setting)['alpha']:g}"
+    return f"{row.model}, {row.member}" if row.protocol == cugan_settings.PROTOCOL else row.model
+
+
 def means_of(rows: Sequence[MetricRow]) -> dict[str, dict[str, float]]:
-    """The mean of each metric over all images of each model."""
+    """The mean of each metric over all images, of each model; in a sweep, at each setting."""
     found: dict[str, dict[str, list[float]]] = {}
     for row in rows:
-        found.setdefault(row.model, {}).setdefault(row.metric, []).append(row.value)
+        label = _label(row)
+        if label is not None:
+            found.setdefault(label, {}).setdefault(row.metric, []).append(row.value)
     return {model: {name: report.mean_of(v) for name, v in by.items()} for model, by in found.items()}
 
 

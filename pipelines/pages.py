@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..degrade import places
-from ..degrade.errors import StoreError
+from ..degrade.errors import StoreError, UserError
 from ..degrade.places import Place
 from ..eval import cugan_settings, curves, examples, plots, probes, report, sweeps
 from ..eval.examples import Crop
@@ -36,34 +37,43 @@ def _unique(values: Iterator[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def _best(cells: Sequence[Sequence[float | None]], metrics: Sequence[str]) -> frozenset[tuple[int, int]]:
-    """The cells of each column that are the best of it, where there is something to choose from; after one of names."""
-    found: set[tuple[int, int]] = set()
-    for x, metric in enumerate(metrics):
-        values = {y: row[x] for y, row in enumerate(cells) if row[x] is not None}
-        if len(values) < 2:
-            continue
-        best = max(values.values()) if better_of(metric) == "higher" else min(values.values())  # type: ignore[type-var]
-        found |= {(y, x + 1) for y, value in values.items() if value == best}
-    return frozenset(found)
+def _apart(rows: Sequence[MetricRow]) -> list[MetricRow]:
+    """The rows with metrics that were measured in several ways called apart, so that no mean mixes them."""
+    ways: dict[str, set[tuple[str, int, str]]] = {}
+    for row in rows:
+        ways.setdefault(row.metric, set()).add((row.space, row.border, row.version))
+    return [
+        replace(row, metric=f"{row.metric}, {row.border} px cropped") if len(ways[row.metric]) > 1 else row
+        for row in rows
+    ]
 
 
 def _mean(rows: Sequence[MetricRow]) -> float | None:
     return report.mean_of([row.value for row in rows]) if rows else None
 
 
-def _means_table(rows: Sequence[MetricRow]) -> Table:
-    """A row a model, a column a metric, over all images."""
+def _means_table(rows: Sequence[MetricRow], caption: str = "") -> Table:
+    """A row a model, a column a metric, over all images; what is best to the digits shown is marked."""
     models, metrics = _unique(row.model for row in rows), _unique(row.metric for row in rows)
     by: dict[tuple[str, str], list[MetricRow]] = {}
     for row in rows:
         by.setdefault((row.model, row.metric), []).append(row)
-    cells = [[_mean(by.get((model, metric), [])) for metric in metrics] for model in models]
-    text = tuple(
-        (model, *("" if value is None else _number(metric, value) for metric, value in zip(metrics, line, strict=True)))
-        for model, line in zip(models, cells, strict=True)
-    )
-    return Table(("model", *metrics), text, _best(cells, metrics))
+    better = {row.metric: row.better for row in rows}
+    text = [[model, *(_text(metric, by.get((model, metric), [])) for metric in metrics)] for model in models]
+    best: set[tuple[int, int]] = set()
+    for x, metric in enumerate(metrics, start=1):
+        means = {y: mean for y, model in enumerate(models) if (mean := _mean(by.get((model, metric), []))) is not None}
+        if len(means) > 1:
+            chosen = (
+                max(means, key=means.__getitem__) if better[metric] == "higher" else min(means, key=means.__getitem__)
+            )
+            best |= {(y, x) for y in means if text[y][x] == text[chosen][x]}
+    return Table(("model", *metrics), tuple(map(tuple, text)), frozenset(best), caption)
+
+
+def _text(metric: str, rows: Sequence[MetricRow]) -> str:
+    mean = _mean(rows)
+    return "" if mean is None else _number(metric, mean)
 
 
 def _conditions(rows: Sequence[MetricRow]) -> Table:
@@ -72,44 +82,51 @@ def _conditions(rows: Sequence[MetricRow]) -> Table:
     return Table(("metric", "on", "px cropped", "better", "which"), tuple(seen))
 
 
+_Image = tuple[str, int, str]
+
+
+def _values(rows: Sequence[MetricRow], metric: str) -> dict[tuple[_Image, str], float]:
+    return {((row.source, row.sample, row.member), row.model): row.value for row in rows if row.metric == metric}
+
+
 def _worst_table(rows: Sequence[MetricRow], metric: str, model: str) -> Table:
     """The images that a model does worst at, beside what the others make of them."""
-    models = _unique(row.model for row in rows)
-    values = {(row.source, row.sample, row.member, row.model): row.value for row in rows if row.metric == metric}
-    chosen = examples.worst(rows, metric, model)[:_WORST]
+    values = _values(rows, metric)
+    models = _unique(name for _, name in values)
+    chosen = examples.ranked(rows, metric, model)[:_WORST]
     lines = tuple(
-        (source, member, *(_number(metric, values[source, sample, member, each]) for each in models))
-        for source, sample, member in chosen
+        (
+            image[0],
+            image[2],
+            *("" if (value := values.get((image, each))) is None else _number(metric, value) for each in models),
+        )
+        for image in chosen
     )
-    return Table(("image", "member", *models), lines)
+    return Table(("image", "member", *models), lines, caption=f"{metric}: the images that {model} does worst at.")
 
 
 def _strips(crops: Sequence[Crop], rows: Sequence[MetricRow], metric: str) -> list[Strip]:
-    values = {(row.source, row.sample, row.member, row.model): row.value for row in rows if row.metric == metric}
-    by: dict[tuple[str, int, str], list[Crop]] = {}
+    values = _values(rows, metric)
+    by: dict[tuple[str, _Image], list[Crop]] = {}
     for crop in crops:
-        by.setdefault((crop.source, crop.sample, crop.member), []).append(crop)
+        by.setdefault((crop.judged, (crop.source, crop.sample, crop.member)), []).append(crop)
     found: list[Strip] = []
-    for image, group in by.items():
-        named = [
-            (
-                crop.png,
-                f"{crop.method} {_number(metric, value)}"
-                if (value := values.get((*image, crop.method)))
-                else crop.method,
-            )
-            for crop in group
-        ]
-        source, _, member = image
-        text = f"{source}, {member}: {metric} of the whole image; the crop is at x {group[0].x}, y {group[0].y}."
+    for (judged, image), group in by.items():
+        named: list[tuple[bytes, str]] = []
+        for crop in group:
+            value = values.get((image, crop.method))
+            named.append((crop.png, crop.method if value is None else f"{crop.method} {_number(metric, value)}"))
+        text = (
+            f"{image[0]}, {image[2]}, chosen by {judged}: {metric} of the whole image; x {group[0].x}, y {group[0].y}."
+        )
         found.append(Strip(tuple(named), text))
     return found
 
 
 def _beside_papers(rows: Sequence[MetricRow]) -> list[Part]:
     """What papers print for a set of that name."""
-    data, metrics = rows[0].data, _unique(row.metric for row in rows)
-    found: list[Published] = beside(data, metrics)
+    metrics = _unique(row.metric.partition(",")[0] for row in rows)
+    found: list[Published] = beside(rows[0].data, metrics, rows[0].protocol)
     if not found:
         return []
     lines = tuple(
@@ -124,8 +141,8 @@ def _beside_papers(rows: Sequence[MetricRow]) -> list[Part]:
 
 
 def _restoration_section(rows: list[MetricRow], crops: Sequence[Crop]) -> Section:
-    first, model = rows[0], rows[-1].model
-    metric = first.metric
+    first, metric = rows[0], rows[0].metric
+    model = [row.model for row in rows if row.metric == metric][-1]
     images = len({(row.source, row.sample, row.member) for row in rows})
     body: list[Part] = [_means_table(rows)]
     if len({row.member for row in rows}) > 1:
@@ -135,10 +152,20 @@ def _restoration_section(rows: list[MetricRow], crops: Sequence[Crop]) -> Sectio
         ]
     if any(np.isfinite(row.value) for row in rows if row.metric == metric):
         body.append(Picture(plots.each_image(rows, metric), f"{metric} of each image; every dot is one."))
-    body += [_worst_table(rows, metric, model), *_strips(crops, rows, metric), _conditions(rows), *_beside_papers(rows)]
+        body.append(_worst_table(rows, metric, model))
+    body += [*_strips(crops, rows, metric), _conditions(rows), *_beside_papers(rows)]
+    without = {
+        row.metric: {(r.source, r.sample, r.member) for r in rows if r.metric == row.metric and np.isnan(r.value)}
+        for row in rows
+        if np.isnan(row.value)
+    }
+    body += [
+        Caution(f"{name} has no value for {len(those)} of them: its means are over the others.")
+        for name, those in without.items()
+    ]
     text = (
-        f"Means over {images} images of {first.data} (SHA-256 {first.data_sha256[:12]}). Below them: each image, the "
-        f"ones that {model} does worst at, and crops of some; hold the pointer over a crop to enlarge all beside it."
+        f"Means over {images} images of {first.data} (SHA-256 {first.data_sha256[:12]}), then each image, and crops of "
+        "the worst ones and of a middling one; hold the pointer over a crop to enlarge all beside it."
     )
     return Section(f"Restoration: {first.data}", (text,), body)
 
@@ -163,39 +190,45 @@ def _udem_section(rows: list[MetricRow]) -> Section:
 
 
 def _modulation_section(rows: list[MetricRow]) -> Section:
-    metrics = _unique(row.metric for row in rows)
     grid = [row for row in rows if '"blur"' in row.setting]
     whole = [row for row in rows if '"blur"' not in row.setting]
     maps: list[Part] = []
-    for metric in metrics:
-        sweep = sweeps.sweep_of(grid, sweeps.MODULATION, metric)
-        if sweep is not None:
-            maps.append(Picture(plots.heat_map(sweep, better_of(metric)), f"Mean {metric}; the star is the best pair."))
+    for model in _unique(row.model for row in grid):
+        for metric in _unique(row.metric for row in grid):
+            of_model = [row for row in grid if row.model == model]
+            sweep = sweeps.sweep_of(of_model, sweeps.MODULATION, metric)
+            if sweep is not None:
+                text = f"{model}: mean {metric}; the star is the best pair."
+                maps.append(Picture(plots.heat_map(sweep, better_of(metric)), text))
     text = (
-        "Every image under every pair of scores. The best of each image is chosen by looking at HR: what the model "
+        "Every image under every pair of scores. The best of each image is chosen by its figures: what the model "
         "could do if it were always told right, and no method that anybody could use (MM-RealSR table 1).",
     )
     return Section(f"Modulation: {rows[0].data}", text, (_means_table(whole), *maps, _conditions(rows)))
 
 
 def _interpolation_section(rows: list[MetricRow]) -> Section:
-    found = {
-        metric: sweep
-        for metric in _unique(row.metric for row in rows)
-        if (sweep := sweeps.sweep_of(rows, sweeps.INTERPOLATION, metric)) is not None
-    }
-    ends = {f"alpha {setting[0]:g}": (sweep, i) for sweep in found.values() for i, setting in enumerate(sweep.settings)}
-    table = Table(
-        ("", *found),
-        tuple((name, *(_number(m, s.means[i]) for m, s in found.items())) for name, (_, i) in ends.items()),
-    )
-    picture = Picture(plots.lines(found, "alpha"), f"{rows[0].model}: 0 is the first, 1 the second.")
-    return Section(f"Interpolation: {rows[0].data}", (), (picture, table, _conditions(rows)))
+    body: list[Part] = []
+    for model in _unique(row.model for row in rows):
+        of_model = [row for row in rows if row.model == model]
+        found = {
+            metric: sweep
+            for metric in _unique(row.metric for row in of_model)
+            if (sweep := sweeps.sweep_of(of_model, sweeps.INTERPOLATION, metric)) is not None
+        }
+        settings = next(iter(found.values())).settings
+        lines = tuple(
+            (f"{setting[0]:g}", *(_number(metric, sweep.means[i]) for metric, sweep in found.items()))
+            for i, setting in enumerate(settings)
+        )
+        body.append(Picture(plots.lines(found, "alpha"), f"{model}: alpha 0 is the first, 1 the second."))
+        body.append(Table(("alpha", *found), lines))
+    return Section(f"Interpolation: {rows[0].data}", (), (*body, _conditions(rows)))
 
 
 def _segmented_section(rows: list[MetricRow]) -> Section:
     text = (
-        "Each image by each model, and the best of them, chosen by looking at HR (MM-RealSR table 2): an upper bound.",
+        "Each image by each model, and the best of them, chosen by its figures (MM-RealSR table 2): an upper bound.",
     )
     body = (_means_table(rows), _conditions(rows), *_beside_papers(rows))
     return Section(f"Segmented models: {rows[0].data}", text, body)
@@ -263,7 +296,8 @@ def _sections(rows: Sequence[MetricRow], crops: Sequence[Crop]) -> list[Section]
     for row in rows:
         groups.setdefault((row.protocol, row.data_sha256), []).append(row)
     found: list[Section] = []
-    for (protocol, data), group in groups.items():
+    for (protocol, data), mixed in groups.items():
+        group = _apart(mixed) if protocol in (PROTOCOL, sweeps.SEGMENTED, cugan_settings.PROTOCOL) else mixed
         if protocol == PROTOCOL:
             found.append(_restoration_section(group, [crop for crop in crops if crop.data_sha256 == data]))
         elif protocol in _SECTIONS:
@@ -298,25 +332,33 @@ def _differences(runs: Mapping[str, Sequence[MetricRow]]) -> list[Part]:
     return cautions
 
 
-def _comparison(runs: Mapping[str, Sequence[MetricRow]]) -> Section:
-    """The means of every report next to each other."""
+def _comparison(runs: Mapping[str, Sequence[MetricRow]]) -> list[Section]:
+    """The means of every report next to each other, a section for each set of images."""
     together = [
         replace(row, model=f"{row.model} ({name})")
         for name, rows in runs.items()
         for row in rows
         if row.protocol == PROTOCOL
     ]
-    body: list[Part] = _differences(runs)
-    for data in _unique(row.data for row in together):
-        of_set = [row for row in together if row.data == data]
-        body.append(_means_table(of_set))
-        if any(np.isfinite(row.value) for row in of_set if row.metric == of_set[0].metric):
-            body.append(Picture(plots.each_image(of_set, of_set[0].metric), f"{data}: each image."))
-        body += _beside_papers(of_set)
-    if not together:
-        body.append(Caution("None of the reports holds a restoration; their other protocols are below, one by one."))
     text = f"{len(runs)} reports side by side: {', '.join(runs)}."
-    return Section("Comparison", (text,), body)
+    cautions = _differences(runs)
+    if not together:
+        cautions.append(
+            Caution("None of the reports holds a restoration; their other protocols are below, one by one.")
+        )
+    found = [Section("Comparison", (text,), cautions)]
+    for data in _unique(row.data_sha256 for row in together):
+        of_set = _apart([row for row in together if row.data_sha256 == data])
+        body: list[Part] = [_means_table(of_set)]
+        if any(np.isfinite(row.value) for row in of_set if row.metric == of_set[0].metric):
+            body.append(Picture(plots.each_image(of_set, of_set[0].metric), f"{of_set[0].metric} of each image."))
+        title = f"Comparison: {of_set[0].data} ({data[:12]})"
+        found.append(Section(title, (), (*body, *_beside_papers(of_set))))
+    return found
+
+
+def _named_alike(report_: Place, name: str) -> bool:
+    return name in (report_.stem, f"{report_.parent.name}/{report_.stem}")
 
 
 def _names(reports: Sequence[Place]) -> dict[str, Place]:
@@ -324,10 +366,23 @@ def _names(reports: Sequence[Place]) -> dict[str, Place]:
     found: dict[str, Place] = {}
     for each in reports:
         name = each.stem
-        if any(other.stem == name for other in reports if other != each):
-            name = f"{each.parent.name}/{name}"
+        for longer in (f"{each.parent.name}/{name}", str(each)):
+            if sum(_named_alike(other, name) for other in dict.fromkeys(reports)) > 1:
+                name = longer
         found[name] = each
     return found
+
+
+def _log_of(run: Path) -> pa.Table:
+    """The losses of a finished run; raises StoreError."""
+    path = run / "train.parquet"
+    if not path.exists():
+        raise StoreError(f"{path} does not exist; name the folder of a finished run, or finish it with rwsr train")
+    try:
+        return pq.read_table(path, columns=["step", "name", "value"])
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise StoreError(f"{path} is not the log of a run ({reason}); name the folder of another") from None
 
 
 def write_report(reports: Sequence[Place], run: Path | None, out: Place) -> None:
@@ -337,21 +392,19 @@ def write_report(reports: Sequence[Place], run: Path | None, out: Place) -> None
         StoreError: a report or the run's log is missing.
     """
     named = _names(reports)
+    if out in (*reports, *map(examples.beside, reports)):
+        raise UserError(f"--out {out} is what the page is drawn of; name another file")
     runs = {name: report.read(path) for name, path in named.items()}
-    sections = [_comparison(runs)] if len(runs) > 1 else []
+    sections = _comparison(runs) if len(runs) > 1 else []
     for name, rows in runs.items():
         of_run = _sections(rows, examples.read(named[name]))
         sections += of_run if len(runs) == 1 else [replace(each, title=f"{name}: {each.title}") for each in of_run]
     if run is not None:
-        log = run / "train.parquet"
-        if not log.exists():
-            raise StoreError(f"{log} does not exist; name the folder of a finished run, or finish it with rwsr train")
-        sections.append(
-            Section("Training", (), (Picture(plots.loss_curves(pq.read_table(log)), "The losses while training."),))
-        )
-    models = {row.model: row.checkpoint for rows in runs.values() for row in rows if row.checkpoint}
+        log = _log_of(run)
+        sections.append(Section("Training", (), (Picture(plots.loss_curves(log), "The losses while training."),)))
+    models = dict.fromkeys((row.model, row.checkpoint) for rows in runs.values() for row in rows if row.checkpoint)
     if models:
-        table = Table(("model", "SHA-256 of its checkpoint"), tuple(models.items()))
+        table = Table(("model", "SHA-256 of its checkpoint"), tuple(models))
         sections.append(Section("Checkpoints", (), (table,)))
     title = "Metric report" if len(runs) == 1 else "Metric reports compared"
     places.write(out, page(f"{title}: {', '.join(runs)}", ", ".join(map(str, reports)), sections))

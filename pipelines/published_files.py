@@ -11,9 +11,11 @@ from .console import say
 
 NEEDED: dict[str, tuple[WeightFile, ...]] = {
     "lpips-alex": (weights.ALEXNET, weights.LPIPS_ALEX),
+    "lpips-alex-cugan": (weights.ALEXNET, weights.LPIPS_ALEX),
     "lpips-vgg": (weights.VGG16, weights.LPIPS_VGG),
     "lpips-squeeze": (weights.SQUEEZENET, weights.LPIPS_SQUEEZE),
     "dists": (weights.VGG16, weights.DISTS),
+    "dists-mm-realsr": (weights.VGG16, weights.DISTS),
     "niqe": (weights.NIQE,),
     "vgg19": (weights.VGG19,),
     "clip-rn50": (weights.CLIP_RN50,),

@@ -63,6 +63,19 @@ def _targets(images: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
     return found
 
 
+def _check_apart(images: Sequence[Path], todo: Sequence[tuple[Path, Path]], out: Path) -> None:
+    """No image is written over, and none that was made is restored the next time."""
+    for path in images:
+        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+            raise UserError(f"--out {out} lies in {path}, which is restored; name a folder outside")
+        if not path.exists():
+            raise UserError(f"{path} does not exist; name an image or a folder of images")
+    sources = {path.resolve(): path for path, _ in todo}
+    for _, target in todo:
+        if target.resolve() in sources:
+            raise UserError(f"{sources[target.resolve()]} would be written over; name another --out")
+
+
 def _modulated(
     net: mmrealsr.MMRealSR, picture: Picture, blur: float | None, noise: float | None, tile_px: int, device: Device
 ) -> tuple[Model, float, float]:
@@ -111,6 +124,7 @@ def restore_files(
     if restorer.modulated is None and (blur, noise) != (None, None):
         raise UserError(f"{model} has no scores to be told; leave out --blur and --noise")
     todo = _targets(images, out)
+    _check_apart(images, todo, out)
     done: list[Restored] = []
     left_out: list[LeftOut] = []
     with progress("restore", len(todo)) as advance:

@@ -64,11 +64,20 @@ def read(param: Path) -> Weights:
         StoreError: a file is missing, damaged, or of a network of another kind.
     """
     try:
-        layers, reader = list(_layers(param)), _Reader(param.with_suffix(".bin"))
+        return _read(param)
+    except StoreError:
+        raise
     except OSError as error:
         raise StoreError(
             f"{error.filename} cannot be read: {error.strerror}; ncnn models are a .param and a .bin"
         ) from None
+    except Exception as error:  # numbers that are none, sizes that do not fit, bytes that are no text
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise StoreError(f"{param} or its .bin is damaged ({reason}); copy both files again") from None
+
+
+def _read(param: Path) -> Weights:
+    layers, reader = list(_layers(param)), _Reader(param.with_suffix(".bin"))
     weights: Weights = {}
     number = 0
     for kind, values in layers:

@@ -1,5 +1,6 @@
 """Opens whatever holds a restorer: a run of ours, the published files of some networks, and all that spandrel reads."""
 
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,12 +51,15 @@ def _tensors(path: Path) -> Weights:
     """The tensors of a .pth, .pt or .safetensors file, by name; never runs what a pickle says."""
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return _numbers(load_file(path), path)
+        _check_zip(path)
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError) as error:
+    except StoreError:
+        raise
+    except (SafetensorError, OSError, zipfile.BadZipFile) as error:
         raise StoreError(f"{path} cannot be read ({error}); name a checkpoint") from None
     except Exception as error:  # pickles fail in as many ways as there are bytes
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0].split("Re-running")[0].strip()[:120]
         raise StoreError(f"{path} is not a checkpoint of tensors alone ({reason}); name another file") from None
     for name in _INSIDE:
         if isinstance(found, dict) and isinstance(found.get(name), dict):
@@ -63,7 +67,26 @@ def _tensors(path: Path) -> Weights:
             break
     if not isinstance(found, dict):
         raise StoreError(f"{path} holds no table of tensors; name another checkpoint")
-    return {str(name).removeprefix("module."): value for name, value in found.items() if isinstance(value, Tensor)}
+    named = {str(name).removeprefix("module."): value for name, value in found.items() if isinstance(value, Tensor)}
+    return _numbers(named, path)
+
+
+def _check_zip(path: Path) -> None:
+    """torch does not look at the checksums in its own files; this does."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as file:
+        damaged = file.testzip()
+    if damaged is not None:
+        raise StoreError(f"{path} is damaged ({damaged} has another checksum); copy it again")
+
+
+def _numbers(weights: Weights, path: Path) -> Weights:
+    """Raises StoreError where a weight is not a number."""
+    for name, value in weights.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise StoreError(f"{path} holds values that are not numbers ({name}); name another checkpoint")
+    return weights
 
 
 def _known(weights: Weights) -> _Known | None:
@@ -86,7 +109,8 @@ def _by_spandrel(path: Path) -> tuple[nn.Module, int]:
         ) from None
     except RuntimeError as error:
         raise UserError(
-            f"spandrel cannot be imported ({error}): torchvision and torch are not of one kind; install both anew"
+            f"{path} is of a network that is not known here, and spandrel cannot be imported ({error}): torchvision "
+            "and torch are not of one kind; install both from one place"
         ) from None
     try:
         found: Any = ModelLoader(device="cpu").load_from_file(path)
@@ -112,7 +136,7 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
         net: nn.Module = mmrealsr.load(path, device)
         scale = 4
     elif path.suffix in (".param", ".bin"):
-        found = _known(ncnn.read(path.with_suffix(".param")))
+        found = _known(_numbers(ncnn.read(path.with_suffix(".param")), path))
         if found is None:
             raise StoreError(f"{path} is not a compact model; name another checkpoint")
         file, net, scale = path.with_suffix(".bin"), found, found.scale

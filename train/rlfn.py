@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional
 
-_BLOCKS = 6
+_BLOCKS, _LEAST_PX = 6, 17
 
 
 class _SpatialAttention(nn.Module):
@@ -48,7 +48,10 @@ class _Block(nn.Module):
 
 
 class Rlfn(nn.Module):
-    """LR [B, 3, h, w], 17 px or more -> SR [B, 3, s*h, s*w]. Inside, as published, images are in 0..255."""
+    """LR [B, 3, h, w] -> SR [B, 3, s*h, s*w]. Inside, as published, images are in 0..255.
+
+    The attention needs 17 px: smaller images are continued by their edges first.
+    """
 
     def __init__(self, feats: int, inner: int, scale: int) -> None:
         super().__init__()
@@ -60,10 +63,13 @@ class Rlfn(nn.Module):
         self.upsampler = nn.Sequential(nn.Conv2d(feats, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale))
 
     def forward(self, lr: Tensor) -> Tensor:
+        height, width = lr.shape[-2:]
+        lr = functional.pad(lr, (0, max(0, _LEAST_PX - width), 0, max(0, _LEAST_PX - height)), mode="replicate")
         first = x = self.conv_1(lr * 255)
         for number in range(1, _BLOCKS + 1):
             x = self.get_submodule(f"block_{number}")(x)
-        return self.upsampler(first + self.conv_2(x)) / 255
+        sr = self.upsampler(first + self.conv_2(x)) / 255
+        return sr[..., : height * self.scale, : width * self.scale]
 
     @staticmethod
     def of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> "Rlfn | None":

@@ -32,29 +32,29 @@ ROW = MetricRow(
 
 
 def test_rows_come_back(somewhere: Place) -> None:
-    """On a disk and on object storage; a second measurement of the same takes the place of the first."""
+    """On a disk and on object storage; what is measured anew takes the place of what was, whatever has changed."""
     path = somewhere / "metrics.parquet"
     report.add(path, [ROW, replace(ROW, metric="ssim-y", value=0.9)])
-    report.add(path, [replace(ROW, value=31.0), replace(ROW, border=0, value=29.0), replace(ROW, model="x")])
+    report.add(path, [replace(ROW, border=0, value=29.0), replace(ROW, model="x", checkpoint="old")])
+    report.add(path, [replace(ROW, model="x", checkpoint="new", value=31.0)])
     found = report.read(path)
-    assert [(row.model, row.metric, row.border, row.value) for row in found] == [
-        ("bicubic", "ssim-y", 4, 0.9),
-        ("bicubic", "psnr-y", 4, 31.0),
-        ("bicubic", "psnr-y", 0, 29.0),
-        ("x", "psnr-y", 4, 30.0),
+    assert [(row.model, row.checkpoint, row.metric, row.border, row.value) for row in found] == [
+        ("bicubic", "", "ssim-y", 4, 0.9),
+        ("bicubic", "", "psnr-y", 0, 29.0),
+        ("x", "new", "psnr-y", 4, 31.0),
     ]
     assert report.config_of(found).data == {"Set5": "aa"}
 
 
 def _add(number: int, path: Path) -> None:
-    report.add(path, [replace(ROW, sample=number)])
+    report.add(path, [replace(ROW, model=str(number))])
 
 
 def test_reports_that_are_written_at_once_lose_nothing(tmp_path: Path) -> None:
     """Eight processes, one file."""
     with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
         list(pool.map(_add, range(24), [tmp_path / "m.parquet"] * 24))
-    assert sorted(row.sample for row in report.read(tmp_path / "m.parquet")) == list(range(24))
+    assert sorted(row.model for row in report.read(tmp_path / "m.parquet")) == sorted(map(str, range(24)))
 
 
 def test_means_are_of_the_rows_that_are_named() -> None:
@@ -69,4 +69,6 @@ def test_what_is_no_report_is_told(tmp_path: Path) -> None:
     (tmp_path / "m.parquet").write_bytes(b"mine")
     with pytest.raises(StoreError, match="is not a whole Parquet file"):
         report.add(tmp_path / "m.parquet", [ROW])
+    with pytest.raises(StoreError, match="is not a whole Parquet file"):
+        report.check(tmp_path / "m.parquet")
     assert (tmp_path / "m.parquet").read_bytes() == b"mine"

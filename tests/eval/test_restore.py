@@ -49,8 +49,10 @@ class _Seen:
 
 
 @pytest.mark.parametrize("size", [(37, 200), (128, 129), (61, 61), (20, 300), (5, 7)])
-@pytest.mark.parametrize(("scale", "tile", "overlap"), [(2, 64, 16), (4, 50, 8), (1, 64, 16)])
-def test_tiles_are_the_whole(astronaut: U8, size: tuple[int, int], scale: int, tile: int, overlap: int) -> None:
+@pytest.mark.parametrize(
+    ("scale", "tile", "overlap"), [(2, 64, 16), (4, 50, 8), (1, 64, 16), (1, 32, None), (1, 37, None), (2, 99, None)]
+)
+def test_tiles_are_the_whole(astronaut: U8, size: tuple[int, int], scale: int, tile: int, overlap: int | None) -> None:
     """Where the model sees no farther than three quarters of the overlap, to the last level; never more than a tile."""
     image = np.ascontiguousarray(astronaut[: size[0], : size[1]])
     model = _Seen(scale)
@@ -86,8 +88,12 @@ def test_as_many_bits_as_it_came_with(dtype: type[np.generic]) -> None:
 
 def test_wrong_sizes_are_told() -> None:
     image = np.zeros((40, 40, 3), dtype=np.uint8)
-    with pytest.raises(UserError, match="a tile of 64 px has nothing left between overlaps of 48 px; enlarge"):
-        restore_pixels(lambda x: x, image, 1, CPU, tile_px=64)
+    with pytest.raises(UserError, match="a tile of 64 px is too small; use 120 or more, or 0 for the whole image"):
+        restore_pixels(lambda x: x, image, 1, CPU, tile_px=64, overlap_px=48)
+    with pytest.raises(UserError, match="a tile of 20 px is too small; use 32 or more"):
+        restore_pixels(lambda x: x, image, 1, CPU, tile_px=20)
+    with pytest.raises(UserError, match="values that are not numbers"):
+        restore_pixels(lambda x: x * float("nan"), image, 1, CPU)
     with pytest.raises(UserError, match=r"the model gives \[40, 40\] for \[40, 40\], not 4 times as much"):
         restore_pixels(lambda x: x, image, 4, CPU)
 

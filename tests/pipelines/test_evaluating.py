@@ -1,6 +1,7 @@
 """`rwsr eval`, `report`, `restore` and `weights` on files of one's own, as they are run."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,10 @@ def _run(*arguments: object, code: int = 0) -> str:
 @pytest.fixture
 def hr(tmp_path: Path) -> Path:
     """A folder of three HR images."""
-    (tmp_path / "hr").mkdir()
+    (tmp_path / "mine").mkdir()
     for seed in range(3):
-        Image.fromarray(scene(seed, 96, 120)).save(tmp_path / f"hr/{seed}.png")
-    return tmp_path / "hr"
+        Image.fromarray(scene(seed, 96, 120)).save(tmp_path / f"mine/{seed}.png")
+    return tmp_path / "mine"
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_every_protocol_has_its_section(hr: Path, models: tuple[Path, Path], tmp
     _run("eval", "cugan", "--images", hr, "--out", out)
     _run("report", "--metrics", out, "--out", page)
     text = page.read_text()
-    for title in ("Interpolation: hr", "Segmented models: hr", "CUGAN&#x27;s settings: hr"):
+    for title in ("Interpolation: mine", "Segmented models: mine", "CUGAN&#x27;s settings: mine"):
         assert title in text
     values = {row.setting: row.value for row in report.read(out) if row.protocol == "interpolation" and row.sample == 0}
     assert set(values) == {'{"alpha":0.0}', '{"alpha":0.5}', '{"alpha":1.0}'} and len(set(values.values())) == 3
@@ -94,9 +95,67 @@ def test_an_ablation_reads_the_report(hr: Path, models: tuple[Path, Path], tmp_p
     assert "no psnr-y of c (x)" in _run("eval", "ablation", out, "--variant", "x=c", code=1)
 
 
+def test_nothing_is_averaged_that_is_not_one(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
+    """A model trained anew takes the place of the old one; what two models were measured by differs; two sets that are
+    called alike, and two reports, stay apart; names are no formulas."""
+    out, page = tmp_path / "a/m.parquet", tmp_path / "r.html"
+    for model in models:
+        _run("eval", "restoration", "--hr", hr, "--model", f"run={model}", "--metric", "psnr-y", "--out", out)
+    assert len({row.checkpoint for row in report.read(out) if row.model == "run"}) == 1
+    odd = ("--model", f"$\\frac{{x$={models[0]}")
+    _run("eval", "restoration", "--hr", hr, *odd, "--metric", "ssim-y", "--border", 0, "--out", out)
+    _run("report", "--metrics", out, "--out", page)
+    _run("eval", "interpolation", *models, "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
+    _run("eval", "interpolation", *reversed(models), "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
+    said = _run("eval", "interpolation", *models, "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
+    assert "model-1 to model-2, alpha 0: psnr-y" in said and "alpha 1: psnr-y" in said
+    _run("eval", "restoration", "--hr", hr, "--out", tmp_path / "b/m.parquet")
+    _run("report", "--metrics", out, "--compare", tmp_path / "b/m.parquet", "--out", page)
+    text = page.read_text()
+    assert "bicubic (a/m)" in text and "bicubic (b/m)" in text and "model-2 to model-1: alpha 0" in text
+
+
+def test_what_is_there_is_not_written_over(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
+    """A source by its own restoration, a report by its page, what is no file at all."""
+    out = tmp_path / "m.parquet"
+    _run("eval", "restoration", "--hr", hr, "--out", out)
+    before = {path: path.read_bytes() for path in (out, hr / "0.png")}
+    assert "is what the page is drawn of" in _run("report", "--metrics", out, "--out", out, code=1)
+    said = _run("restore", hr / "0.png", "--model", models[0], "--out", hr, code=1)
+    assert "0.png would be written over; name another --out" in said
+    assert "lies in" in _run("restore", hr, "--model", models[0], "--out", hr / "restored", code=1)
+    assert "does not exist" in _run("restore", hr / "no.png", "--model", models[0], "--out", tmp_path / "o", code=1)
+    assert {path: path.read_bytes() for path in before} == before
+    os.mkfifo(tmp_path / "pipe.html")
+    result = CliRunner().invoke(root, ["report", "--metrics", str(out), "--out", str(tmp_path / "pipe.html")])
+    assert "is not a regular file" in str(result.exception)
+
+
+def test_what_cannot_end_well_is_told_before_the_work(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
+    """A place that holds something else, a choice by a metric that cannot be measured, no model at all."""
+    (tmp_path / "late.parquet").write_text("mine")
+    said = _run(
+        "eval", "restoration", "--hr", tmp_path, "--model", models[0], "--out", tmp_path / "late.parquet", code=1
+    )
+    assert "is not a whole Parquet file" in said
+    two = [part for model in models for part in ("--model", model)]
+    by = ("--metric", "psnr-y", "--by", "lpips-vgg")
+    said = _run("eval", "segmented", "--hr", hr, *two, *by, "--out", tmp_path / "m.parquet", code=1)
+    assert "--by lpips-vgg cannot be measured here" in said
+    assert "name a --model" in _run("eval", "udem-curves", "--images", hr, "--out", tmp_path / "m.parquet", code=1)
+    assert not (tmp_path / "m.parquet").exists()
+
+
+def test_json_is_json(hr: Path, tmp_path: Path) -> None:
+    """Where a figure is infinite, or no number."""
+    said = _run("eval", "restoration", "--lr", hr, "--hr", hr, "--scale", 1, "--out", tmp_path / "m.parquet", "--json")
+    found = json.loads(said[said.index("{") :], parse_constant=pytest.fail)
+    assert found["means"]["degraded"]["psnr-y"] == "inf"
+
+
 def test_a_comparison_says_where_conditions_differ(hr: Path, tmp_path: Path) -> None:
     """Another border, another set under the same name, and the papers' figures beside a set of their name."""
-    other = tmp_path / "elsewhere/hr"
+    other = tmp_path / "elsewhere/mine"
     other.mkdir(parents=True)
     Image.fromarray(scene(9, 96, 120)).save(other / "0.png")
     for name, folder, border in (("a", hr, 4), ("b", other, 0)):
@@ -106,13 +165,13 @@ def test_a_comparison_says_where_conditions_differ(hr: Path, tmp_path: Path) -> 
     )
     text = (tmp_path / "r.html").read_text()
     assert "psnr-y was measured under different conditions: a: border 4" in text
-    assert "hr (bicubic x4) is not the same set of images in all reports" in text
+    assert "mine (bicubic x4) is not the same set of images in all reports" in text
     assert "bicubic (a)" in text and "bicubic (b)" in text
     hr.rename(tmp_path / "Set5")
     _run("eval", "restoration", "--hr", tmp_path / "Set5", "--out", tmp_path / "c.parquet")
     write_report([tmp_path / "c.parquet"], None, tmp_path / "c.html")
     text = (tmp_path / "c.html").read_text()
-    assert "Published figures for Set5" in text and "38.07" in text and "RLFN" in text
+    assert "Published figures for Set5" in text and "32.24" in text and "38.07" not in text
 
 
 def test_metrics_that_cannot_be_measured_are_skipped_by_name(
@@ -139,7 +198,7 @@ def test_metrics_that_cannot_be_measured_are_skipped_by_name(
         (["--out", "m.parquet"], "name either a --store, or folders"),
         (["--hr", "{hr}", "--store", "s.zarr", "--out", "m.parquet"], "name either a --store, or folders"),
         (["--hr", "{hr}", "--metric", "psnr", "--out", "m.parquet"], "metric psnr is unknown; known here: psnr-y"),
-        (["--lr", "{hr}", "--metric", "psnr-y", "--out", "m.parquet"], "psnr-y needs HR, and hr has none"),
+        (["--lr", "{hr}", "--metric", "psnr-y", "--out", "m.parquet"], "psnr-y needs HR, and mine has none"),
         (["--hr", "{hr}", "--model", "{m}", "--scale", "2", "--out", "m.parquet"], "model-1 enlarges 4 times"),
         (["--hr", "{hr}", "--model", "{m}", "--model", "{m}", "--out", "m.parquet"], "two models are called model-1"),
         (["--hr", "{hr}", "--model", "no.pth", "--out", "m.parquet"], "no.pth does not exist"),

@@ -108,6 +108,42 @@ def test_ncnns_files_that_do_not_fit_are_told(tmp_path: Path) -> None:
         ncnn.read(param)
 
 
+def test_damaged_weights_are_refused(tmp_path: Path) -> None:
+    """A changed byte, which torch does not notice; a weight that is no number; ncnn's files with bytes missing."""
+    torch.save(Imdn(2).state_dict(), tmp_path / "net.pth")
+    data = bytearray((tmp_path / "net.pth").read_bytes())
+    data[len(data) // 2] ^= 255
+    (tmp_path / "flip.pth").write_bytes(data)
+    with pytest.raises(StoreError, match=r"flip.pth (is damaged|cannot be read)"):
+        open_restorer(tmp_path / "flip.pth", CPU)
+    state = Compact(4, 2, 2).state_dict()
+    state["body.2.weight"][0] = float("nan")
+    torch.save(state, tmp_path / "nan.pth")
+    with pytest.raises(StoreError, match=r"nan.pth holds values that are not numbers \(body.2.weight\)"):
+        open_restorer(tmp_path / "nan.pth", CPU)
+    (tmp_path / "empty.pth").write_bytes(b"")
+    with pytest.raises(StoreError, match="empty.pth is not a checkpoint of tensors alone"):
+        open_restorer(tmp_path / "empty.pth", CPU)
+    param = _ncnn(tmp_path, Compact(4, 2, 4), halves=False)
+    text = param.read_text()
+    for broken in (text.replace(" 6=", " 7="), text.replace("0=4 ", "0=x "), text.replace("0=4 ", "0=1e400 ")):
+        param.write_text(broken)
+        with pytest.raises(StoreError, match=r"net.param or its .bin is damaged"):
+            open_restorer(param, CPU)
+    param.write_bytes(b"\xff\xfe")
+    with pytest.raises(StoreError, match="is damaged"):
+        open_restorer(param, CPU)
+    param.write_text(text)
+    param.with_suffix(".bin").write_bytes(b"123")
+    with pytest.raises(StoreError, match="is damaged"):
+        open_restorer(param, CPU)
+
+
+def test_small_images_are_no_trouble_for_attention() -> None:
+    """RLFN's looks at 17 px at least."""
+    assert Rlfn(8, 4, 2)(torch.rand(1, 3, 5, 40)).shape == (1, 3, 10, 80)
+
+
 def test_what_is_no_checkpoint_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one line, without running what a pickle says."""
     with pytest.raises(StoreError, match="nowhere.pth does not exist"):
