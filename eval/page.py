@@ -32,8 +32,7 @@ caption { text-align: left; color: var(--soft); padding-bottom: .3rem; }
 .lead { color: var(--soft); font-size: 1.05rem; }
 .warn { color: var(--warn); background: var(--warn-paper); padding: .5rem .8rem; border-radius: 4px; }
 code { background: var(--shade); padding: .1rem .3rem; border-radius: 3px; font-size: .9em; overflow-wrap: anywhere; }
-.strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .75rem;
-         margin: .5rem 0 1rem; }
+.strip { display: grid; gap: .6rem; margin: .5rem 0 1rem; overflow-x: auto; }
 .strip figure { margin: 0; min-width: 0; }
 .strip .crop { aspect-ratio: 1; background-size: 100% 100%; image-rendering: pixelated; cursor: crosshair; }
 .strip figcaption { overflow-wrap: anywhere; }
@@ -146,12 +145,13 @@ def _picture(picture: Picture) -> str:
 
 
 def _strip(strip: Strip) -> str:
+    row = f'<div class="strip" style="grid-template-columns: repeat({len(strip.crops)}, minmax(7rem, 11rem))">'
     crops = "".join(
         f'<figure><div class="crop" role="img" aria-label="{escape(name)}" '
         f'style="background-image:url({_data(png)})"></div><figcaption>{escape(name)}</figcaption></figure>'
         for png, name in strip.crops
     )
-    return f'<p class="over">{escape(strip.caption)}</p><div class="strip">{crops}</div>'
+    return f'<p class="over">{escape(strip.caption)}</p>{row}{crops}</div>'
 
 
 def _part(part: Part) -> str:
