@@ -64,7 +64,7 @@ def test_folders_are_measured_and_drawn(hr: Path, models: tuple[Path, Path], tmp
     assert {row.checkpoint == "" for row in rows if row.model in ("bicubic", "lanczos")} == {True}
     assert f"wrote {page}" in _run("report", "--metrics", out, "--out", page)
     text = page.read_text()
-    assert "prefers-color-scheme: dark" in text and 'class="crop"' in text and "http" not in text
+    assert "prefers-color-scheme: dark" in text and 'class="crop"' in text and "://" not in text
     assert 'class="number best"' in text and "11x11 Gaussian" in text
 
 
