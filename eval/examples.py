@@ -13,7 +13,7 @@ from ..degrade.image import U8, encode_png
 from ..degrade.places import Place
 from ..degrade.provenance import provenance, sha256_of
 from .images import ImageSet, Item
-from .report import MetricRow, config_of, held
+from .report import Image, MetricRow, config_of, held
 from .restoration import Method
 from .restore import restore
 from .tensors import to_pixels, to_tensor
@@ -36,8 +36,6 @@ _SCHEMA = pa.schema(
         ("png", pa.binary()),
     ]
 )
-
-_Image = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
@@ -63,14 +61,14 @@ def beside(report: Place) -> Place:
     return report.with_name(f"{report.stem}.examples.parquet")
 
 
-def ranked(rows: Sequence[MetricRow], metric: str, model: str) -> list[_Image]:
+def ranked(rows: Sequence[MetricRow], metric: str, model: str) -> list[Image]:
     """The images by how a model does at them, the worst first."""
     judged = [row for row in rows if (row.metric, row.model) == (metric, model) and np.isfinite(row.value)]
     judged.sort(key=lambda row: row.value, reverse=bool(judged) and judged[0].better == "lower")
-    return [(row.source, row.sample, row.member) for row in judged]
+    return [row.image for row in judged]
 
 
-def telling(images: Sequence[_Image]) -> list[_Image]:
+def telling(images: Sequence[Image]) -> list[Image]:
     """Of images that are ranked: the worst few, and the one in the middle."""
     return list(dict.fromkeys([*images[:_WORST], *images[len(images) // 2 : len(images) // 2 + 1]]))
 
@@ -103,11 +101,11 @@ def _crops(images: ImageSet, item: Item, methods: Sequence[Method], device: torc
         yield Crop(images.sha256, methods[-1].name, item.source, item.sample, item.member, name, y, x, png)
 
 
-def cut(images: ImageSet, methods: Sequence[Method], chosen: Sequence[_Image], device: torch.device) -> list[Crop]:
+def cut(images: ImageSet, methods: Sequence[Method], chosen: Sequence[Image], device: torch.device) -> list[Crop]:
     """Restore the chosen images again and cut the piece of each where the last method is farthest from HR."""
     wanted = set(chosen)
     samples = {sample for _, sample, _ in chosen}
-    found: dict[_Image, list[Crop]] = {}
+    found: dict[Image, list[Crop]] = {}
     for number, source in enumerate(images.items):
         if number in samples:
             for item in source.read():

@@ -24,7 +24,6 @@ from ..degrade.verify import digest
 _ROLES = r"_(?:hr|lr|gt|lq)\d*"
 _PLAIN = ("hr", "lr", "gt", "lq", "images")  # folders whose own name says nothing
 
-
 _log = logging.getLogger("rwsr")
 
 
@@ -82,18 +81,17 @@ def opened(images: ImageSet) -> Iterator[tuple[int, list[Item]]]:
             yield source.count, []
 
 
-def _group(store: Store, sample: int, source: str) -> list[Item]:
-    hr = ShardReader(store, "hr").read([sample])[0]
-    lr = ShardReader(store, "lr").read([sample])[0]
-    members = [str(name) for name in store.attributes["members"]]
+def _group(hr_reader: ShardReader, lr_reader: ShardReader, members: list[str], sample: int, source: str) -> list[Item]:
+    hr, lr = hr_reader.read([sample])[0], lr_reader.read([sample])[0]
     return [Item(source, sample, member, pixels, hr) for member, pixels in zip(members, lr, strict=True)]
 
 
 def of_store(store: Store) -> ImageSet:
     """Every member of every sample of a store."""
     sources = store.manifest(columns=["source"])["source"].to_pylist()
-    members = len(store.attributes["members"])
-    items = [ItemSource(partial(_group, store, i, name), members, True) for i, name in enumerate(sources)]
+    members = [str(name) for name in store.attributes["members"]]
+    group = partial(_group, ShardReader(store, "hr"), ShardReader(store, "lr"), members)
+    items = [ItemSource(partial(group, i, name), len(members), True) for i, name in enumerate(sources)]
     return ImageSet(str(store.path.name), digest(store), int(store.attributes["scale"]), items)
 
 

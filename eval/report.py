@@ -18,6 +18,7 @@ from ..degrade.places import Place
 from ..degrade.provenance import canonical, provenance, sha256_of
 
 KIND = "metric-report"
+Image = tuple[str, int, str]  # source, sample, member
 _WAIT_S, _PAUSE_S = 30.0, 0.1
 
 SCHEMA = pa.schema(
@@ -67,6 +68,11 @@ class MetricRow:
     space: str
     border: int
     version: str
+
+    @property
+    def image(self) -> Image:
+        """Which image of its set was measured."""
+        return self.source, self.sample, self.member
 
     @property
     def subject(self) -> tuple[str, str, str, str]:

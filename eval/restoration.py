@@ -1,8 +1,7 @@
 """The protocol of every paper: restore each image of a set with each model, and measure against HR."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +9,7 @@ from torch import Tensor
 from ..degrade.errors import UserError
 from .images import ImageSet, Item, opened
 from .metrics import Metric, check
-from .report import MetricRow, setting_of
+from .report import MetricRow
 from .restore import Model, restore
 from .tensors import to_tensor
 
@@ -26,10 +25,6 @@ class Method:
     model: Model
     checkpoint: str = ""
     setting: str = "{}"
-
-    def told(self, model: Model, values: Mapping[str, Any]) -> "Method":
-        """The same with something that it is told, which `model` already knows."""
-        return Method(self.name, model, self.checkpoint, setting_of(values))
 
 
 def _batches(items: Sequence[Item]) -> Iterator[list[Item]]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..degrade.errors import UserError
 from .images import ImageSet
 from .metrics import Metric
-from .report import MetricRow, mean_of, setting_of
+from .report import Image, MetricRow, mean_of, setting_of
 from .restoration import Method, evaluate
 
 MODULATION, INTERPOLATION, SEGMENTED = "modulation", "interpolation", "segmented"
@@ -122,16 +122,15 @@ def best_of(rows: Sequence[MetricRow], metric: str, *, name: str) -> list[Metric
     if not judged:
         raise UserError(f"there is no {metric} to choose by; measure it")
     sign = 1 if judged[0].better == "higher" else -1
-    best: dict[tuple[str, int, str], MetricRow] = {}
+    best: dict[Image, MetricRow] = {}
     for row in judged:
-        image = (row.source, row.sample, row.member)
-        if image not in best or sign * row.value > sign * best[image].value:
-            best[image] = row
+        if row.image not in best or sign * row.value > sign * best[row.image].value:
+            best[row.image] = row
     chosen = {(image, row.model, row.setting) for image, row in best.items()}
     return [
         replace(row, model=name, checkpoint="", setting=setting_of({"best by": metric}))
         for row in rows
-        if ((row.source, row.sample, row.member), row.model, row.setting) in chosen
+        if (row.image, row.model, row.setting) in chosen
     ]
 
 

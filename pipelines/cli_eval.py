@@ -215,11 +215,7 @@ def eval_modulation(
     """
     from .evaluating import modulation
 
-    _tell(modulation(_set(store, hr, lr, scale), model, _with(metrics, by), by, grid, out), out, json_=json_)
-
-
-def _with(metrics: tuple[str, ...], by: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*metrics, by)))
+    _tell(modulation(_set(store, hr, lr, scale), model, metrics, by, grid, out), out, json_=json_)
 
 
 @evaluate.command("interpolation")
@@ -280,7 +276,7 @@ def eval_segmented(
     """
     from .evaluating import named_models, segmented
 
-    found = segmented(_set(store, hr, lr, scale), named_models(models), _with(metrics, by), by, out)
+    found = segmented(_set(store, hr, lr, scale), named_models(models), metrics, by, out)
     _tell(found, out, json_=json_)
 
 

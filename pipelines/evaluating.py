@@ -72,12 +72,14 @@ def named_models(texts: Sequence[str]) -> dict[str, Path]:
 def open_models(models: Mapping[str, Path], device: Device, scale: int) -> list[Restorer]:
     """The models, ready to restore images of one scale; raises UserError."""
     found = [open_restorer(path, device, name=name) for name, path in models.items()]
-    for each in found:
-        if each.scale != scale:
-            raise UserError(
-                f"{each.name} enlarges {each.scale} times, the images are for {scale}; name another --scale"
-            )
+    _check_scale(found, scale)
     return found
+
+
+def _check_scale(restorers: Sequence[Restorer], scale: int) -> None:
+    for each in restorers:
+        if each.scale != scale:
+            raise UserError(f"{each.name} enlarges {each.scale} times, this is for {scale}; name another, or --scale")
 
 
 def method_of(restorer: Restorer) -> Method:
@@ -107,6 +109,16 @@ def metrics_of(
     return found, missing
 
 
+def _metrics_to_choose_by(
+    by: str, names: Sequence[str], images: ImageSet, device: Device
+) -> tuple[list[Metric], dict[str, str]]:
+    """Those metrics, and the one that the best is chosen by, which must be among what can be measured."""
+    found, missing = metrics_of((*names, by), images, None, device)
+    if by in missing:
+        raise UserError(f"--by {by} cannot be measured here ({missing[by]}); name another")
+    return found, missing
+
+
 def _ready(names: Sequence[str], scale: int, border: int | None, device: Device) -> tuple[list[Metric], dict[str, str]]:
     found, missing = chosen(names, scale=scale, border=border, device=device)
     for name, reason in missing.items():
@@ -130,9 +142,7 @@ def _collect(title: str, total: int, parts: Iterator[tuple[int, list[MetricRow]]
 
 def _say_what_has_no_value(rows: Sequence[MetricRow]) -> None:
     for metric in dict.fromkeys(row.metric for row in rows if math.isnan(row.value)):
-        images = {
-            (row.source, row.sample, row.member) for row in rows if row.metric == metric and math.isnan(row.value)
-        }
+        images = {row.image for row in rows if row.metric == metric and math.isnan(row.value)}
         say(f"{metric} has no value for {len(images)} images (too small or flat); its mean is over the others")
 
 
@@ -160,11 +170,7 @@ def segmented(images: ImageSet, models: Mapping[str, Path], names: Sequence[str]
     methods = [method_of(each) for each in open_models(models, device, images.scale)]
     if len(methods) < 2:
         raise UserError("name two --model or more: the best of them is chosen for each image")
-    metrics, skipped = metrics_of(names or (by,), images, None, device)
-    if by not in {metric.name for metric in metrics}:
-        raise UserError(
-            f"--by {by} cannot be measured here ({skipped.get(by, 'it is not among --metric')}); name another"
-        )
+    metrics, skipped = _metrics_to_choose_by(by, names, images, device)
     rows = _collect("evaluate", _total(images), sweeps.segmented(images, methods, metrics, device))
     rows += sweeps.best_of(rows, by, name=f"best of {len(methods)}")
     report.add(out, rows)
@@ -182,13 +188,8 @@ def modulation(images: ImageSet, model: Path, names: Sequence[str], by: str, gri
     """Restore every image under each pair of scores of a grid, and find the best pair for each image by one metric."""
     device = _begin(out)
     restorer, net = _modulated(model, device)
-    if restorer.scale != images.scale:
-        raise UserError(f"{model} enlarges {restorer.scale} times, the images are for {images.scale}; name --scale")
-    metrics, skipped = metrics_of(names or (by,), images, None, device)
-    if by not in {metric.name for metric in metrics}:
-        raise UserError(
-            f"--by {by} cannot be measured here ({skipped.get(by, 'it is not among --metric')}); name another"
-        )
+    _check_scale([restorer], images.scale)
+    metrics, skipped = _metrics_to_choose_by(by, names, images, device)
     parts = sweeps.modulation(images, net.restore_at, restorer.name, restorer.checkpoint, metrics, device, grid=grid)
     rows = _collect("modulation", _total(images), parts)
     by_itself = evaluate(images, [method_of(restorer)], metrics, device, protocol=sweeps.MODULATION)
@@ -202,7 +203,8 @@ def modulation(images: ImageSet, model: Path, names: Sequence[str], by: str, gri
 def interpolation(images: ImageSet, a: Path, b: Path, names: Sequence[str], steps: int, out: Place) -> Measured:
     """Restore every image by the networks between two of one kind."""
     device = _begin(out)
-    first, second = open_models({a.stem: a, f"{b.stem} ": b}, device, images.scale)
+    first, second = open_restorer(a, device), open_restorer(b, device)
+    _check_scale([first, second], images.scale)
     model_at = sweeps.between(first.net, second.net)
     metrics, skipped = metrics_of(names, images, None, device)
     name, checkpoint = f"{a.stem} to {b.stem}", f"{first.checkpoint[:16]} {second.checkpoint[:16]}"

@@ -16,7 +16,7 @@ from ..eval.examples import Crop
 from ..eval.metrics import better_of
 from ..eval.page import Caution, Part, Picture, Section, Strip, Table, page
 from ..eval.published import Published, beside
-from ..eval.report import MetricRow
+from ..eval.report import Image, MetricRow
 from ..eval.restoration import PROTOCOL
 
 _UNITS = {"psnr": "dB", "ssim": "1 is equal", "lpips": "0 is equal", "dists": "0 is equal", "niqe": "lower is better"}
@@ -52,7 +52,7 @@ def _mean(rows: Sequence[MetricRow]) -> float | None:
     return report.mean_of([row.value for row in rows]) if rows else None
 
 
-def _means_table(rows: Sequence[MetricRow], caption: str = "") -> Table:
+def _means_table(rows: Sequence[MetricRow]) -> Table:
     """A row a model, a column a metric, over all images; what is best to the digits shown is marked."""
     models, metrics = _unique(row.model for row in rows), _unique(row.metric for row in rows)
     by: dict[tuple[str, str], list[MetricRow]] = {}
@@ -68,7 +68,7 @@ def _means_table(rows: Sequence[MetricRow], caption: str = "") -> Table:
                 max(means, key=means.__getitem__) if better[metric] == "higher" else min(means, key=means.__getitem__)
             )
             best |= {(y, x) for y in means if text[y][x] == text[chosen][x]}
-    return Table(("model", *metrics), tuple(map(tuple, text)), frozenset(best), caption)
+    return Table(("model", *metrics), tuple(map(tuple, text)), frozenset(best))
 
 
 def _text(metric: str, rows: Sequence[MetricRow]) -> str:
@@ -82,11 +82,8 @@ def _conditions(rows: Sequence[MetricRow]) -> Table:
     return Table(("metric", "on", "px cropped", "better", "which"), tuple(seen))
 
 
-_Image = tuple[str, int, str]
-
-
-def _values(rows: Sequence[MetricRow], metric: str) -> dict[tuple[_Image, str], float]:
-    return {((row.source, row.sample, row.member), row.model): row.value for row in rows if row.metric == metric}
+def _values(rows: Sequence[MetricRow], metric: str) -> dict[tuple[Image, str], float]:
+    return {(row.image, row.model): row.value for row in rows if row.metric == metric}
 
 
 def _worst_table(rows: Sequence[MetricRow], metric: str, model: str) -> Table:
@@ -107,7 +104,7 @@ def _worst_table(rows: Sequence[MetricRow], metric: str, model: str) -> Table:
 
 def _strips(crops: Sequence[Crop], rows: Sequence[MetricRow], metric: str) -> list[Strip]:
     values = _values(rows, metric)
-    by: dict[tuple[str, _Image], list[Crop]] = {}
+    by: dict[tuple[str, Image], list[Crop]] = {}
     for crop in crops:
         by.setdefault((crop.judged, (crop.source, crop.sample, crop.member)), []).append(crop)
     found: list[Strip] = []
@@ -143,7 +140,7 @@ def _beside_papers(rows: Sequence[MetricRow]) -> list[Part]:
 def _restoration_section(rows: list[MetricRow], crops: Sequence[Crop]) -> Section:
     first, metric = rows[0], rows[0].metric
     model = [row.model for row in rows if row.metric == metric][-1]
-    images = len({(row.source, row.sample, row.member) for row in rows})
+    images = len({row.image for row in rows})
     body: list[Part] = [_means_table(rows)]
     if len({row.member for row in rows}) > 1:
         body += [
@@ -155,7 +152,7 @@ def _restoration_section(rows: list[MetricRow], crops: Sequence[Crop]) -> Sectio
         body.append(_worst_table(rows, metric, model))
     body += [*_strips(crops, rows, metric), _conditions(rows), *_beside_papers(rows)]
     without = {
-        row.metric: {(r.source, r.sample, r.member) for r in rows if r.metric == row.metric and np.isnan(r.value)}
+        row.metric: {each.image for each in rows if each.metric == row.metric and np.isnan(each.value)}
         for row in rows
         if np.isnan(row.value)
     }

@@ -29,7 +29,7 @@ from .config import compose_values
 from .console import say
 from .jobs import BankJob, Made, StoreJob, Work
 from .presets import PRESETS
-from .scan import ScanConfig, SetScan, scan, scan_grids
+from .scan import ScanConfig, scan, scan_grids, set_scans
 from .sources import IndexConfig, SourceRow
 
 NOTHING_DONE = "all is there already: nothing was done (`rwsr store verify` says whether it is still whole)"
@@ -180,11 +180,8 @@ def _index(config: PipelineConfig, *, held_out: bool) -> Place:
     return place(config.out) / ("held-out.index.parquet" if held_out else "index.parquet")
 
 
-def _scanned(config: PipelineConfig, bank: BankConfig) -> tuple[tuple[SetScan, ...], list[SourceRow]]:
-    grids = ScanConfig(grids=scan_grids(bank.grids()))
-    target, auxiliary = map(place, config.sources), map(place, config.auxiliary)
-    folder = place(config.out) / "bank.scan"
-    return scan(folder, list(target), list(auxiliary), grids, config.images, config.work.executor)
+def _scan(config: PipelineConfig) -> Place:
+    return place(config.out) / "bank.scan"
 
 
 def index(config: PipelineConfig) -> Built:
@@ -195,10 +192,12 @@ def index(config: PipelineConfig) -> Built:
         UserError: a held-out image is one of the sources too.
     """
     at, at_held_out = _index(config, held_out=False), _index(config, held_out=True)
-    before = [_known(at), _known(at_held_out)]
+    before = (_known(at), _known(at_held_out) if config.held_out else None)
     held_out: list[SourceRow] = []
     if config.bank is not None:
-        scans, together = _scanned(config, config.bank)
+        grids = ScanConfig(grids=scan_grids(config.bank.grids()))
+        target, auxiliary = [*map(place, config.sources)], [*map(place, config.auxiliary)]
+        scans, together = scan(_scan(config), target, auxiliary, grids, config.images, config.work.executor)
         rows = scans[0].rows()
         sources.write(at, rows, config.images)
     else:
@@ -209,7 +208,7 @@ def index(config: PipelineConfig) -> Built:
     everything = [*together, *held_out]
     jobs.name_left_out(everything)
     lines = [sources.summary(together), *([f"held out: {sources.summary(held_out)}"] if held_out else [])]
-    changed = before != [_known(at), _known(at_held_out)]
+    changed = before != (sources.sources_sha256(rows), sources.sources_sha256(held_out) if config.held_out else None)
     return Built(at, Made({"index": at, "counts": jobs.counts(everything)}, lines, everything, changed=changed))
 
 
@@ -235,7 +234,8 @@ def _check_apart(train: list[SourceRow], held_out: list[SourceRow]) -> None:
 def make_bank(config: PipelineConfig) -> Built:
     """The noise bank of the sources, under the name of what it is made of."""
     assert config.bank is not None
-    scans, rows = _scanned(config, config.bank)
+    scans = set_scans(_scan(config), len(config.auxiliary))
+    rows = [row for each in scans for row in each.rows()]
     at = place(config.out) / "banks" / f"{_name(config.bank, build_bank.inputs_sha256(scans))}.zarr"
     job = BankJob(out=str(at), target=config.sources, config=config.bank, work=config.work)
     return Built(at, jobs.harvested(job, scans, rows))

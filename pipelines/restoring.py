@@ -80,6 +80,8 @@ def _modulated(
     net: mmrealsr.MMRealSR, picture: Picture, blur: float | None, noise: float | None, tile_px: int, device: Device
 ) -> tuple[Model, float, float]:
     """The model under the chosen scores, or the mean of those that the UDEM gives the parts of the image."""
+    if blur is not None and noise is not None:
+        return (lambda x: net.restore_at(x, blur, noise)), blur, noise
     found = [net.score(part.to(device))[0].tolist() for part in parts(picture.pixels, tile_px)]
     own = [sum(each[which] for each in found) / len(found) for which in (mmrealsr.BLUR, mmrealsr.NOISE)]
     first, second = (mean if told is None else told for mean, told in zip(own, (blur, noise), strict=True))

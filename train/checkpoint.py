@@ -42,6 +42,15 @@ def write_model(path: Path, weights: Weights, config: BaseModel, step: int) -> N
     write_atomic(path, save(weights, metadata))
 
 
+def has_config(path: Path) -> bool:
+    """Whether a file is a safetensors file that carries the config of a training; its weights are not read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _METADATA in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def read_model(path: Path) -> ModelFile:
     """The weights and config in a model file.
 

@@ -152,15 +152,6 @@ def model_file(path: Path) -> Path:
     return path / "model.safetensors" if path.is_dir() else path
 
 
-def is_model(path: Path) -> bool:
-    """Whether a safetensors file is one that `rwsr train` wrote."""
-    try:
-        read_model(path)
-    except StoreError:
-        return False
-    return True
-
-
 def load(path: Path, device: torch.device) -> MMRealSR:
     """The trained network in a model file, or in the folder of a finished run, ready to restore.
 

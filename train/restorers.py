@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..degrade import places
 from ..degrade.errors import StoreError, UserError
 from . import mmrealsr, ncnn
-from .checkpoint import Weights
+from .checkpoint import Weights, has_config
 from .compact import Compact
 from .imdn import Imdn
 from .rlfn import Rlfn
@@ -120,7 +120,7 @@ def _by_spandrel(path: Path) -> tuple[nn.Module, int]:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.is_dir() or (path.suffix == ".safetensors" and mmrealsr.is_model(path))
+    return path.is_dir() or (path.suffix == ".safetensors" and has_config(path))
 
 
 def open_restorer(path: Path, device: torch.device, *, name: str | None = None) -> Restorer:
@@ -133,8 +133,9 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
         raise StoreError(f"{path} does not exist; name the folder of a run, or a checkpoint")
     file = mmrealsr.model_file(path)
     if _is_ours(path):
-        net: nn.Module = mmrealsr.load(path, device)
-        scale = 4
+        trained = mmrealsr.load(path, device)
+        net: nn.Module = trained
+        scale = trained.scale
     elif path.suffix in (".param", ".bin"):
         found = _known(_numbers(ncnn.read(path.with_suffix(".param")), path))
         if found is None:
