@@ -19,7 +19,7 @@ from ..degrade.image import U8
 from ..degrade.kernels import Kernel
 from ..degrade.render import apply
 from ..degrade.steps import Blur, GaussianNoise, Jpeg, field_key
-from .images import ImageSet, opened
+from .images import ImageSet, Item, opened
 from .report import MetricRow, setting_of
 from .restore import Model
 from .tensors import to_tensor
@@ -62,7 +62,8 @@ def _made_smaller(photograph: U8) -> U8:
     return np.asarray(cv2.resize(photograph, (width // 4, height // 4), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _degraded(clean: U8, curve: Degraded, level: float, image: int) -> U8:
+def degraded(clean: U8, curve: Degraded, level: float, image: int) -> U8:
+    """One degradation of a clean image; image: which one it is, for its own noise."""
     match curve:
         case "blur":
             return apply(clean, (Blur(kernel=Kernel(kind="iso", size=21, sigma_x=level, sigma_y=level)),))
@@ -72,6 +73,19 @@ def _degraded(clean: U8, curve: Degraded, level: float, image: int) -> U8:
             return apply(clean, (Jpeg(quality=round(level)),))
 
 
+def photographs(images: ImageSet) -> Iterator[tuple[int, list[tuple[Item, U8]]]]:
+    """Each photograph with itself made smaller by 4, as clean LR; too small ones are named and left out."""
+    for count, items in opened(images):
+        kept: list[tuple[Item, U8]] = []
+        for item in items:
+            photograph = item.lr if item.hr is None else item.hr
+            if min(photograph.shape[:2]) < _LEAST_PX:
+                _log.warning("left out: too-small: %s has less than %d px on a side", item.source, _LEAST_PX)
+            else:
+                kept.append((item, _made_smaller(photograph)))
+        yield count, kept
+
+
 def evaluate(
     images: ImageSet, score: Model, name: str, checkpoint: str, device: torch.device, *, levels: int = LEVELS
 ) -> Iterator[tuple[int, list[MetricRow]]]:
@@ -79,17 +93,12 @@ def evaluate(
 
     score: LR [B, 3, h, w] -> [B, 2], blur and noise.
     """
-    for count, items in opened(images):
+    for count, items in photographs(images):
         rows: list[MetricRow] = []
-        for item in items:
-            photograph = item.lr if item.hr is None else item.hr
-            if min(photograph.shape[:2]) < _LEAST_PX:
-                _log.warning("left out: too-small: %s has less than %d px on a side", item.source, _LEAST_PX)
-                continue
-            clean = _made_smaller(photograph)
+        for item, clean in items:
             for curve in DEGRADED:
                 steps = [float(level) for level in np.linspace(*_RANGES[curve], levels)]
-                lr = torch.stack([to_tensor(_degraded(clean, curve, level, item.sample)) for level in steps])
+                lr = torch.stack([to_tensor(degraded(clean, curve, level, item.sample)) for level in steps])
                 with torch.inference_mode():
                     found = torch.cat([score(each[None].to(device)) for each in lr]).double().cpu()
                 rows += [

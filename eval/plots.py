@@ -13,7 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from .curves import UNITS, ScoreCurve
-from .report import MetricRow, mean
+from .report import VALIDATION, MetricRow, mean
+from .steering import METRICS as STEERING_METRICS
+from .steering import UNITS as STEERING_UNITS
+from .steering import Steering, Told
 from .sweeps import Sweep
 
 F64 = npt.NDArray[np.float64]
@@ -73,20 +76,25 @@ def to_plot(figure: Figure) -> Plot:
 
 
 def loss_curves(log: pa.Table) -> Plot:
-    """Each named loss term over the steps; the pixel loss on its own, the others beside it."""
-    figure, (left, right) = new_figure(9, 3.4, columns=2)
+    """Each named loss term over the steps: the pixel loss, the others together, and what was measured meanwhile."""
     names = list(dict.fromkeys(log["name"].to_pylist()))
+    measured = [name for name in names if name.startswith(VALIDATION)]
+    others = [name for name in names if name != "pixel" and name not in measured]
+    panels = {"pixel loss, weighted": ["pixel"]} if "pixel" in names else {}
+    panels |= ({"other losses, weighted": others} if others else {}) | {
+        f"{name.removeprefix(VALIDATION)} on held-out images": [name] for name in measured
+    }
+    figure, found = new_figure(4.5 * len(panels), 3.4, columns=len(panels))
     steps, values, labels = (np.asarray(log[name]) for name in ("step", "value", "name"))
-    for name in names:
-        axes = left if name == "pixel" else right
-        chosen = labels == name
-        axes.plot(steps[chosen], values[chosen], marker=".", label=name)
-    left.set_title("pixel loss (mean absolute difference)")
-    right.set_title("metric-learning losses, weighted")
-    right.set_ylim(bottom=0)
-    for axes in (left, right):
+    for axes, (title, drawn) in zip(found, panels.items(), strict=True):
+        for name in drawn:
+            chosen = labels == name
+            axes.plot(steps[chosen], values[chosen], marker=".", label=name)
+        axes.set_title(title)
         axes.set_xlabel("training step")
-    right.legend(frameon=False)
+        if drawn == others:
+            axes.set_ylim(bottom=0)
+            axes.legend(frameon=False)
     return to_plot(figure)
 
 
@@ -106,6 +114,23 @@ def score_curves(curves: Mapping[str, Sequence[ScoreCurve]]) -> Plot:
             axes.invert_xaxis()
         axes.set_ylim(0, 1)
         axes.set_title(f"rising {degradation}")
+        axes.legend(frameon=False, fontsize=8)
+    return to_plot(figure)
+
+
+def steering_curves(found: Mapping[str, Sequence[Steering]]) -> Plot:
+    """What is left or shown under a rising score, one panel a score, a line for each model."""
+    every: list[Told] = list(dict.fromkeys(each.told for all_told in found.values() for each in all_told))
+    figure, panels = new_figure(4.5 * len(every), 3.6, columns=len(every))
+    for axes, told in zip(panels, every, strict=True):
+        for number, (model, all_told) in enumerate(found.items()):
+            for each in (each for each in all_told if each.told == told):
+                colour = COLOURS[(number + 1) % len(COLOURS)]
+                axes.plot(each.scores, each.values, marker=".", color=colour, label=plain(model))
+        axes.set_xlabel(f"{told} score that the model is told")
+        axes.set_ylabel(STEERING_UNITS[told])
+        axes.set_title(STEERING_METRICS[told].replace("-", " "))
+        axes.set_ylim(bottom=0)
         axes.legend(frameon=False, fontsize=8)
     return to_plot(figure)
 

@@ -18,6 +18,7 @@ from ..degrade.places import Place
 from ..degrade.provenance import canonical, provenance, sha256_of
 
 KIND = "metric-report"
+VALIDATION = "val/"  # before the names of what a training measures meanwhile, in its train.parquet
 Image = tuple[str, int, str]  # source, sample, member
 _WAIT_S, _PAUSE_S = 30.0, 0.1
 

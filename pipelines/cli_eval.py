@@ -187,6 +187,39 @@ def eval_udem(images: Place, models: tuple[str, ...], levels: int, out: Place, j
     _exit_by(found.left_out)
 
 
+@evaluate.command("steering")
+@click.option("--images", type=options.PLACE, required=True, help="Folder of clean photographs.")
+@_models
+@click.option("--steps", type=click.IntRange(2, 101), default=11, show_default=True, help="Scores from 0 to 1.")
+@_out
+@options.as_json
+def eval_steering(images: Place, models: tuple[str, ...], steps: int, out: Place, json_: bool) -> None:
+    """Measure what telling a run more does: noise left under a rising noise score, detail under a rising blur score.
+
+    \b
+    Example:
+      rwsr eval steering --images photos --model run --out metrics.parquet
+    """
+    from ..eval.steering import METRICS, steering_of
+    from .evaluating import named_models, steering_by
+
+    named = named_models(models)
+    found = steering_by(_set(None, None, images, 1), named, steps, out)
+    result = {name: steering_of(found.rows, name) for name in named}
+    lines = [
+        f"{name}: {METRICS[each.told]} {each.values[0]:.2f} to {each.values[-1]:.2f} grey levels under a rising "
+        f"{each.told} score, Spearman {each.spearman:.3f}"
+        for name, every in result.items()
+        for each in every
+    ]
+    values = {
+        name: {each.told: {"values": each.values, "spearman": each.spearman} for each in every}
+        for name, every in result.items()
+    }
+    options.tell({"report": out, "steering": values, "left_out": found.left_out}, [*lines, f"wrote {out}"], json_=json_)
+    _exit_by(found.left_out)
+
+
 @evaluate.command("modulation")
 @_images
 @click.option("--model", type=options.LOCAL, required=True, help="A run that can be told how strongly to restore.")

@@ -11,7 +11,7 @@ from ..degrade.places import Place
 from . import cli_options as options
 from .console import printable, say
 
-_TRAIN_PRESETS = ("mm-realsr-code", "mm-realsr-paper", "mm-realsr-small", "real-esrgan")
+_TRAIN_PRESETS = ("mm-realsr-code", "mm-realsr-paper", "mm-realsr-small", "real-esrgan", "esrgan")
 
 
 @click.group()
@@ -24,9 +24,9 @@ def train() -> None:
 
 
 @train.command("mm-realsr")
-@click.option("--store", "store_folder", type=options.PLACE, default=None, help="Store of groups to train on.")
+@click.option("--store", "store_folder", type=options.PLACE, default=None, help="Store of groups or pairs to train on.")
 @click.option(
-    "--source", "folders", multiple=True, type=options.PLACE, help="Or: folders whose groups are rendered now."
+    "--source", "folders", multiple=True, type=options.PLACE, help="Or: folders of images, rendered meanwhile."
 )
 @click.option("--recipe", type=options.LOCAL, default=None, help="Of --source: a config as `rwsr degrade show` writes.")
 @click.option("--out", type=options.LOCAL, required=True, help="Folder of the run.")
@@ -35,7 +35,8 @@ def train() -> None:
     type=click.Choice(_TRAIN_PRESETS),
     default="mm-realsr-code",
     show_default=True,
-    help="The published training files, the paper's text, minutes on a CPU, or the same without modulation.",
+    help="MM-RealSR by the published training files, by the paper, or in minutes on a CPU; the last two are without "
+    "modulation and for stores of pairs.",
 )
 @click.option(
     "--stage",
@@ -45,7 +46,7 @@ def train() -> None:
     help="1: pixel, ranking and anchor losses. 2: with perceptual and GAN losses, from a run of stage 1.",
 )
 @click.option("--start-from", type=options.LOCAL, default=None, help="An earlier run whose weights to start from.")
-@click.option("--val-store", type=options.PLACE, default=None, help="Store of held-out groups to measure on meanwhile.")
+@click.option("--val-store", type=options.PLACE, default=None, help="Store of held-out samples to measure meanwhile.")
 @click.option("--steps", type=click.IntRange(min=1), default=None, help="Training steps.  [default: the preset's]")
 @options.seeded
 @options.configured
@@ -67,7 +68,9 @@ def train_mm_realsr(
     track: bool,
     json_: bool,
 ) -> None:
-    """Train MM-RealSR: generator, condition network and UDEM; in stage 2 against a U-Net discriminator.
+    """Train MM-RealSR (generator, condition network and UDEM), or its generator alone as Real-ESRGAN or ESRGAN do.
+
+    Stage 1 is without, stage 2 with perceptual and GAN losses.
 
     \b
     Example:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..degrade.errors import UserError
 from ..degrade.places import Place
-from ..eval import cugan_settings, curves, examples, report, sweeps
+from ..eval import cugan_settings, curves, examples, report, steering, sweeps
 from ..eval.images import ImageSet, of_folders, of_store
 from ..eval.metrics import DEFAULT, Metric, chosen
 from ..eval.report import MetricRow, setting_of
@@ -224,6 +224,20 @@ def udem(images: ImageSet, models: Mapping[str, Path], levels: int, out: Place) 
         restorer, net = _modulated(path, device)
         parts = curves.evaluate(images, net.score, name, restorer.checkpoint, device, levels=levels)
         rows += _collect(f"scores of {name}", _total(images), parts)
+    report.add(out, rows)
+    return Measured(rows, {}, _num_left_out(images, rows))
+
+
+def steering_by(images: ImageSet, models: Mapping[str, Path], steps: int, out: Place) -> Measured:
+    """The noise that each model leaves, and the detail that it shows, under rising scores."""
+    device = _begin(out)
+    if not models:
+        raise UserError("name a --model, a run that can be told how strongly to restore")
+    rows: list[MetricRow] = []
+    for name, path in models.items():
+        restorer, net = _modulated(path, device)
+        parts = steering.evaluate(images, net.restore_at, net.score, name, restorer.checkpoint, device, steps=steps)
+        rows += _collect(f"steering {name}", _total(images), parts)
     report.add(out, rows)
     return Measured(rows, {}, _num_left_out(images, rows))
 

@@ -1,4 +1,4 @@
-"""Groups rendered when they are asked for, from the plan that a store would be built from: the same samples."""
+"""Groups and pairs rendered when they are asked for, from the plan of a store: the same samples."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from ..degrade.errors import UserError
 from ..degrade.image import U8, read_source
 from ..degrade.places import Place, place
 from ..degrade.provenance import canonical, sha256_of
-from ..degrade.samples import GROUPS, Rendered, Source, StoreConfig, make
+from ..degrade.samples import Rendered, Source, StoreConfig, make
 from . import sources
 from .build_store import Plan, plan
 from .executors import Executor
@@ -31,6 +31,8 @@ class LiveGroups:
         self.name = "the sources"
         self.scale = planned.config.recipe.scale
         self.lr_size_px = planned.config.lr_size_px
+        self.members = len(planned.config.members)
+        self.sharpened = getattr(planned.config.recipe, "usm", None) is not None
         self.in_use = list(range(planned.config.num_samples))
         self._config, self._rows, self._threads = planned.config, planned.rows, threads
         self._stops = np.cumsum(planned.counts)
@@ -61,13 +63,13 @@ class LiveGroups:
 def live_groups(
     folders: Sequence[Place], index: Place, config: StoreConfig, executor: Executor
 ) -> tuple[LiveGroups, str]:
-    """The groups that a config makes of the images below the folders, and the identity of both.
+    """The groups or pairs that a config makes of the images below the folders, and the identity of both.
 
     Raises:
-        UserError: the config makes pairs, or no image is as large as a crop.
+        UserError: the config wants a noise bank, or no image is as large as a crop.
     """
-    if config.kind != GROUPS:
-        raise UserError(f"recipe {config.recipe.kind} makes pairs; MM-RealSR is trained on groups (mm-realsr)")
+    if config.wants_bank:
+        raise UserError(f"recipe {config.recipe.kind} takes its noise from a bank; build a store and train on that")
     planned = plan(config, sources.index(folders, index, IndexConfig(), executor))
     identity = sha256_of([canonical(config.model_dump(mode="json")), planned.inputs_sha256])
     return LiveGroups(planned, executor.workers), identity

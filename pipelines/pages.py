@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from ..degrade import places
 from ..degrade.errors import StoreError, UserError
 from ..degrade.places import Place
-from ..eval import cugan_settings, curves, examples, plots, probes, report, sweeps
+from ..eval import cugan_settings, curves, examples, plots, probes, report, steering, sweeps
 from ..eval.examples import Crop
 from ..eval.metrics import better_of
 from ..eval.page import Caution, Part, Picture, Section, Strip, Table, page
@@ -186,6 +186,33 @@ def _udem_section(rows: list[MetricRow]) -> Section:
     return Section(f"UDEM: {rows[0].data}", text, (pictures, table))
 
 
+def _steering_section(rows: list[MetricRow]) -> Section:
+    models = _unique(row.model for row in rows)
+    found = {model: steering.steering_of(rows, model) for model in models}
+    table = Table(
+        ("model", "told", "figure", "under 0", "under 1", "Spearman"),
+        tuple(
+            (
+                model,
+                f"{each.told} score",
+                steering.METRICS[each.told],
+                f"{each.values[0]:.3f}",
+                f"{each.values[-1]:.3f}",
+                f"{each.spearman:.3f}",
+            )
+            for model, every in found.items()
+            for each in every
+        ),
+    )
+    text = (
+        "Photographs with noise, restored under a rising noise score: what the noise changes in SR is what is left of "
+        "it. Photographs with blur, restored under a rising blur score: how far neighbouring pixels are apart. A "
+        "Spearman correlation of 1 means that more of the score always mends more.",
+    )
+    pictures = Picture(plots.steering_curves(found), "The mean over all photographs under each score.")
+    return Section(f"Steering: {rows[0].data}", text, (pictures, table))
+
+
 def _modulation_section(rows: list[MetricRow]) -> Section:
     grid = [row for row in rows if '"blur"' in row.setting]
     whole = [row for row in rows if '"blur"' not in row.setting]
@@ -278,6 +305,7 @@ def _reconstruction_section(rows: list[MetricRow]) -> Section:
 
 _SECTIONS = {
     curves.PROTOCOL: _udem_section,
+    steering.PROTOCOL: _steering_section,
     sweeps.MODULATION: _modulation_section,
     sweeps.INTERPOLATION: _interpolation_section,
     sweeps.SEGMENTED: _segmented_section,

@@ -145,15 +145,16 @@ def check(config: PipelineConfig) -> None:
             raise UserError(
                 f"test_store.preset = {config.test_store.preset} makes pairs; measure on groups (mm-realsr)"
             )
-    if config.train is not None and store.kind != GROUPS:
-        raise UserError(
-            f"store.preset = {config.store.preset} makes pairs; train on groups (mm-realsr), or drop `train`"
-        )
     if config.train is not None:
         from .training import compose_values_of
 
         with _within("train"):
-            compose_values_of(config.train.preset, config.train.config)
+            trained = compose_values_of(config.train.preset, config.train.config)
+        if trained.network.modulated and store.kind != GROUPS:
+            raise UserError(
+                f"store.preset = {config.store.preset} makes pairs, and train.preset = {config.train.preset} learns "
+                "from groups (mm-realsr); change one, or drop `train`"
+            )
         _runs(config)
 
 

@@ -8,8 +8,6 @@ from typing import Any
 from ..degrade.errors import UserError
 from ..degrade.objects import ObjectPath
 from ..degrade.places import Place
-from ..degrade.samples import GROUPS
-from ..degrade.shards import open_store
 from ..degrade.verify import digest
 from ..eval.images import of_store
 from ..eval.metrics import DEFAULT, chosen
@@ -21,6 +19,7 @@ from ..train.data import GroupSource, StoredGroups
 from ..train.loop import Interrupted
 from ..train.mmrealsr_stages import PRESETS, Stage, TrainConfig
 from ..train.ranks import local_device
+from .build_store import open_samples
 from .config import compose, compose_values
 from .console import progress
 from .executors import Executor, cores
@@ -48,8 +47,8 @@ def compose_values_of(preset: str, values: Mapping[str, Any], stage: Stage = 1) 
 
 
 def _validation(store_folder: Place, device: Device) -> Callable[[Model], dict[str, float]]:
-    """PSNR-Y and SSIM-Y on the groups of a store, as a training asks for them."""
-    images = of_store(open_store(store_folder, GROUPS))
+    """PSNR-Y and SSIM-Y on the groups or pairs of a store, as a training asks for them."""
+    images = of_store(open_samples(store_folder))
     metrics, _ = chosen(DEFAULT, scale=images.scale, border=None, device=device)
 
     def validate(net: Model) -> dict[str, float]:
@@ -61,7 +60,7 @@ def _validation(store_folder: Place, device: Device) -> Callable[[Model], dict[s
 
 @dataclass(frozen=True)
 class Data:
-    """Groups to train on. identity: the hash of all that is in them. remote: whether they lie on object storage."""
+    """Groups or pairs to train on. identity: the hash of all in them. remote: whether they lie on object storage."""
 
     groups: GroupSource
     identity: str
@@ -69,13 +68,13 @@ class Data:
 
 
 def stored(store_folder: Place) -> Data:
-    """The groups of a store; raises StoreError."""
-    store = open_store(store_folder, GROUPS)
+    """The groups or pairs of a store; raises StoreError."""
+    store = open_samples(store_folder)
     return Data(StoredGroups(store), digest(store), isinstance(store.path, ObjectPath))
 
 
 def live(folders: Sequence[Place], config: Path | None, out: Path) -> Data:
-    """Groups rendered while training, by the config of a store (`rwsr degrade show`), of images below the folders.
+    """What the config of a store (`rwsr degrade show`) makes of the images below the folders, rendered while training.
 
     Raises:
         UserError: the config or the folders are wrong.

@@ -1,4 +1,4 @@
-"""Training batches from groups; a batch is a pure function of (groups, seed, step)."""
+"""Training batches from groups (or pairs, groups of one); a batch is a pure function of (groups, seed, step)."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,27 +21,31 @@ from .ranks import Ranks
 class GroupSource(Protocol):
     """Where groups come from: a store, or rendered when they are asked for.
 
-    name: for messages. scale: HR pixels an LR pixel. lr_size_px: side of the LR. in_use: the numbers of the groups.
+    name: for messages. scale: HR pixels an LR pixel. lr_size_px: side of the LR. members: LR images of a group, one in
+    a pair. sharpened: whether HR went through the unsharp mask. in_use: the numbers of the groups.
     """
 
     name: str
     scale: int
     lr_size_px: int
+    members: int
+    sharpened: bool
     in_use: list[int]
 
     def read(self, samples: list[int]) -> tuple[U8, U8]:
-        """hr [N, H, W, 3] and lr [N, 5, h, w, 3] of those groups."""
+        """hr [N, H, W, 3] and lr [N, members, h, w, 3] of those groups."""
         ...
 
 
 class StoredGroups:
-    """The groups of a store whose measured order holds."""
+    """The pairs of a store, or its groups whose measured order holds."""
 
     def __init__(self, store: Store) -> None:
         self._hr, self._lr = ShardReader(store, "hr"), ShardReader(store, "lr")
         self.name = str(store.path)
         self.scale = int(store.attributes["scale"])
-        self.lr_size_px = store.layout.array("lr").sample_shape[1]
+        self.members, self.lr_size_px = store.layout.array("lr").sample_shape[:2]
+        self.sharpened = store.provenance.config["recipe"].get("usm") is not None
         self.in_use = list(in_use(store))
 
     def read(self, samples: list[int]) -> tuple[U8, U8]:
@@ -50,7 +54,7 @@ class StoredGroups:
 
 @dataclass(frozen=True)
 class GroupBatch:
-    """hr [B, 3, H, W] and lr [B, 5, 3, h, w], float32 in [0, 1]."""
+    """hr [B, 3, H, W] and lr [B, members, 3, h, w], float32 in [0, 1]."""
 
     hr: Tensor
     lr: Tensor

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..degrade.disk import write_atomic
 from ..degrade.errors import UserError
+from ..eval.report import VALIDATION
 from . import checkpoint
 from .checkpoint import Weights
 from .ranks import Ranks, average, average_gradients, joined, wait_for_all
@@ -426,7 +427,7 @@ def _validated(method: Method[Any], trained: _Trained, ranks: Ranks) -> dict[str
     net.load_state_dict(trained.ema)
     net.eval()
     try:
-        return {f"val/{name}": value for name, value in method.validate(net).items()}
+        return {f"{VALIDATION}{name}": value for name, value in method.validate(net).items()}
     finally:
         net.load_state_dict(own)
         net.train()

@@ -15,6 +15,7 @@ from .rrdb import RRDB, scaled_kaiming
 from .udem import Udem, UdemConfig
 
 BASE, BLURRIER, NOISIER, CLEAN, WORST = range(5)  # members of a group, in the store's order
+MEMBERS = 5
 BLUR, NOISE = range(2)  # scores
 
 

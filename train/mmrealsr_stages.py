@@ -7,21 +7,29 @@ there is a preset of each.
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
-from ..degrade.errors import StoreError, UserError
+from ..degrade.errors import UserError
 from ..degrade.provenance import sha256
 from . import losses
 from .checkpoint import read_model, write_identity
 from .data import GroupBatch, GroupBatches, GroupSource
-from .discriminators import UnetDiscriminator, discriminator_losses, generator_loss
+from .discriminators import (
+    VGG_INPUT_PX,
+    Discriminator,
+    GanConfig,
+    discriminator,
+    discriminator_losses,
+    generator_loss,
+    relativistic_generator_loss,
+)
 from .loop import LoopConfig, Method, Shared, built, fit, is_finished
-from .mmrealsr import BASE, BLUR, BLURRIER, CLEAN, NOISE, NOISIER, WORST, MMRealSR, NetworkConfig, model_file
-from .perceptual import PerceptualConfig, PerceptualLoss, perceptual_loss
+from .mmrealsr import BASE, BLUR, BLURRIER, CLEAN, MEMBERS, NOISE, NOISIER, WORST, MMRealSR, NetworkConfig, model_file
+from .perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, perceptual_loss
 from .schedule import Steps
 from .udem import UdemConfig
 from .usm import sharpened
@@ -45,7 +53,7 @@ class LossConfig(BaseModel):
     margin: float = 0.05
     anchor: Annotated[float, Field(ge=0)] = 1e-4
     perceptual: PerceptualConfig = PerceptualConfig(weight=0)
-    gan: Annotated[float, Field(ge=0)] = 0.0
+    gan: GanConfig = GanConfig(weight=0)
     sharpen_target: bool = False
 
 
@@ -53,7 +61,7 @@ class TrainConfig(BaseModel):
     """One stage.
 
     detach_scores: the restoration's losses do not reach the UDEM through the scores that steer it. freeze_udem: nothing
-    does. discriminator_feats: its width, where there is a GAN loss.
+    does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -63,9 +71,19 @@ class TrainConfig(BaseModel):
     network: NetworkConfig = NetworkConfig()
     detach_scores: bool = False
     freeze_udem: bool = False
-    discriminator_feats: Annotated[int, Field(ge=1)] = 64
     losses: LossConfig = LossConfig()
     loop: LoopConfig = LoopConfig()
+
+    @model_validator(mode="after")
+    def _what_the_discriminator_takes(self) -> Self:
+        if self.losses.gan.weight and self.losses.gan.discriminator == "vgg128":
+            hr_patch_px = self.loop.lr_patch_px * self.network.scale
+            if hr_patch_px != VGG_INPUT_PX:
+                raise ValueError(
+                    f"losses.gan.discriminator = vgg128 takes {VGG_INPUT_PX} px, not loop.lr_patch_px = "
+                    f"{self.loop.lr_patch_px} times {self.network.scale}; use {VGG_INPUT_PX // self.network.scale}"
+                )
+        return self
 
 
 def conditions(scores: Tensor) -> Tensor:
@@ -94,9 +112,9 @@ def generator_terms(
     shared: Shared,
     *,
     perceptual: PerceptualLoss | None = None,
-    discriminator: UnetDiscriminator | None = None,
+    judge: Discriminator | None = None,
 ) -> dict[str, Tensor]:
-    """The weighted terms of the generator: all five members are restored to the one HR.
+    """The weighted terms of the generator: all members of a group are restored to the one HR.
 
     shared: gets `sr` and `real`, detached, for the discriminator.
     """
@@ -114,16 +132,21 @@ def generator_terms(
     found = {"pixel": weights.pixel * losses.pixel(sr, target)}
     if perceptual is not None:
         found["perceptual"] = weights.perceptual.weight * perceptual(sr, target)
-    if discriminator is not None:
-        found["gan"] = weights.gan * generator_loss(discriminator(sr).float())
+    if judge is not None:
         shared["sr"] = sr.detach()
         shared["real"] = batch.hr[:, None].expand(-1, members, -1, -1, -1).flatten(0, 1)
+        fake = judge(sr).float()
+        if weights.gan.relativistic:
+            found["gan"] = weights.gan.weight * relativistic_generator_loss(judge(shared["real"]).float(), fake)
+        else:
+            found["gan"] = weights.gan.weight * generator_loss(fake)
     return found | terms
 
 
-def discriminator_terms(net: UnetDiscriminator, shared: Shared) -> dict[str, Tensor]:
+def discriminator_terms(net: Discriminator, shared: Shared, *, relativistic: bool) -> dict[str, Tensor]:
     """The terms of the discriminator: photographs and what the generator made of them."""
-    real, fake = discriminator_losses(net(shared["real"]).float(), net(shared["sr"]).float())
+    logits = net(shared["real"]).float(), net(shared["sr"]).float()
+    real, fake = discriminator_losses(*logits, relativistic=relativistic)
     return {"real": real, "fake": fake}
 
 
@@ -142,19 +165,35 @@ def method_of(config: TrainConfig, start: Mapping[str, Tensor] | None) -> Method
     if config.freeze_udem and net.modulated:
         net.de_net.requires_grad_(False)
     weights = config.losses
-    perceptual = perceptual_loss(weights.perceptual.net) if weights.perceptual.weight else None
-    judge = built(partial(UnetDiscriminator, config.discriminator_feats), config.loop.seed) if weights.gan else None
+    perceptual = perceptual_loss(weights.perceptual) if weights.perceptual.weight else None
+    judge = built(partial(discriminator, weights.gan), config.loop.seed) if weights.gan.weight else None
 
     def terms(name: str, batch: GroupBatch, shared: Shared) -> dict[str, Tensor]:
         if name == DISCRIMINATOR:
             assert judge is not None
-            return discriminator_terms(judge, shared)
+            return discriminator_terms(judge, shared, relativistic=weights.gan.relativistic)
         if perceptual is not None:
             perceptual.to(batch.lr.device)
-        return generator_terms(net, batch, config, shared, perceptual=perceptual, discriminator=judge)
+        return generator_terms(net, batch, config, shared, perceptual=perceptual, judge=judge)
 
     networks = {GENERATOR: net} | ({DISCRIMINATOR: judge} if judge is not None else {})
     return Method(networks, terms)
+
+
+def _check_fit(groups: GroupSource, config: TrainConfig) -> None:
+    """Raises UserError when these groups or pairs are not what the config trains on."""
+    if groups.scale != config.network.scale:
+        raise UserError(f"{groups.name} is for scale {groups.scale}, the network for {config.network.scale}")
+    if config.network.modulated and groups.members != MEMBERS:
+        raise UserError(
+            f"{groups.name} holds pairs; modulation is learned from groups (rwsr degrade build --preset mm-realsr), "
+            "pairs are for the presets real-esrgan and esrgan"
+        )
+    if config.losses.sharpen_target and groups.sharpened:
+        raise UserError(
+            f"the HR of {groups.name} is sharpened already; set losses.sharpen_target=false, or build the store with "
+            "recipe.usm=null"
+        )
 
 
 def train(
@@ -185,8 +224,7 @@ def train(
     write_identity(run, config, identity)
     if is_finished(run):
         return False
-    if groups.scale != config.network.scale:
-        raise StoreError(f"{groups.name} is for scale {groups.scale}, the network for {config.network.scale}")
+    _check_fit(groups, config)
     loop = config.loop
     made = method_of(config, start)
     batches = partial(GroupBatches, groups, batch=loop.batch, lr_patch_px=loop.lr_patch_px, seed=loop.seed)
@@ -219,7 +257,7 @@ def code(stage: Stage) -> TrainConfig:
         stage=2,
         detach_scores=True,
         freeze_udem=True,
-        losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(), gan=0.1, sharpen_target=True),
+        losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(), gan=GanConfig(), sharpen_target=True),
         loop=LoopConfig(steps=590_000, batch=16, lr_patch_px=64, learning_rate=1e-4, schedule=Steps(at=(400_000,))),
     )
 
@@ -237,7 +275,7 @@ def paper(stage: Stage) -> TrainConfig:
         )
     return TrainConfig(
         stage=2,
-        losses=LossConfig(ranking=0.05, anchor=0.05, perceptual=PerceptualConfig(), gan=0.1),
+        losses=LossConfig(ranking=0.05, anchor=0.05, perceptual=PerceptualConfig(), gan=GanConfig()),
         loop=LoopConfig(steps=400_000, batch=48, lr_patch_px=64, learning_rate=1e-4),
     )
 
@@ -245,9 +283,10 @@ def paper(stage: Stage) -> TrainConfig:
 def small(stage: Stage) -> TrainConfig:
     """Sizes that a CPU trains in minutes: for demonstrations and tests, not for results.
 
-    The metric losses weigh more than the published ones and the UDEM starts from larger weights: the published
-    values leave its scores near their start for some ten thousand steps. The anchors stay well below the
-    ranking: WORST is blurred as well as noisy, and where its anchor rules, the noise score learns blur.
+    The metric losses weigh more than the published ones, in the same proportion, and the UDEM starts from larger
+    weights: the published values leave its scores near their start for some ten thousand steps. The proportion matters:
+    CLEAN is sharp as well as free of noise and WORST blurred as well as noisy, and where the anchors rule, the noise
+    score learns blur. So does the UDEM's first stage without stride: noise is told by the finest pixels.
     """
     network = NetworkConfig(
         feats=16,
@@ -256,10 +295,11 @@ def small(stage: Stage) -> TrainConfig:
         embed_feats=64,
         modulator_feats=64,
         start_as_enlarger=True,
-        udem=UdemConfig(feats=(16, 32), blocks=(1, 1), downscales=(2, 2), init_scale=0.7),
+        udem=UdemConfig(feats=(16, 16, 32), blocks=(1, 1, 1), downscales=(1, 2, 1), init_scale=0.5),
     )
     loop = LoopConfig(
-        steps=2400,
+        steps=3000,
+        warm_up=500,
         batch=4,
         lr_patch_px=24,
         learning_rate=1e-3,
@@ -268,30 +308,64 @@ def small(stage: Stage) -> TrainConfig:
         checkpoint_every=250,
     )
     if stage == 1:
-        return TrainConfig(stage=1, network=network, losses=LossConfig(ranking=0.5, anchor=0.05), loop=loop)
+        return TrainConfig(stage=1, network=network, losses=LossConfig(ranking=0.5, anchor=0.005), loop=loop)
     return TrainConfig(
         stage=2,
         network=network,
         detach_scores=True,
         freeze_udem=True,
-        discriminator_feats=16,
-        losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(net="squeezenet"), gan=0.02),
+        losses=LossConfig(
+            ranking=0, anchor=0, perceptual=PerceptualConfig(net="squeezenet"), gan=GanConfig(weight=0.02, feats=16)
+        ),
         loop=loop.model_copy(update={"steps": 600, "learning_rate": 2e-4}),
     )
 
 
 def real_esrgan(stage: Stage) -> TrainConfig:
-    """Real-ESRGAN: the same without modulation; 1,000K steps on pixels, then 400K with perceptual and GAN losses."""
+    """Real-ESRGAN: no modulation, on the pairs of `real-esrgan`; 1,000K steps on pixels, then 400K with all losses.
+
+    Its stores hold sharpened HR, of which LR is made and which pixel and perceptual losses look at, as published. The
+    published discriminator looks at HR as it was; here it sees the sharpened.
+    """
     network = NetworkConfig(modulated=False)
     if stage == 1:
         return TrainConfig(
-            stage=1, network=network, losses=LossConfig(ranking=0, anchor=0), loop=LoopConfig(steps=1_000_000, batch=48)
+            stage=1,
+            network=network,
+            losses=LossConfig(ranking=0, anchor=0),
+            loop=LoopConfig(steps=1_000_000, batch=48, lr_patch_px=64),
         )
     return TrainConfig(
         stage=2,
         network=network,
-        losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(), gan=0.1, sharpen_target=True),
+        losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(), gan=GanConfig()),
         loop=LoopConfig(steps=400_000, batch=48, lr_patch_px=64, learning_rate=1e-4),
+    )
+
+
+def esrgan(stage: Stage) -> TrainConfig:
+    """ESRGAN (Wang et al. 2018, section 4.1): on the pairs of `bicubic`; 1,000K steps on pixels (RRDB_PSNR), then 400K
+    with conv5_4 of VGG-19 and a relativistic discriminator.
+    """
+    network = NetworkConfig(modulated=False)
+    loop = LoopConfig(batch=16, lr_patch_px=32, betas=(0.9, 0.999))
+    if stage == 1:
+        steps = {"steps": 1_000_000, "schedule": Steps(at=(200_000, 400_000, 600_000, 800_000))}
+        return TrainConfig(
+            stage=1, network=network, losses=LossConfig(ranking=0, anchor=0), loop=loop.model_copy(update=steps)
+        )
+    steps = {"steps": 400_000, "learning_rate": 1e-4, "schedule": Steps(at=(50_000, 100_000, 200_000, 300_000))}
+    return TrainConfig(
+        stage=2,
+        network=network,
+        losses=LossConfig(
+            pixel=0.01,
+            ranking=0,
+            anchor=0,
+            perceptual=PerceptualConfig(layers=ESRGAN),
+            gan=GanConfig(weight=0.005, relativistic=True, discriminator="vgg128"),
+        ),
+        loop=loop.model_copy(update=steps),
     )
 
 
@@ -300,4 +374,5 @@ PRESETS: dict[str, Callable[[Stage], TrainConfig]] = {
     "mm-realsr-paper": paper,
     "mm-realsr-small": small,
     "real-esrgan": real_esrgan,
+    "esrgan": esrgan,
 }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.image import U8
-from rwsr.eval import ablations, cugan_settings, curves, examples, probes, published, sweeps
+from rwsr.eval import ablations, cugan_settings, curves, examples, plots, probes, published, steering, sweeps
 from rwsr.eval.images import ImageSet, of_folders
 from rwsr.eval.metrics import Metric, named
 from rwsr.eval.report import MetricRow, mean
@@ -110,6 +110,42 @@ def test_scores_that_know_the_level_are_perfect(images: ImageSet) -> None:
     assert found["noise"].dynamic_range > 0.02
     flat = _rows(curves.evaluate(images, lambda lr: torch.rand(1, 2), "r", "", CPU, levels=6))
     assert all(curve.spearman < 1 for curve in curves.curves_of(flat, "r"))
+
+
+def test_steering_by_hand(images: ImageSet) -> None:
+    """A model that mixes in the mean by its noise score and sharpens by its blur score does what it is told."""
+    told: list[tuple[float, float]] = []
+
+    def restore(lr: Tensor, blur: float, noise: float) -> Tensor:
+        told.append((blur, noise))
+        grey = (1 - noise) * lr + noise * lr.mean()
+        return grey + blur * (grey - torch.nn.functional.avg_pool2d(grey, 3, 1, 1))
+
+    def score(lr: Tensor) -> Tensor:
+        return torch.tensor([[0.25, 0.75]])
+
+    rows = _rows(steering.evaluate(images, restore, score, "m", "", CPU, steps=5))
+    assert len(rows) == 3 * 2 * 5
+    assert all(blur == 0.25 or noise == 0.75 for blur, noise in told)  # one is told, the other the model's own
+    found = {each.told: each for each in steering.steering_of(rows, "m")}
+    assert [each.spearman for each in found.values()] == pytest.approx([1, 1])
+    assert found["noise"].scores == found["blur"].scores == (0, 0.25, 0.5, 0.75, 1)
+    assert found["noise"].ratio < 0.02 and found["blur"].ratio > 1.2  # 1: all is the mean
+    assert plots.steering_curves({"m": list(found.values())}).light.startswith(b"\x89PNG")
+    contrary = _rows(steering.evaluate(images, lambda lr, b, n: restore(lr, 1 - b, 1 - n), score, "c", "", CPU))
+    assert [each.spearman for each in steering.steering_of(contrary, "c")] == pytest.approx([-1, -1])
+    deaf = _rows(steering.evaluate(images, lambda lr, b, n: lr, score, "d", "", CPU, steps=3))
+    assert [each.spearman for each in steering.steering_of(deaf, "d")] == [0, 0]
+
+
+def test_residual_noise_and_detail_of_known_images() -> None:
+    """Noise of 10 grey levels on mid-grey is 10; a board of single pixels has steps of its contrast."""
+    torch.manual_seed(0)
+    grey = torch.full((1, 3, 64, 64), 0.5)
+    assert steering.residual_noise(grey + 10 / 255 * torch.randn_like(grey), grey) == pytest.approx(10, rel=0.02)
+    board = ((torch.arange(64)[:, None] + torch.arange(64)) % 2).float().expand(1, 3, 64, 64)
+    assert steering.detail(board / 5) == pytest.approx(51)
+    assert steering.detail(grey) == 0
 
 
 def test_cugans_settings_tell_the_model_the_truth(images: ImageSet) -> None:

@@ -214,6 +214,8 @@ def test_what_is_wrong_is_told(hr: Path, models: tuple[Path, Path], arguments: l
 def test_protocols_refuse_models_they_cannot_use(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
     out = ("--out", tmp_path / "m.parquet")
     assert "cannot be told how strongly" in _run("eval", "modulation", "--hr", hr, "--model", models[0], *out, code=1)
+    assert "cannot be told" in _run("eval", "steering", "--images", hr, "--model", models[0], *out, code=1)
+    assert "name a --model" in _run("eval", "steering", "--images", hr, *out, code=1)
     assert "cannot be told" in _run("eval", "udem-curves", "--images", hr, "--model", models[0], *out, code=1)
     assert "two --model or more" in _run("eval", "segmented", "--hr", hr, "--model", models[0], *out, code=1)
     torch.save(Imdn(4).state_dict(), tmp_path / "imdn.pth")

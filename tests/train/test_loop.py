@@ -20,19 +20,20 @@ from rwsr.degrade.verify import digest
 from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose, to_yaml
 from rwsr.pipelines.executors import Executor
-from rwsr.pipelines.presets import mm_realsr
+from rwsr.pipelines.presets import bicubic, mm_realsr, real_esrgan
 from rwsr.pipelines.training import live, train_run
 from rwsr.train import mmrealsr_stages
 from rwsr.train.checkpoint import read_model, steps_saved
 from rwsr.train.data import GroupBatches, StoredGroups
 from rwsr.train.loop import built
 from rwsr.train.mmrealsr import MMRealSR, load
-from rwsr.train.mmrealsr_stages import TrainConfig, generator_terms, small
+from rwsr.train.mmrealsr_stages import TrainConfig, esrgan, generator_terms, small
 
 CPU = torch.device("cpu")
 CONFIG: TrainConfig = compose(
     small(1),
-    sets=["loop.steps=7", "loop.batch=2", "loop.lr_patch_px=12", "loop.log_every=2", "loop.checkpoint_every=4"],
+    sets=["loop.steps=7", "loop.batch=2", "loop.lr_patch_px=12", "loop.log_every=2", "loop.checkpoint_every=4"]
+    + ["loop.warm_up=0"],
     network={"feats": 4, "blocks": 1, "growth": 4, "udem": {"feats": [4], "blocks": [1], "downscales": [2]}},
 )
 
@@ -179,10 +180,10 @@ def test_what_is_no_model_is_named(tmp_path: Path) -> None:
 
 STAGE_2: TrainConfig = compose(
     small(2),
-    sets=["loop.steps=7", "loop.batch=2", "loop.lr_patch_px=12", "loop.log_every=3", "loop.checkpoint_every=2"],
+    sets=["loop.steps=7", "loop.batch=2", "loop.lr_patch_px=12", "loop.log_every=3", "loop.checkpoint_every=2"]
+    + ["loop.warm_up=0"],
     network={"feats": 4, "blocks": 1, "growth": 4, "udem": {"feats": [4], "blocks": [1], "downscales": [2]}},
-    discriminator_feats=4,
-    losses={"perceptual": {"weight": 0}},
+    losses={"perceptual": {"weight": 0}, "gan": {"feats": 4}},
 )
 
 
@@ -205,6 +206,45 @@ def test_two_networks_stopped_and_resumed_are_the_same(store: Store, tmp_path: P
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
     names = {row["name"] for row in pq.read_table(tmp_path / "whole/train.parquet").to_pylist()}
     assert names == {"pixel", "gan", "real", "fake"}
+
+
+@pytest.fixture
+def pairs(photos: Path, tmp_path: Path) -> Store:
+    """Six pairs of HR 128 and its bicubic LR."""
+    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
+    config = compose(bicubic(), hr_size_px=128, num_samples=6)
+    return build_store.build(tmp_path / "pairs.zarr", build_store.plan(config, rows), Executor(1))[0]
+
+
+ESRGAN: TrainConfig = compose(
+    esrgan(2),
+    sets=["loop.steps=5", "loop.batch=2", "loop.log_every=2", "loop.checkpoint_every=2"],
+    network={"feats": 4, "blocks": 1, "growth": 4},
+    losses={"perceptual": {"weight": 0}, "gan": {"feats": 4}},
+)
+
+
+def test_esrgan_is_trained_on_pairs(pairs: Store, tmp_path: Path) -> None:
+    """With a relativistic discriminator whose batch statistics are part of the checkpoint."""
+    _train(tmp_path / "whole", pairs, ESRGAN, CPU, _nothing)
+    with pytest.raises(Stop):
+        _train(tmp_path / "broken", pairs, ESRGAN, CPU, _stop_after(3))
+    assert _train(tmp_path / "broken", pairs, ESRGAN, CPU, _nothing)
+    for name in ("model.safetensors", "train.parquet"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
+    assert set(pq.read_table(tmp_path / "whole/train.parquet")["name"].to_pylist()) == {"pixel", "gan", "real", "fake"}
+
+
+def test_samples_that_do_not_fit_are_refused(pairs: Store, store: Store, photos: Path, tmp_path: Path) -> None:
+    """Modulation wants groups; HR that is sharpened is not sharpened again."""
+    with pytest.raises(UserError, match="pairs.zarr holds pairs; modulation is learned from groups"):
+        _train(tmp_path / "a", pairs, CONFIG, CPU, _nothing)
+    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
+    config = compose(real_esrgan(), hr_size_px=64, num_samples=4)
+    sharp = build_store.build(tmp_path / "sharp.zarr", build_store.plan(config, rows), Executor(1))[0]
+    twice = compose(ESRGAN, losses={"sharpen_target": True, "gan": {"weight": 0}})
+    with pytest.raises(UserError, match="is sharpened already; set losses.sharpen_target=false"):
+        _train(tmp_path / "b", sharp, twice, CPU, _nothing)
 
 
 def test_parts_of_a_batch_give_the_step_of_the_whole(store: Store, tmp_path: Path) -> None:

@@ -8,7 +8,14 @@ from rwsr.degrade.filters import unsharp_mask
 from rwsr.degrade.image import U8
 from rwsr.eval.tensors import to_tensor
 from rwsr.train.data import GroupBatch
-from rwsr.train.discriminators import UnetDiscriminator, discriminator_losses, generator_loss
+from rwsr.train.discriminators import (
+    GanConfig,
+    UnetDiscriminator,
+    VggDiscriminator,
+    discriminator_losses,
+    generator_loss,
+    relativistic_generator_loss,
+)
 from rwsr.train.losses import anchor, pixel, ranking
 from rwsr.train.mmrealsr import MMRealSR, NetworkConfig, chosen_scores
 from rwsr.train.mmrealsr_stages import (
@@ -18,11 +25,12 @@ from rwsr.train.mmrealsr_stages import (
     code,
     conditions,
     discriminator_terms,
+    esrgan,
     generator_terms,
     paper,
     small,
 )
-from rwsr.train.perceptual import PerceptualLoss
+from rwsr.train.perceptual import ESRGAN, PerceptualLoss
 from rwsr.train.schedule import Constant, Cosine, Steps, factor_at
 from rwsr.train.udem import UdemConfig
 from rwsr.train.usm import sharpened
@@ -143,6 +151,33 @@ def test_the_discriminator_is_the_published_one() -> None:
     assert "conv0.weight" in small_net.state_dict() and "conv9.weight" in small_net.state_dict()
 
 
+def test_esrgans_discriminator_is_the_published_one() -> None:
+    """14,499,401 parameters, a logit an image; nine of the ten convs are normalised."""
+    net = VggDiscriminator()
+    assert _count(net) == 14_499_401
+    assert net(torch.rand(2, 3, 128, 128)).shape == (2, 1)
+    assert sum(isinstance(each, torch.nn.BatchNorm2d) for each in net.modules()) == 9
+    assert {"conv0_0.bias", "bn4_1.running_mean", "linear2.weight"} <= set(net.state_dict())
+
+
+def test_relativistic_losses_by_hand() -> None:
+    """ESRGAN eq. 1 and 2: each logit less the mean of the others."""
+    real, fake = torch.tensor([[2.0], [0.5]]), torch.tensor([[-1.0], [0.25]])
+
+    def sigmoid(value: float) -> float:
+        return 1 / (1 + np.exp(-value))
+
+    mean_real, mean_fake = 1.25, -0.375
+    as_real = [-np.log(sigmoid(value - mean_fake)) for value in (2.0, 0.5)]
+    as_fake = [-np.log(1 - sigmoid(value - mean_real)) for value in (-1.0, 0.25)]
+    found = discriminator_losses(real, fake, relativistic=True)
+    assert [each.item() for each in found] == pytest.approx([np.mean(as_real) / 2, np.mean(as_fake) / 2], rel=1e-5)
+    turned = [-np.log(1 - sigmoid(value - mean_fake)) for value in (2.0, 0.5)]
+    fooled = [-np.log(sigmoid(value - mean_real)) for value in (-1.0, 0.25)]
+    expected = (np.mean(turned) + np.mean(fooled)) / 2
+    assert relativistic_generator_loss(real, fake).item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_gan_losses_by_hand() -> None:
     """Of a logit of 0 each is log 2; of a large one nothing or the logit."""
     zero, ten = torch.zeros(2, 1, 2, 2), torch.full((2, 1, 2, 2), 10.0)
@@ -166,6 +201,9 @@ def test_the_perceptual_loss_by_hand() -> None:
             assert isinstance(layer, torch.nn.Conv2d)
             total += next(weights) * (a - b).abs().mean().item()
     assert loss(sr, hr).item() == pytest.approx(total, rel=1e-5)
+    last = PerceptualLoss("vgg19", ESRGAN)
+    last.load_state_dict(loss.state_dict())
+    assert last(sr, hr).item() == pytest.approx((a - b).abs().mean().item(), rel=1e-5)
     assert loss(hr, hr).item() == 0 and not any(p.requires_grad for p in loss.parameters())
 
 
@@ -217,13 +255,13 @@ def test_who_gets_gradients_in_stage_2() -> None:
         net = MMRealSR(config.network)
         net.de_net.requires_grad_(False)
         shared: dict[str, torch.Tensor] = {}
-        terms = generator_terms(net, _batch(), config, shared, perceptual=perceptual, discriminator=judge)
+        terms = generator_terms(net, _batch(), config, shared, perceptual=perceptual, judge=judge)
         assert set(terms) == {"pixel", "perceptual", "gan"}
         terms[term].backward()
         assert _moved(net.body) and _moved(net.am_list) and not _moved(net.de_net), term
     judge.zero_grad()
     net.zero_grad()
-    sum(discriminator_terms(judge, shared).values()).backward()
+    sum(discriminator_terms(judge, shared, relativistic=False).values()).backward()
     assert _moved(judge) and not _moved(net)
 
 
@@ -251,10 +289,21 @@ def test_presets_have_the_published_numbers() -> None:
     assert (first.losses.ranking, first.losses.margin, first.losses.anchor) == (0.01, 0.05, 1e-4)
     assert (second.loop.steps, second.loop.lr_patch_px, second.loop.learning_rate) == (590_000, 64, 1e-4)
     assert second.freeze_udem and second.detach_scores and second.losses.sharpen_target
-    assert (second.losses.pixel, second.losses.perceptual.weight, second.losses.gan) == (1, 1, 0.1)
+    assert (second.losses.pixel, second.losses.perceptual.weight, second.losses.gan.weight) == (1, 1, 0.1)
     assert (paper(1).losses.ranking, paper(2).losses.anchor) == (0.05, 0.05)
     assert (paper(1).loop.steps, paper(2).loop.steps) == (1_000_000, 400_000)
+    psnr, gan = esrgan(1), esrgan(2)
+    assert (psnr.loop.batch, psnr.loop.lr_patch_px, psnr.loop.steps) == (16, 32, 1_000_000)
+    assert (gan.losses.pixel, gan.losses.perceptual.weight, gan.losses.gan.weight) == (0.01, 1, 0.005)
+    assert gan.losses.gan.relativistic and gan.losses.perceptual.layers == (0, 0, 0, 0, 1)
     assert all(preset(stage).stage == stage for preset in PRESETS.values() for stage in (1, 2))
+
+
+def test_a_discriminator_of_fixed_size_gets_that_size() -> None:
+    """128 px, or the config is refused with the patch that would do."""
+    with pytest.raises(ValueError, match="takes 128 px, not loop.lr_patch_px = 48 times 4; use 32"):
+        TrainConfig(losses=LossConfig(gan=GanConfig(discriminator="vgg128")))
+    TrainConfig(losses=LossConfig(gan=GanConfig(weight=0, discriminator="vgg128")))
 
 
 def test_learning_rates_by_hand() -> None:

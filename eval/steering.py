@@ -1,0 +1,124 @@
+"""What a score does to an image: the noise left under a rising noise score, the detail under a rising blur score.
+
+MM-RealSR (figures 1 and 5) and CUGAN (figure 1) show it as pictures; here it is measured. Residual noise is what noise
+in LR changes in SR, so that it counts no texture: restored with and without the noise under the same scores.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from .curves import degraded, photographs
+from .images import ImageSet
+from .report import MetricRow, setting_of
+from .restore import Model
+from .sweeps import Modulated
+from .tensors import to_tensor
+
+PROTOCOL = "steering"
+STEPS = 11
+Told = Literal["blur", "noise"]
+METRICS: dict[Told, str] = {"noise": "residual-noise", "blur": "detail"}
+UNITS: dict[Told, str] = {"noise": "grey levels of 255", "blur": "mean step between neighbours, grey levels of 255"}
+_LEVELS: dict[Told, float] = {"noise": 15.0, "blur": 1.5}  # of what is restored, in the units of the UDEM's curves
+_PLACES: dict[Told, int] = {"blur": 0, "noise": 1}
+
+
+@dataclass(frozen=True)
+class Steering:
+    """A figure under a rising score: the mean over the images at each."""
+
+    told: Told
+    scores: tuple[float, ...]
+    values: tuple[float, ...]
+
+    @property
+    def spearman(self) -> float:
+        """1 where more of the score always leaves less noise, or shows more detail; -1 where it does the contrary."""
+        if len(set(self.values)) == 1:
+            return 0.0
+        found = float(np.asarray(spearmanr(self.scores, self.values))[0])
+        return -found if self.told == "noise" else found
+
+    @property
+    def ratio(self) -> float:
+        """The figure under the greatest score over that under the least."""
+        return self.values[-1] / self.values[0] if self.values[0] else float("nan")
+
+
+def residual_noise(noisy: Tensor, clean: Tensor) -> float:
+    """Standard deviation of what noise in LR changed in SR, in grey levels of 255; two SR [1, 3, H, W] in 0..1."""
+    return 255 * float((noisy.clamp(0, 1) - clean.clamp(0, 1)).double().std(correction=0))
+
+
+def detail(sr: Tensor) -> float:
+    """Mean absolute step between neighbouring pixels of SR [1, 3, H, W] in 0..1, in grey levels of 255."""
+    shown = sr.clamp(0, 1).double()
+    return 255 * float(shown.diff(dim=-1).abs().mean() + shown.diff(dim=-2).abs().mean()) / 2
+
+
+def evaluate(
+    images: ImageSet,
+    restore: Modulated,
+    score: Model,
+    name: str,
+    checkpoint: str,
+    device: torch.device,
+    *,
+    steps: int = STEPS,
+) -> Iterator[tuple[int, list[MetricRow]]]:
+    """Restore every photograph, made smaller and degraded, under rising scores; (images done, rows) as they come.
+
+    restore: LR, blur score, noise score -> SR. score: LR [1, 3, h, w] -> [1, 2]; the score that is not told is the one
+    that it gives.
+    """
+    told_scores = [round(float(value), 4) for value in np.linspace(0, 1, steps)]
+    for count, items in photographs(images):
+        rows: list[MetricRow] = []
+        for item, clean in items:
+            for told in METRICS:
+                lr = to_tensor(degraded(clean, told, _LEVELS[told], item.sample))[None].to(device)
+                without = to_tensor(clean)[None].to(device)
+                with torch.inference_mode():
+                    own = [float(value) for value in score(lr)[0]]
+                    for value in told_scores:
+                        own[_PLACES[told]] = value
+                        sr = restore(lr, own[0], own[1])
+                        found = residual_noise(sr, restore(without, own[0], own[1])) if told == "noise" else detail(sr)
+                        rows.append(
+                            MetricRow(
+                                protocol=PROTOCOL,
+                                model=name,
+                                checkpoint=checkpoint,
+                                setting=setting_of({told: value}),
+                                **images.names(item),
+                                member=told,
+                                metric=METRICS[told],
+                                value=found,
+                                better="lower" if told == "noise" else "higher",
+                                space="SR in 0..1",
+                                border=0,
+                                version=f"LR with {told} of {_LEVELS[told]:g}, {steps} scores",
+                            )
+                        )
+        yield count, rows
+
+
+def steering_of(rows: Sequence[MetricRow], model: str) -> list[Steering]:
+    """The mean figure under each score, of each score that is told."""
+    found: list[Steering] = []
+    for told in METRICS:
+        values: dict[float, list[float]] = {}
+        for row in rows:
+            if (row.protocol, row.model, row.member) == (PROTOCOL, model, told):
+                values.setdefault(float(json.loads(row.setting)[told]), []).append(row.value)
+        if values:
+            scores = sorted(values)
+            found.append(Steering(told, tuple(scores), tuple(float(np.mean(values[score])) for score in scores)))
+    return found
