@@ -16,12 +16,15 @@ from .udem import Udem, UdemConfig
 
 BASE, BLURRIER, NOISIER, CLEAN, WORST = range(5)  # members of a group, in the store's order
 MEMBERS = 5
+_LARGEST_SCALE = 4
+_SCALES: dict[int, Literal[1, 2, 4]] = {3: 4, 12: 2, 48: 1}  # by the channels of the first conv
 BLUR, NOISE = range(2)  # scores
 
 
 class NetworkConfig(BaseModel):
     """Sizes of the generator and its UDEM; the defaults are the released model's (26,134,149 parameters).
 
+    scale: 1 and 2 fold the pixels of LR into channels first (pixel unshuffle), as Real-ESRGAN's x2 model does.
     modulated: without it there is no UDEM and no condition network, and the rest is the generator of ESRGAN and
     Real-ESRGAN (16,697,987 parameters). embed_feats, modulator_feats: hidden widths of the condition network.
     start_as_enlarger: start from weights that enlarge by nearest neighbour instead of from noise. A short
@@ -30,7 +33,7 @@ class NetworkConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    scale: Literal[4] = 4
+    scale: Literal[1, 2, 4] = 4
     modulated: bool = True
     feats: Annotated[int, Field(ge=1)] = 64
     blocks: Annotated[int, Field(ge=1)] = 23
@@ -61,17 +64,18 @@ class Modulator(nn.Module):
 
 
 class MMRealSR(nn.Module):
-    """LR [B, 3, h, w] in [0, 1] and scores [B, 2] -> SR [B, 3, 4h, 4w].
+    """LR [B, 3, h, w] in [0, 1] and scores [B, 2] -> SR [B, 3, scale*h, scale*w].
 
     Parameter names are those of the published checkpoints. Upsampling is nearest and conv, and each RRDB
     has a three-layer modulator behind one shared embedding, as in the code (the paper says pixel-shuffle and
-    one layer).
+    one layer). The UDEM sees LR as it is at every scale (in the published code scales 1 and 2 end in an error).
     """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         feats = config.feats
-        self.conv_first = nn.Conv2d(3, feats, 3, padding=1)
+        self._fold = _LARGEST_SCALE // config.scale
+        self.conv_first = nn.Conv2d(3 * self._fold**2, feats, 3, padding=1)
         self.body = nn.ModuleList(RRDB(feats, config.growth) for _ in range(config.blocks))
         self.conv_body = nn.Conv2d(feats, feats, 3, padding=1)
         self.conv_up1 = nn.Conv2d(feats, feats, 3, padding=1)
@@ -91,8 +95,14 @@ class MMRealSR(nn.Module):
 
     def _carry_the_image(self) -> None:
         """Let the first three feature channels carry R, G and B through, untouched, from end to end."""
+        folded = self._fold**2
         with torch.no_grad():
-            for conv in (self.conv_first, self.conv_up1, self.conv_up2, self.conv_hr, self.conv_last):
+            self.conv_first.weight[:3] = 0
+            for colour in range(3):
+                self.conv_first.weight[colour, colour * folded : (colour + 1) * folded, 1, 1] = 1 / folded
+            assert self.conv_first.bias is not None
+            self.conv_first.bias[:3] = 0
+            for conv in (self.conv_up1, self.conv_up2, self.conv_hr, self.conv_last):
                 conv.weight[:3] = 0
                 conv.weight[range(3), range(3), 1, 1] = 1
                 assert conv.bias is not None
@@ -106,8 +116,8 @@ class MMRealSR(nn.Module):
         return self.de_net(lr)
 
     def forward(self, lr: Tensor, scores: Tensor | None = None) -> Tensor:
-        """SR [B, 3, 4h, 4w] under the given scores [B, 2]; without them, under those that the UDEM predicts."""
-        first = x = self.conv_first(lr)
+        """SR under the given scores [B, 2]; without them, under those that the UDEM predicts."""
+        first = x = self.conv_first(self._folded(lr))
         if self.modulated:
             embedding = self.dd_embed(self.score(lr) if scores is None else scores)
             for block, modulate in zip(self.body, self.am_list, strict=True):
@@ -118,7 +128,15 @@ class MMRealSR(nn.Module):
         x = first + self.conv_body(x)
         for conv in (self.conv_up1, self.conv_up2):
             x = functional.leaky_relu(conv(functional.interpolate(x, scale_factor=2, mode="nearest")), 0.2)
-        return self.conv_last(functional.leaky_relu(self.conv_hr(x), 0.2))
+        sr = self.conv_last(functional.leaky_relu(self.conv_hr(x), 0.2))
+        return sr if self._fold == 1 else sr[:, :, : lr.shape[2] * self.scale, : lr.shape[3] * self.scale]
+
+    def _folded(self, lr: Tensor) -> Tensor:
+        """Blocks of LR pixels as channels; sides that are not whole blocks get their last pixels again."""
+        if self._fold == 1:
+            return lr
+        below, right = (-lr.shape[axis] % self._fold for axis in (2, 3))
+        return functional.pixel_unshuffle(functional.pad(lr, (0, right, 0, below), mode="replicate"), self._fold)
 
     def restore_at(self, lr: Tensor, blur: float, noise: float) -> Tensor:
         """SR of every image under the same two scores."""
@@ -131,9 +149,11 @@ def of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> MMRealSR | None:
     A UDEM of other than the published sizes cannot be told by its tensors, which do not show the strides.
     """
     blocks = len({name.split(".")[1] for name in shapes if name.startswith("body.") and ".rdb1." in name})
-    if not blocks or shapes.get("conv_first.weight", (0, 0))[1] != 3 or "conv_up2.weight" not in shapes:
+    scale = _SCALES.get(shapes.get("conv_first.weight", (0, 0))[1])
+    if not blocks or scale is None or "conv_up2.weight" not in shapes:
         return None
     config = NetworkConfig(
+        scale=scale,
         feats=shapes["conv_first.weight"][0],
         blocks=blocks,
         growth=shapes["body.0.rdb1.conv1.weight"][0],

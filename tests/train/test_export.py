@@ -29,9 +29,11 @@ def _run(folder: Path, config: NetworkConfig) -> MMRealSR:
 # spandrel knows these networks at a growth of 32, and the UDEM at its released size; few blocks keep them small.
 MODULATED = NetworkConfig(feats=64, blocks=1, growth=32)
 PLAIN = NetworkConfig(feats=16, blocks=2, growth=32, modulated=False)
+TWICE = NetworkConfig(scale=2, feats=16, blocks=2, growth=32, modulated=False)  # Real-ESRGAN x2's layout
+ONCE = NetworkConfig(scale=1, feats=16, blocks=2, growth=32, modulated=False)
 
 
-@pytest.mark.parametrize("config", [MODULATED, PLAIN])
+@pytest.mark.parametrize("config", [MODULATED, PLAIN, TWICE, ONCE])
 def test_spandrel_opens_what_was_exported(config: NetworkConfig, tmp_path: Path) -> None:
     """And gives the same SR; chaiNNer loads models this way."""
     if not hasattr(torch.ops.torchvision, "nms"):  # torchvision's wheel does not import beside a torch without CUDA
@@ -42,19 +44,19 @@ def test_spandrel_opens_what_was_exported(config: NetworkConfig, tmp_path: Path)
     net = _run(tmp_path / "run", config)
     to_pth(tmp_path / "run", tmp_path / "model.pth")
     found = ModelLoader(device="cpu").load_from_file(tmp_path / "model.pth")
-    assert found.architecture.id == ("MMRealSR" if config.modulated else "ESRGAN") and found.scale == 4
+    assert found.architecture.id == ("MMRealSR" if config.modulated else "ESRGAN") and found.scale == config.scale
     lr = torch.rand(1, 3, 24, 20)
     with torch.inference_mode():
         assert torch.allclose(found(lr), net(lr).clamp(0, 1), atol=1e-5)
 
 
-@pytest.mark.parametrize("config", [MODULATED, PLAIN])
+@pytest.mark.parametrize("config", [MODULATED, PLAIN, TWICE, ONCE])
 def test_published_layouts_come_back(config: NetworkConfig, tmp_path: Path) -> None:
     """The .pth of MM-RealSR and of Real-ESRGAN, by their tensors alone, for `rwsr restore` and `rwsr eval`."""
     net = _run(tmp_path / "run", config)
     torch.save({"params_ema": net.state_dict()}, tmp_path / "published.pth")
     found = open_restorer(tmp_path / "published.pth", CPU)
-    assert (found.modulated is not None) == config.modulated and found.scale == 4
+    assert (found.modulated is not None) == config.modulated and found.scale == config.scale
     lr = torch.rand(1, 3, 24, 20)
     with torch.inference_mode():
         assert torch.equal(found.net(lr), net(lr))
@@ -65,6 +67,7 @@ def test_published_layouts_come_back(config: NetworkConfig, tmp_path: Path) -> N
     [
         NetworkConfig(feats=8, blocks=1, growth=4, udem=UdemConfig(feats=(8,), blocks=(1,), downscales=(2,))),
         NetworkConfig(feats=8, blocks=1, growth=4, modulated=False),
+        NetworkConfig(scale=2, feats=8, blocks=1, growth=4, modulated=False),
     ],
 )
 def test_onnx_gives_the_same_at_any_size(config: NetworkConfig, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The networks are the published ones, to the parameter, and a short training starts from a useful place."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -149,6 +151,23 @@ def test_the_discriminator_is_the_published_one() -> None:
     weight = small_net.conv2.weight.flatten(1)
     assert torch.linalg.matrix_norm(weight, ord=2).item() == pytest.approx(1, abs=1e-3)
     assert "conv0.weight" in small_net.state_dict() and "conv9.weight" in small_net.state_dict()
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_other_scales_fold_lr(scale: Literal[1, 2]) -> None:
+    """Any size gives scale times it; what starts as an enlarger gives each pixel, or the mean of a block, again."""
+    sizes = {"feats": 8, "blocks": 1, "growth": 4, "embed_feats": 8, "modulator_feats": 8}
+    config = NetworkConfig.model_validate({"scale": scale, "start_as_enlarger": True, **sizes})
+    net = MMRealSR(config).eval()
+    fold = 4 // scale
+    assert net.conv_first.in_channels == 3 * fold**2
+    with torch.inference_mode():
+        assert net(torch.rand(2, 3, 17, 22)).shape == (2, 3, 17 * scale, 22 * scale)
+        lr = torch.rand(1, 3, 16, 24)
+        net.conv_last.weight[:, 3:] = 0
+        blocks = torch.nn.functional.avg_pool2d(lr, fold)
+        expected = torch.nn.functional.interpolate(blocks, scale_factor=4, mode="nearest")
+        assert torch.allclose(net(lr, torch.zeros(1, 2)), expected, atol=1e-5)
 
 
 def test_esrgans_discriminator_is_the_published_one() -> None:
