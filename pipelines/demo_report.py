@@ -22,6 +22,7 @@ from ..eval.tensors import to_pixels, to_tensor
 from ..noisebank.bank import BankConfig, NoiseBank
 from ..noisebank.cati import CatiRule
 from ..train import mmrealsr
+from ..train.checkpoint import model_file
 from .evaluating import BICUBIC, restoration, udem
 from .scan import open_scan
 from .sheets import bank_sheet, store_sheet
@@ -64,7 +65,7 @@ def _measured(out: Path, store: Store) -> list[report.MetricRow] | None:
     except StoreError:
         return None
     config = report.config_of(rows)
-    same = config.models.get(_MODEL) == sha256(mmrealsr.model_file(out / "run"))
+    same = config.models.get(_MODEL) == sha256(model_file(out / "run"))
     whole = set(config.protocols) == {PROTOCOL, curves.PROTOCOL}
     return rows if same and whole and digest(store) in config.data.values() else None
 

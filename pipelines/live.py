@@ -11,7 +11,9 @@ from ..degrade.errors import UserError
 from ..degrade.image import U8, read_source
 from ..degrade.places import Place, place
 from ..degrade.provenance import canonical, sha256_of
-from ..degrade.samples import Rendered, Source, StoreConfig, make
+from ..degrade.recipe import BlurNoise
+from ..degrade.samples import Draw, Rendered, Source, StoreConfig, make
+from ..train.data import Samples
 from . import sources
 from .build_store import Plan, plan
 from .executors import Executor
@@ -33,6 +35,7 @@ class LiveGroups:
         self.lr_size_px = planned.config.lr_size_px
         self.members = len(planned.config.members)
         self.sharpened = getattr(planned.config.recipe, "usm", None) is not None
+        self.conditions = 2 if isinstance(planned.config.recipe, BlurNoise) else 0
         self.in_use = list(range(planned.config.num_samples))
         self._config, self._rows, self._threads = planned.config, planned.rows, threads
         self._stops = np.cumsum(planned.counts)
@@ -47,17 +50,21 @@ class LiveGroups:
         self._decoded.move_to_end(number)
         return self._decoded[number]
 
-    def _render(self, task: tuple[int, SourceRow, U8]) -> Rendered:
+    def _render(self, task: tuple[int, SourceRow, U8]) -> tuple[Draw, Rendered]:
         sample, row, pixels = task
         cv2.setNumThreads(1)
-        return make(self._config, Source(row.sha256, row.width, row.height), pixels, sample)[1]
+        return make(self._config, Source(row.sha256, row.width, row.height), pixels, sample)
 
-    def read(self, samples: list[int]) -> tuple[U8, U8]:
+    def read(self, samples: list[int]) -> Samples:
         numbers = [int(np.searchsorted(self._stops, sample, side="right")) for sample in samples]
         tasks = [(s, self._rows[n], self._pixels(n)) for s, n in zip(samples, numbers, strict=True)]
         with ThreadPoolExecutor(self._threads) as pool:
-            rendered = list(pool.map(self._render, tasks))
-        return np.stack([each.hr for each in rendered]), np.stack([each.lr for each in rendered])
+            made = list(pool.map(self._render, tasks))
+        return Samples(
+            np.stack([rendered.hr for _, rendered in made]),
+            np.stack([rendered.lr for _, rendered in made]),
+            np.array([drawn.condition or () for drawn, _ in made], dtype=np.float32).reshape(len(made), -1),
+        )
 
 
 def live_groups(

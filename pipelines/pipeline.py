@@ -277,7 +277,7 @@ def evaluate(config: PipelineConfig, store: Built, run: Built | None) -> Built:
     from ..degrade.places import sha256
     from ..eval import report
     from ..eval.images import of_store
-    from ..train.mmrealsr import model_file
+    from ..train.checkpoint import model_file
     from . import evaluating
 
     images = of_store(build_store.open_samples(store.at))

@@ -42,6 +42,11 @@ def write_model(path: Path, weights: Weights, config: BaseModel, step: int) -> N
     write_atomic(path, save(weights, metadata))
 
 
+def model_file(path: Path) -> Path:
+    """The model file of a finished run, or the file itself."""
+    return path / "model.safetensors" if path.is_dir() else path
+
+
 def has_config(path: Path) -> bool:
     """Whether a file is a safetensors file that carries the config of a training; its weights are not read."""
     try:

@@ -1,9 +1,10 @@
 """Training batches from groups (or pairs, groups of one); a batch is a pure function of (groups, seed, step)."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -17,12 +18,23 @@ from ..degrade.shards import Store
 from ..eval.tensors import to_tensor
 from .ranks import Ranks
 
+F32 = npt.NDArray[np.float32]
+
+
+class Samples(NamedTuple):
+    """hr [N, H, W, 3] and lr [N, members, h, w, 3]; condition [N, C]: what a network is told of each, C often 0."""
+
+    hr: U8
+    lr: U8
+    condition: F32
+
 
 class GroupSource(Protocol):
     """Where groups come from: a store, or rendered when they are asked for.
 
     name: for messages. scale: HR pixels an LR pixel. lr_size_px: side of the LR. members: LR images of a group, one in
-    a pair. sharpened: whether HR went through the unsharp mask. in_use: the numbers of the groups.
+    a pair. sharpened: whether HR went through the unsharp mask. conditions: numbers that say how a pair is degraded.
+    in_use: the numbers of the groups.
     """
 
     name: str
@@ -30,10 +42,11 @@ class GroupSource(Protocol):
     lr_size_px: int
     members: int
     sharpened: bool
+    conditions: int
     in_use: list[int]
 
-    def read(self, samples: list[int]) -> tuple[U8, U8]:
-        """hr [N, H, W, 3] and lr [N, members, h, w, 3] of those groups."""
+    def read(self, samples: list[int]) -> Samples:
+        """Those groups."""
         ...
 
 
@@ -47,39 +60,59 @@ class StoredGroups:
         self.members, self.lr_size_px = store.layout.array("lr").sample_shape[:2]
         self.sharpened = store.provenance.config["recipe"].get("usm") is not None
         self.in_use = list(in_use(store))
+        self._told = _conditions(store)
+        self.conditions = self._told.shape[1]
 
-    def read(self, samples: list[int]) -> tuple[U8, U8]:
-        return self._hr.read(samples), self._lr.read(samples)
+    def read(self, samples: list[int]) -> Samples:
+        return Samples(self._hr.read(samples), self._lr.read(samples), self._told[samples])
+
+
+def _conditions(store: Store) -> F32:
+    """Of every sample of a store, [N, C]."""
+    found = store.manifest(columns=["condition"])["condition"].to_pylist()
+    return np.array([each or () for each in found], dtype=np.float32).reshape(len(found), -1)
 
 
 @dataclass(frozen=True)
 class GroupBatch:
-    """hr [B, 3, H, W] and lr [B, members, 3, h, w], float32 in [0, 1]."""
+    """hr [B, 3, H, W] and lr [B, members, 3, h, w], float32 in [0, 1]; condition [B, C]."""
 
     hr: Tensor
     lr: Tensor
+    condition: Tensor
+
+    def _each(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.hr, self.lr, self.condition
 
     def to(self, device: torch.device) -> "GroupBatch":
-        return GroupBatch(self.hr.to(device, non_blocking=True), self.lr.to(device, non_blocking=True))
+        return GroupBatch(*(each.to(device, non_blocking=True) for each in self._each()))
 
     def parts(self, count: int) -> "list[GroupBatch]":
-        return [GroupBatch(*each) for each in zip(self.hr.chunk(count), self.lr.chunk(count), strict=True)]
+        return [GroupBatch(*part) for part in zip(*(each.chunk(count) for each in self._each()), strict=True)]
 
     def pin_memory(self) -> "GroupBatch":
-        return GroupBatch(self.hr.pin_memory(), self.lr.pin_memory())
+        return GroupBatch(*(each.pin_memory() for each in self._each()))
 
 
 class GroupBatches(Dataset[GroupBatch]):
     """Batch number `step` of a training: which groups, which crop and flip of each, all from keyed streams.
 
-    Every epoch is a new permutation of the groups; a crop is lr_patch_px of each LR and the same place of HR. Of
-    several processes each gets its own part of the same batch.
+    Every epoch is a new permutation of the groups; a crop is lr_patch_px of each LR and the same place of HR, half of
+    them mirrored; turned: also half of them upside down, and half with the axes swapped. Of several processes each gets
+    its own part of the same batch.
     """
 
     def __init__(
-        self, source: GroupSource, *, batch: int, lr_patch_px: int, seed: int, ranks: Ranks | None = None
+        self,
+        source: GroupSource,
+        *,
+        batch: int,
+        lr_patch_px: int,
+        seed: int,
+        turned: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
-        self._source, self._ranks = source, ranks or Ranks()
+        self._source, self._ranks, self._turned = source, ranks or Ranks(), turned
         self._batch, self._patch, self._seed = batch, lr_patch_px, seed
         self._in_use = np.array(source.in_use, dtype=np.int64)
         if batch > len(self._in_use):
@@ -106,14 +139,21 @@ class GroupBatches(Dataset[GroupBatch]):
         hr, lr = hr[y * s : (y + p) * s, x * s : (x + p) * s], lr[:, y : y + p, x : x + p]
         if rng.random() < 0.5:
             hr, lr = hr[:, ::-1], lr[:, :, ::-1]
+        if self._turned and rng.random() < 0.5:
+            hr, lr = hr[::-1], lr[:, ::-1]
+        if self._turned and rng.random() < 0.5:
+            hr, lr = hr.swapaxes(0, 1), lr.swapaxes(1, 2)
         return hr, lr
 
     def __getitem__(self, step: int) -> GroupBatch:
         samples = self._samples(step)
+        found = self._source.read(samples)
         pairs = [
             self._crop(hr, lr, stream(self._seed, "augment", step, sample))
-            for sample, hr, lr in zip(samples, *self._source.read(samples), strict=True)
+            for sample, hr, lr in zip(samples, found.hr, found.lr, strict=True)
         ]
         return GroupBatch(
-            hr=to_tensor(np.stack([hr for hr, _ in pairs])), lr=to_tensor(np.stack([lr for _, lr in pairs]))
+            hr=to_tensor(np.stack([hr for hr, _ in pairs])),
+            lr=to_tensor(np.stack([lr for _, lr in pairs])),
+            condition=torch.from_numpy(found.condition),
         )

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..degrade.disk import write_atomic
 from ..degrade.errors import UserError
-from .checkpoint import read_model
-from .mmrealsr import MMRealSR, NetworkConfig, load, model_file
+from .checkpoint import model_file, read_model
+from .mmrealsr import MMRealSR, NetworkConfig, load
 
 _EXAMPLE_PX = 32
 CPU = torch.device("cpu")

@@ -38,7 +38,8 @@ _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 class LoopConfig(BaseModel):
     """How a training runs, whatever the method.
 
-    batch: samples of a step, over all processes and micro-batches. lr_patch_px: side of the LR crop. accumulate:
+    batch: samples of a step, over all processes and micro-batches. lr_patch_px: side of the LR crop. turned: crops are
+    not only mirrored but also turned. accumulate:
     micro-batches of a step. warm_up: steps over which the learning rate rises. ema: decay a step. precision: of the
     networks' arithmetic; weights and losses stay fp32. log_every, checkpoint_every, validate_every: steps. loaders:
     processes that read batches (0: the training process). tensorboard: write its events too, below RUN/tensorboard.
@@ -50,6 +51,7 @@ class LoopConfig(BaseModel):
     batch: Annotated[int, Field(ge=1)] = 6
     accumulate: Annotated[int, Field(ge=1)] = 1
     lr_patch_px: Annotated[int, Field(ge=8)] = 48
+    turned: bool = False
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     betas: tuple[float, float] = (0.9, 0.99)
     warm_up: Annotated[int, Field(ge=0)] = 0

@@ -9,6 +9,11 @@ def pixel(sr: Tensor, hr: Tensor) -> Tensor:
     return functional.l1_loss(sr, hr)
 
 
+def square(sr: Tensor, hr: Tensor) -> Tensor:
+    """Mean square difference of [B, 3, H, W]."""
+    return functional.mse_loss(sr, hr)
+
+
 def ranking(milder: Tensor, stronger: Tensor, margin: float) -> Tensor:
     """mean max(0, milder - stronger + margin) of scores [B]: the stronger must score higher, by the margin.
 

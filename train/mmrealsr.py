@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..degrade.errors import StoreError
-from .checkpoint import read_model
+from .checkpoint import model_file, read_model
 from .rrdb import RRDB, scaled_kaiming
 from .udem import Udem, UdemConfig
 
@@ -166,11 +166,6 @@ def of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> MMRealSR | None:
         }
         config = config.model_copy(update=sizes)
     return MMRealSR(config)
-
-
-def model_file(path: Path) -> Path:
-    """The model file of a finished run, or the file itself."""
-    return path / "model.safetensors" if path.is_dir() else path
 
 
 def load(path: Path, device: torch.device) -> MMRealSR:

@@ -5,6 +5,7 @@ there is a preset of each.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -14,10 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from ..degrade.errors import UserError
-from ..degrade.provenance import sha256
-from . import losses
-from .checkpoint import read_model, write_identity
-from .data import GroupBatch, GroupBatches, GroupSource
+from . import losses, runs
+from .data import GroupBatch, GroupSource
 from .discriminators import (
     VGG_INPUT_PX,
     Discriminator,
@@ -27,8 +26,8 @@ from .discriminators import (
     generator_loss,
     relativistic_generator_loss,
 )
-from .loop import LoopConfig, Method, Shared, built, fit, is_finished
-from .mmrealsr import BASE, BLUR, BLURRIER, CLEAN, MEMBERS, NOISE, NOISIER, WORST, MMRealSR, NetworkConfig, model_file
+from .loop import LoopConfig, Method, Shared, built
+from .mmrealsr import BASE, BLUR, BLURRIER, CLEAN, MEMBERS, NOISE, NOISIER, WORST, MMRealSR, NetworkConfig
 from .perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, perceptual_loss
 from .schedule import Steps
 from .udem import UdemConfig
@@ -202,43 +201,21 @@ def train(
     data_sha256: str,
     config: TrainConfig,
     device: torch.device,
-    on_step: Callable[[int, dict[str, float]], None],
+    on_step: runs.OnStep,
     *,
     start_from: Path | None = None,
     spawn: bool = False,
-    validate: Callable[[torch.nn.Module], dict[str, float]] | None = None,
+    validate: runs.Validate | None = None,
 ) -> bool:
-    """Train a stage on groups into the folder `run`; False when that was done before.
+    """Train a stage on groups or pairs into the folder `run`, as `runs.train` does; raises UserError, Interrupted."""
 
-    start_from: an earlier run, or its model file, whose averaged weights this one starts from. on_step: called with
-    (steps done, their loss terms), first with the steps that a checkpoint holds.
+    def make(start: Mapping[str, Tensor] | None) -> Method[GroupBatch]:
+        _check_fit(groups, config)
+        return replace(method_of(config, start), validate=validate)
 
-    Raises:
-        UserError: `run` holds another training, or the groups do not fit the config.
-        Interrupted: it was asked to stop, and is saved.
-    """
-    file = model_file(start_from) if start_from is not None else None
-    start = read_model(file).weights if file is not None else None
-    run.mkdir(parents=True, exist_ok=True)
-    identity = data_sha256 if file is None else sha256(f"{data_sha256} {sha256(file.read_bytes())}")
-    write_identity(run, config, identity)
-    if is_finished(run):
-        return False
-    _check_fit(groups, config)
-    loop = config.loop
-    made = method_of(config, start)
-    batches = partial(GroupBatches, groups, batch=loop.batch, lr_patch_px=loop.lr_patch_px, seed=loop.seed)
-    fit(
-        run,
-        Method(made.networks, made.losses, validate),
-        lambda ranks: batches(ranks=ranks),
-        loop,
-        device=device,
-        whole_config=config,
-        on_step=on_step,
-        spawn=spawn,
+    return runs.train(
+        run, groups, data_sha256, config, config.loop, make, device, on_step, start_from=start_from, spawn=spawn
     )
-    return True
 
 
 # ---------------------------------------------------------------------------------------------------- presets
@@ -348,7 +325,7 @@ def esrgan(stage: Stage) -> TrainConfig:
     with conv5_4 of VGG-19 and a relativistic discriminator.
     """
     network = NetworkConfig(modulated=False)
-    loop = LoopConfig(batch=16, lr_patch_px=32, betas=(0.9, 0.999))
+    loop = LoopConfig(batch=16, lr_patch_px=32, turned=True, betas=(0.9, 0.999))
     if stage == 1:
         steps = {"steps": 1_000_000, "schedule": Steps(at=(200_000, 400_000, 600_000, 800_000))}
         return TrainConfig(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..degrade import places
 from ..degrade.errors import StoreError, UserError
 from . import mmrealsr, ncnn
-from .checkpoint import Weights, has_config
+from .checkpoint import Weights, has_config, model_file
 from .compact import Compact
 from .imdn import Imdn
 from .rlfn import Rlfn
@@ -131,7 +131,7 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
     """
     if not path.exists():
         raise StoreError(f"{path} does not exist; name the folder of a run, or a checkpoint")
-    file = mmrealsr.model_file(path)
+    file = model_file(path)
     if _is_ours(path):
         trained = mmrealsr.load(path, device)
         net: nn.Module = trained

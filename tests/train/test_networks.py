@@ -238,7 +238,9 @@ def test_targets_are_sharpened_as_stores_are(astronaut: U8) -> None:
 def _batch(net_scale: int = 4) -> GroupBatch:
     generator = torch.Generator().manual_seed(0)
     return GroupBatch(
-        torch.rand(2, 3, 32 * net_scale // 4, 32, generator=generator), torch.rand(2, 5, 3, 8, 8, generator=generator)
+        torch.rand(2, 3, 32 * net_scale // 4, 32, generator=generator),
+        torch.rand(2, 5, 3, 8, 8, generator=generator),
+        torch.zeros(2, 0),
     )
 
 

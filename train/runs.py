@@ -1,0 +1,63 @@
+"""One training of any method, from groups or pairs into the folder of a run."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from ..degrade.provenance import sha256
+from .checkpoint import model_file, read_model, write_identity
+from .data import GroupBatch, GroupBatches, GroupSource
+from .loop import LoopConfig, Method, fit, is_finished
+
+Validate = Callable[[nn.Module], dict[str, float]]
+OnStep = Callable[[int, dict[str, float]], None]
+
+
+def train(
+    run: Path,
+    groups: GroupSource,
+    data_sha256: str,
+    config: BaseModel,
+    loop: LoopConfig,
+    make: Callable[[Mapping[str, Tensor] | None], Method[GroupBatch]],
+    device: torch.device,
+    on_step: OnStep,
+    *,
+    start_from: Path | None = None,
+    spawn: bool = False,
+) -> bool:
+    """Train what `make` makes of the weights to start from (or of none) into `run`; False when that was done before.
+
+    config: all of it, loop and method. start_from: an earlier run, or its model file, whose averaged weights this one
+    starts from. on_step: called with (steps done, their loss terms), first with the steps that a checkpoint holds.
+
+    Raises:
+        UserError: `run` holds another training, or `make` finds that the groups do not fit.
+        Interrupted: it was asked to stop, and is saved.
+    """
+    file = model_file(start_from) if start_from is not None else None
+    start = read_model(file).weights if file is not None else None
+    run.mkdir(parents=True, exist_ok=True)
+    identity = data_sha256 if file is None else sha256(f"{data_sha256} {sha256(file.read_bytes())}")
+    write_identity(run, config, identity)
+    if is_finished(run):
+        return False
+    method = make(start)
+    batches = partial(
+        GroupBatches, groups, batch=loop.batch, lr_patch_px=loop.lr_patch_px, turned=loop.turned, seed=loop.seed
+    )
+    fit(
+        run,
+        method,
+        lambda ranks: batches(ranks=ranks),
+        loop,
+        device=device,
+        whole_config=config,
+        on_step=on_step,
+        spawn=spawn,
+    )
+    return True
