@@ -84,6 +84,8 @@ def sample_blur_noise(
         _level(rng, recipe.blur_max, recipe.blur_step),
         _level(rng, recipe.noise_max, recipe.noise_step),
     )
+    if recipe.only is not None:
+        blurred, noisy, (r, sigma_255) = True, True, recipe.only
     steps: list[Blur | GaussianNoise] = []
     if blurred and r > 0:
         kernel = Kernel(kind="iso", size=recipe.kernel_size, sigma_x=r, sigma_y=r)

@@ -228,8 +228,9 @@ class Shuffled(_Frozen):
 class BlurNoise(_Frozen):
     """Pairs of CUGAN and CResMD, at one size: a blur of width r in pixels, then noise of sigma in grey levels.
 
-    blur, noise: (largest level, step). single_prob: how often only one of the two is applied (each as often).
-    Ends of a range are drawn half as often as what lies between, as in the published script.
+    blur_max, noise_max: the levels whose condition is 1. single_prob: how often only one of the two is applied (each as
+    often). Ends of a range are drawn half as often as what lies between, as in the published script. only: (r, sigma)
+    of every pair, instead of drawn levels: what the paper's single-level baselines are trained on.
     """
 
     kind: Literal["blur-noise"] = "blur-noise"
@@ -239,6 +240,7 @@ class BlurNoise(_Frozen):
     noise_step: Annotated[float, Field(gt=0)] = 1
     kernel_size: Annotated[int, Field(ge=1, le=51)] = 21
     single_prob: Probability = 0.5
+    only: tuple[float, float] | None = None
 
     @property
     def scale(self) -> int:
@@ -249,6 +251,15 @@ class BlurNoise(_Frozen):
     def _odd(self) -> Self:
         if self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size = {self.kernel_size} is even; use {self.kernel_size + 1}")
+        return self
+
+    @model_validator(mode="after")
+    def _only_within(self) -> Self:
+        for value, most, name in zip(self.only or (), (self.blur_max, self.noise_max), ("blur", "noise"), strict=False):
+            if not 0 <= value <= most:
+                raise ValueError(
+                    f"only = {list(self.only or ())} is not within 0 and {name}_max = {most:g}; change one"
+                )
         return self
 
 

@@ -90,7 +90,7 @@ def _crops(images: ImageSet, item: Item, methods: Sequence[Method], device: torc
     """The same piece of LR, of each method's SR, and of HR where there is one."""
     lr = to_tensor(item.lr)[None]
     found = {LR: _enlarged(item.lr, images.scale)}
-    found |= {method.name: to_pixels(restore(method.model, lr, device)[0]) for method in methods}
+    found |= {method.name: to_pixels(restore(method.at([item], device), lr, device)[0]) for method in methods}
     if item.hr is not None:
         found[HR] = item.hr
     restored = [found[method.name] for method in methods]

@@ -31,7 +31,7 @@ _log = logging.getLogger("rwsr")
 class Item:
     """An image to restore, [h, w, 3] uint8, and the HR that it should become, [scale*h, scale*w, 3], or None.
 
-    source, sample, member: as in a report's rows.
+    source, sample, member: as in a report's rows. condition: how it was degraded, where that is known (CUGAN's z).
     """
 
     source: str
@@ -39,6 +39,7 @@ class Item:
     member: str
     lr: U8
     hr: U8 | None
+    condition: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,17 +82,27 @@ def opened(images: ImageSet) -> Iterator[tuple[int, list[Item]]]:
             yield source.count, []
 
 
-def _group(hr_reader: ShardReader, lr_reader: ShardReader, members: list[str], sample: int, source: str) -> list[Item]:
+def _group(
+    hr_reader: ShardReader,
+    lr_reader: ShardReader,
+    members: list[str],
+    sample: int,
+    source: str,
+    condition: tuple[float, ...] | None,
+) -> list[Item]:
     hr, lr = hr_reader.read([sample])[0], lr_reader.read([sample])[0]
-    return [Item(source, sample, member, pixels, hr) for member, pixels in zip(members, lr, strict=True)]
+    return [Item(source, sample, member, pixels, hr, condition) for member, pixels in zip(members, lr, strict=True)]
 
 
 def of_store(store: Store) -> ImageSet:
     """Every member of every sample of a store."""
-    sources = store.manifest(columns=["source"])["source"].to_pylist()
+    rows = store.manifest(columns=["source", "condition"]).to_pylist()
     members = [str(name) for name in store.attributes["members"]]
     group = partial(_group, ShardReader(store, "hr"), ShardReader(store, "lr"), members)
-    items = [ItemSource(partial(group, i, name), len(members), True) for i, name in enumerate(sources)]
+    items = [
+        ItemSource(partial(group, i, row["source"], row["condition"] and tuple(row["condition"])), len(members), True)
+        for i, row in enumerate(rows)
+    ]
     return ImageSet(str(store.path.name), digest(store), int(store.attributes["scale"]), items)
 
 

@@ -1,7 +1,8 @@
 """The protocol of every paper: restore each image of a set with each model, and measure against HR."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,16 +16,38 @@ from .tensors import to_tensor
 
 PROTOCOL = "restoration"
 _BATCH_PIXELS = 2**18  # of LR, in one call of a model
+Conditioned = Callable[[Tensor, Tensor], Tensor]  # LR [B, 3, h, w], condition [B, C] -> SR
 
 
 @dataclass(frozen=True)
 class Method:
-    """A model under a name, the hash of its file (none for one without), and what it is told."""
+    """A model under a name, the hash of its file (none for one without), and what it is told.
+
+    conditioned: what is called instead of the model, with the condition [B, C] of the images too.
+    """
 
     name: str
     model: Model
     checkpoint: str = ""
     setting: str = "{}"
+    conditioned: Conditioned | None = None
+
+    def at(self, items: Sequence[Item], device: torch.device) -> Model:
+        """The model for these images; raises UserError where it wants a condition that one of them has not."""
+        if self.conditioned is None:
+            return self.model
+        told = [item.condition for item in items if item.condition is not None]
+        if len(told) != len(items):
+            raise UserError(
+                f"{self.name} is told how images are degraded, and nothing says so of {items[0].source}; measure it on "
+                "a store of cugan, or by `rwsr eval cugan`"
+            )
+        z = torch.tensor(told, dtype=torch.float32, device=device)
+        return partial(_told, self.conditioned, z)
+
+
+def _told(model: Conditioned, z: Tensor, lr: Tensor) -> Tensor:
+    return model(lr, z)
 
 
 def _batches(items: Sequence[Item]) -> Iterator[list[Item]]:
@@ -92,6 +115,6 @@ def evaluate(
         for batch in _batches(items):
             lr = torch.stack([to_tensor(item.lr) for item in batch])
             for method in methods:
-                sr = restore(method.model, lr, device)
+                sr = restore(method.at(batch, device), lr, device)
                 rows += rows_of(images, batch, method, sr.to(device), metrics, protocol)
         yield count, rows

@@ -48,17 +48,25 @@ def modulation(
 
 def interpolation(
     images: ImageSet,
-    model_at: Callable[[float], Callable[[Tensor], Tensor]],
+    model_at: Callable[[float], "Between"],
     name: str,
     checkpoint: str,
     metrics: Sequence[Metric],
     device: torch.device,
     *,
     steps: int = 11,
+    conditioned: bool = False,
 ) -> Iterator[tuple[int, list[MetricRow]]]:
-    """Restore each image by models along alpha in [0, 1] (deep network interpolation, Wang et al. 2019)."""
+    """Restore each image by models along alpha in [0, 1] (deep network interpolation, Wang et al. 2019).
+
+    conditioned: the models are told the condition of each image.
+    """
     alphas = [round(float(alpha), 4) for alpha in np.linspace(0, 1, steps)]
-    methods = [Method(name, model_at(alpha), checkpoint, setting_of({"alpha": alpha})) for alpha in alphas]
+    models = [model_at(alpha) for alpha in alphas]
+    methods = [
+        Method(name, model, checkpoint, setting_of({"alpha": alpha}), model if conditioned else None)
+        for alpha, model in zip(alphas, models, strict=True)
+    ]
     return evaluate(images, methods, metrics, device, protocol=INTERPOLATION)
 
 
@@ -86,9 +94,9 @@ class Between:
     b: Mapping[str, Tensor]
     alpha: float
 
-    def __call__(self, lr: Tensor) -> Tensor:
+    def __call__(self, lr: Tensor, *condition: Tensor) -> Tensor:
         self.net.load_state_dict(interpolated(self.a, self.b, self.alpha))
-        return self.net(lr)
+        return self.net(lr, *condition)
 
 
 def between(net: nn.Module, other: nn.Module) -> Callable[[float], Between]:

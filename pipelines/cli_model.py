@@ -1,17 +1,16 @@
 """`rwsr train`, `restore` and `demo`: from a store to a model, and its images."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
 from ..degrade.places import Place
 from . import cli_options as options
 from .console import printable, say
-
-_TRAIN_PRESETS = ("mm-realsr-code", "mm-realsr-paper", "mm-realsr-small", "real-esrgan", "esrgan")
 
 
 @click.group()
@@ -23,36 +22,47 @@ def train() -> None:
     """
 
 
-@train.command("mm-realsr")
-@click.option("--store", "store_folder", type=options.PLACE, default=None, help="Store of groups or pairs to train on.")
-@click.option(
-    "--source", "folders", multiple=True, type=options.PLACE, help="Or: folders of images, rendered meanwhile."
-)
-@click.option("--recipe", type=options.LOCAL, default=None, help="Of --source: a config as `rwsr degrade show` writes.")
-@click.option("--out", type=options.LOCAL, required=True, help="Folder of the run.")
-@click.option(
-    "--preset",
-    type=click.Choice(_TRAIN_PRESETS),
-    default="mm-realsr-code",
-    show_default=True,
-    help="MM-RealSR by the published training files, by the paper, or in minutes on a CPU; the last two are without "
-    "modulation and for stores of pairs.",
-)
-@click.option(
-    "--stage",
-    type=click.IntRange(1, 2),
-    default=1,
-    show_default=True,
-    help="1: pixel, ranking and anchor losses. 2: with perceptual and GAN losses, from a run of stage 1.",
-)
-@click.option("--start-from", type=options.LOCAL, default=None, help="An earlier run whose weights to start from.")
-@click.option("--val-store", type=options.PLACE, default=None, help="Store of held-out samples to measure meanwhile.")
-@click.option("--steps", type=click.IntRange(min=1), default=None, help="Training steps.  [default: the preset's]")
-@options.seeded
-@options.configured
-@options.trackable
-@options.as_json
-def train_mm_realsr(
+_Command = Callable[..., None]
+
+
+def _of_a_training(presets: tuple[str, ...], told: str, stages: str) -> Callable[[_Command], _Command]:
+    """The options that the training of every method has."""
+    shared = (
+        click.option("--store", "store_folder", type=options.PLACE, default=None, help="Store to train on."),
+        click.option(
+            "--source", "folders", multiple=True, type=options.PLACE, help="Or: folders of images, rendered meanwhile."
+        ),
+        click.option(
+            "--recipe", type=options.LOCAL, default=None, help="Of --source: a config as `rwsr degrade show` writes."
+        ),
+        click.option("--out", type=options.LOCAL, required=True, help="Folder of the run."),
+        click.option("--preset", type=click.Choice(presets), default=presets[0], show_default=True, help=told),
+        click.option("--stage", type=click.IntRange(1, 2), default=1, show_default=True, help=stages),
+        click.option(
+            "--start-from", type=options.LOCAL, default=None, help="An earlier run whose weights to start from."
+        ),
+        click.option(
+            "--val-store", type=options.PLACE, default=None, help="Store of held-out samples to measure meanwhile."
+        ),
+        click.option(
+            "--steps", type=click.IntRange(min=1), default=None, help="Training steps.  [default: the preset's]"
+        ),
+        options.seeded,
+        options.configured,
+        options.trackable,
+        options.as_json,
+    )
+
+    def add(command: _Command) -> _Command:
+        for option in reversed(shared):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _train(
+    *,
     store_folder: Place | None,
     folders: tuple[Place, ...],
     recipe: Path | None,
@@ -68,14 +78,6 @@ def train_mm_realsr(
     track: bool,
     json_: bool,
 ) -> None:
-    """Train MM-RealSR (generator, condition network and UDEM), or its generator alone as Real-ESRGAN or ESRGAN do.
-
-    Stage 1 is without, stage 2 with perceptual and GAN losses.
-
-    \b
-    Example:
-      rwsr train mm-realsr --store groups.zarr --out run --preset mm-realsr-small
-    """
     from . import jobs
     from .training import compose_config
 
@@ -97,6 +99,67 @@ def train_mm_realsr(
     )
     made = options.tracked(jobs.train, job, "train", track=track)
     options.tell(made.values, made.lines, json_=json_)
+
+
+@train.command("mm-realsr")
+@_of_a_training(
+    ("mm-realsr-code", "mm-realsr-paper", "mm-realsr-small", "real-esrgan", "esrgan"),
+    "MM-RealSR by the published training files, by the paper, or in minutes on a CPU; the last two are without "
+    "modulation and for stores of pairs.",
+    "1: pixel, ranking and anchor losses. 2: with perceptual and GAN losses, from a run of stage 1.",
+)
+def train_mm_realsr(**told: Any) -> None:
+    """Train MM-RealSR (generator, condition network and UDEM), or its generator alone as Real-ESRGAN or ESRGAN do.
+
+    Stage 1 is without, stage 2 with perceptual and GAN losses.
+
+    \b
+    Example:
+      rwsr train mm-realsr --store groups.zarr --out run --preset mm-realsr-small
+    """
+    _train(**told)
+
+
+@train.command("cugan")
+@_of_a_training(
+    ("cugan", "cugan-small", "unet"),
+    "The paper's numbers; minutes on a CPU; or the paper's baselines Unet and UGAN, which are told nothing and are "
+    "trained on one degradation (recipe.only).",
+    "1: CUnet, by MSE. 2: CUGAN, with perceptual and GAN losses, from a run of stage 1.",
+)
+def train_cugan(**told: Any) -> None:
+    """Train CUGAN (Cai et al. 2021): restoration at scale 1 that is told how blurred and how noisy an image is.
+
+    Not bilibili's Real-CUGAN, which enlarges drawings. It learns from a store of `rwsr degrade build --preset cugan`,
+    which knows the blur and noise of each pair.
+
+    \b
+    Example:
+      rwsr train cugan --store pairs.zarr --out run --preset cugan-small
+    """
+    _train(**told)
+
+
+@train.command("interpolate")
+@click.argument("a", type=options.LOCAL, metavar="A")
+@click.argument("b", type=options.LOCAL, metavar="B")
+@click.option("--alpha", type=click.FloatRange(0, 1), required=True, help="0 is A, 1 is B.")
+@click.option("--out", type=options.LOCAL, required=True, help="Folder of the new run.")
+@options.as_json
+def train_interpolate(a: Path, b: Path, alpha: float, out: Path, json_: bool) -> None:
+    """Make a model between two runs of one network, of which one was trained from the other.
+
+    Between a GAN's model and the one by MSE it was trained from, alpha goes from detail to fidelity (CUGAN, section
+    3.4, whose alpha has the GAN as A).
+
+    \b
+    Example:
+      rwsr train interpolate gan mse --alpha 0.5 --out between
+    """
+    from ..train.interpolate import interpolate
+
+    file = interpolate(a, b, alpha, out)
+    options.tell({"model": file}, [f"wrote {file}"], json_=json_)
 
 
 class _ScoreType(click.ParamType[float | None]):
@@ -128,6 +191,14 @@ _score = _ScoreType()
 @click.option("--blur", type=_score, default="auto", show_default=True, help="Blur score 0..1; auto is the UDEM's.")
 @click.option("--noise", type=_score, default="auto", show_default=True, help="Noise score 0..1; auto is the UDEM's.")
 @click.option(
+    "--condition",
+    nargs=2,
+    type=click.FloatRange(0, 1),
+    default=None,
+    metavar="BLUR NOISE",
+    help="For a run of CUGAN: what is in the images, blur of sigma 4 and noise of 50 grey levels being 1.",
+)
+@click.option(
     "--tile",
     type=click.IntRange(min=0),
     default=256,
@@ -141,10 +212,11 @@ def restore(
     out: Path,
     blur: float | None,
     noise: float | None,
+    condition: tuple[float, float] | None,
     tile: int,
     json_: bool,
 ) -> None:
-    """Enlarge images, and all images in folders, with a model. 16 bits and alpha are kept.
+    """Enlarge (or at scale 1 restore) images, and all images in folders, with a model. 16 bits and alpha are kept.
 
     Models are runs of `rwsr train`, the published files of IMDN, RLFN and Real-ESRGAN's compact models (.pth, or ncnn's
     .param and .bin), and with `pip install 'rwsr[models]'` all that spandrel knows. A run can be told how strongly to
@@ -156,12 +228,11 @@ def restore(
     """
     from .restoring import restore_files
 
-    done, left_out = restore_files(images, model, out, blur=blur, noise=noise, tile_px=tile)
+    done, left_out = restore_files(images, model, out, blur=blur, noise=noise, condition=condition, tile_px=tile)
     for each in left_out:
         say(f"left out: {printable(each.path)}: {each.reason}")
     lines = [
-        f"wrote {each.path}"
-        + ("" if each.blur is None else f" (blur score {each.blur:.2f}, noise score {each.noise:.2f})")
+        f"wrote {each.path}" + ("" if each.blur is None else f" (blur {each.blur:.2f}, noise {each.noise:.2f})")
         for each in done
     ]
     values = {"restored": [asdict(each) for each in done], "left_out": [asdict(each) for each in left_out]}
@@ -178,7 +249,8 @@ def export(run: Path, out: Path, json_: bool) -> None:
     """Write the model of a run for other programs.
 
     .pth: the averaged weights under `params_ema` by their published names, as BasicSR, spandrel and chaiNNer read them.
-    .onnx: `lr` of any size and, for a run that can be told how strongly to restore, `scores` (blur, noise) to `sr`.
+    .onnx: `lr` of any size and, for a run that can be told how strongly to restore, `scores` (blur, noise; of CUGAN its
+    condition) to `sr`.
 
     \b
     Example:

@@ -13,7 +13,8 @@ from ..eval.images import ImageSet, of_folders, of_store
 from ..eval.metrics import DEFAULT, Metric, chosen
 from ..eval.report import MetricRow, setting_of
 from ..eval.restoration import Method, evaluate
-from ..eval.restore import Device, bicubic_model, lanczos_model, pick_device, unchanged
+from ..eval.restore import Device, Model, bicubic_model, lanczos_model, pick_device, unchanged
+from ..train.cugan import CUnet
 from ..train.mmrealsr import MMRealSR
 from ..train.restorers import Restorer, open_restorer
 from .build_store import open_samples
@@ -83,9 +84,10 @@ def _check_scale(restorers: Sequence[Restorer], scale: int) -> None:
 
 
 def method_of(restorer: Restorer) -> Method:
-    """A model as it is; one that can be told how strongly to restore goes by its own scores."""
+    """A model as it is; MM-RealSR's goes by its own scores, CUGAN's is told how each image was degraded."""
     told = setting_of({"scores": "udem"}) if restorer.modulated else "{}"
-    return Method(restorer.name, restorer.net, restorer.checkpoint, told)
+    told = setting_of({"z": "true"}) if restorer.conditioned else told
+    return Method(restorer.name, restorer.net, restorer.checkpoint, told, restorer.conditioned)
 
 
 def _baselines(scale: int) -> list[Method]:
@@ -180,14 +182,26 @@ def segmented(images: ImageSet, models: Mapping[str, Path], names: Sequence[str]
 def _modulated(path: Path, device: Device) -> tuple[Restorer, MMRealSR]:
     found = open_restorer(path, device)
     if found.modulated is None:
-        raise UserError(f"{path} cannot be told how strongly to restore; name a run of `rwsr train`")
+        raise UserError(f"{path} has no UDEM that scores images; name a run of `rwsr train mm-realsr`")
     return found, found.modulated
+
+
+def _steered(path: Path, device: Device) -> tuple[Restorer, MMRealSR | CUnet]:
+    found = open_restorer(path, device)
+    if found.steered is None:
+        raise UserError(f"{path} cannot be told how strongly to restore; name a run of `rwsr train`")
+    return found, found.steered
+
+
+def _own_scores(net: MMRealSR | CUnet) -> Model:
+    """What a network is told of the dimension that is not swept: the UDEM's score, or nothing of what is not there."""
+    return net.score if isinstance(net, MMRealSR) else (lambda lr: lr.new_zeros(lr.shape[0], 2))
 
 
 def modulation(images: ImageSet, model: Path, names: Sequence[str], by: str, grid: int, out: Place) -> Measured:
     """Restore every image under each pair of scores of a grid, and find the best pair for each image by one metric."""
     device = _begin(out)
-    restorer, net = _modulated(model, device)
+    restorer, net = _steered(model, device)
     _check_scale([restorer], images.scale)
     metrics, skipped = _metrics_to_choose_by(by, names, images, device)
     parts = sweeps.modulation(images, net.restore_at, restorer.name, restorer.checkpoint, metrics, device, grid=grid)
@@ -208,7 +222,8 @@ def interpolation(images: ImageSet, a: Path, b: Path, names: Sequence[str], step
     model_at = sweeps.between(first.net, second.net)
     metrics, skipped = metrics_of(names, images, None, device)
     name, checkpoint = f"{a.stem} to {b.stem}", f"{first.checkpoint[:16]} {second.checkpoint[:16]}"
-    parts = sweeps.interpolation(images, model_at, name, checkpoint, metrics, device, steps=steps)
+    told = first.conditioned is not None
+    parts = sweeps.interpolation(images, model_at, name, checkpoint, metrics, device, steps=steps, conditioned=told)
     rows = _collect("interpolation", _total(images), parts)
     report.add(out, rows)
     return Measured(rows, skipped, _num_left_out(images, rows))
@@ -235,8 +250,9 @@ def steering_by(images: ImageSet, models: Mapping[str, Path], steps: int, out: P
         raise UserError("name a --model, a run that can be told how strongly to restore")
     rows: list[MetricRow] = []
     for name, path in models.items():
-        restorer, net = _modulated(path, device)
-        parts = steering.evaluate(images, net.restore_at, net.score, name, restorer.checkpoint, device, steps=steps)
+        restorer, net = _steered(path, device)
+        own = _own_scores(net)
+        parts = steering.evaluate(images, net.restore_at, own, name, restorer.checkpoint, device, steps=steps)
         rows += _collect(f"steering {name}", _total(images), parts)
     report.add(out, rows)
     return Measured(rows, {}, _num_left_out(images, rows))
@@ -249,7 +265,10 @@ def cugan(images: ImageSet, models: Mapping[str, Path], names: Sequence[str], ta
     metrics, skipped = _ready(tuple(names) or default, 1, 0, device)
     settings = cugan_settings.TABLE_2 if table == 2 else cugan_settings.TABLE_1
     methods = [(IDENTITY, "", cugan_settings.Blind(unchanged))]
-    methods += [(each.name, each.checkpoint, cugan_settings.Blind(each.net)) for each in open_models(models, device, 1)]
+    methods += [
+        (each.name, each.checkpoint, each.conditioned or cugan_settings.Blind(each.net))
+        for each in open_models(models, device, 1)
+    ]
     rows: list[MetricRow] = []
     for name, checkpoint, restore in methods:
         parts = cugan_settings.evaluate_settings(images, restore, name, checkpoint, metrics, device, settings=settings)

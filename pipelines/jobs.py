@@ -281,7 +281,7 @@ def train(job: TrainJob) -> Made:
     recipe = Path(job.recipe) if job.recipe else None
     trained = train_run(
         out,
-        stored(place(job.store)) if job.store else live(_places(job.sources), recipe, out),
+        stored(place(job.store)) if job.store else live(_places(job.sources), recipe, out, preset=job.preset),
         composed,
         start_from=Path(job.start_from) if job.start_from else None,
         val_store=place(job.val_store) if job.val_store else None,

@@ -146,10 +146,13 @@ def check(config: PipelineConfig) -> None:
                 f"test_store.preset = {config.test_store.preset} makes pairs; measure on groups (mm-realsr)"
             )
     if config.train is not None:
+        from ..train.mmrealsr_stages import TrainConfig
         from .training import compose_values_of
 
         with _within("train"):
             trained = compose_values_of(config.train.preset, config.train.config)
+        if not isinstance(trained, TrainConfig):
+            raise UserError(f"train.preset = {config.train.preset}: pipelines train mm-realsr; use `rwsr train cugan`")
         if trained.network.modulated and store.kind != GROUPS:
             raise UserError(
                 f"store.preset = {config.store.preset} makes pairs, and train.preset = {config.train.preset} learns "

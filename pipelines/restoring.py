@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..degrade.disk import write_atomic
@@ -16,7 +17,7 @@ from .console import printable, progress
 
 @dataclass(frozen=True)
 class Restored:
-    """A restored image, and the scores that it was restored under where the model has such."""
+    """A restored image, and the scores or the condition that it was restored under where the model has such."""
 
     path: Path
     blur: float | None = None
@@ -95,6 +96,7 @@ def _restore_one(
     *,
     blur: float | None,
     noise: float | None,
+    condition: tuple[float, float] | None,
     tile_px: int,
     device: Device,
     advance: Callable[[int], None],
@@ -102,7 +104,10 @@ def _restore_one(
     picture = read_picture(read_bytes(path))
     model: Model = restorer.net
     scores: tuple[float, float] | tuple[None, None] = (None, None)
-    if restorer.modulated is not None:
+    if restorer.conditioned is not None:
+        assert condition is not None
+        scores, model = condition, partial(restorer.conditioned.restore_at, blur=condition[0], noise=condition[1])
+    elif restorer.modulated is not None:
         model, *found = _modulated(restorer.modulated, picture, blur, noise, tile_px, device)
         scores = (found[0], found[1])
     scale = restorer.scale
@@ -114,17 +119,30 @@ def _restore_one(
 
 
 def restore_files(
-    images: Sequence[Path], model: Path, out: Path, *, blur: float | None, noise: float | None, tile_px: int
+    images: Sequence[Path],
+    model: Path,
+    out: Path,
+    *,
+    blur: float | None,
+    noise: float | None,
+    condition: tuple[float, float] | None = None,
+    tile_px: int,
 ) -> tuple[list[Restored], list[LeftOut]]:
     """Restore each image, and each in a folder, into `out`; gives back what was written, and what was left out.
 
     Raises:
-        UserError: the model cannot be opened, or is told a score that it does not have; or a folder has no image.
+        UserError: the model cannot be opened, or is not told what it needs, or what it does not have; or a folder has
+            no image.
     """
     device = pick_device()
     restorer = open_restorer(model, device)
     if restorer.modulated is None and (blur, noise) != (None, None):
-        raise UserError(f"{model} has no scores to be told; leave out --blur and --noise")
+        instead = "name --condition instead" if restorer.conditioned else "leave out --blur and --noise"
+        raise UserError(f"{model} has no scores to be told; {instead}")
+    if (restorer.conditioned is None) != (condition is None):
+        if condition is None:
+            raise UserError(f"{model} must be told what to mend; name --condition BLUR NOISE, such as 0.25 0.30")
+        raise UserError(f"{model} is not told a condition; leave out --condition")
     todo = _targets(images, out)
     _check_apart(images, todo, out)
     done: list[Restored] = []
@@ -138,6 +156,7 @@ def restore_files(
                     target,
                     blur=blur,
                     noise=noise,
+                    condition=condition,
                     tile_px=tile_px,
                     device=device,
                     advance=lambda _, name=path.name: advance(0, printable(name)),

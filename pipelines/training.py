@@ -1,9 +1,12 @@
-"""Training as plain calls on folders: configs by preset, groups from a store, figures on held-out groups."""
+"""Training as plain calls on folders: configs by preset, samples from a store, figures on held-out ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from torch import nn
 
 from ..degrade.errors import UserError
 from ..degrade.objects import ObjectPath
@@ -13,21 +16,37 @@ from ..eval.images import of_store
 from ..eval.metrics import DEFAULT, chosen
 from ..eval.report import mean_of
 from ..eval.restoration import Method, evaluate
-from ..eval.restore import Device, Model
-from ..train import mmrealsr_stages
+from ..eval.restore import Device
+from ..train import cugan_stages, mmrealsr_stages
+from ..train.cugan import CUnet
 from ..train.data import GroupSource, StoredGroups
 from ..train.loop import Interrupted
-from ..train.mmrealsr_stages import PRESETS, Stage, TrainConfig
 from ..train.ranks import local_device
+from ..train.runs import Validate
+from . import presets
 from .build_store import open_samples
 from .config import compose, compose_values
 from .console import progress
 from .executors import Executor, cores
 from .live import live_groups
-from .presets import mm_realsr
+
+Config = mmrealsr_stages.TrainConfig | cugan_stages.CuganConfig
+Stage = Literal[1, 2]
+PRESETS: dict[str, Callable[[Stage], Config]] = {**mmrealsr_stages.PRESETS, **cugan_stages.PRESETS}
+
+# What is rendered where folders are named instead of a store, and no recipe.
+_RECIPES = {
+    "mm-realsr-code": presets.mm_realsr,
+    "mm-realsr-paper": presets.mm_realsr,
+    "mm-realsr-small": presets.mm_realsr,
+    "real-esrgan": presets.real_esrgan,
+    "esrgan": presets.bicubic,
+    "cugan": presets.cugan,
+    "cugan-small": presets.cugan,
+}
 
 
-def _preset(preset: str, stage: Stage) -> TrainConfig:
+def _preset(preset: str, stage: Stage) -> Config:
     if preset not in PRESETS:
         raise UserError(f"preset {preset} is unknown; known here: {', '.join(PRESETS)}")
     return PRESETS[preset](stage)
@@ -35,24 +54,26 @@ def _preset(preset: str, stage: Stage) -> TrainConfig:
 
 def compose_config(
     preset: str, stage: Stage, *, config: Path | None, sets: Sequence[str], steps: int | None, seed: int | None
-) -> TrainConfig:
+) -> Config:
     """The training config of a preset, changed by a file, `--set`s and options; raises UserError."""
     loop = {name: value for name, value in (("steps", steps), ("seed", seed)) if value is not None}
     return compose(_preset(preset, stage), config=config, sets=sets, loop=loop or None)
 
 
-def compose_values_of(preset: str, values: Mapping[str, Any], stage: Stage = 1) -> TrainConfig:
+def compose_values_of(preset: str, values: Mapping[str, Any], stage: Stage = 1) -> Config:
     """The training config of a preset with some keys changed; raises UserError."""
     return compose_values(_preset(preset, stage), values)
 
 
-def _validation(store_folder: Place, device: Device) -> Callable[[Model], dict[str, float]]:
+def _validation(store_folder: Place, device: Device) -> Validate:
     """PSNR-Y and SSIM-Y on the groups or pairs of a store, as a training asks for them."""
     images = of_store(open_samples(store_folder))
     metrics, _ = chosen(DEFAULT, scale=images.scale, border=None, device=device)
 
-    def validate(net: Model) -> dict[str, float]:
-        rows = [row for _, part in evaluate(images, [Method("net", net)], metrics, device) for row in part]
+    def validate(net: nn.Module) -> dict[str, float]:
+        told = net if isinstance(net, CUnet) and net.conditioned else None
+        method = Method("net", net, conditioned=told)
+        rows = [row for _, part in evaluate(images, [method], metrics, device) for row in part]
         return {name: mean_of([row.value for row in rows if row.metric == name]) for name in DEFAULT}
 
     return validate
@@ -73,13 +94,18 @@ def stored(store_folder: Place) -> Data:
     return Data(StoredGroups(store), digest(store), isinstance(store.path, ObjectPath))
 
 
-def live(folders: Sequence[Place], config: Path | None, out: Path) -> Data:
+def live(folders: Sequence[Place], config: Path | None, out: Path, *, preset: str) -> Data:
     """What the config of a store (`rwsr degrade show`) makes of the images below the folders, rendered while training.
 
     Raises:
         UserError: the config or the folders are wrong.
     """
-    composed = compose(mm_realsr(), config=config)
+    if preset not in _RECIPES and config is None:
+        raise UserError(
+            f"preset {preset} is trained on one degradation; name it with --recipe (`rwsr degrade show cugan --set "
+            "recipe.only=[2,30]`)"
+        )
+    composed = compose(_RECIPES.get(preset, presets.cugan)(), config=config)
     groups, identity = live_groups(folders, out / "index.parquet", composed, Executor(cores()))
     return Data(groups, identity)
 
@@ -87,7 +113,7 @@ def live(folders: Sequence[Place], config: Path | None, out: Path) -> Data:
 def train_run(
     out: Path,
     data: Data,
-    config: TrainConfig,
+    config: Config,
     *,
     start_from: Path | None = None,
     val_store: Place | None = None,
@@ -99,15 +125,20 @@ def train_run(
     """
     device = local_device()
     validate = None if val_store is None else _validation(val_store, device)
+    where = (out, data.groups, data.identity)
+    if isinstance(config, cugan_stages.CuganConfig):
+        fit = partial(cugan_stages.train, *where, config)
+    else:
+        fit = partial(mmrealsr_stages.train, *where, config)
     with progress("train", config.loop.steps) as advance:
+
+        def tell(steps: int, terms: dict[str, float]) -> None:
+            advance(steps, " ".join(f"{name} {value:.4f}" for name, value in terms.items()))
+
         try:
-            return mmrealsr_stages.train(
-                out,
-                data.groups,
-                data.identity,
-                config,
+            return fit(
                 device,
-                lambda steps, terms: advance(steps, " ".join(f"{name} {value:.4f}" for name, value in terms.items())),
+                tell,
                 start_from=start_from,
                 spawn=data.remote,
                 validate=validate,

@@ -56,6 +56,11 @@ def has_config(path: Path) -> bool:
         return False
 
 
+def method_of(path: Path) -> str | None:
+    """The method that the model in a file was trained by; None where the file does not say so."""
+    return None if not has_config(path) else read_model(path).config.get("method")
+
+
 def read_model(path: Path) -> ModelFile:
     """The weights and config in a model file.
 

@@ -15,6 +15,7 @@ from ..degrade.errors import StoreError
 from .checkpoint import model_file, read_model
 from .rrdb import scaled_kaiming
 
+METHOD = "cugan"
 _MULTIPLE = 4  # of the sides that two strided convs take without losing a row
 
 

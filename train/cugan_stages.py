@@ -16,14 +16,13 @@ from torch import Tensor
 from ..degrade.errors import UserError
 from . import losses, runs
 from .conditioned import ConditionedDiscriminator
-from .cugan import CUnet, CUnetConfig
+from .cugan import METHOD, CUnet, CUnetConfig
 from .data import GroupBatch, GroupSource
 from .discriminators import discriminator_losses, generator_loss
 from .loop import LoopConfig, Method, Shared, built
 from .perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, perceptual_loss
 from .schedule import Cosine, Steps
 
-METHOD = "cugan"
 Stage = Literal[1, 2]
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 _LEAST_GAN_PX = 32

@@ -12,7 +12,9 @@ from torch import Tensor
 from ..degrade.disk import write_atomic
 from ..degrade.errors import UserError
 from .checkpoint import model_file, read_model
-from .mmrealsr import MMRealSR, NetworkConfig, load
+from .cugan import CUnet
+from .mmrealsr import MMRealSR
+from .restorers import open_restorer
 
 _EXAMPLE_PX = 32
 CPU = torch.device("cpu")
@@ -31,9 +33,9 @@ def to_pth(run: Path, out: Path) -> None:
 
 
 class _Told(torch.nn.Module):
-    """The network with its scores as an input: [B, 2], blur and noise."""
+    """The network with its scores, or CUGAN's condition, as an input: [B, 2], blur and noise."""
 
-    def __init__(self, net: MMRealSR) -> None:
+    def __init__(self, net: MMRealSR | CUnet) -> None:
         super().__init__()
         self.net = net
 
@@ -42,8 +44,8 @@ class _Told(torch.nn.Module):
 
 
 def to_onnx(run: Path, out: Path) -> None:
-    """The restorer as ONNX: `lr` [B, 3, h, w] in 0..1, of any size, and for a modulated network `scores` [B, 2] (blur,
-    noise) -> `sr` [B, 3, 4h, 4w].
+    """The restorer as ONNX: `lr` [B, 3, h, w] in 0..1, of any size, and for a network that is told how strongly to
+    restore `scores` [B, 2] (blur, noise) -> `sr` [B, 3, scale*h, scale*w].
 
     Raises:
         UserError: the package that writes ONNX is not there.
@@ -53,12 +55,12 @@ def to_onnx(run: Path, out: Path) -> None:
         import onnxscript  # noqa: F401  # pyright: ignore
     except ImportError:
         raise UserError("ONNX needs a package: pip install 'rwsr[onnx]'") from None
-    config = NetworkConfig.model_validate(read_model(model_file(run)).config["network"])
-    net = load(run, CPU)
+    restorer = open_restorer(run, CPU)
+    net = restorer.net
     lr = torch.zeros(2, 3, _EXAMPLE_PX, _EXAMPLE_PX + 8)
     axes = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
-    if config.modulated:
-        module: torch.nn.Module = _Told(net)
+    if restorer.steered is not None:
+        module: torch.nn.Module = _Told(restorer.steered)
         arguments, names, dynamic = (lr, torch.zeros(2, 2)), ["lr", "scores"], (axes, {0: axes[0]})
     else:
         module, arguments, names, dynamic = net, (lr,), ["lr"], (axes,)

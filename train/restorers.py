@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ..degrade import places
 from ..degrade.errors import StoreError, UserError
-from . import mmrealsr, ncnn
-from .checkpoint import Weights, has_config, model_file
+from . import cugan, mmrealsr, ncnn
+from .checkpoint import Weights, has_config, method_of, model_file
 from .compact import Compact
 from .imdn import Imdn
 from .rlfn import Rlfn
@@ -43,8 +43,18 @@ class Restorer:
 
     @property
     def modulated(self) -> mmrealsr.MMRealSR | None:
-        """The network, where it can be told how strongly to restore."""
+        """The network, where it scores images by itself and can be told how strongly to restore."""
         return self.net if isinstance(self.net, mmrealsr.MMRealSR) and self.net.modulated else None
+
+    @property
+    def conditioned(self) -> cugan.CUnet | None:
+        """The network, where it must be told how an image is degraded."""
+        return self.net if isinstance(self.net, cugan.CUnet) and self.net.conditioned else None
+
+    @property
+    def steered(self) -> mmrealsr.MMRealSR | cugan.CUnet | None:
+        """The network, where it has two numbers, for blur and noise, to be steered by."""
+        return self.modulated or self.conditioned
 
 
 def _tensors(path: Path) -> Weights:
@@ -133,7 +143,7 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
         raise StoreError(f"{path} does not exist; name the folder of a run, or a checkpoint")
     file = model_file(path)
     if _is_ours(path):
-        trained = mmrealsr.load(path, device)
+        trained = cugan.load(path, device) if method_of(file) == cugan.METHOD else mmrealsr.load(path, device)
         net: nn.Module = trained
         scale = trained.scale
     elif path.suffix in (".param", ".bin"):

@@ -216,7 +216,7 @@ def test_protocols_refuse_models_they_cannot_use(hr: Path, models: tuple[Path, P
     assert "cannot be told how strongly" in _run("eval", "modulation", "--hr", hr, "--model", models[0], *out, code=1)
     assert "cannot be told" in _run("eval", "steering", "--images", hr, "--model", models[0], *out, code=1)
     assert "name a --model" in _run("eval", "steering", "--images", hr, *out, code=1)
-    assert "cannot be told" in _run("eval", "udem-curves", "--images", hr, "--model", models[0], *out, code=1)
+    assert "has no UDEM" in _run("eval", "udem-curves", "--images", hr, "--model", models[0], *out, code=1)
     assert "two --model or more" in _run("eval", "segmented", "--hr", hr, "--model", models[0], *out, code=1)
     torch.save(Imdn(4).state_dict(), tmp_path / "imdn.pth")
     both = (models[0], tmp_path / "imdn.pth")

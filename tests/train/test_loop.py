@@ -346,7 +346,7 @@ def test_groups_rendered_meanwhile_are_those_of_the_store(store: Store, photos: 
     """Sample by sample, whatever the threads and the loaders; and so are the losses."""
     recipe = compose(mm_realsr(), hr_size_px=64, num_samples=12)
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
-    data = live([photos], tmp_path / "recipe.yaml", tmp_path)
+    data = live([photos], tmp_path / "recipe.yaml", tmp_path, preset="mm-realsr-small")
     stored_groups = StoredGroups(store)
     samples = [11, 0, 5, 6, 1]
     for a, b in zip(data.groups.read(samples), stored_groups.read(samples), strict=True):

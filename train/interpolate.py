@@ -1,0 +1,34 @@
+"""Deep network interpolation (Wang et al. 2019; CUGAN section 3.4): a model between two of one network."""
+
+from pathlib import Path
+
+from ..degrade.errors import UserError
+from ..eval.sweeps import interpolated
+from .checkpoint import ModelFile, model_file, read_model, write_model
+from .cugan import METHOD as CUGAN
+from .cugan_stages import CuganConfig
+from .mmrealsr_stages import TrainConfig
+
+
+def interpolate(a: Path, b: Path, alpha: float, out: Path) -> Path:
+    """Write (1 - alpha) of the weights of a and alpha of those of b as a run, with the config of a; gives its file.
+
+    CUGAN's alpha has the GAN's model as a and the MSE model as b; its condition network is interpolated too.
+
+    Raises:
+        UserError: they are not of one network, or `out` holds something.
+    """
+    first, second = (_model(path) for path in (a, b))
+    if first.config.get("network") != second.config.get("network"):
+        raise UserError(f"{a} and {b} are not of one network; interpolate models that were trained from one another")
+    file = out / "model.safetensors"
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"--out {out} is not empty; name a new folder")
+    kind = CuganConfig if first.config["method"] == CUGAN else TrainConfig
+    out.mkdir(parents=True, exist_ok=True)
+    write_model(file, interpolated(first.weights, second.weights, alpha), kind.model_validate(first.config), 0)
+    return file
+
+
+def _model(path: Path) -> ModelFile:
+    return read_model(model_file(path))
