@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import nn
-
 from ..degrade.errors import UserError
 from ..degrade.objects import ObjectPath
 from ..degrade.places import Place
@@ -16,7 +14,7 @@ from ..eval.images import of_store
 from ..eval.metrics import DEFAULT, chosen
 from ..eval.report import mean_of
 from ..eval.restoration import Method, evaluate
-from ..eval.restore import Device
+from ..eval.restore import Device, Model
 from ..train import cugan_stages, mmrealsr_stages
 from ..train.cugan import CUnet
 from ..train.data import GroupSource, StoredGroups
@@ -70,7 +68,7 @@ def _validation(store_folder: Place, device: Device) -> Validate:
     images = of_store(open_samples(store_folder))
     metrics, _ = chosen(DEFAULT, scale=images.scale, border=None, device=device)
 
-    def validate(net: nn.Module) -> dict[str, float]:
+    def validate(net: Model) -> dict[str, float]:
         told = net if isinstance(net, CUnet) and net.conditioned else None
         method = Method("net", net, conditioned=told)
         rows = [row for _, part in evaluate(images, [method], metrics, device) for row in part]
