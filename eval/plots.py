@@ -130,7 +130,7 @@ def steering_curves(found: Mapping[str, Sequence[Steering]]) -> Plot:
         axes.set_xlabel(f"{told} score that the model is told")
         axes.set_ylabel(STEERING_UNITS[told])
         axes.set_title(STEERING_METRICS[told].replace("-", " "))
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max(max(e.values) for several in found.values() for e in several if e.told == told))
         axes.legend(frameon=False, fontsize=8)
     return to_plot(figure)
 

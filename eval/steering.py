@@ -25,7 +25,7 @@ PROTOCOL = "steering"
 STEPS = 11
 Told = Literal["blur", "noise"]
 METRICS: dict[Told, str] = {"noise": "residual-noise", "blur": "detail"}
-UNITS: dict[Told, str] = {"noise": "grey levels of 255", "blur": "mean step between neighbours, grey levels of 255"}
+UNITS: dict[Told, str] = {"noise": "grey levels of 255", "blur": "mean step between pixels, of 255"}
 _LEVELS: dict[Told, float] = {"noise": 15.0, "blur": 1.5}  # of what is restored, in the units of the UDEM's curves
 _PLACES: dict[Told, int] = {"blur": 0, "noise": 1}
 

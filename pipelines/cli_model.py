@@ -271,7 +271,7 @@ def export(run: Path, out: Path, json_: bool) -> None:
     "--steps",
     type=click.IntRange(min=1),
     default=None,
-    help="Training steps; fewer is faster and worse.  [default: 2400]",
+    help="Training steps; fewer is faster and worse.  [default: 2000]",
 )
 @options.workers
 @options.as_json

@@ -57,6 +57,7 @@ MADE = (
     "metrics.parquet",
     "restored",
 )
+_STEPS = 2000
 BANK = BankConfig(grid=TileGrid(size=64, stride=32))
 
 # MM-RealSR's recipe with JPEG kept mild and the noises further apart. With the published ranges a strong JPEG
@@ -132,7 +133,7 @@ def _groups(
 def _train(out: Path, steps: int | None) -> tuple[None, str, bool]:
     from .training import compose_config, stored, train_run
 
-    config = compose_config("mm-realsr-small", 1, config=None, sets=(), steps=steps, seed=None)
+    config = compose_config("mm-realsr-small", 1, config=None, sets=(), steps=steps or _STEPS, seed=None)
     trained = train_run(out / "run", stored(out / "groups.zarr"), config)
     return None, f"MM-RealSR stage 1, {config.loop.steps} steps", trained
 
@@ -140,7 +141,7 @@ def _train(out: Path, steps: int | None) -> tuple[None, str, bool]:
 def run_demo(out: Path, executor: Executor, *, steps: int | None) -> list[Path]:
     """Go the whole way into the folder `out`, and give back what was made; what is there already is kept.
 
-    steps: of the training; None is the preset's.
+    steps: of the training; None is what a few minutes allow.
 
     Raises:
         UserError: `out` holds something else, or a stage failed.
