@@ -182,14 +182,14 @@ def segmented(images: ImageSet, models: Mapping[str, Path], names: Sequence[str]
 def _modulated(path: Path, device: Device) -> tuple[Restorer, MMRealSR]:
     found = open_restorer(path, device)
     if found.modulated is None:
-        raise UserError(f"{path} has no UDEM that scores images; name a run of `rwsr train mm-realsr`")
+        raise UserError(f"{path} has no UDEM that scores images; name a run of an mm-realsr preset")
     return found, found.modulated
 
 
 def _steered(path: Path, device: Device) -> tuple[Restorer, MMRealSR | CUnet]:
     found = open_restorer(path, device)
     if found.steered is None:
-        raise UserError(f"{path} cannot be told how strongly to restore; name a run of `rwsr train`")
+        raise UserError(f"{path} cannot be told how strongly to restore; name a run of an mm-realsr or cugan preset")
     return found, found.steered
 
 

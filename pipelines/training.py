@@ -63,9 +63,11 @@ def compose_values_of(preset: str, values: Mapping[str, Any], stage: Stage = 1) 
     return compose_values(_preset(preset, stage), values)
 
 
-def _validation(store_folder: Place, device: Device) -> Validate:
-    """PSNR-Y and SSIM-Y on the groups or pairs of a store, as a training asks for them."""
+def _validation(store_folder: Place, scale: int, device: Device) -> Validate:
+    """PSNR-Y and SSIM-Y on the groups or pairs of a store, as a training asks for them; raises UserError."""
     images = of_store(open_samples(store_folder))
+    if images.scale != scale:
+        raise UserError(f"--val-store {store_folder} is for scale {images.scale}, the network for {scale}")
     metrics, _ = chosen(DEFAULT, scale=images.scale, border=None, device=device)
 
     def validate(net: Model) -> dict[str, float]:
@@ -122,7 +124,8 @@ def train_run(
         UserError: the groups, the config or the earlier run do not fit; or it was asked to stop, and is saved.
     """
     device = local_device()
-    validate = None if val_store is None else _validation(val_store, device)
+    scale = config.network.scale if isinstance(config, mmrealsr_stages.TrainConfig) else CUnet.scale
+    validate = None if val_store is None else _validation(val_store, scale, device)
     where = (out, data.groups, data.identity)
     if isinstance(config, cugan_stages.CuganConfig):
         fit = partial(cugan_stages.train, *where, config)

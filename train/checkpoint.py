@@ -72,8 +72,14 @@ def read_model(path: Path) -> ModelFile:
             metadata = file.metadata() or {}
         if _METADATA not in metadata:
             raise StoreError(f"{path} carries no rwsr config; name a model.safetensors that rwsr train wrote")
-        return ModelFile(load_file(path), json.loads(metadata[_METADATA])["config"])
+        weights = load_file(path)
+        for name, value in weights.items():
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise StoreError(f"{path} holds values that are not numbers ({name}); train again or copy it again")
+        return ModelFile(weights, json.loads(metadata[_METADATA])["config"])
     except FileNotFoundError:
+        if (path.parent / "run.json").exists():
+            raise StoreError(f"{path.parent} is not trained to its end; run the command that began it again") from None
         raise StoreError(f"{path} does not exist; name the folder that was --out of rwsr train") from None
     except (SafetensorError, OSError) as error:
         raise StoreError(f"{path} is not a whole safetensors file ({error}); train again or copy it again") from None
@@ -122,15 +128,34 @@ def load_state(
     return ema, torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
 
 
-def write_identity(run: Path, config: BaseModel, data_sha256: str) -> None:
-    """Note what this run trains, or check that it is what an earlier start noted.
+def _keys(config: Json, below: str = "") -> Json:
+    """Every value by its whole key."""
+    found: Json = {}
+    for name, value in config.items():
+        found |= _keys(value, f"{below}{name}.") if isinstance(value, dict) else {f"{below}{name}": value}
+    return found
+
+
+def check_identity(run: Path, config: BaseModel, data_sha256: str) -> None:
+    """Check that a folder holds no training, or this one.
 
     Raises:
-        StoreError: the folder holds a training of another config or on other data.
+        StoreError: it holds a training of another config or on other data.
     """
-    identity = {"config": config.model_dump(mode="json"), "data_sha256": data_sha256}
     path = run / "run.json"
     if not path.exists():
-        write_atomic(path, json.dumps(identity, indent=1).encode())
-    elif json.loads(path.read_text()) != identity:
-        raise StoreError(f"{run} holds a training of another config or store; use another --out, or remove {run}")
+        return
+    known = json.loads(path.read_text())
+    before, now = _keys(known["config"]), _keys(config.model_dump(mode="json"))
+    other = [name for name in now | before if now.get(name) != before.get(name)]
+    if other:
+        said = f"{other[0]} was {json.dumps(before.get(other[0]))}, now {json.dumps(now.get(other[0]))}"
+        raise StoreError(f"{run} holds a training of another config ({said}); use another --out, or remove {run}")
+    if known["data_sha256"] != data_sha256:
+        raise StoreError(f"{run} holds a training of another store or start; use another --out, or remove {run}")
+
+
+def write_identity(run: Path, config: BaseModel, data_sha256: str) -> None:
+    """Note what this run trains."""
+    identity = {"config": config.model_dump(mode="json"), "data_sha256": data_sha256}
+    write_atomic(run / "run.json", json.dumps(identity, indent=1).encode())

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from ..degrade.provenance import sha256
-from .checkpoint import model_file, read_model, write_identity
+from .checkpoint import check_identity, model_file, read_model, write_identity
 from .data import GroupBatch, GroupBatches, GroupSource
 from .loop import LoopConfig, Method, fit, is_finished
 
@@ -41,15 +41,17 @@ def train(
     """
     file = model_file(start_from) if start_from is not None else None
     start = read_model(file).weights if file is not None else None
-    run.mkdir(parents=True, exist_ok=True)
     identity = data_sha256 if file is None else sha256(f"{data_sha256} {sha256(file.read_bytes())}")
-    write_identity(run, config, identity)
+    check_identity(run, config, identity)
     if is_finished(run):
         return False
     method = make(start)
     batches = partial(
         GroupBatches, groups, batch=loop.batch, lr_patch_px=loop.lr_patch_px, turned=loop.turned, seed=loop.seed
     )
+    batches()  # says what does not fit before the folder is taken
+    run.mkdir(parents=True, exist_ok=True)
+    write_identity(run, config, identity)
     fit(
         run,
         method,

@@ -21,7 +21,7 @@ from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose, to_yaml
 from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.presets import bicubic, mm_realsr, real_esrgan
-from rwsr.pipelines.training import live, train_run
+from rwsr.pipelines.training import live, stored, train_run
 from rwsr.train import mmrealsr_stages
 from rwsr.train.checkpoint import read_model, steps_saved
 from rwsr.train.data import GroupBatches, StoredGroups
@@ -245,6 +245,26 @@ def test_samples_that_do_not_fit_are_refused(pairs: Store, store: Store, photos:
     twice = compose(ESRGAN, losses={"sharpen_target": True, "gan": {"weight": 0}})
     with pytest.raises(UserError, match="is sharpened already; set losses.sharpen_target=false"):
         _train(tmp_path / "b", sharp, twice, CPU, _nothing)
+
+
+def test_a_training_that_is_refused_takes_no_folder(pairs: Store, store: Store, tmp_path: Path) -> None:
+    """Wrong samples, patch or batch are told before anything is written; the mended command then runs."""
+    run = tmp_path / "run"
+    for data, config in ((pairs, CONFIG), (store, compose(CONFIG, loop={"lr_patch_px": 17}))):
+        with pytest.raises(UserError):
+            _train(run, data, config, CPU, _nothing)
+        assert not run.exists()
+    with pytest.raises(UserError, match="loop.batch = 20 is more than the 12"):
+        _train(run, store, compose(CONFIG, loop={"batch": 20}), CPU, _nothing)
+    assert _train(run, store, CONFIG, CPU, _nothing)
+    with pytest.raises(StoreError, match=r"another config \(loop.steps was 7, now 8\)"):
+        _train(run, store, compose(CONFIG, loop={"steps": 8}), CPU, _nothing)
+    with pytest.raises(UserError, match="--val-store .*pairs.zarr is for scale 4, the network for 2"):
+        config = compose(CONFIG, network={"scale": 2})
+        train_run(tmp_path / "b", stored(store.path), config, val_store=pairs.path)
+    (run / "model.safetensors").unlink()
+    with pytest.raises(StoreError, match="run is not trained to its end; run the command that began it again"):
+        load(run, CPU)
 
 
 def test_parts_of_a_batch_give_the_step_of_the_whole(store: Store, tmp_path: Path) -> None:
