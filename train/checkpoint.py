@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ..degrade.disk import sync_folder, write_atomic
-from ..degrade.errors import StoreError
+from ..degrade.errors import StoreError, UserError
 from ..degrade.provenance import Json
 
 _KEPT = 2
@@ -34,6 +34,19 @@ class ModelFile:
 def weights_of(net: nn.Module) -> Weights:
     """A copy of a network's weights on the CPU."""
     return {name: value.detach().cpu().clone().contiguous() for name, value in net.state_dict().items()}
+
+
+def start_with(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Give a network the weights of an earlier run; raises UserError where they are of another network."""
+    here = {name: list(value.shape) for name, value in net.state_dict().items()}
+    there = {name: list(value.shape) for name, value in weights.items()}
+    for name in here | there:
+        if here.get(name) != there.get(name):
+            raise UserError(
+                f"--start-from is of another network ({name}: {there.get(name, 'missing')} there, "
+                f"{here.get(name, 'missing')} here); name a run of the same method, preset and network keys"
+            )
+    net.load_state_dict(weights)
 
 
 def write_model(path: Path, weights: Weights, config: BaseModel, step: int) -> None:

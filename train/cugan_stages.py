@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..degrade.errors import UserError
 from . import losses, runs
+from .checkpoint import start_with
 from .conditioned import ConditionedDiscriminator
 from .cugan import METHOD, CUnet, CUnetConfig
 from .data import GroupBatch, GroupSource
@@ -97,10 +98,7 @@ def method_of(config: CuganConfig, start: Mapping[str, Tensor] | None) -> Method
     """
     net = built(partial(CUnet, config.network), config.loop.seed)
     if start is not None:
-        try:
-            net.load_state_dict(start)
-        except RuntimeError as error:
-            raise UserError(f"--start-from is of another network ({str(error).splitlines()[-1].strip()})") from None
+        start_with(net, start)
     weights = config.losses
     perceptual = perceptual_loss(weights.perceptual) if weights.perceptual.weight else None
     judge: ConditionedDiscriminator | None = None

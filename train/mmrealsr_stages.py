@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..degrade.errors import UserError
 from . import losses, runs
+from .checkpoint import start_with
 from .data import GroupBatch, GroupSource
 from .discriminators import (
     VGG_INPUT_PX,
@@ -157,10 +158,7 @@ def method_of(config: TrainConfig, start: Mapping[str, Tensor] | None) -> Method
     """
     net = built(partial(MMRealSR, config.network), config.loop.seed)
     if start is not None:
-        try:
-            net.load_state_dict(start)
-        except RuntimeError as error:
-            raise UserError(f"--start-from is of another network ({str(error).splitlines()[-1].strip()})") from None
+        start_with(net, start)
     if config.freeze_udem and net.modulated:
         net.de_net.requires_grad_(False)
     weights = config.losses
