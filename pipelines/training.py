@@ -16,7 +16,7 @@ from ..eval.report import mean_of
 from ..eval.restoration import Method, evaluate
 from ..eval.restore import Device, Model
 from ..train import cugan_stages, mmrealsr_stages
-from ..train.cugan import CUnet
+from ..train.cugan import CUnet, wants_condition
 from ..train.data import GroupSource, StoredGroups
 from ..train.loop import Interrupted
 from ..train.ranks import local_device
@@ -71,8 +71,7 @@ def _validation(store_folder: Place, scale: int, device: Device) -> Validate:
     metrics, _ = chosen(DEFAULT, scale=images.scale, border=None, device=device)
 
     def validate(net: Model) -> dict[str, float]:
-        told = net if isinstance(net, CUnet) and net.conditioned else None
-        method = Method("net", net, conditioned=told)
+        method = Method("net", net, conditioned=wants_condition(net))
         rows = [row for _, part in evaluate(images, [method], metrics, device) for row in part]
         return {name: mean_of([row.value for row in rows if row.metric == name]) for name in DEFAULT}
 

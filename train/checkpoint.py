@@ -3,10 +3,10 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel
@@ -18,6 +18,7 @@ from ..degrade.disk import sync_folder, write_atomic
 from ..degrade.errors import StoreError, UserError
 from ..degrade.provenance import Json
 
+N = TypeVar("N", bound=nn.Module)
 _KEPT = 2
 _METADATA = "rwsr"
 Weights = dict[str, Tensor]
@@ -60,18 +61,22 @@ def model_file(path: Path) -> Path:
     return path / "model.safetensors" if path.is_dir() else path
 
 
-def has_config(path: Path) -> bool:
-    """Whether a file is a safetensors file that carries the config of a training; its weights are not read."""
+def config_of(path: Path) -> Json | None:
+    """The config in a model file, whose weights are not read; None where it is no such file."""
     try:
         with safe_open(path, framework="pt") as file:
-            return _METADATA in (file.metadata() or {})
+            metadata = file.metadata() or {}
     except (SafetensorError, OSError):
-        return False
+        return None
+    return json.loads(metadata[_METADATA])["config"] if _METADATA in metadata else None
 
 
-def method_of(path: Path) -> str | None:
-    """The method that the model in a file was trained by; None where the file does not say so."""
-    return None if not has_config(path) else read_model(path).config.get("method")
+def check_numbers(weights: Weights, path: Path) -> Weights:
+    """The weights; raises StoreError where one is not a number."""
+    for name, value in weights.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise StoreError(f"{path} holds values that are not numbers ({name}); name another checkpoint")
+    return weights
 
 
 def read_model(path: Path) -> ModelFile:
@@ -85,17 +90,31 @@ def read_model(path: Path) -> ModelFile:
             metadata = file.metadata() or {}
         if _METADATA not in metadata:
             raise StoreError(f"{path} carries no rwsr config; name a model.safetensors that rwsr train wrote")
-        weights = load_file(path)
-        for name, value in weights.items():
-            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                raise StoreError(f"{path} holds values that are not numbers ({name}); train again or copy it again")
-        return ModelFile(weights, json.loads(metadata[_METADATA])["config"])
+        return ModelFile(check_numbers(load_file(path), path), json.loads(metadata[_METADATA])["config"])
     except FileNotFoundError:
         if (path.parent / "run.json").exists():
             raise StoreError(f"{path.parent} is not trained to its end; run the command that began it again") from None
         raise StoreError(f"{path} does not exist; name the folder that was --out of rwsr train") from None
     except (SafetensorError, OSError) as error:
         raise StoreError(f"{path} is not a whole safetensors file ({error}); train again or copy it again") from None
+
+
+def load_trained(path: Path, device: torch.device, what: str, make: Callable[[Any], N]) -> N:
+    """The network in a model file, or in the folder of a finished run, ready to restore.
+
+    make: of the config's `network`, with any weights. what: it is, for messages.
+
+    Raises:
+        StoreError: the file is missing, damaged, or of another network.
+    """
+    file = model_file(path)
+    model = read_model(file)
+    try:
+        net = make(model.config["network"])
+        net.load_state_dict(model.weights)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise StoreError(f"{file} does not hold {what} network: {str(error).splitlines()[0]}") from None
+    return net.to(device).eval().requires_grad_(False)
 
 
 def _folder(run: Path, step: int) -> Path:

@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..degrade.errors import StoreError
-from .checkpoint import model_file, read_model
+from .checkpoint import load_trained
 from .rrdb import scaled_kaiming
 
 METHOD = "cugan"
@@ -22,14 +21,14 @@ _MULTIPLE = 4  # of the sides that two strided convs take without losing a row
 class CUnetConfig(BaseModel):
     """Widths of the three scales and residual blocks on each side of each; the defaults are the paper's.
 
-    conditioned: without it every weight is a plain parameter and the network is told nothing: the paper's Unet and
-    UGAN, each trained on one degradation. zero_keeps: the weights of z = 0 are 0 for ever, so that z = 0 gives the
+    conditioned: without it no residual is weighed and the network is told nothing: the paper's Unet and UGAN, each
+    trained on one degradation. zero_keeps: the weights of z = 0 are 0 for ever, so that z = 0 gives the
     image back; in the published network they may move while it is trained.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    feats: Annotated[tuple[int, int, int], Field(description="of each scale")] = (64, 128, 256)
+    feats: tuple[int, int, int] = (64, 128, 256)
     blocks: Annotated[int, Field(ge=1)] = 2
     conditioned: bool = True
     zero_keeps: bool = False
@@ -122,17 +121,11 @@ class CUnet(nn.Module):
         return self(image, image.new_tensor([[blur, noise]]).expand(image.shape[0], -1))
 
 
-def load(path: Path, device: torch.device) -> CUnet:
-    """The trained network in a model file, or in the folder of a finished run, ready to restore.
+def wants_condition(net: object) -> CUnet | None:
+    """The network, where it is one that must be told how an image is degraded."""
+    return net if isinstance(net, CUnet) and net.conditioned else None
 
-    Raises:
-        StoreError: the file is missing, damaged, or of another network.
-    """
-    file = model_file(path)
-    model = read_model(file)
-    try:
-        net = CUnet(CUnetConfig.model_validate(model.config["network"]))
-        net.load_state_dict(model.weights)
-    except (ValueError, KeyError, RuntimeError) as error:
-        raise StoreError(f"{file} does not hold a CUGAN network: {str(error).splitlines()[0]}") from None
-    return net.to(device).eval().requires_grad_(False)
+
+def load(path: Path, device: torch.device) -> CUnet:
+    """The trained network of a run or a model file, as `checkpoint.load_trained`; raises StoreError."""
+    return load_trained(path, device, "a CUGAN", lambda sizes: CUnet(CUnetConfig.model_validate(sizes)))

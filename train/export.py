@@ -14,7 +14,7 @@ from ..degrade.errors import UserError
 from .checkpoint import model_file, read_model
 from .cugan import CUnet
 from .mmrealsr import MMRealSR
-from .restorers import open_restorer
+from .restorers import open_run
 
 _EXAMPLE_PX = 32
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ def to_onnx(run: Path, out: Path) -> None:
         import onnxscript  # noqa: F401  # pyright: ignore
     except ImportError:
         raise UserError("ONNX needs a package: pip install 'rwsr[onnx]'") from None
-    restorer = open_restorer(run, CPU)
+    restorer = open_run(run, CPU)
     net = restorer.net
     lr = torch.zeros(2, 3, _EXAMPLE_PX, _EXAMPLE_PX + 8)
     axes = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height"), 3: torch.export.Dim("width")}

@@ -9,13 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..degrade.errors import StoreError
-from .checkpoint import model_file, read_model
+from .checkpoint import load_trained
 from .rrdb import RRDB, scaled_kaiming
 from .udem import Udem, UdemConfig
 
-BASE, BLURRIER, NOISIER, CLEAN, WORST = range(5)  # members of a group, in the store's order
 MEMBERS = 5
+BASE, BLURRIER, NOISIER, CLEAN, WORST = range(MEMBERS)  # of a group, in the store's order
 _LARGEST_SCALE = 4
 _SCALES: dict[int, Literal[1, 2, 4]] = {3: 4, 12: 2, 48: 1}  # by the channels of the first conv
 BLUR, NOISE = range(2)  # scores
@@ -95,16 +94,12 @@ class MMRealSR(nn.Module):
 
     def _carry_the_image(self) -> None:
         """Let the first three feature channels carry R, G and B through, untouched, from end to end."""
-        folded = self._fold**2
         with torch.no_grad():
-            self.conv_first.weight[:3] = 0
-            for colour in range(3):
-                self.conv_first.weight[colour, colour * folded : (colour + 1) * folded, 1, 1] = 1 / folded
-            assert self.conv_first.bias is not None
-            self.conv_first.bias[:3] = 0
-            for conv in (self.conv_up1, self.conv_up2, self.conv_hr, self.conv_last):
+            for conv in (self.conv_first, self.conv_up1, self.conv_up2, self.conv_hr, self.conv_last):
+                folded = self._fold**2 if conv is self.conv_first else 1  # channels of one colour
                 conv.weight[:3] = 0
-                conv.weight[range(3), range(3), 1, 1] = 1
+                for colour in range(3):
+                    conv.weight[colour, colour * folded : (colour + 1) * folded, 1, 1] = 1 / folded
                 assert conv.bias is not None
                 conv.bias[:3] = 0
             self.conv_body.weight[:3] = 0
@@ -169,19 +164,8 @@ def of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> MMRealSR | None:
 
 
 def load(path: Path, device: torch.device) -> MMRealSR:
-    """The trained network in a model file, or in the folder of a finished run, ready to restore.
-
-    Raises:
-        StoreError: the file is missing, damaged, or of another network.
-    """
-    file = model_file(path)
-    model = read_model(file)
-    try:
-        net = MMRealSR(NetworkConfig.model_validate(model.config["network"]))
-        net.load_state_dict(model.weights)
-    except (ValueError, KeyError, RuntimeError) as error:
-        raise StoreError(f"{file} does not hold an MM-RealSR network: {str(error).splitlines()[0]}") from None
-    return net.to(device).eval().requires_grad_(False)
+    """The trained network of a run or a model file, as `checkpoint.load_trained`; raises StoreError."""
+    return load_trained(path, device, "an MM-RealSR", lambda sizes: MMRealSR(NetworkConfig.model_validate(sizes)))
 
 
 def chosen_scores(net: MMRealSR, lr: Tensor, *, blur: float | None, noise: float | None) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..degrade import places
 from ..degrade.errors import StoreError, UserError
 from . import cugan, mmrealsr, ncnn
-from .checkpoint import Weights, has_config, method_of, model_file
+from .checkpoint import Weights, check_numbers, config_of, model_file
 from .compact import Compact
 from .imdn import Imdn
 from .rlfn import Rlfn
@@ -49,7 +49,7 @@ class Restorer:
     @property
     def conditioned(self) -> cugan.CUnet | None:
         """The network, where it must be told how an image is degraded."""
-        return self.net if isinstance(self.net, cugan.CUnet) and self.net.conditioned else None
+        return cugan.wants_condition(self.net)
 
     @property
     def steered(self) -> mmrealsr.MMRealSR | cugan.CUnet | None:
@@ -61,7 +61,7 @@ def _tensors(path: Path) -> Weights:
     """The tensors of a .pth, .pt or .safetensors file, by name; never runs what a pickle says."""
     try:
         if path.suffix == ".safetensors":
-            return _numbers(load_file(path), path)
+            return check_numbers(load_file(path), path)
         _check_zip(path)
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except StoreError:
@@ -78,7 +78,7 @@ def _tensors(path: Path) -> Weights:
     if not isinstance(found, dict):
         raise StoreError(f"{path} holds no table of tensors; name another checkpoint")
     named = {str(name).removeprefix("module."): value for name, value in found.items() if isinstance(value, Tensor)}
-    return _numbers(named, path)
+    return check_numbers(named, path)
 
 
 def _check_zip(path: Path) -> None:
@@ -89,14 +89,6 @@ def _check_zip(path: Path) -> None:
         damaged = file.testzip()
     if damaged is not None:
         raise StoreError(f"{path} is damaged ({damaged} has another checksum); copy it again")
-
-
-def _numbers(weights: Weights, path: Path) -> Weights:
-    """Raises StoreError where a weight is not a number."""
-    for name, value in weights.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise StoreError(f"{path} holds values that are not numbers ({name}); name another checkpoint")
-    return weights
 
 
 def _known(weights: Weights) -> _Known | None:
@@ -130,7 +122,15 @@ def _by_spandrel(path: Path) -> tuple[nn.Module, int]:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.is_dir() or (path.suffix == ".safetensors" and has_config(path))
+    return path.is_dir() or (path.suffix == ".safetensors" and config_of(path) is not None)
+
+
+def open_run(path: Path, device: torch.device, *, name: str | None = None) -> Restorer:
+    """The restorer that a run of ours trained, by its folder or its model file; raises StoreError."""
+    file = model_file(path)
+    method = (config_of(file) or {}).get("method")
+    net = cugan.load(path, device) if method == cugan.METHOD else mmrealsr.load(path, device)
+    return Restorer(name or path.stem, net, net.scale, places.sha256(file))
 
 
 def open_restorer(path: Path, device: torch.device, *, name: str | None = None) -> Restorer:
@@ -141,16 +141,16 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
     """
     if not path.exists():
         raise StoreError(f"{path} does not exist; name the folder of a run, or a checkpoint")
-    file = model_file(path)
     if _is_ours(path):
-        trained = cugan.load(path, device) if method_of(file) == cugan.METHOD else mmrealsr.load(path, device)
-        net: nn.Module = trained
-        scale = trained.scale
-    elif path.suffix in (".param", ".bin"):
-        found = _known(_numbers(ncnn.read(path.with_suffix(".param")), path))
+        return open_run(path, device, name=name)
+    file = path
+    if path.suffix in (".param", ".bin"):
+        found = _known(check_numbers(ncnn.read(path.with_suffix(".param")), path))
         if found is None:
             raise StoreError(f"{path} is not a compact model; name another checkpoint")
-        file, net, scale = path.with_suffix(".bin"), found, found.scale
+        file = path.with_suffix(".bin")
+        net: nn.Module = found
+        scale = found.scale
     else:
         try:
             found = _known(_tensors(path))
