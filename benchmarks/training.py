@@ -19,9 +19,10 @@ from torch.optim import Adam
 
 from rwsr.degrade.samples import GROUPS
 from rwsr.degrade.shards import open_store
+from rwsr.train.adversarial import GENERATOR
 from rwsr.train.data import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.loop import fit
-from rwsr.train.mmrealsr_stages import GENERATOR, TrainConfig, code, method_of
+from rwsr.train.mmrealsr_stages import TrainConfig, code, method_of
 from rwsr.train.ranks import Ranks, local_device
 
 
@@ -37,9 +38,9 @@ def config_of(blocks: int, steps: int, **loop: object) -> TrainConfig:
     )
 
 
-def alone(config: TrainConfig, batches: list[GroupBatch]) -> list[float]:
+def alone(config: TrainConfig, groups: StoredGroups, batches: list[GroupBatch]) -> list[float]:
     """Seconds of each step of losses, backward pass and Adam."""
-    method = method_of(config, None)
+    method = method_of(config, groups, None)
     net = method.networks[GENERATOR].train()
     optimizer = Adam(net.parameters(), lr=config.loop.learning_rate, betas=config.loop.betas)
     seconds: list[float] = []
@@ -70,11 +71,11 @@ def engine(config: TrainConfig, groups: StoredGroups, device: torch.device) -> l
 
         fit(
             Path(run),
-            method_of(config, None),
+            method_of(config, groups, None),
             batches,
             loop,
             device=device,
-            whole_config=config,
+            whole_config=config.model_dump(mode="json"),
             on_step=on_step,
             spawn=False,
         )
@@ -89,7 +90,7 @@ def overhead(groups: StoredGroups, blocks: int, steps: int) -> bool:
     ours: list[float] = []
     bare: list[float] = []
     for _ in range(3):
-        bare += alone(config, batches)[2:]
+        bare += alone(config, groups, batches)[2:]
         ours += engine(config, groups, torch.device("cpu"))[2:]
     more = statistics.median(ours) / statistics.median(bare) - 1
     print(

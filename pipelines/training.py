@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..degrade.errors import UserError
 from ..degrade.objects import ObjectPath
@@ -15,12 +15,12 @@ from ..eval.metrics import DEFAULT, chosen
 from ..eval.report import mean_of
 from ..eval.restoration import Method, evaluate
 from ..eval.restore import Device, Model
-from ..train import cugan_stages, mmrealsr_stages
+from ..train import cugan_stages, mmrealsr_stages, runs
 from ..train.cugan import CUnet, wants_condition
 from ..train.data import GroupSource, StoredGroups
 from ..train.loop import Interrupted
 from ..train.ranks import local_device
-from ..train.runs import Validate
+from ..train.runs import Make, Stage, Validate
 from . import presets
 from .build_store import open_samples
 from .config import compose, compose_values
@@ -29,7 +29,6 @@ from .executors import Executor, cores
 from .live import live_groups
 
 Config = mmrealsr_stages.TrainConfig | cugan_stages.CuganConfig
-Stage = Literal[1, 2]
 PRESETS: dict[str, Callable[[Stage], Config]] = {**mmrealsr_stages.PRESETS, **cugan_stages.PRESETS}
 
 # What is rendered where folders are named instead of a store, and no recipe.
@@ -76,6 +75,12 @@ def _validation(store_folder: Place, scale: int, device: Device) -> Validate:
         return {name: mean_of([row.value for row in rows if row.metric == name]) for name in DEFAULT}
 
     return validate
+
+
+def _make(config: Config) -> Make:
+    if isinstance(config, cugan_stages.CuganConfig):
+        return partial(cugan_stages.method_of, config)
+    return partial(mmrealsr_stages.method_of, config)
 
 
 @dataclass(frozen=True)
@@ -125,18 +130,19 @@ def train_run(
     device = local_device()
     scale = config.network.scale if isinstance(config, mmrealsr_stages.TrainConfig) else CUnet.scale
     validate = None if val_store is None else _validation(val_store, scale, device)
-    where = (out, data.groups, data.identity)
-    if isinstance(config, cugan_stages.CuganConfig):
-        fit = partial(cugan_stages.train, *where, config)
-    else:
-        fit = partial(mmrealsr_stages.train, *where, config)
     with progress("train", config.loop.steps) as advance:
 
         def tell(steps: int, terms: dict[str, float]) -> None:
             advance(steps, " ".join(f"{name} {value:.4f}" for name, value in terms.items()))
 
         try:
-            return fit(
+            return runs.train(
+                out,
+                data.groups,
+                data.identity,
+                config,
+                config.loop,
+                _make(config),
                 device,
                 tell,
                 start_from=start_from,

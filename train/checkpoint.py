@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import BaseModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -50,9 +49,9 @@ def start_with(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
     net.load_state_dict(weights)
 
 
-def write_model(path: Path, weights: Weights, config: BaseModel, step: int) -> None:
+def write_model(path: Path, weights: Weights, config: Json, step: int) -> None:
     """A flat safetensors file; config and step in one metadata entry (the library shuffles several)."""
-    metadata = {_METADATA: json.dumps({"config": config.model_dump(mode="json"), "step": step})}
+    metadata = {_METADATA: json.dumps({"config": config, "step": step})}
     write_atomic(path, save(weights, metadata))
 
 
@@ -168,7 +167,7 @@ def _keys(config: Json, below: str = "") -> Json:
     return found
 
 
-def check_identity(run: Path, config: BaseModel, data_sha256: str) -> None:
+def check_identity(run: Path, config: Json, data_sha256: str) -> None:
     """Check that a folder holds no training, or this one.
 
     Raises:
@@ -178,7 +177,7 @@ def check_identity(run: Path, config: BaseModel, data_sha256: str) -> None:
     if not path.exists():
         return
     known = json.loads(path.read_text())
-    before, now = _keys(known["config"]), _keys(config.model_dump(mode="json"))
+    before, now = _keys(known["config"]), _keys(config)
     other = [name for name in now | before if now.get(name) != before.get(name)]
     if other:
         said = f"{other[0]} was {json.dumps(before.get(other[0]))}, now {json.dumps(now.get(other[0]))}"
@@ -187,7 +186,7 @@ def check_identity(run: Path, config: BaseModel, data_sha256: str) -> None:
         raise StoreError(f"{run} holds a training of another store or start; use another --out, or remove {run}")
 
 
-def write_identity(run: Path, config: BaseModel, data_sha256: str) -> None:
+def write_identity(run: Path, config: Json, data_sha256: str) -> None:
     """Note what this run trains."""
-    identity = {"config": config.model_dump(mode="json"), "data_sha256": data_sha256}
+    identity = {"config": config, "data_sha256": data_sha256}
     write_atomic(run / "run.json", json.dumps(identity, indent=1).encode())

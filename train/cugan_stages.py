@@ -4,17 +4,15 @@ Paper: section 3.4 and 4.1. What it leaves open (facts: 2.4, 2.5) is told at the
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from ..degrade.errors import UserError
-from . import losses, runs
+from . import losses
+from .adversarial import adversarial
 from .checkpoint import start_with
 from .conditioned import ConditionedDiscriminator
 from .cugan import METHOD, CUnet, CUnetConfig
@@ -22,10 +20,9 @@ from .data import GroupBatch, GroupSource
 from .discriminators import discriminator_losses, generator_loss
 from .loop import LoopConfig, Method, Shared, built
 from .perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, perceptual_loss
+from .runs import Stage
 from .schedule import Cosine, Steps
 
-Stage = Literal[1, 2]
-GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 _LEAST_GAN_PX = 32
 
 
@@ -90,12 +87,14 @@ def discriminator_terms(net: ConditionedDiscriminator, shared: Shared) -> dict[s
     return {"real": real, "fake": fake}
 
 
-def method_of(config: CuganConfig, start: Mapping[str, Tensor] | None) -> Method[GroupBatch]:
+def method_of(config: CuganConfig, groups: GroupSource, start: Mapping[str, Tensor] | None) -> Method[GroupBatch]:
     """The networks of a stage, from seeded weights or from those of an earlier one, and their losses.
 
     Raises:
-        UserError: the earlier weights are another network's, or the perceptual loss's own cannot be had.
+        UserError: the pairs come without z, the earlier weights are another network's, or the perceptual loss's own
+            cannot be had.
     """
+    _check_fit(groups)
     net = built(partial(CUnet, config.network), config.loop.seed)
     if start is not None:
         start_with(net, start)
@@ -104,17 +103,13 @@ def method_of(config: CuganConfig, start: Mapping[str, Tensor] | None) -> Method
     judge: ConditionedDiscriminator | None = None
     if weights.gan:
         judge = built(partial(ConditionedDiscriminator, config.discriminator_feats), config.loop.seed)
-
-    def terms(name: str, batch: GroupBatch, shared: Shared) -> dict[str, Tensor]:
-        if name == DISCRIMINATOR:
-            assert judge is not None
-            return discriminator_terms(judge, shared)
-        if perceptual is not None:
-            perceptual.to(batch.lr.device)
-        return generator_terms(net, batch, config, shared, perceptual=perceptual, judge=judge)
-
-    networks = {GENERATOR: net} | ({DISCRIMINATOR: judge} if judge is not None else {})
-    return Method(networks, terms)
+    return adversarial(
+        net,
+        judge,
+        perceptual,
+        lambda batch, shared: generator_terms(net, batch, config, shared, perceptual=perceptual, judge=judge),
+        discriminator_terms,
+    )
 
 
 def _check_fit(groups: GroupSource) -> None:
@@ -123,29 +118,6 @@ def _check_fit(groups: GroupSource) -> None:
             f"{groups.name} says nothing of the degradation of its pairs; CUGAN is trained on "
             "`rwsr degrade build --preset cugan`"
         )
-
-
-def train(
-    run: Path,
-    groups: GroupSource,
-    data_sha256: str,
-    config: CuganConfig,
-    device: torch.device,
-    on_step: runs.OnStep,
-    *,
-    start_from: Path | None = None,
-    spawn: bool = False,
-    validate: runs.Validate | None = None,
-) -> bool:
-    """Train a stage on pairs with z into the folder `run`, as `runs.train` does; raises UserError, Interrupted."""
-
-    def make(start: Mapping[str, Tensor] | None) -> Method[GroupBatch]:
-        _check_fit(groups)
-        return replace(method_of(config, start), validate=validate)
-
-    return runs.train(
-        run, groups, data_sha256, config, config.loop, make, device, on_step, start_from=start_from, spawn=spawn
-    )
 
 
 # ---------------------------------------------------------------------------------------------------- presets

@@ -5,9 +5,6 @@ from pathlib import Path
 from ..degrade.errors import UserError
 from ..eval.sweeps import interpolated
 from .checkpoint import ModelFile, model_file, read_model, write_model
-from .cugan import METHOD as CUGAN
-from .cugan_stages import CuganConfig
-from .mmrealsr_stages import TrainConfig
 
 
 def interpolate(a: Path, b: Path, alpha: float, out: Path) -> Path:
@@ -24,9 +21,8 @@ def interpolate(a: Path, b: Path, alpha: float, out: Path) -> Path:
     file = out / "model.safetensors"
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out {out} is not empty; name a new folder")
-    kind = CuganConfig if first.config["method"] == CUGAN else TrainConfig
     out.mkdir(parents=True, exist_ok=True)
-    write_model(file, interpolated(first.weights, second.weights, alpha), kind.model_validate(first.config), 0)
+    write_model(file, interpolated(first.weights, second.weights, alpha), first.config, 0)
     return file
 
 

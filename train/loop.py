@@ -8,7 +8,7 @@ not.
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..degrade.disk import write_atomic
 from ..degrade.errors import UserError
+from ..degrade.provenance import Json
 from ..eval.report import VALIDATION
 from . import checkpoint
 from .checkpoint import Weights
@@ -38,11 +39,11 @@ _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 class LoopConfig(BaseModel):
     """How a training runs, whatever the method.
 
-    batch: samples of a step, over all processes and micro-batches. lr_patch_px: side of the LR crop. turned: crops are
-    not only mirrored but also turned. accumulate:
-    micro-batches of a step. warm_up: steps over which the learning rate rises. ema: decay a step. precision: of the
-    networks' arithmetic; weights and losses stay fp32. log_every, checkpoint_every, validate_every: steps. loaders:
-    processes that read batches (0: the training process). tensorboard: write its events too, below RUN/tensorboard.
+    batch: samples of a step, over all processes and micro-batches. accumulate: micro-batches of a step. lr_patch_px:
+    side of the LR crop. turned: crops are not only mirrored but also turned. warm_up: steps over which the learning
+    rate rises. ema: decay a step. precision: of the networks' arithmetic; weights and losses stay fp32. log_every,
+    checkpoint_every, validate_every: steps. loaders: processes that read batches (0: the training process).
+    tensorboard: write its events too, below RUN/tensorboard.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -96,11 +97,13 @@ class Method(Generic[B]):
 
     networks: by name; in each step each takes a step of its own Adam, in their order. The first is the one that is
     averaged (EMA), validated and exported. losses: (network, micro-batch, shared) -> named terms, already weighted;
-    their sum is minimised. validate: figures of the averaged weights, or none.
+    their sum is minimised. fixed: networks that losses look through and nothing trains. validate: figures of the
+    averaged weights, or none.
     """
 
     networks: Mapping[str, nn.Module]
     losses: Callable[[str, B, Shared], dict[str, Tensor]]
+    fixed: Sequence[nn.Module] = ()
     validate: Callable[[nn.Module], dict[str, float]] | None = None
 
 
@@ -244,6 +247,8 @@ class _Trained:
         self.nets = dict(method.networks)
         self.first = next(iter(self.nets))
         self._config, self._device = config, device
+        for net in method.fixed:
+            net.to(device)
         for net in self.nets.values():
             net.to(device).train()
             if config.channels_last:
@@ -329,7 +334,7 @@ def fit(
     config: LoopConfig,
     *,
     device: torch.device,
-    whole_config: BaseModel,
+    whole_config: Json,
     on_step: Callable[[int, dict[str, float]], None],
     spawn: bool,
 ) -> None:
@@ -363,7 +368,7 @@ def _fit(
     ranks: Ranks,
     asked: threading.Event,
     device: torch.device,
-    whole_config: BaseModel,
+    whole_config: Json,
     on_step: Callable[[int, dict[str, float]], None],
     spawn: bool,
 ) -> None:

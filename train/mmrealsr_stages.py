@@ -5,9 +5,7 @@ there is a preset of each.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import torch
@@ -15,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from ..degrade.errors import UserError
-from . import losses, runs
+from . import losses
+from .adversarial import adversarial
 from .checkpoint import start_with
 from .data import GroupBatch, GroupSource
 from .discriminators import (
@@ -30,13 +29,12 @@ from .discriminators import (
 from .loop import LoopConfig, Method, Shared, built
 from .mmrealsr import BASE, BLUR, BLURRIER, CLEAN, MEMBERS, NOISE, NOISIER, WORST, MMRealSR, NetworkConfig
 from .perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, perceptual_loss
+from .runs import Stage
 from .schedule import Steps
 from .udem import UdemConfig
 from .usm import sharpened
 
 METHOD = "mm-realsr"
-Stage = Literal[1, 2]
-GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 
 
 class LossConfig(BaseModel):
@@ -98,11 +96,11 @@ def _metric_terms(scores: Tensor, config: LossConfig) -> dict[str, Tensor]:
     """Ranking and anchor losses of the scores [B, 5, 2]."""
     blur = losses.ranking(scores[:, BASE, BLUR], scores[:, BLURRIER, BLUR], config.margin)
     noise = losses.ranking(scores[:, BASE, NOISE], scores[:, NOISIER, NOISE], config.margin)
-    anchors = sum(losses.anchor(scores[:, CLEAN, which], scores[:, WORST, which]) for which in (BLUR, NOISE))
-    terms = {"rank_blur": config.ranking * blur, "rank_noise": config.ranking * noise}
-    return (terms if config.ranking else {}) | (
-        {"anchor": config.anchor * torch.as_tensor(anchors)} if config.anchor else {}
-    )
+    terms = {"rank_blur": config.ranking * blur, "rank_noise": config.ranking * noise} if config.ranking else {}
+    if config.anchor:
+        both = (losses.anchor(scores[:, CLEAN, which], scores[:, WORST, which]) for which in (BLUR, NOISE))
+        terms["anchor"] = config.anchor * torch.stack([*both]).sum()
+    return terms
 
 
 def generator_terms(
@@ -150,12 +148,14 @@ def discriminator_terms(net: Discriminator, shared: Shared, *, relativistic: boo
     return {"real": real, "fake": fake}
 
 
-def method_of(config: TrainConfig, start: Mapping[str, Tensor] | None) -> Method[GroupBatch]:
+def method_of(config: TrainConfig, groups: GroupSource, start: Mapping[str, Tensor] | None) -> Method[GroupBatch]:
     """The networks of a stage, from seeded weights or from those of an earlier one, and their losses.
 
     Raises:
-        UserError: the earlier weights are another network's, or the perceptual loss's own cannot be had.
+        UserError: the groups are not what the config trains on, the earlier weights are another network's, or the
+            perceptual loss's own cannot be had.
     """
+    _check_fit(groups, config)
     net = built(partial(MMRealSR, config.network), config.loop.seed)
     if start is not None:
         start_with(net, start)
@@ -164,17 +164,13 @@ def method_of(config: TrainConfig, start: Mapping[str, Tensor] | None) -> Method
     weights = config.losses
     perceptual = perceptual_loss(weights.perceptual) if weights.perceptual.weight else None
     judge = built(partial(discriminator, weights.gan), config.loop.seed) if weights.gan.weight else None
-
-    def terms(name: str, batch: GroupBatch, shared: Shared) -> dict[str, Tensor]:
-        if name == DISCRIMINATOR:
-            assert judge is not None
-            return discriminator_terms(judge, shared, relativistic=weights.gan.relativistic)
-        if perceptual is not None:
-            perceptual.to(batch.lr.device)
-        return generator_terms(net, batch, config, shared, perceptual=perceptual, judge=judge)
-
-    networks = {GENERATOR: net} | ({DISCRIMINATOR: judge} if judge is not None else {})
-    return Method(networks, terms)
+    return adversarial(
+        net,
+        judge,
+        perceptual,
+        lambda batch, shared: generator_terms(net, batch, config, shared, perceptual=perceptual, judge=judge),
+        partial(discriminator_terms, relativistic=weights.gan.relativistic),
+    )
 
 
 def _check_fit(groups: GroupSource, config: TrainConfig) -> None:
@@ -191,29 +187,6 @@ def _check_fit(groups: GroupSource, config: TrainConfig) -> None:
             f"the HR of {groups.name} is sharpened already; set losses.sharpen_target=false, or build the store with "
             "recipe.usm=null"
         )
-
-
-def train(
-    run: Path,
-    groups: GroupSource,
-    data_sha256: str,
-    config: TrainConfig,
-    device: torch.device,
-    on_step: runs.OnStep,
-    *,
-    start_from: Path | None = None,
-    spawn: bool = False,
-    validate: runs.Validate | None = None,
-) -> bool:
-    """Train a stage on groups or pairs into the folder `run`, as `runs.train` does; raises UserError, Interrupted."""
-
-    def make(start: Mapping[str, Tensor] | None) -> Method[GroupBatch]:
-        _check_fit(groups, config)
-        return replace(method_of(config, start), validate=validate)
-
-    return runs.train(
-        run, groups, data_sha256, config, config.loop, make, device, on_step, start_from=start_from, spawn=spawn
-    )
 
 
 # ---------------------------------------------------------------------------------------------------- presets

@@ -1,6 +1,7 @@
 """CUGAN: its networks' published sizes, what is told and who learns from what; trained, resumed, interpolated, used."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.presets import cugan as cugan_pairs
 from rwsr.pipelines.presets import real_esrgan
 from rwsr.pipelines.training import live, stored, train_run
-from rwsr.train import cugan_stages
+from rwsr.train import cugan_stages, runs
 from rwsr.train.checkpoint import read_model
 from rwsr.train.conditioned import ConditionedDiscriminator, FeatureModulation
 from rwsr.train.cugan import CUnet, CUnetConfig, load
@@ -73,7 +74,8 @@ def _stop_after(steps: int) -> Callable[[int, dict[str, float]], None]:
 
 
 def _train(run: Path, store: Store, config: CuganConfig, on_step: Callable[..., None] = _nothing, **told: Path) -> bool:
-    return cugan_stages.train(run, StoredGroups(store), digest(store), config, CPU, on_step, **told)
+    make = partial(cugan_stages.method_of, config)
+    return runs.train(run, StoredGroups(store), digest(store), config, config.loop, make, CPU, on_step, **told)
 
 
 def _count(net: torch.nn.Module, within: str = "") -> int:
@@ -347,7 +349,7 @@ def test_onnx_is_told_the_condition(tmp_path: Path) -> None:
     config = CuganConfig(network=CUnetConfig(feats=(4, 6, 8), blocks=1))
     net = CUnet(config.network).eval()
     (tmp_path / "run").mkdir()
-    write_model(tmp_path / "run/model.safetensors", net.state_dict(), config, 1)
+    write_model(tmp_path / "run/model.safetensors", net.state_dict(), config.model_dump(mode="json"), 1)
     to_onnx(tmp_path / "run", tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     for size in ((1, 3, 24, 20), (3, 3, 17, 41)):

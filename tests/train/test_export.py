@@ -22,7 +22,7 @@ def _run(folder: Path, config: NetworkConfig) -> MMRealSR:
     torch.manual_seed(0)
     net = MMRealSR(config).eval()
     folder.mkdir()
-    write_model(folder / "model.safetensors", net.state_dict(), TrainConfig(network=config), 1)
+    write_model(folder / "model.safetensors", net.state_dict(), TrainConfig(network=config).model_dump(mode="json"), 1)
     return net
 
 

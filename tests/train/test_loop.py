@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -22,12 +24,12 @@ from rwsr.pipelines.config import compose, to_yaml
 from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.presets import bicubic, mm_realsr, real_esrgan
 from rwsr.pipelines.training import live, stored, train_run
-from rwsr.train import mmrealsr_stages
+from rwsr.train import runs
 from rwsr.train.checkpoint import read_model, steps_saved
 from rwsr.train.data import GroupBatches, StoredGroups
 from rwsr.train.loop import built
 from rwsr.train.mmrealsr import MMRealSR, load
-from rwsr.train.mmrealsr_stages import TrainConfig, esrgan, generator_terms, small
+from rwsr.train.mmrealsr_stages import TrainConfig, esrgan, generator_terms, method_of, small
 
 CPU = torch.device("cpu")
 CONFIG: TrainConfig = compose(
@@ -49,8 +51,9 @@ def store(photos: Path, tmp_path: Path) -> Store:
     return build_store.build(tmp_path / "groups.zarr", build_store.plan(config, rows), Executor(1))[0]
 
 
-def _train(run: Path, store: Store, config: TrainConfig, device: torch.device, on_step: OnStep) -> bool:
-    return mmrealsr_stages.train(run, StoredGroups(store), digest(store), config, device, on_step)
+def _train(run: Path, store: Store, config: TrainConfig, device: torch.device, on_step: OnStep, **told: Any) -> bool:
+    make = partial(method_of, config)
+    return runs.train(run, StoredGroups(store), digest(store), config, config.loop, make, device, on_step, **told)
 
 
 def _nothing(steps: int, terms: dict[str, float]) -> None:
@@ -330,15 +333,14 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(store: Store, tmp_path: Path)
 def test_a_later_stage_starts_from_an_earlier_one(store: Store, tmp_path: Path) -> None:
     """From its averaged weights; the UDEM stays as it was; another network is refused."""
     _train(tmp_path / "one", store, CONFIG, CPU, _nothing)
-    groups, data = StoredGroups(store), digest(store)
     config = compose(STAGE_2, network=CONFIG.network.model_dump())
-    assert mmrealsr_stages.train(tmp_path / "two", groups, data, config, CPU, _nothing, start_from=tmp_path / "one")
+    assert _train(tmp_path / "two", store, config, CPU, _nothing, start_from=tmp_path / "one")
     before, after = (read_model(tmp_path / run / "model.safetensors").weights for run in ("one", "two"))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and not any(name.startswith("de_net") for name in changed)
     other = compose(config, network={"feats": 8})
     with pytest.raises(UserError, match="--start-from is of another network"):
-        mmrealsr_stages.train(tmp_path / "x", groups, data, other, CPU, _nothing, start_from=tmp_path / "one")
+        _train(tmp_path / "x", store, other, CPU, _nothing, start_from=tmp_path / "one")
 
 
 def test_validation_is_in_the_log(store: Store, tmp_path: Path) -> None:
@@ -352,8 +354,7 @@ def test_validation_is_in_the_log(store: Store, tmp_path: Path) -> None:
         seen.append(float(next(net.parameters()).detach().sum()))
         return {"figure": seen[-1]}
 
-    groups = StoredGroups(store)
-    mmrealsr_stages.train(tmp_path / "run", groups, digest(store), config, CPU, _nothing, validate=validate)
+    _train(tmp_path / "run", store, config, CPU, _nothing, validate=validate)
     rows = pq.read_table(tmp_path / "run/train.parquet").to_pylist()
     assert [(row["step"], row["value"]) for row in rows if row["name"] == "val/figure"] == list(
         zip((3, 6, 7), seen, strict=True)
