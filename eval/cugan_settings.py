@@ -5,13 +5,11 @@ border, LPIPS on 0..1 (`lpips-alex-cugan`). The conditions of table 1 are those 
 (2, 50), (4, 30), (4, 50), not the six of section 4.2; r = 1 is z = 0.25, not the 0.15 that the table prints.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..degrade.errors import ImageError
 from ..degrade.image import U8
@@ -20,15 +18,13 @@ from ..degrade.render import apply
 from ..degrade.steps import AnyStep, Blur, GaussianNoise, field_key
 from .images import ImageSet, Item, ItemSource
 from .metrics import Metric
-from .report import MetricRow, setting_of
+from .report import MetricRow
 from .restoration import Method, evaluate
 
 PROTOCOL = "cugan-settings"
 TABLE_1 = ((0, 30), (0, 50), (2, 0), (4, 0), (1, 15), (1, 30), (2, 30), (2, 50), (4, 30), (4, 50))  # LIVE1
 TABLE_2 = ((0, 30), (0, 50), (2, 0), (4, 0), (1, 15), (1, 30), (2, 50), (4, 50))  # CBSD68
 _MULTIPLE, _KERNEL_PX = 16, 21
-
-Conditioned = Callable[[Tensor, Tensor], Tensor]  # degraded [B, 3, h, w], z [B, 2] -> restored
 
 
 def condition(blur: float, noise: float) -> tuple[float, float]:
@@ -61,38 +57,24 @@ def _at_setting(source: ItemSource, blur: float, noise: float) -> list[Item]:
             raise ImageError("too-small", f"{item.source} has less than {_MULTIPLE} px on a side")
         clean = np.ascontiguousarray(clean[:height, :width])
         lr = degraded(clean, blur, noise, item.source)
-        items.append(Item(item.source, item.sample, member_of(blur, noise), lr, clean))
+        items.append(Item(item.source, item.sample, member_of(blur, noise), lr, clean, condition(blur, noise)))
     return items
-
-
-@dataclass(frozen=True)
-class Blind:
-    """A model that is not told the condition."""
-
-    model: Callable[[Tensor], Tensor]
-
-    def __call__(self, image: Tensor, _: Tensor) -> Tensor:
-        return self.model(image)
 
 
 def evaluate_settings(
     images: ImageSet,
-    restore: Conditioned,
-    name: str,
-    checkpoint: str,
+    methods: Sequence[Method],
     metrics: Sequence[Metric],
     device: torch.device,
     *,
     settings: Sequence[tuple[float, float]] = TABLE_2,
 ) -> Iterator[tuple[int, list[MetricRow]]]:
-    """Restore the images of a set, clean ones, at each setting under its true condition; (images done, rows)."""
+    """Degrade the clean images of a set at each setting and restore them, conditioned methods under its z; (images
+    done, rows) as they come."""
     for blur, noise in settings:
         at = [ItemSource(partial(_at_setting, each, blur, noise), each.count, True) for each in images.items]
-        z = torch.tensor([condition(blur, noise)], dtype=torch.float32, device=device)
-        told = setting_of({"z": [round(float(value), 4) for value in z[0]]})
-        method = Method(name, lambda lr, z=z: restore(lr, z.expand(lr.shape[0], -1)), checkpoint, told)
         part = ImageSet(images.name, images.sha256, 1, at)
-        yield from evaluate(part, [method], metrics, device, protocol=PROTOCOL)
+        yield from evaluate(part, methods, metrics, device, protocol=PROTOCOL)
 
 
 def modulation_distances(

@@ -13,7 +13,6 @@ from typing import Literal
 import cv2
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 
 from ..degrade.image import U8
 from ..degrade.kernels import Kernel
@@ -23,6 +22,7 @@ from .images import ImageSet, Item, opened
 from .report import MetricRow, setting_of
 from .restore import Model
 from .tensors import to_tensor
+from .trends import spearman
 
 PROTOCOL = "udem-curves"
 Degraded = Literal["blur", "noise", "jpeg"]
@@ -47,9 +47,7 @@ class ScoreCurve:
     @property
     def spearman(self) -> float:
         """Rank correlation of score and strength: 1 when every stronger level scores higher."""
-        if len(set(self.scores)) == 1:
-            return 0.0  # knows nothing
-        return float(np.asarray(spearmanr(range(len(self.levels)), self.scores))[0])
+        return spearman(self.scores)
 
     @property
     def dynamic_range(self) -> float:

@@ -12,11 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
+from . import steering
 from .curves import UNITS, ScoreCurve
 from .report import VALIDATION, MetricRow, mean
-from .steering import METRICS as STEERING_METRICS
-from .steering import UNITS as STEERING_UNITS
-from .steering import Steering, Told
 from .sweeps import Sweep
 
 F64 = npt.NDArray[np.float64]
@@ -118,9 +116,9 @@ def score_curves(curves: Mapping[str, Sequence[ScoreCurve]]) -> Plot:
     return to_plot(figure)
 
 
-def steering_curves(found: Mapping[str, Sequence[Steering]]) -> Plot:
+def steering_curves(found: Mapping[str, Sequence[steering.Steering]]) -> Plot:
     """What is left or shown under a rising score, one panel a score, a line for each model."""
-    every: list[Told] = list(dict.fromkeys(each.told for all_told in found.values() for each in all_told))
+    every: list[steering.Told] = list(dict.fromkeys(each.told for all_told in found.values() for each in all_told))
     figure, panels = new_figure(4.5 * len(every), 3.6, columns=len(every))
     for axes, told in zip(panels, every, strict=True):
         for number, (model, all_told) in enumerate(found.items()):
@@ -128,8 +126,8 @@ def steering_curves(found: Mapping[str, Sequence[Steering]]) -> Plot:
                 colour = COLOURS[(number + 1) % len(COLOURS)]
                 axes.plot(each.scores, each.values, marker=".", color=colour, label=plain(model))
         axes.set_xlabel(f"{told} score that the model is told")
-        axes.set_ylabel(STEERING_UNITS[told])
-        axes.set_title(STEERING_METRICS[told].replace("-", " "))
+        axes.set_ylabel(steering.UNITS[told])
+        axes.set_title(steering.METRICS[told].replace("-", " "))
         axes.set_ylim(0, 1.1 * max(max(e.values) for several in found.values() for e in several if e.told == told))
         axes.legend(frameon=False, fontsize=8)
     return to_plot(figure)

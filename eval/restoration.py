@@ -10,7 +10,7 @@ from torch import Tensor
 from ..degrade.errors import UserError
 from .images import ImageSet, Item, opened
 from .metrics import Metric, check
-from .report import MetricRow
+from .report import MetricRow, setting_of
 from .restore import Model, restore
 from .tensors import to_tensor
 
@@ -23,7 +23,8 @@ Conditioned = Callable[[Tensor, Tensor], Tensor]  # LR [B, 3, h, w], condition [
 class Method:
     """A model under a name, the hash of its file (none for one without), and what it is told.
 
-    conditioned: what is called instead of the model, with the condition [B, C] of the images too.
+    conditioned: what is called instead of the model, with the condition [B, C] of the images too; where the setting
+    says nothing, rows say that condition.
     """
 
     name: str
@@ -31,6 +32,12 @@ class Method:
     checkpoint: str = ""
     setting: str = "{}"
     conditioned: Conditioned | None = None
+
+    def told(self, item: Item) -> str:
+        """The setting of an image's rows."""
+        if self.conditioned is None or self.setting != "{}" or item.condition is None:
+            return self.setting
+        return setting_of({"z": [round(value, 4) for value in item.condition]})
 
     def at(self, items: Sequence[Item], device: torch.device) -> Model:
         """The model for these images; raises UserError where it wants a condition that one of them has not."""
@@ -84,7 +91,7 @@ def rows_of(
                     protocol=protocol,
                     model=method.name,
                     checkpoint=method.checkpoint,
-                    setting=method.setting,
+                    setting=method.told(item),
                     **images.names(item),
                     member=item.member,
                     metric=metric.name,

@@ -4,22 +4,21 @@ MM-RealSR (figures 1 and 5) and CUGAN (figure 1) show it as pictures; here it is
 in LR changes in SR, so that it counts no texture: restored with and without the noise under the same scores.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
-from .curves import degraded, photographs
+from .curves import SCORES, degraded, photographs
 from .images import ImageSet
 from .report import MetricRow, setting_of
 from .restore import Model
-from .sweeps import Modulated
+from .sweeps import Modulated, sweep_of
 from .tensors import to_tensor
+from .trends import spearman
 
 PROTOCOL = "steering"
 STEPS = 11
@@ -27,7 +26,6 @@ Told = Literal["blur", "noise"]
 METRICS: dict[Told, str] = {"noise": "residual-noise", "blur": "detail"}
 UNITS: dict[Told, str] = {"noise": "grey levels of 255", "blur": "mean step between pixels, of 255"}
 _LEVELS: dict[Told, float] = {"noise": 15.0, "blur": 1.5}  # of what is restored, in the units of the UDEM's curves
-_PLACES: dict[Told, int] = {"blur": 0, "noise": 1}
 
 
 @dataclass(frozen=True)
@@ -41,15 +39,7 @@ class Steering:
     @property
     def spearman(self) -> float:
         """1 where more of the score always leaves less noise, or shows more detail; -1 where it does the contrary."""
-        if len(set(self.values)) == 1:
-            return 0.0
-        found = float(np.asarray(spearmanr(self.scores, self.values))[0])
-        return -found if self.told == "noise" else found
-
-    @property
-    def ratio(self) -> float:
-        """The figure under the greatest score over that under the least."""
-        return self.values[-1] / self.values[0] if self.values[0] else float("nan")
+        return -spearman(self.values) if self.told == "noise" else spearman(self.values)
 
 
 def residual_noise(noisy: Tensor, clean: Tensor) -> float:
@@ -82,13 +72,13 @@ def evaluate(
     for count, items in photographs(images):
         rows: list[MetricRow] = []
         for item, clean in items:
+            without = to_tensor(clean)[None].to(device)
             for told in METRICS:
                 lr = to_tensor(degraded(clean, told, _LEVELS[told], item.sample))[None].to(device)
-                without = to_tensor(clean)[None].to(device)
                 with torch.inference_mode():
                     own = [float(value) for value in score(lr)[0]]
                     for value in told_scores:
-                        own[_PLACES[told]] = value
+                        own[SCORES.index(told)] = value
                         sr = restore(lr, own[0], own[1])
                         found = residual_noise(sr, restore(without, own[0], own[1])) if told == "noise" else detail(sr)
                         rows.append(
@@ -114,11 +104,7 @@ def steering_of(rows: Sequence[MetricRow], model: str) -> list[Steering]:
     """The mean figure under each score, of each score that is told."""
     found: list[Steering] = []
     for told in METRICS:
-        values: dict[float, list[float]] = {}
-        for row in rows:
-            if (row.protocol, row.model, row.member) == (PROTOCOL, model, told):
-                values.setdefault(float(json.loads(row.setting)[told]), []).append(row.value)
-        if values:
-            scores = sorted(values)
-            found.append(Steering(told, tuple(scores), tuple(float(np.mean(values[score])) for score in scores)))
+        sweep = sweep_of([row for row in rows if row.model == model], PROTOCOL, METRICS[told])
+        if sweep is not None:
+            found.append(Steering(told, tuple(score for (score,) in sweep.settings), sweep.means))
     return found

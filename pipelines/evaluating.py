@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +86,6 @@ def _check_scale(restorers: Sequence[Restorer], scale: int) -> None:
 def method_of(restorer: Restorer) -> Method:
     """A model as it is; MM-RealSR's goes by its own scores, CUGAN's is told how each image was degraded."""
     told = setting_of({"scores": "udem"}) if restorer.modulated else "{}"
-    told = setting_of({"z": "true"}) if restorer.conditioned else told
     return Method(restorer.name, restorer.net, restorer.checkpoint, told, restorer.conditioned)
 
 
@@ -229,33 +228,43 @@ def interpolation(images: ImageSet, a: Path, b: Path, names: Sequence[str], step
     return Measured(rows, skipped, _num_left_out(images, rows))
 
 
+def _of_each(
+    title: str,
+    images: ImageSet,
+    models: Mapping[str, Path],
+    out: Place,
+    parts: Callable[[str, Path], Iterator[tuple[int, list[MetricRow]]]],
+) -> Measured:
+    """The rows of one model after the other."""
+    if not models:
+        raise UserError("name a --model, a run that can be told how strongly to restore")
+    rows = [row for name in models for row in _collect(f"{title} {name}", _total(images), parts(name, models[name]))]
+    report.add(out, rows)
+    return Measured(rows, {}, _num_left_out(images, rows))
+
+
 def udem(images: ImageSet, models: Mapping[str, Path], levels: int, out: Place) -> Measured:
     """The scores of each model over rising levels of each degradation."""
     device = _begin(out)
-    if not models:
-        raise UserError("name a --model, a run that can be told how strongly to restore")
-    rows: list[MetricRow] = []
-    for name, path in models.items():
+
+    def parts(name: str, path: Path) -> Iterator[tuple[int, list[MetricRow]]]:
         restorer, net = _modulated(path, device)
-        parts = curves.evaluate(images, net.score, name, restorer.checkpoint, device, levels=levels)
-        rows += _collect(f"scores of {name}", _total(images), parts)
-    report.add(out, rows)
-    return Measured(rows, {}, _num_left_out(images, rows))
+        return curves.evaluate(images, net.score, name, restorer.checkpoint, device, levels=levels)
+
+    return _of_each("scores of", images, models, out, parts)
 
 
 def steering_by(images: ImageSet, models: Mapping[str, Path], steps: int, out: Place) -> Measured:
     """The noise that each model leaves, and the detail that it shows, under rising scores."""
     device = _begin(out)
-    if not models:
-        raise UserError("name a --model, a run that can be told how strongly to restore")
-    rows: list[MetricRow] = []
-    for name, path in models.items():
+
+    def parts(name: str, path: Path) -> Iterator[tuple[int, list[MetricRow]]]:
         restorer, net = _steered(path, device)
-        own = _own_scores(net)
-        parts = steering.evaluate(images, net.restore_at, own, name, restorer.checkpoint, device, steps=steps)
-        rows += _collect(f"steering {name}", _total(images), parts)
-    report.add(out, rows)
-    return Measured(rows, {}, _num_left_out(images, rows))
+        return steering.evaluate(
+            images, net.restore_at, _own_scores(net), name, restorer.checkpoint, device, steps=steps
+        )
+
+    return _of_each("steering", images, models, out, parts)
 
 
 def cugan(images: ImageSet, models: Mapping[str, Path], names: Sequence[str], table: int, out: Place) -> Measured:
@@ -264,15 +273,9 @@ def cugan(images: ImageSet, models: Mapping[str, Path], names: Sequence[str], ta
     default = ("psnr-rgb",) if table == 2 else ("lpips-alex-cugan", "dists")
     metrics, skipped = _ready(tuple(names) or default, 1, 0, device)
     settings = cugan_settings.TABLE_2 if table == 2 else cugan_settings.TABLE_1
-    methods = [(IDENTITY, "", cugan_settings.Blind(unchanged))]
-    methods += [
-        (each.name, each.checkpoint, each.conditioned or cugan_settings.Blind(each.net))
-        for each in open_models(models, device, 1)
-    ]
-    rows: list[MetricRow] = []
-    for name, checkpoint, restore in methods:
-        parts = cugan_settings.evaluate_settings(images, restore, name, checkpoint, metrics, device, settings=settings)
-        rows += _collect(name, _total(images) * len(settings), parts)
+    methods = [*_baselines(1), *map(method_of, open_models(models, device, 1))]
+    parts = cugan_settings.evaluate_settings(images, methods, metrics, device, settings=settings)
+    rows = _collect("evaluate", _total(images) * len(settings), parts)
     report.add(out, rows)
     return Measured(rows, skipped, _num_left_out(images, rows))
 

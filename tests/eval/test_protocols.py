@@ -130,7 +130,8 @@ def test_steering_by_hand(images: ImageSet) -> None:
     found = {each.told: each for each in steering.steering_of(rows, "m")}
     assert [each.spearman for each in found.values()] == pytest.approx([1, 1])
     assert found["noise"].scores == found["blur"].scores == (0, 0.25, 0.5, 0.75, 1)
-    assert found["noise"].ratio < 0.02 and found["blur"].ratio > 1.2  # 1: all is the mean
+    noise, blur = found["noise"].values, found["blur"].values
+    assert noise[-1] / noise[0] < 0.02 and blur[-1] / blur[0] > 1.2  # 1: all is the mean
     assert plots.steering_curves({"m": list(found.values())}).light.startswith(b"\x89PNG")
     contrary = _rows(steering.evaluate(images, lambda lr, b, n: restore(lr, 1 - b, 1 - n), score, "c", "", CPU))
     assert [each.spearman for each in steering.steering_of(contrary, "c")] == pytest.approx([-1, -1])
@@ -158,14 +159,18 @@ def test_cugans_settings_tell_the_model_the_truth(images: ImageSet) -> None:
         return image
 
     metric = [_metric("psnr-rgb", scale=1, border=0)]
-    rows = _rows(cugan_settings.evaluate_settings(images, restore, "same", "", metric, CPU))
+    same = Method("same", unchanged, conditioned=restore)
+    rows = _rows(cugan_settings.evaluate_settings(images, [same], metric, CPU))
     assert {json.dumps([round(v, 4) for v in z]) for z in told} == {
         json.dumps([r / 4, s / 50]) for r, s in cugan_settings.TABLE_2
+    }
+    assert {row.member: json.loads(row.setting)["z"] for row in rows} == {
+        cugan_settings.member_of(r, s): [r / 4, s / 50] for r, s in cugan_settings.TABLE_2
     }
     noisy = [row.value for row in rows if row.member == "r0 sigma30"]
     assert np.mean(noisy) == pytest.approx(20 * np.log10(255 / 30), abs=0.6)  # less where levels saturate
     assert mean(rows, member="r2 sigma0") > mean(rows, member="r4 sigma0")
-    again = _rows(cugan_settings.evaluate_settings(images, restore, "same", "", metric, CPU))
+    again = _rows(cugan_settings.evaluate_settings(images, [same], metric, CPU))
     assert [row.value for row in again] == [row.value for row in rows]
 
 
@@ -181,10 +186,10 @@ def test_modulation_distances_are_of_the_best_single_model(images: ImageSet) -> 
     """Positive where a single-level model is better, whichever way the metric runs."""
     rows: list[MetricRow] = []
     for name, offset in (("cunet", 0.02), ("unet 1", 0.0), ("unet 2", 0.05)):
-        blind = cugan_settings.Blind(lambda image, d=offset: image + d)
+        blind = Method(name, lambda image, d=offset: image + d)
         for metric in ("psnr-rgb", "ssim-rgb"):
             measured = [_metric(metric, scale=1, border=0)]
-            parts = cugan_settings.evaluate_settings(images, blind, name, "", measured, CPU, settings=((0, 0),))
+            parts = cugan_settings.evaluate_settings(images, [blind], measured, CPU, settings=((0, 0),))
             rows += _rows(parts)
     [distance] = cugan_settings.modulation_distances(rows, "cunet", ["unet 1", "unet 2"], "psnr-rgb").values()
     assert distance == float("inf")
