@@ -15,6 +15,7 @@ from .checkpoint import load_trained
 from .rrdb import scaled_kaiming
 
 METHOD = "cugan"
+_Feats = Annotated[int, Field(ge=1)]
 _MULTIPLE = 4  # of the sides that two strided convs take without losing a row
 
 
@@ -22,13 +23,13 @@ class CUnetConfig(BaseModel):
     """Widths of the three scales and residual blocks on each side of each; the defaults are the paper's.
 
     conditioned: without it no residual is weighed and the network is told nothing: the paper's Unet and UGAN, each
-    trained on one degradation. zero_keeps: the weights of z = 0 are 0 for ever, so that z = 0 gives the
-    image back; in the published network they may move while it is trained.
+    trained on one degradation. zero_keeps: the weights of z = 0 are 0 for ever, so that z = 0 gives the image back; in
+    the published network they may move while it is trained.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    feats: tuple[int, int, int] = (64, 128, 256)
+    feats: tuple[_Feats, _Feats, _Feats] = (64, 128, 256)
     blocks: Annotated[int, Field(ge=1)] = 2
     conditioned: bool = True
     zero_keeps: bool = False

@@ -1,30 +1,41 @@
 """UDEM: the unsupervised degradation estimation module of MM-RealSR (section 3.3), two scores from an LR image."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .rrdb import scaled_kaiming
 
 _FC_FEATS = 512
+_Count = Annotated[int, Field(ge=1)]
 
 
 class UdemConfig(BaseModel):
     """Width, residual blocks and stride of each stage. The defaults are the released model's.
 
-    init_scale: factor on the Kaiming-normal starting weights. Small ones start from one score for every
-    image, which a long training outgrows and a short one does not.
+    init_scale: factor on the Kaiming-normal starting weights. Small ones start from one score for every image, which a
+    long training outgrows and a short one does not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    feats: tuple[int, ...] = (64, 64, 64, 128)
-    blocks: tuple[int, ...] = (2, 2, 2, 2)
-    downscales: tuple[int, ...] = (1, 1, 2, 1)
+    feats: tuple[_Count, ...] = (64, 64, 64, 128)
+    blocks: tuple[_Count, ...] = (2, 2, 2, 2)
+    downscales: tuple[_Count, ...] = (1, 1, 2, 1)
     init_scale: Annotated[float, Field(gt=0)] = 0.1
+
+    @model_validator(mode="after")
+    def _one_of_each_a_stage(self) -> Self:
+        stages = {len(self.feats), len(self.blocks), len(self.downscales)}
+        if len(stages) > 1 or not self.feats:
+            raise ValueError(
+                f"feats {self.feats}, blocks {self.blocks} and downscales {self.downscales} are not of as many stages; "
+                "give each a number for every stage"
+            )
+        return self
 
 
 class ResidualBlock(nn.Module):

@@ -327,6 +327,13 @@ def test_a_discriminator_of_fixed_size_gets_that_size() -> None:
     TrainConfig(losses=LossConfig(gan=GanConfig(weight=0, discriminator="vgg128")))
 
 
+@pytest.mark.parametrize("wrong", [(), (0,), (4, 8)])
+def test_stages_of_the_udem_that_do_not_fit_are_refused(wrong: tuple[int, ...]) -> None:
+    """Widths of no stage, of nothing, or of another number of stages than its blocks."""
+    with pytest.raises(ValueError, match="feats"):
+        UdemConfig(feats=wrong, blocks=(1,) * len(wrong[:1]), downscales=(1,) * len(wrong[:1]))
+
+
 def test_learning_rates_by_hand() -> None:
     """Rising over the warm-up, halved at steps, falling along a cosine."""
     assert [factor_at(Constant(), step, steps=9, warm_up=4) for step in (0, 1, 3, 8)] == [0.25, 0.5, 1, 1]
