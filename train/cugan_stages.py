@@ -152,15 +152,15 @@ def unet(stage: Stage) -> CuganConfig:
 
 def small(stage: Stage) -> CuganConfig:
     """Sizes that a CPU trains in minutes: for demonstrations and tests, not for results."""
-    network = CUnetConfig(feats=(16, 32, 64), blocks=1)
+    network = CUnetConfig(feats=(32, 48, 64))
     loop = LoopConfig(
-        steps=3000,
+        steps=4000,
         batch=8,
-        lr_patch_px=32,
+        lr_patch_px=48,
         turned=True,
-        learning_rate=2e-3,
+        learning_rate=3e-3,
         betas=(0.9, 0.999),
-        warm_up=100,
+        warm_up=200,
         schedule=Cosine(least=0.02),
         ema=0.997,
         log_every=50,
