@@ -5,6 +5,7 @@ border, LPIPS on 0..1 (`lpips-alex-cugan`). The conditions of table 1 are those 
 (2, 50), (4, 30), (4, 50), not the six of section 4.2; r = 1 is z = 0.25, not the 0.15 that the table prints.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -77,22 +78,26 @@ def evaluate_settings(
         yield from evaluate(part, methods, metrics, device, protocol=PROTOCOL)
 
 
-def modulation_distances(
-    rows: Sequence[MetricRow], modulated: str, single: Sequence[str], metric: str
-) -> dict[str, float]:
-    """By setting, how far the modulated model's mean is below the best of the models of a single level.
+def modulation_distances(rows: Sequence[MetricRow], metric: str) -> dict[str, dict[str, float]]:
+    """How far each model that is told z is from the best of the models that are not, by model and setting.
 
-    Below is worse: positive where a single-level model is better. The paper's claim is at most 0.22 dB.
+    Those not told are the paper's Unet and UGAN, each trained on one degradation; methods without a checkpoint do not
+    count. Positive where such a model is better. The paper's claim is at most 0.22 dB of PSNR.
     """
-    values: dict[tuple[str, str], list[float]] = {}
+    rows = [row for row in rows if (row.protocol, row.metric) == (PROTOCOL, metric)]
+    told: dict[tuple[str, str], list[float]] = {}
+    untold: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        if (row.protocol, row.metric) == (PROTOCOL, metric):
-            values.setdefault((row.member, row.model), []).append(row.value)
-    means = {key: float(np.mean(found)) for key, found in values.items()}
-    sign = next((1.0 if row.better == "higher" else -1.0 for row in rows if row.metric == metric), 1.0)
-    found: dict[str, float] = {}
-    for member in dict.fromkeys(member for member, _ in means):
-        others = [means[member, name] for name in single if (member, name) in means]
-        if others and (member, modulated) in means:
-            found[member] = sign * (max(sign * each for each in others) * sign - means[member, modulated])
+        if '"z"' in row.setting:
+            told.setdefault((row.model, row.member), []).append(row.value)
+        elif row.checkpoint:
+            untold.setdefault((row.model, row.member), []).append(row.value)
+    sign = 1 if rows and rows[0].better == "higher" else -1
+    best: dict[str, float] = {}
+    for (_, member), values in untold.items():
+        best[member] = max(best.get(member, -math.inf), sign * float(np.mean(values)))
+    found: dict[str, dict[str, float]] = {}
+    for (model, member), values in told.items():
+        if member in best:
+            found.setdefault(model, {})[member] = best[member] - sign * float(np.mean(values))
     return found

@@ -15,7 +15,7 @@ from matplotlib.ticker import ScalarFormatter
 from . import steering
 from .curves import UNITS, ScoreCurve
 from .report import VALIDATION, MetricRow, mean
-from .sweeps import Sweep
+from .sweeps import Found, Sweep
 
 F64 = npt.NDArray[np.float64]
 BLUE, ORANGE, GREY = "#2f6fb2", "#d9762b", "#9aa3ad"
@@ -207,6 +207,20 @@ def heat_map(sweep: Sweep, better: str) -> Plot:
     axes.set_xlabel(f"{sweep.axes[0]} score")
     axes.set_ylabel(f"{sweep.axes[1]} score")
     axes.grid(visible=False)
+    return to_plot(figure)
+
+
+def best_against_true(found: Sequence[Found]) -> Plot:
+    """The pair that restored each image best over the one that it was degraded by; on the line is right."""
+    figure, panels = new_figure(8, 4, columns=2)
+    for which, (axes, name) in enumerate(zip(panels, ("blur", "noise"), strict=True)):
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+        axes.plot([f.true[which] for f in found], [f.best[which] for f in found], ".", color=BLUE, alpha=0.7)
+        axes.set_xlabel(f"true {name}")
+        axes.set_ylabel(f"best {name}")
+        axes.set_xlim(-0.04, 1.04)
+        axes.set_ylim(-0.04, 1.04)
+        axes.set_aspect("equal")
     return to_plot(figure)
 
 

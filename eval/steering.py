@@ -18,7 +18,7 @@ from .report import MetricRow, setting_of
 from .restore import Model
 from .sweeps import Modulated, sweep_of
 from .tensors import to_tensor
-from .trends import spearman
+from .trends import largest_step, spearman
 
 PROTOCOL = "steering"
 STEPS = 11
@@ -40,6 +40,11 @@ class Steering:
     def spearman(self) -> float:
         """1 where more of the score always leaves less noise, or shows more detail; -1 where it does the contrary."""
         return -spearman(self.values) if self.told == "noise" else spearman(self.values)
+
+    @property
+    def largest_step(self) -> float:
+        """The share of all the change that is in one step: 0.1 where 11 scores are even, 1 where it is a switch."""
+        return largest_step(self.values)
 
 
 def residual_noise(noisy: Tensor, clean: Tensor) -> float:

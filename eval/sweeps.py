@@ -143,6 +143,37 @@ def best_of(rows: Sequence[MetricRow], metric: str, *, name: str) -> list[Metric
 
 
 @dataclass(frozen=True)
+class Found:
+    """What an image was degraded by, and the pair of a grid that restored it best: blur and noise, in 0..1."""
+
+    true: tuple[float, float]
+    best: tuple[float, float]
+
+
+def best_and_true(rows: Sequence[MetricRow], model: str, metric: str) -> list[Found]:
+    """Of every image of a modulation whose own condition the model was told besides: CUGAN's pairs, which have a z."""
+    true: dict[Image, tuple[float, float]] = {}
+    best: dict[Image, tuple[float, tuple[float, float]]] = {}
+    for row in rows:
+        if (row.protocol, row.model, row.metric) != (MODULATION, model, metric):
+            continue
+        setting = json.loads(row.setting)
+        if "z" in setting:
+            true[row.image] = setting["z"][0], setting["z"][1]
+        elif "blur" in setting:
+            value = row.value if row.better == "higher" else -row.value
+            if row.image not in best or value > best[row.image][0]:
+                best[row.image] = value, (setting["blur"], setting["noise"])
+    return [Found(true[image], best[image][1]) for image in best if image in true]
+
+
+def mean_distances(found: Sequence[Found]) -> tuple[float, float]:
+    """How far the best pair is from the true one on average: blur, noise."""
+    apart = np.abs([np.subtract(each.best, each.true) for each in found]).mean(axis=0)
+    return float(apart[0]), float(apart[1])
+
+
+@dataclass(frozen=True)
 class Sweep:
     """The mean of a metric at each setting, in order of the rows; axes are the names of what was set."""
 

@@ -208,12 +208,15 @@ def eval_steering(images: Place, models: tuple[str, ...], steps: int, out: Place
     result = {name: steering_of(found.rows, name) for name in named}
     lines = [
         f"{name}: {METRICS[each.told]} {each.values[0]:.2f} to {each.values[-1]:.2f} grey levels under a rising "
-        f"{each.told} score, Spearman {each.spearman:.3f}"
+        f"{each.told} score, Spearman {each.spearman:.3f}, largest step {each.largest_step:.3f} of all"
         for name, every in result.items()
         for each in every
     ]
     values = {
-        name: {each.told: {"values": each.values, "spearman": each.spearman} for each in every}
+        name: {
+            each.told: {"values": each.values, "spearman": each.spearman, "largest_step": each.largest_step}
+            for each in every
+        }
         for name, every in result.items()
     }
     options.tell({"report": out, "steering": values, "left_out": found.left_out}, [*lines, f"wrote {out}"], json_=json_)

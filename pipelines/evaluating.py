@@ -14,6 +14,7 @@ from ..eval.metrics import DEFAULT, Metric, chosen
 from ..eval.report import MetricRow, setting_of
 from ..eval.restoration import Method, evaluate
 from ..eval.restore import Device, Model, bicubic_model, lanczos_model, pick_device, unchanged
+from ..eval.trends import largest_step, spearman
 from ..train.cugan import CUnet
 from ..train.mmrealsr import MMRealSR
 from ..train.restorers import Restorer, open_restorer
@@ -308,8 +309,46 @@ def _said(metric: str, value: float) -> str:
 
 
 def mean_lines(rows: Sequence[MetricRow]) -> list[str]:
-    """The means, a line a model."""
-    return [
+    """The means, a line a model, and what else a protocol is about."""
+    means = [
         f"{model}: {', '.join(_said(name, value) for name, value in by.items())}"
         for model, by in means_of(rows).items()
     ]
+    return [*means, *_distance_lines(rows), *_trend_lines(rows), *_nearness_lines(rows)]
+
+
+def _distance_lines(rows: Sequence[MetricRow]) -> list[str]:
+    """How far a model that is told is from those of one degradation, by CUGAN's settings."""
+    found: list[str] = []
+    for metric in dict.fromkeys(row.metric for row in rows):
+        for model, by in cugan_settings.modulation_distances(rows, metric).items():
+            member = max(by, key=by.__getitem__)
+            found.append(f"{model}: at most {_said(metric, by[member])} from the models of one degradation ({member})")
+    return found
+
+
+def _trend_lines(rows: Sequence[MetricRow]) -> list[str]:
+    """How the metrics run along alpha."""
+    found: list[str] = []
+    for metric in dict.fromkeys(row.metric for row in rows):
+        sweep = sweeps.sweep_of(rows, sweeps.INTERPOLATION, metric)
+        if sweep is not None:
+            found.append(
+                f"{metric} along alpha: Spearman {spearman(sweep.means):.3f}, largest step "
+                f"{largest_step(sweep.means):.3f} of all"
+            )
+    return found
+
+
+def _nearness_lines(rows: Sequence[MetricRow]) -> list[str]:
+    """How far the best pair of a grid is from the true one, where that is known."""
+    lines: list[str] = []
+    for model, metric in dict.fromkeys((row.model, row.metric) for row in rows):
+        found = sweeps.best_and_true(rows, model, metric)
+        if found:
+            blur, noise = sweeps.mean_distances(found)
+            lines.append(
+                f"{model}: the pair that is best by {metric} is {blur:.3f} of blur and {noise:.3f} of noise from the "
+                "true one on average"
+            )
+    return lines

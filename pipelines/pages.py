@@ -15,9 +15,10 @@ from ..eval import cugan_settings, curves, examples, plots, probes, report, stee
 from ..eval.examples import Crop
 from ..eval.metrics import better_of
 from ..eval.page import Caution, Part, Picture, Section, Strip, Table, page
-from ..eval.published import Published, beside
+from ..eval.published import CUGAN_ERRATA, Published, beside
 from ..eval.report import Image, MetricRow
 from ..eval.restoration import PROTOCOL
+from ..eval.trends import largest_step, spearman
 
 _UNITS = {"psnr": "dB", "ssim": "1 is equal", "lpips": "0 is equal", "dists": "0 is equal", "niqe": "lower is better"}
 _WORST = 5
@@ -190,7 +191,7 @@ def _steering_section(rows: list[MetricRow]) -> Section:
     models = _unique(row.model for row in rows)
     found = {model: steering.steering_of(rows, model) for model in models}
     table = Table(
-        ("model", "told", "figure", "under 0", "under 1", "Spearman"),
+        ("model", "told", "figure", "under 0", "under 1", "Spearman", "largest step"),
         tuple(
             (
                 model,
@@ -199,6 +200,7 @@ def _steering_section(rows: list[MetricRow]) -> Section:
                 f"{each.values[0]:.3f}",
                 f"{each.values[-1]:.3f}",
                 f"{each.spearman:.3f}",
+                f"{each.largest_step:.3f}",
             )
             for model, every in found.items()
             for each in every
@@ -207,7 +209,8 @@ def _steering_section(rows: list[MetricRow]) -> Section:
     text = (
         "Photographs with noise, restored under a rising noise score: what the noise changes in SR is what is left of "
         "it. Photographs with blur, restored under a rising blur score: how far neighbouring pixels are apart. A "
-        "Spearman correlation of 1 means that more of the score always mends more.",
+        "Spearman correlation of 1 means that more of the score always mends more; the largest step is the share of "
+        "the whole change that one step of the score makes.",
     )
     pictures = Picture(plots.steering_curves(found), "The mean over all photographs under each score.")
     return Section(f"Steering: {rows[0].data}", text, (pictures, table))
@@ -224,11 +227,22 @@ def _modulation_section(rows: list[MetricRow]) -> Section:
             if sweep is not None:
                 text = f"{model}: mean {metric}; the star is the best pair."
                 maps.append(Picture(plots.heat_map(sweep, better_of(metric)), text))
+            found = sweeps.best_and_true(rows, model, metric)
+            if found:
+                maps.append(Picture(plots.best_against_true(found), _nearness(model, metric, found)))
     text = (
         "Every image under every pair of scores. The best of each image is chosen by its figures: what the model "
         "could do if it were always told right, and no method that anybody could use (MM-RealSR table 1).",
     )
     return Section(f"Modulation: {rows[0].data}", text, (_means_table(whole), *maps, _conditions(rows)))
+
+
+def _nearness(model: str, metric: str, found: Sequence[sweeps.Found]) -> str:
+    blur, noise = sweeps.mean_distances(found)
+    return (
+        f"{model}: the pair that is best by {metric} over the true one; {blur:.3f} of blur and {noise:.3f} of noise "
+        "apart on average."
+    )
 
 
 def _interpolation_section(rows: list[MetricRow]) -> Section:
@@ -247,7 +261,16 @@ def _interpolation_section(rows: list[MetricRow]) -> Section:
         )
         body.append(Picture(plots.lines(found, "alpha"), f"{model}: alpha 0 is the first, 1 the second."))
         body.append(Table(("alpha", *found), lines))
-    return Section(f"Interpolation: {rows[0].data}", (), (*body, _conditions(rows)))
+        trends = tuple(
+            (metric, f"{spearman(sweep.means):.3f}", f"{largest_step(sweep.means):.3f}")
+            for metric, sweep in found.items()
+        )
+        body.append(Table(("along alpha", "Spearman", "largest step"), trends))
+    text = (
+        "The networks between two, their weights mixed. A Spearman correlation of 1 or -1 means that a metric always "
+        "rises or always falls; the largest step is the share of the whole change that one step of alpha makes.",
+    )
+    return Section(f"Interpolation: {rows[0].data}", text, (*body, _conditions(rows)))
 
 
 def _segmented_section(rows: list[MetricRow]) -> Section:
@@ -258,27 +281,41 @@ def _segmented_section(rows: list[MetricRow]) -> Section:
     return Section(f"Segmented models: {rows[0].data}", text, body)
 
 
-def _cugan_section(rows: list[MetricRow]) -> Section:
-    models, members = _unique(row.model for row in rows), _unique(row.member for row in rows)
-    tables: list[Part] = []
-    for metric in _unique(row.metric for row in rows):
-        cells = {
-            model: [
-                _mean([r for r in rows if (r.model, r.member, r.metric) == (model, member, metric)])
-                for member in members
-            ]
-            for model in models
-        }
-        lines = tuple(
-            (model, *("" if value is None else _number(metric, value) for value in values))
-            for model, values in cells.items()
-        )
-        tables.append(Table((metric, *members), lines))
-    text = (
-        "Images blurred by r (sigma in pixels) and given noise of sigma (of 255), restored at the same size. The crop, "
-        "the colours and LPIPS's range are those of the published code; r = 1 is z = 0.25.",
+def _by_setting(metric: str, members: Sequence[str], means: Mapping[str, Mapping[str, float]]) -> Table:
+    """A row a name, a column a setting."""
+    lines = (
+        (name, *(_number(metric, values[member]) if member in values else "" for member in members))
+        for name, values in means.items()
     )
-    return Section(f"CUGAN's settings: {rows[0].data}", text, (*tables, _conditions(rows), *_beside_papers(rows)))
+    return Table((metric, *members), tuple(lines))
+
+
+def _cugan_section(rows: list[MetricRow]) -> Section:
+    members = _unique(row.member for row in rows)
+    body: list[Part] = []
+    errata: list[str] = []
+    for metric in _unique(row.metric for row in rows):
+        means: dict[str, dict[str, list[float]]] = {}
+        for row in rows:
+            if row.metric == metric:
+                means.setdefault(row.model, {}).setdefault(row.member, []).append(row.value)
+        for each in beside(rows[0].data, [metric], cugan_settings.PROTOCOL):
+            means.setdefault(f"{each.method} (the paper's)", {}).setdefault(each.member, []).append(each.value)
+            errata += [text for text in CUGAN_ERRATA.get(metric, ()) if text not in errata]
+        table = {name: {member: report.mean_of(v) for member, v in by.items()} for name, by in means.items()}
+        body.append(_by_setting(metric, members, table))
+        distances = cugan_settings.modulation_distances(rows, metric)
+        if distances:
+            body.append(_by_setting(f"distance in {metric}", members, distances))
+    text = [
+        "Images blurred by r (sigma in pixels) and given noise of sigma (of 255), restored at the same size. The crop, "
+        "the colours and LPIPS's range are those of the published code.",
+        "A distance is how much better the best of the models is that were told nothing, each trained on one "
+        "degradation (the paper's Unet and UGAN); negative where the model that is told is better.",
+    ]
+    if errata:
+        text.append("Where the paper contradicts itself or its code, its rows are set right: " + " ".join(errata))
+    return Section(f"CUGAN's settings: {rows[0].data}", tuple(text), (*body, _conditions(rows)))
 
 
 def _far_section(rows: list[MetricRow]) -> Section:

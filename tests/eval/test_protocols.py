@@ -1,6 +1,7 @@
 """The papers' protocols on models whose answer is known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.image import U8
-from rwsr.eval import ablations, cugan_settings, curves, examples, plots, probes, published, steering, sweeps
+from rwsr.eval import ablations, cugan_settings, curves, examples, plots, probes, published, steering, sweeps, trends
 from rwsr.eval.images import ImageSet, of_folders
 from rwsr.eval.metrics import Metric, named
 from rwsr.eval.report import MetricRow, mean
@@ -69,6 +70,28 @@ def test_modulation_finds_the_pair_that_is_right(images: ImageSet) -> None:
     assert len(best) == 3 and mean(best) == pytest.approx(max(sweep.means))
     assert {row.setting for row in best} == {'{"best by":"psnr-y"}'}
     assert sweeps.sweep_of(best, sweeps.MODULATION, "psnr-y") is None
+
+
+def test_the_best_pair_is_compared_with_the_true_one(images: ImageSet) -> None:
+    """A model that is best at blur 0.5 and noise 1, of images that were degraded by 0.4 and 0.7."""
+
+    def restore(lr: Tensor, blur: float, noise: float) -> Tensor:
+        return bicubic(lr, 4) + 0.1 * (abs(blur - 0.5) + abs(noise - 1))
+
+    rows = _rows(sweeps.modulation(images, restore, "m", "", [_metric("psnr-y")], CPU, grid=5))
+    assert sweeps.best_and_true(rows, "m", "psnr-y") == []
+    told = {row.image: replace(row, setting='{"z":[0.4,0.7]}') for row in rows}
+    found = sweeps.best_and_true([*rows, *told.values()], "m", "psnr-y")
+    assert found == [sweeps.Found((0.4, 0.7), (0.5, 1.0))] * 3
+    assert sweeps.mean_distances(found) == pytest.approx((0.1, 0.3))
+    assert plots.best_against_true(found).dark.startswith(b"\x89PNG")
+
+
+def test_trends_by_hand() -> None:
+    """Spearman against scipy; steps of a straight line are even, of a switch all in one."""
+    assert trends.largest_step([0, 1, 2, 3, 4]) == 0.25 and trends.largest_step([1, 1, 0, 0]) == 1
+    assert trends.largest_step([2, 2]) == trends.spearman([2, 2]) == 0
+    assert trends.spearman([3, 1, 2]) == pytest.approx(-0.5)  # 1 - 6 (2^2 + 1 + 1) / (3 (9 - 1))
 
 
 def test_the_best_of_several_models_is_each_images_best(images: ImageSet) -> None:
@@ -186,15 +209,24 @@ def test_modulation_distances_are_of_the_best_single_model(images: ImageSet) -> 
     """Positive where a single-level model is better, whichever way the metric runs."""
     rows: list[MetricRow] = []
     for name, offset in (("cunet", 0.02), ("unet 1", 0.0), ("unet 2", 0.05)):
-        blind = Method(name, lambda image, d=offset: image + d)
+
+        def moved(image: Tensor, _: Tensor | None = None, by: float = offset) -> Tensor:
+            return image + by
+
+        told = moved if name == "cunet" else None
+        method = Method(name, moved, "ff", conditioned=told)
         for metric in ("psnr-rgb", "ssim-rgb"):
             measured = [_metric(metric, scale=1, border=0)]
-            parts = cugan_settings.evaluate_settings(images, [blind], measured, CPU, settings=((0, 0),))
+            parts = cugan_settings.evaluate_settings(images, [method], measured, CPU, settings=((0, 0),))
             rows += _rows(parts)
-    [distance] = cugan_settings.modulation_distances(rows, "cunet", ["unet 1", "unet 2"], "psnr-rgb").values()
-    assert distance == float("inf")
-    [distance] = cugan_settings.modulation_distances(rows, "cunet", ["unet 2"], "ssim-rgb").values()
+    assert cugan_settings.modulation_distances(rows, "psnr-rgb") == {"cunet": {"r0 sigma0": float("inf")}}
+    rest = [row for row in rows if row.model != "unet 1"]
+    [distance] = cugan_settings.modulation_distances(rest, "ssim-rgb")["cunet"].values()
+    assert distance == pytest.approx(
+        mean(rest, model="unet 2", metric="ssim-rgb") - mean(rest, model="cunet", metric="ssim-rgb")
+    )
     assert distance < 0
+    assert cugan_settings.modulation_distances([replace(row, checkpoint="") for row in rows], "psnr-rgb") == {}
 
 
 def test_far_parts_what_is_degraded(images: ImageSet) -> None:
