@@ -170,7 +170,7 @@ def add(path: Place, rows: Sequence[MetricRow]) -> None:
 def mean(rows: Iterable[MetricRow], **equal: object) -> float:
     """The mean over the rows whose columns have those values (`model="bicubic", metric="psnr-y"`).
 
-    Images for which a metric has no value (nan) are left out of it.
+    Images for which a metric has no finite value are left out of it; see `shared` for several models.
 
     Raises:
         UserError: there is no such row.
@@ -182,6 +182,29 @@ def mean(rows: Iterable[MetricRow], **equal: object) -> float:
 
 
 def mean_of(values: Sequence[float]) -> float:
-    """The mean of those that are numbers; nan where none is."""
-    numbers = [value for value in values if not math.isnan(value)]
-    return float(np.mean(numbers)) if numbers else float("nan")
+    """The mean of those that are finite; where none is, that of all, inf or nan."""
+    return float(np.mean([value for value in values if math.isfinite(value)] or values))
+
+
+def not_finite(rows: Sequence[MetricRow]) -> dict[str, tuple[int, int]]:
+    """By metric, for how many images it has no value (nan), and for how many it is infinite, for some model."""
+    nan: dict[str, set[Image]] = {}
+    infinite: dict[str, set[Image]] = {}
+    for row in rows:
+        if not math.isfinite(row.value):
+            (nan if math.isnan(row.value) else infinite).setdefault(row.metric, set()).add(row.image)
+    return {name: (len(nan.get(name, ())), len(infinite.get(name, ()))) for name in nan | infinite}
+
+
+def shared(rows: Sequence[MetricRow]) -> list[MetricRow]:
+    """The rows without those of images for which their metric has no finite value for some model or setting.
+
+    So every mean is over the same images. A metric that is finite for no image of a member keeps its rows of those.
+    """
+
+    def of(row: MetricRow) -> tuple[str, str, str, str]:
+        return row.protocol, row.data_sha256, row.metric, row.member
+
+    infinite = {(*of(row), row.image) for row in rows if not math.isfinite(row.value)}
+    measured = {of(row) for row in rows if (*of(row), row.image) not in infinite}
+    return [row for row in rows if (*of(row), row.image) not in infinite or of(row) not in measured]

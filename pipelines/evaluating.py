@@ -1,7 +1,6 @@
 """The protocols of `eval` on the models and images that a command names."""
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,9 +142,11 @@ def _collect(title: str, total: int, parts: Iterator[tuple[int, list[MetricRow]]
 
 
 def _say_what_has_no_value(rows: Sequence[MetricRow]) -> None:
-    for metric in dict.fromkeys(row.metric for row in rows if math.isnan(row.value)):
-        images = {row.image for row in rows if row.metric == metric and math.isnan(row.value)}
-        say(f"{metric} has no value for {len(images)} images (too small or flat); its mean is over the others")
+    for metric, (without, exact) in report.not_finite(rows).items():
+        if without:
+            say(f"{metric} has no value for {without} images (too small or flat); its mean is over the others")
+        if exact:
+            say(f"{metric} is infinite for {exact} images (equal to the bit); its mean is over the others")
 
 
 def _total(images: ImageSet) -> int:
@@ -297,7 +298,7 @@ def _label(row: MetricRow) -> str | None:
 def means_of(rows: Sequence[MetricRow]) -> dict[str, dict[str, float]]:
     """The mean of each metric over all images, of each model; in a sweep, at each setting."""
     found: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
+    for row in report.shared(rows):
         label = _label(row)
         if label is not None:
             found.setdefault(label, {}).setdefault(row.metric, []).append(row.value)
@@ -314,6 +315,7 @@ def mean_lines(rows: Sequence[MetricRow]) -> list[str]:
         f"{model}: {', '.join(_said(name, value) for name, value in by.items())}"
         for model, by in means_of(rows).items()
     ]
+    rows = report.shared(rows)
     return [*means, *_distance_lines(rows), *_trend_lines(rows), *_nearness_lines(rows)]
 
 

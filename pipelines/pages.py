@@ -55,6 +55,7 @@ def _mean(rows: Sequence[MetricRow]) -> float | None:
 
 def _means_table(rows: Sequence[MetricRow]) -> Table:
     """A row a model, a column a metric, over all images; what is best to the digits shown is marked."""
+    rows = report.shared(rows)
     models, metrics = _unique(row.model for row in rows), _unique(row.metric for row in rows)
     by: dict[tuple[str, str], list[MetricRow]] = {}
     for row in rows:
@@ -145,22 +146,18 @@ def _restoration_section(rows: list[MetricRow], crops: Sequence[Crop]) -> Sectio
     body: list[Part] = [_means_table(rows)]
     if len({row.member for row in rows}) > 1:
         body += [
-            Picture(plots.metric_bars(rows, each, _unit(each)), f"Mean {each} of each member.")
+            Picture(plots.metric_bars(report.shared(rows), each, _unit(each)), f"Mean {each} of each member.")
             for each in _unique(row.metric for row in rows)[:2]
         ]
     if any(np.isfinite(row.value) for row in rows if row.metric == metric):
         body.append(Picture(plots.each_image(rows, metric), f"{metric} of each image; every dot is one."))
         body.append(_worst_table(rows, metric, model))
     body += [*_strips(crops, rows, metric), _conditions(rows), *_beside_papers(rows)]
-    without = {
-        row.metric: {each.image for each in rows if each.metric == row.metric and np.isnan(each.value)}
-        for row in rows
-        if np.isnan(row.value)
-    }
-    body += [
-        Caution(f"{name} has no value for {len(those)} of them: its means are over the others.")
-        for name, those in without.items()
-    ]
+    for name, (without, exact) in report.not_finite(rows).items():
+        if without:
+            body.append(Caution(f"{name} has no value for {without} of them: its means are over the others."))
+        if exact:
+            body.append(Caution(f"{name} is infinite for {exact} of them: its means are over the others."))
     text = (
         f"Means over {images} images of {first.data} (SHA-256 {first.data_sha256[:12]}), then each image, and crops of "
         "the worst ones and of a middling one; hold the pointer over a crop to enlarge all beside it."
@@ -363,7 +360,7 @@ def _sections(rows: Sequence[MetricRow], crops: Sequence[Crop]) -> list[Section]
         if protocol == PROTOCOL:
             found.append(_restoration_section(group, [crop for crop in crops if crop.data_sha256 == data]))
         elif protocol in _SECTIONS:
-            found.append(_SECTIONS[protocol](group))
+            found.append(_SECTIONS[protocol](report.shared(group)))
     return found
 
 

@@ -72,3 +72,15 @@ def test_what_is_no_report_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is not a whole Parquet file"):
         report.check(tmp_path / "m.parquet")
     assert (tmp_path / "m.parquet").read_bytes() == b"mine"
+
+
+def test_means_of_several_models_are_over_the_same_images() -> None:
+    """An image that one of them restores to the bit, or that has no value, counts for none; where all are, it stays."""
+    inf, nan = float("inf"), float("nan")
+    values = {"degraded": (inf, nan, 30.0), "ours": (60.0, 20.0, 40.0)}
+    rows = [replace(ROW, model=m, sample=i, value=v) for m, each in values.items() for i, v in enumerate(each)]
+    clean = [replace(row, member="clean", value=inf) for row in rows[:3]]
+    assert [(row.model, row.value) for row in report.shared(rows)] == [("degraded", 30.0), ("ours", 40.0)]
+    assert report.shared([*rows, *clean])[-3:] == clean
+    assert report.not_finite([*rows, replace(rows[0], metric="niqe", value=nan)]) == {"psnr-y": (1, 1), "niqe": (1, 0)}
+    assert report.mean_of([inf, 1.0, nan]) == 1 and report.mean_of([inf, inf]) == inf

@@ -320,12 +320,22 @@ def test_the_commands_take_a_cugan_run(pairs: Store, photos: Path, tmp_path: Pat
     assert names == {"pixel", "val/psnr-y", "val/ssim-y"}
     said = _run("eval", "restoration", "--store", pairs.path, "--model", run, "--out", out)
     assert "run: psnr-y" in said
-    _run("eval", "modulation", "--store", pairs.path, "--model", run, "--grid", 2, "--by", "psnr-y", "--out", out)
+    grid = ("--grid", 2, "--by", "psnr-y", "--metric", "psnr-y")
+    said = _run("eval", "modulation", "--store", pairs.path, "--model", run, *grid, "--out", out)
+    assert "run: the pair that is best by psnr-y is 0." in said
     _run("eval", "steering", "--images", photos, "--model", run, "--steps", 2, "--out", out)
-    _run("eval", "interpolation", run, run, "--store", pairs.path, "--steps", 2, "--out", out)
+    said = _run("eval", "interpolation", run, run, "--store", pairs.path, "--steps", 2, "--out", out)
+    assert "psnr-y along alpha: Spearman 0.000, largest step 0.000 of all" in said
     _run("report", "--metrics", out, "--run", run, "--out", tmp_path / "m.html")
-    Image.fromarray(np.full((21, 30, 3), 90, dtype=np.uint8)).save(tmp_path / "a.png")
-    restore = ("restore", tmp_path / "a.png", "--model", run, "--out", tmp_path / "restored")
+    (tmp_path / "one").mkdir()
+    Image.fromarray(np.full((21, 30, 3), 90, dtype=np.uint8)).save(tmp_path / "one/a.png")
+    alone, told = tmp_path / "alone", ("--set", "network.conditioned=false")
+    _run("train", "cugan", "--store", pairs.path, "--out", alone, *few, *told)
+    said = _run("eval", "cugan", "--images", tmp_path / "one", "--model", run, "--model", alone, "--out", out)
+    assert "run, r2 sigma0: psnr-rgb" in said and "run: at most psnr-rgb" in said
+    _run("report", "--metrics", out, "--out", tmp_path / "m.html")
+    assert "distance in psnr-rgb" in (tmp_path / "m.html").read_text()
+    restore = ("restore", tmp_path / "one/a.png", "--model", run, "--out", tmp_path / "restored")
     assert "(blur 0.25, noise 0.30)" in _run(*restore, "--condition", 0.25, 0.30)
     with Image.open(tmp_path / "restored/a.png") as image:
         assert image.size == (30, 21)
