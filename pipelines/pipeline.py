@@ -22,7 +22,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ..degrade.errors import StoreError, UserError
 from ..degrade.places import Place, absolute, place, write
 from ..degrade.provenance import Json, canonical, sha256_of
-from ..degrade.samples import GROUPS, StoreConfig
+from ..degrade.samples import StoreConfig
 from ..noisebank.bank import BankConfig
 from . import build_bank, build_store, jobs, sources
 from .config import compose_values
@@ -138,27 +138,30 @@ def check(config: PipelineConfig) -> None:
         raise UserError(f"store.preset = {config.store.preset} takes noise from a bank; add `bank: {{}}`")
     if (config.test_store is None) != (not config.held_out):
         raise UserError("held_out and test_store go together; name both or neither")
+    test_store = None
     if config.test_store is not None:
         with _within("test_store"):
             test_store = _store_config(config.test_store)
-        if test_store.kind != GROUPS:
-            raise UserError(
-                f"test_store.preset = {config.test_store.preset} makes pairs; measure on groups (mm-realsr)"
-            )
     if config.train is not None:
-        from ..train.mmrealsr_stages import TrainConfig
-        from .training import compose_values_of
-
-        with _within("train"):
-            trained = compose_values_of(config.train.preset, config.train.config)
-        if not isinstance(trained, TrainConfig):
-            raise UserError(f"train.preset = {config.train.preset}: pipelines train mm-realsr; use `rwsr train cugan`")
-        if trained.network.modulated and store.kind != GROUPS:
-            raise UserError(
-                f"store.preset = {config.store.preset} makes pairs, and train.preset = {config.train.preset} learns "
-                "from groups (mm-realsr); change one, or drop `train`"
-            )
+        _check_training(config, config.train, store, test_store)
         _runs(config)
+
+
+def _check_training(config: PipelineConfig, train: Changed, store: StoreConfig, test_store: StoreConfig | None) -> None:
+    """Raises UserError where the training cannot learn from the one store, or not be measured on the other."""
+    from .training import compose_values_of, why_not_on
+
+    with _within("train"):
+        trained = compose_values_of(train.preset, train.config)
+    reason = why_not_on(trained, store, to_learn=True)
+    if reason:
+        raise UserError(
+            f"store.preset = {config.store.preset}, but train.preset = {train.preset} {reason}; change one, or drop "
+            "`train`"
+        )
+    reason = None if test_store is None else why_not_on(trained, test_store, to_learn=False)
+    if reason and config.test_store is not None:
+        raise UserError(f"test_store.preset = {config.test_store.preset}, but train.preset = {train.preset} {reason}")
 
 
 def _check_places(config: PipelineConfig) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 from ..degrade.errors import UserError
 from ..degrade.objects import ObjectPath
 from ..degrade.places import Place
+from ..degrade.recipe import BlurNoise
+from ..degrade.samples import GROUPS, StoreConfig
 from ..degrade.verify import digest
 from ..eval.images import of_store
 from ..eval.metrics import DEFAULT, chosen
@@ -77,6 +79,21 @@ def _validation(store_folder: Place, scale: int, device: Device) -> Validate:
     return validate
 
 
+def _scale(config: Config) -> int:
+    return config.network.scale if isinstance(config, mmrealsr_stages.TrainConfig) else CUnet.scale
+
+
+def why_not_on(config: Config, store: StoreConfig, *, to_learn: bool) -> str | None:
+    """What of a training does not fit a store that it should learn from, or be measured on; None where all does."""
+    if store.recipe.scale != _scale(config):
+        return f"is for scale {_scale(config)}, not {store.recipe.scale}"
+    if isinstance(config, cugan_stages.CuganConfig):
+        told = to_learn or config.network.conditioned
+        return "is told blur and noise (cugan)" if told and not isinstance(store.recipe, BlurNoise) else None
+    unordered = to_learn and config.network.modulated and store.kind != GROUPS
+    return "learns from groups (mm-realsr)" if unordered else None
+
+
 def _make(config: Config) -> Make:
     if isinstance(config, cugan_stages.CuganConfig):
         return partial(cugan_stages.method_of, config)
@@ -128,8 +145,7 @@ def train_run(
         UserError: the groups, the config or the earlier run do not fit; or it was asked to stop, and is saved.
     """
     device = local_device()
-    scale = config.network.scale if isinstance(config, mmrealsr_stages.TrainConfig) else CUnet.scale
-    validate = None if val_store is None else _validation(val_store, scale, device)
+    validate = None if val_store is None else _validation(val_store, _scale(config), device)
     with progress("train", config.loop.steps) as advance:
 
         def tell(steps: int, terms: dict[str, float]) -> None:

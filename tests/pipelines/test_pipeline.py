@@ -103,6 +103,23 @@ def test_all_of_it_on_object_storage_but_the_training(
     assert tree(bucket / "stores") == stores and len(stores) > 10
 
 
+def test_cugan_is_trained_and_measured(photos: Path, tmp_path: Path) -> None:
+    """Pairs with z, a network that is told it, and a report beside the degraded images as they are."""
+    Image.fromarray(scene(20, 80, 80)).save(made_folder(tmp_path / "held-out") / "e.png")
+    tiny = {"loop": {"steps": 2, "batch": 2, "lr_patch_px": 16}, "network": {"feats": [4, 6, 8], "blocks": 1}}
+    done = _run(
+        photos,
+        tmp_path / "out",
+        store={"preset": "cugan", "config": {"num_samples": 4, "hr_size_px": 48}},
+        held_out=[str(tmp_path / "held-out")],
+        test_store={"preset": "cugan", "config": {"num_samples": 3, "hr_size_px": 48}},
+        train={"preset": "cugan-small", "config": tiny},
+    )
+    assert done.metrics is not None
+    means = done.metrics.made.values["means"]
+    assert means.keys() == {"degraded", "trained"} and means["trained"]["psnr-y"] > 5
+
+
 def test_held_out_images_are_not_among_the_sources(photos: Path, tmp_path: Path) -> None:
     """By their content, under whatever name; nothing is built."""
     shutil.copy(photos / "b.png", made_folder(tmp_path / "held-out") / "other-name.png")
@@ -142,6 +159,24 @@ def test_left_out_images_are_named_once(photos: Path, tmp_path: Path, capsys: py
         ({"held_out": ["."]}, "held_out and test_store go together"),
         ({"train": {"preset": "mm-realsr-small", "config": {"loop": {"step": 1}}}}, "in train: loop.step .*steps"),
         ({"train": {"preset": "tiny"}}, "in train: preset tiny is unknown"),
+        ({"train": {"preset": "cugan-small"}}, "mm-realsr, but train.preset = cugan-small is for scale 1, not 4"),
+        (
+            {"train": {"preset": "mm-realsr-small"}, "store": {"preset": "bsrgan"}},
+            r"store.preset = bsrgan, but train.preset = mm-realsr-small learns from groups \(mm-realsr\); change one",
+        ),
+        (
+            {"train": {"preset": "cugan-small"}, "store": {"preset": "bicubic", "config": {"recipe": {"scale": 1}}}},
+            r"store.preset = bicubic, but train.preset = cugan-small is told blur and noise \(cugan\)",
+        ),
+        (
+            {
+                "train": {"preset": "cugan-small"},
+                "store": {"preset": "cugan"},
+                "held_out": ["x"],
+                "test_store": {"preset": "mm-realsr"},
+            },
+            "test_store.preset = mm-realsr, but train.preset = cugan-small is for scale 1, not 4",
+        ),
     ],
 )
 def test_a_wrong_config_is_told_before_work_begins(
