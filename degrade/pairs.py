@@ -97,16 +97,16 @@ def sample_blur_noise(
 
 
 def sample_noise_injection(
-    recipe: NoiseInjection, hr_size_px: int, rng: np.random.Generator, bank: NoiseSource
+    recipe: NoiseInjection, hr_size_px: int, rng: np.random.Generator, bank: NoiseSource | None
 ) -> Degradation:
-    """RWSR-EDL Eq. 10 and 11: the HR made smaller, and a piece of a patch of the bank added."""
+    """RWSR-EDL Eq. 10 and 11: the HR made smaller, and a piece of a patch of the bank, if there is one, added."""
     lr_size_px = hr_size_px // recipe.scale
+    smaller = Resize(height=lr_size_px, width=lr_size_px, mode=recipe.resize)
+    if bank is None:
+        return (smaller,)
     patch = draws.whole(rng, 0, bank.num_patches - 1)
     y, x = (draws.whole(rng, 0, bank.size_px - lr_size_px) for _ in range(2))
-    return (
-        Resize(height=lr_size_px, width=lr_size_px, mode=recipe.resize),
-        BankNoise(bank=bank.digest, patch=patch, y=y, x=x, strength=recipe.strength),
-    )
+    return (smaller, BankNoise(bank=bank.digest, patch=patch, y=y, x=x, strength=recipe.strength))
 
 
 def downscale(recipe: Downscale, hr_size_px: int) -> Degradation:

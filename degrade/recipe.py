@@ -267,7 +267,8 @@ class NoiseInjection(_Frozen):
     """Pairs of RWSR-EDL: the source made smaller is the HR, the HR made smaller plus noise of a bank is the LR.
 
     scale: HR size / LR size. cleanup: source size / HR size; it takes the source's own noise out (Eq. 9). resize: of
-    both. strength: multiple of the bank's noise (1 is as it was found).
+    both. strength: multiple of the bank's noise (1 is as it was found); 0 leaves LR without noise and wants no bank,
+    for a training that draws new noise in each epoch.
     """
 
     kind: Literal["noise-injection"] = "noise-injection"

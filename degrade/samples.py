@@ -78,7 +78,7 @@ class StoreConfig(BaseModel):
 
     @property
     def wants_bank(self) -> bool:
-        return isinstance(self.recipe, NoiseInjection)
+        return isinstance(self.recipe, NoiseInjection) and self.recipe.strength > 0
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,8 @@ def draw_sample(config: StoreConfig, source: Source, sample: int, draw: int, ban
             members = {"lr": steps}
         case NoiseInjection():
             hr = (Resize(height=hr_px, width=hr_px, mode=recipe.resize),) if recipe.cleanup > 1 else ()
-            members = {"lr": sample_noise_injection(recipe, hr_px, rng, check_bank(config, bank))}
+            given = check_bank(config, bank) if config.wants_bank else None
+            members = {"lr": sample_noise_injection(recipe, hr_px, rng, given)}
         case Downscale():
             members = {"lr": downscale(recipe, hr_px)}
     if isinstance(recipe, Groups | SecondOrder | Shuffled) and recipe.usm is not None:

@@ -25,7 +25,7 @@ def train() -> None:
 _Command = Callable[..., None]
 
 
-def _of_a_training(presets: tuple[str, ...], told: str, stages: str) -> Callable[[_Command], _Command]:
+def _of_a_training(presets: tuple[str, ...], told: str) -> Callable[[_Command], _Command]:
     """The options that the training of every method has."""
     shared = (
         click.option("--store", "store_folder", type=options.PLACE, default=None, help="Store to train on."),
@@ -37,7 +37,6 @@ def _of_a_training(presets: tuple[str, ...], told: str, stages: str) -> Callable
         ),
         click.option("--out", type=options.LOCAL, required=True, help="Folder of the run."),
         click.option("--preset", type=click.Choice(presets), default=presets[0], show_default=True, help=told),
-        click.option("--stage", type=click.IntRange(1, 2), default=1, show_default=True, help=stages),
         click.option(
             "--start-from", type=options.LOCAL, default=None, help="An earlier run whose weights to start from."
         ),
@@ -61,6 +60,10 @@ def _of_a_training(presets: tuple[str, ...], told: str, stages: str) -> Callable
     return add
 
 
+def _staged(stages: str) -> Callable[[_Command], _Command]:
+    return click.option("--stage", type=click.IntRange(1, 2), default=1, show_default=True, help=stages)
+
+
 def _train(
     *,
     store_folder: Place | None,
@@ -68,7 +71,8 @@ def _train(
     recipe: Path | None,
     out: Path,
     preset: str,
-    stage: Literal[1, 2],
+    stage: Literal[1, 2] = 1,
+    bank: Place | None = None,
     start_from: Path | None,
     val_store: Place | None,
     steps: int | None,
@@ -96,6 +100,7 @@ def _train(
         config=composed.model_dump(mode="json"),
         start_from=str(start_from) if start_from else None,
         val_store=str(val_store) if val_store else None,
+        bank=str(bank) if bank else None,
     )
     made = options.tracked(jobs.train, job, "train", track=track)
     options.tell(made.values, made.lines, json_=json_)
@@ -106,8 +111,8 @@ def _train(
     ("mm-realsr-code", "mm-realsr-paper", "mm-realsr-small", "real-esrgan", "esrgan"),
     "MM-RealSR by the published training files, by the paper, or in minutes on a CPU; the last two are without "
     "modulation and for stores of pairs.",
-    "1: pixel, ranking and anchor losses. 2: with perceptual and GAN losses, from a run of stage 1.",
 )
+@_staged("1: pixel, ranking and anchor losses. 2: with perceptual and GAN losses, from a run of stage 1.")
 def train_mm_realsr(**told: Any) -> None:
     """Train MM-RealSR (generator, condition network and UDEM), or its generator alone as Real-ESRGAN or ESRGAN do.
 
@@ -125,8 +130,8 @@ def train_mm_realsr(**told: Any) -> None:
     ("cugan", "cugan-small", "unet"),
     "The paper's numbers; minutes on a CPU; or the paper's baselines Unet and UGAN, which are told nothing and are "
     "trained on one degradation (recipe.only).",
-    "1: CUnet, by MSE. 2: CUGAN, with perceptual and GAN losses, from a run of stage 1.",
 )
+@_staged("1: CUnet, by MSE. 2: CUGAN, with perceptual and GAN losses, from a run of stage 1.")
 def train_cugan(**told: Any) -> None:
     """Train CUGAN (Cai et al. 2021): restoration at scale 1 that is told how blurred and how noisy an image is.
 
@@ -136,6 +141,27 @@ def train_cugan(**told: Any) -> None:
     \b
     Example:
       rwsr train cugan --store pairs.zarr --out run --preset cugan-small
+    """
+    _train(**told)
+
+
+@train.command("rwsr-edl")
+@_of_a_training(
+    ("rwsr-edl", "rwsr-edl-code", "rwsr-edl-aim19", "rwsr-edl-small", "impressionism"),
+    "The paper's network and losses; the published code's for NTIRE 2020 or AIM 2019; minutes on a CPU; or "
+    "Impressionism, which has one branch.",
+)
+@click.option("--bank", type=options.PLACE, default=None, help="Noise bank: each LR gets new noise of it in each step.")
+def train_rwsr_edl(**told: Any) -> None:
+    """Train RWSR-EDL (Li et al. 2021): two branches that a mask parts, one for the eye and one for the pixels.
+
+    It learns from pairs of `rwsr degrade build --preset rwsr-edl`: with the noise that they hold, or of pairs without
+    (recipe.strength=0) and a --bank with noise that is drawn anew in each step, as published. --start-from takes a run
+    of it, or a PSNR model of `rwsr train mm-realsr --preset esrgan`.
+
+    \b
+    Example:
+      rwsr train rwsr-edl --store pairs.zarr --bank bank.zarr --out run --preset rwsr-edl-small
     """
     _train(**told)
 

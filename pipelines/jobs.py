@@ -96,6 +96,7 @@ class TrainJob(BaseModel):
 
     sources, recipe: instead of a store, folders of images and the config file that groups are rendered by meanwhile.
     start_from: an earlier run whose weights this one starts from. val_store: held-out groups to measure on meanwhile.
+    bank: a noise bank of which each LR gets new noise in each step.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -109,6 +110,7 @@ class TrainJob(BaseModel):
     config: dict[str, Any] = {}
     start_from: str | None = None
     val_store: PlaceText | None = None
+    bank: PlaceText | None = None
 
 
 class EvalJob(BaseModel):
@@ -278,10 +280,14 @@ def train(job: TrainJob) -> Made:
     from .training import compose_values_of, live, stored, train_run
 
     composed, out = compose_values_of(job.preset, job.config, job.stage), Path(job.out)
-    recipe = Path(job.recipe) if job.recipe else None
+    recipe, bank = Path(job.recipe) if job.recipe else None, place(job.bank) if job.bank else None
+    if job.store:
+        data = stored(place(job.store), bank)
+    else:
+        data = live(_places(job.sources), recipe, out, preset=job.preset, bank=bank)
     trained = train_run(
         out,
-        stored(place(job.store)) if job.store else live(_places(job.sources), recipe, out, preset=job.preset),
+        data,
         composed,
         start_from=Path(job.start_from) if job.start_from else None,
         val_store=place(job.val_store) if job.val_store else None,

@@ -76,7 +76,10 @@ def live_groups(
         UserError: the config wants a noise bank, or no image is as large as a crop.
     """
     if config.wants_bank:
-        raise UserError(f"recipe {config.recipe.kind} takes its noise from a bank; build a store and train on that")
+        raise UserError(
+            f"recipe {config.recipe.kind} takes its noise from a bank; set recipe.strength=0 and name the --bank, or "
+            "build a store and train on that"
+        )
     planned = plan(config, sources.index(folders, index, IndexConfig(), executor))
     identity = sha256_of([canonical(config.model_dump(mode="json")), planned.inputs_sha256])
     return LiveGroups(planned, executor.workers), identity

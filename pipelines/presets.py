@@ -62,6 +62,11 @@ def rwsr_edl() -> StoreConfig:
     return StoreConfig(recipe=NoiseInjection(scale=4, cleanup=2), hr_size_px=128)
 
 
+def rwsr_edl_without_noise() -> StoreConfig:
+    """The same without noise, which a training then draws anew in each epoch."""
+    return StoreConfig(recipe=NoiseInjection(scale=4, cleanup=2, strength=0), hr_size_px=128)
+
+
 def bicubic() -> StoreConfig:
     """LR by MATLAB's bicubic alone: the baseline of most papers."""
     return StoreConfig(recipe=Downscale(scale=4), hr_size_px=400)

@@ -17,7 +17,8 @@ from ..eval.metrics import DEFAULT, chosen
 from ..eval.report import mean_of
 from ..eval.restoration import Method, evaluate
 from ..eval.restore import Device, Model
-from ..train import cugan_stages, mmrealsr_stages, runs
+from ..noisebank.bank import NoiseBank
+from ..train import cugan_stages, edl_stages, mmrealsr_stages, runs
 from ..train.cugan import CUnet, wants_condition
 from ..train.data import GroupSource, StoredGroups
 from ..train.loop import Interrupted
@@ -30,8 +31,12 @@ from .console import progress
 from .executors import Executor, cores
 from .live import live_groups
 
-Config = mmrealsr_stages.TrainConfig | cugan_stages.CuganConfig
-PRESETS: dict[str, Callable[[Stage], Config]] = {**mmrealsr_stages.PRESETS, **cugan_stages.PRESETS}
+Config = mmrealsr_stages.TrainConfig | cugan_stages.CuganConfig | edl_stages.EdlConfig
+PRESETS: dict[str, Callable[[Stage], Config]] = {
+    **mmrealsr_stages.PRESETS,
+    **cugan_stages.PRESETS,
+    **edl_stages.PRESETS,
+}
 
 # What is rendered where folders are named instead of a store, and no recipe.
 _RECIPES = {
@@ -42,6 +47,7 @@ _RECIPES = {
     "esrgan": presets.bicubic,
     "cugan": presets.cugan,
     "cugan-small": presets.cugan,
+    **dict.fromkeys(edl_stages.PRESETS, presets.rwsr_edl_without_noise),
 }
 
 
@@ -80,7 +86,7 @@ def _validation(store_folder: Place, scale: int, device: Device) -> Validate:
 
 
 def _scale(config: Config) -> int:
-    return config.network.scale if isinstance(config, mmrealsr_stages.TrainConfig) else CUnet.scale
+    return CUnet.scale if isinstance(config, cugan_stages.CuganConfig) else config.network.scale
 
 
 def why_not_on(config: Config, store: StoreConfig, *, to_learn: bool) -> str | None:
@@ -90,32 +96,52 @@ def why_not_on(config: Config, store: StoreConfig, *, to_learn: bool) -> str | N
     if isinstance(config, cugan_stages.CuganConfig):
         told = to_learn or config.network.conditioned
         return "is told blur and noise (cugan)" if told and not isinstance(store.recipe, BlurNoise) else None
+    if isinstance(config, edl_stages.EdlConfig):
+        return "learns from pairs (rwsr-edl)" if to_learn and store.kind == GROUPS else None
     unordered = to_learn and config.network.modulated and store.kind != GROUPS
     return "learns from groups (mm-realsr)" if unordered else None
 
 
 def _make(config: Config) -> Make:
-    if isinstance(config, cugan_stages.CuganConfig):
-        return partial(cugan_stages.method_of, config)
-    return partial(mmrealsr_stages.method_of, config)
+    match config:
+        case cugan_stages.CuganConfig():
+            return partial(cugan_stages.method_of, config)
+        case edl_stages.EdlConfig():
+            return partial(edl_stages.method_of, config)
+        case mmrealsr_stages.TrainConfig():
+            return partial(mmrealsr_stages.method_of, config)
 
 
 @dataclass(frozen=True)
 class Data:
-    """Groups or pairs to train on. identity: the hash of all in them. remote: whether they lie on object storage."""
+    """Groups or pairs to train on. identity: the hash of all in them. remote: whether they lie on object storage.
+
+    noise: the bank of which LR gets new noise in each step.
+    """
 
     groups: GroupSource
     identity: str
     remote: bool = False
+    noise: NoiseBank | None = None
 
 
-def stored(store_folder: Place) -> Data:
-    """The groups or pairs of a store; raises StoreError."""
+def stored(store_folder: Place, bank: Place | None = None) -> Data:
+    """The groups or pairs of a store, and a noise bank.
+
+    Raises:
+        UserError: there is no such store or bank, or noise of a bank is in the pairs already.
+    """
     store = open_samples(store_folder)
-    return Data(StoredGroups(store), digest(store), isinstance(store.path, ObjectPath))
+    recipe = store.provenance.config["recipe"]
+    if bank is not None and recipe.get("strength"):
+        raise UserError(
+            f"{store_folder} has noise of a bank in its LR already; build it with recipe.strength=0, or drop --bank"
+        )
+    noise = None if bank is None else NoiseBank.open(bank)
+    return Data(StoredGroups(store), digest(store), isinstance(store.path, ObjectPath), noise)
 
 
-def live(folders: Sequence[Place], config: Path | None, out: Path, *, preset: str) -> Data:
+def live(folders: Sequence[Place], config: Path | None, out: Path, *, preset: str, bank: Place | None = None) -> Data:
     """What the config of a store (`rwsr degrade show`) makes of the images below the folders, rendered while training.
 
     Raises:
@@ -128,7 +154,7 @@ def live(folders: Sequence[Place], config: Path | None, out: Path, *, preset: st
         )
     composed = compose(_RECIPES.get(preset, presets.cugan)(), config=config)
     groups, identity = live_groups(folders, out / "index.parquet", composed, Executor(cores()))
-    return Data(groups, identity)
+    return Data(groups, identity, noise=None if bank is None else NoiseBank.open(bank))
 
 
 def train_run(
@@ -162,6 +188,7 @@ def train_run(
                 device,
                 tell,
                 start_from=start_from,
+                noise=data.noise,
                 spawn=data.remote,
                 validate=validate,
             )

@@ -6,10 +6,32 @@ from typing import TypeVar
 from torch import Tensor, nn
 
 from .data import GroupBatch
+from .discriminators import (
+    Discriminator,
+    GanConfig,
+    discriminator_losses,
+    generator_loss,
+    relativistic_generator_loss,
+)
 from .loop import Method, Shared
 
 J = TypeVar("J", bound=nn.Module)
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
+
+
+def gan_term(config: GanConfig, judge: Discriminator, sr: Tensor, real: Tensor) -> Tensor:
+    """The generator's weighted term: SR [B, 3, H, W] should look like the photographs."""
+    fake = judge(sr).float()
+    if config.relativistic:
+        return config.weight * relativistic_generator_loss(judge(real).float(), fake)
+    return config.weight * generator_loss(fake)
+
+
+def discriminator_terms(net: Discriminator, shared: Shared, *, relativistic: bool) -> dict[str, Tensor]:
+    """The terms of the discriminator: photographs (`real`) and what the generator made of them (`sr`)."""
+    logits = net(shared["real"]).float(), net(shared["sr"]).float()
+    real, fake = discriminator_losses(*logits, relativistic=relativistic)
+    return {"real": real, "fake": fake}
 
 
 def adversarial(

@@ -16,6 +16,7 @@ from ..degrade.samples import in_use
 from ..degrade.seeds import stream
 from ..degrade.shards import Store
 from ..eval.tensors import to_tensor
+from ..noisebank.bank import NoiseBank
 from .ranks import Ranks
 
 F32 = npt.NDArray[np.float32]
@@ -101,8 +102,9 @@ class GroupBatches(Dataset[GroupBatch]):
     """Batch number `step` of a training: which groups, which crop and flip of each, all from keyed streams.
 
     Every epoch is a new permutation of the groups; a crop is lr_patch_px of each LR and the same place of HR, half of
-    them mirrored; turned: also half of them upside down, and half with the axes swapped. Of several processes each gets
-    its own part of the same batch.
+    them mirrored; turned: also half of them upside down, and half with the axes swapped. noise: a bank of which new
+    noise is added to each LR crop in each step (RWSR-EDL Eq. 11). Of several processes each gets its own part of the
+    same batch.
     """
 
     def __init__(
@@ -113,9 +115,10 @@ class GroupBatches(Dataset[GroupBatch]):
         lr_patch_px: int,
         seed: int,
         turned: bool = False,
+        noise: NoiseBank | None = None,
         ranks: Ranks | None = None,
     ) -> None:
-        self._source, self._ranks, self._turned = source, ranks or Ranks(), turned
+        self._source, self._ranks, self._turned, self._noise = source, ranks or Ranks(), turned, noise
         self._batch, self._patch, self._seed = batch, lr_patch_px, seed
         self._in_use = np.array(source.in_use, dtype=np.int64)
         if batch > len(self._in_use):
@@ -126,6 +129,11 @@ class GroupBatches(Dataset[GroupBatch]):
             raise UserError(
                 f"loop.lr_patch_px = {lr_patch_px} is larger than the LR of {source.name}; "
                 f"use {source.lr_size_px} at most"
+            )
+        if noise is not None and lr_patch_px > noise.size_px:
+            raise UserError(
+                f"loop.lr_patch_px = {lr_patch_px} is larger than the patches of {noise.store.path}; use "
+                f"{noise.size_px} at most, or a bank of a larger --size"
             )
 
     def _samples(self, step: int) -> list[int]:
@@ -155,8 +163,14 @@ class GroupBatches(Dataset[GroupBatch]):
             self._crop(hr, lr, stream(self._seed, "augment", step, sample))
             for sample, hr, lr in zip(samples, found.hr, found.lr, strict=True)
         ]
+        lr = to_tensor(np.stack([lr for _, lr in pairs]))
+        if self._noise is not None:
+            lr = (lr + self._drawn(self._noise, step, samples)).clamp(0, 1)
         return GroupBatch(
-            hr=to_tensor(np.stack([hr for hr, _ in pairs])),
-            lr=to_tensor(np.stack([lr for _, lr in pairs])),
-            condition=torch.from_numpy(found.condition),
+            hr=to_tensor(np.stack([hr for hr, _ in pairs])), lr=lr, condition=torch.from_numpy(found.condition)
         )
+
+    def _drawn(self, bank: NoiseBank, step: int, samples: list[int]) -> Tensor:
+        """New noise for each sample, [B, 1, 3, h, w]; as published it is neither mirrored nor turned."""
+        noise = [bank.draw(stream(self._seed, "noise", step, sample), self._patch).noise for sample in samples]
+        return torch.from_numpy(np.stack(noise)).movedim(-1, 1)[:, None]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-VGG_INPUT_PX = 128
+VGG_INPUT_PX, _PATCH_INPUT_PX = 128, 24
 
 
 class GanConfig(BaseModel):
@@ -20,7 +20,7 @@ class GanConfig(BaseModel):
 
     weight: Annotated[float, Field(ge=0)] = 0.1
     relativistic: bool = False
-    discriminator: Literal["unet", "vgg128"] = "unet"
+    discriminator: Literal["unet", "vgg128", "patch"] = "unet"
     feats: Annotated[int, Field(ge=1)] = 64
 
 
@@ -95,12 +95,52 @@ class VggDiscriminator(nn.Module):
         return self.linear2(functional.leaky_relu(self.linear1(x.flatten(1)), 0.2))
 
 
-Discriminator = UnetDiscriminator | VggDiscriminator
+class PatchDiscriminator(nn.Sequential):
+    """The PatchGAN of RWSR-EDL and of Impressionism for DPED (Isola et al. 2017): a logit for each field of 70x70.
+
+    2,765,633 parameters at 64 features; images of 128 px give 14x14 logits.
+    """
+
+    def __init__(self, feats: int = 64) -> None:
+        layers: list[nn.Module] = [nn.Conv2d(3, feats, 4, 2, 1), nn.LeakyReLU(0.2)]
+        for came, width, stride in ((1, 2, 2), (2, 4, 2), (4, 8, 1)):
+            layers += [
+                nn.Conv2d(came * feats, width * feats, 4, stride, 1, bias=False),
+                nn.BatchNorm2d(width * feats),
+                nn.LeakyReLU(0.2),
+            ]
+        super().__init__(*layers, nn.Conv2d(8 * feats, 1, 4, 1, 1))
+
+
+Discriminator = UnetDiscriminator | VggDiscriminator | PatchDiscriminator
 
 
 def discriminator(config: GanConfig) -> Discriminator:
     """With fresh weights."""
-    return UnetDiscriminator(config.feats) if config.discriminator == "unet" else VggDiscriminator(config.feats)
+    match config.discriminator:
+        case "unet":
+            return UnetDiscriminator(config.feats)
+        case "vgg128":
+            return VggDiscriminator(config.feats)
+        case "patch":
+            return PatchDiscriminator(config.feats)
+
+
+def check_input(config: GanConfig, lr_patch_px: int, scale: int) -> None:
+    """Raises ValueError where the discriminator, if there is one, does not take the HR of such crops."""
+    hr_patch_px = lr_patch_px * scale
+    if not config.weight or config.discriminator == "unet":
+        return
+    if config.discriminator == "vgg128" and hr_patch_px != VGG_INPUT_PX:
+        raise ValueError(
+            f"losses.gan.discriminator = vgg128 takes {VGG_INPUT_PX} px, not loop.lr_patch_px = {lr_patch_px} times "
+            f"{scale}; use {VGG_INPUT_PX // scale}"
+        )
+    if config.discriminator == "patch" and hr_patch_px < _PATCH_INPUT_PX:
+        raise ValueError(
+            f"losses.gan.discriminator = patch takes {_PATCH_INPUT_PX} px or more, not loop.lr_patch_px = "
+            f"{lr_patch_px} times {scale}; use {-(-_PATCH_INPUT_PX // scale)}"
+        )
 
 
 def _photograph(logits: Tensor) -> Tensor:

@@ -14,17 +14,14 @@ from torch import Tensor
 
 from ..degrade.errors import UserError
 from . import losses
-from .adversarial import adversarial
+from .adversarial import adversarial, discriminator_terms, gan_term
 from .checkpoint import start_with
 from .data import GroupBatch, GroupSource
 from .discriminators import (
-    VGG_INPUT_PX,
     Discriminator,
     GanConfig,
+    check_input,
     discriminator,
-    discriminator_losses,
-    generator_loss,
-    relativistic_generator_loss,
 )
 from .loop import LoopConfig, Method, Shared, built
 from .mmrealsr import BASE, BLUR, BLURRIER, CLEAN, MEMBERS, NOISE, NOISIER, WORST, MMRealSR, NetworkConfig
@@ -74,13 +71,7 @@ class TrainConfig(BaseModel):
 
     @model_validator(mode="after")
     def _what_the_discriminator_takes(self) -> Self:
-        if self.losses.gan.weight and self.losses.gan.discriminator == "vgg128":
-            hr_patch_px = self.loop.lr_patch_px * self.network.scale
-            if hr_patch_px != VGG_INPUT_PX:
-                raise ValueError(
-                    f"losses.gan.discriminator = vgg128 takes {VGG_INPUT_PX} px, not loop.lr_patch_px = "
-                    f"{self.loop.lr_patch_px} times {self.network.scale}; use {VGG_INPUT_PX // self.network.scale}"
-                )
+        check_input(self.losses.gan, self.loop.lr_patch_px, self.network.scale)
         return self
 
 
@@ -133,19 +124,8 @@ def generator_terms(
     if judge is not None:
         shared["sr"] = sr.detach()
         shared["real"] = batch.hr[:, None].expand(-1, members, -1, -1, -1).flatten(0, 1)
-        fake = judge(sr).float()
-        if weights.gan.relativistic:
-            found["gan"] = weights.gan.weight * relativistic_generator_loss(judge(shared["real"]).float(), fake)
-        else:
-            found["gan"] = weights.gan.weight * generator_loss(fake)
+        found["gan"] = gan_term(weights.gan, judge, sr, shared["real"])
     return found | terms
-
-
-def discriminator_terms(net: Discriminator, shared: Shared, *, relativistic: bool) -> dict[str, Tensor]:
-    """The terms of the discriminator: photographs and what the generator made of them."""
-    logits = net(shared["real"]).float(), net(shared["sr"]).float()
-    real, fake = discriminator_losses(*logits, relativistic=relativistic)
-    return {"real": real, "fake": fake}
 
 
 def method_of(config: TrainConfig, groups: GroupSource, start: Mapping[str, Tensor] | None) -> Method[GroupBatch]:

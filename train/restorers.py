@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..degrade import places
 from ..degrade.errors import StoreError, UserError
-from . import cugan, mmrealsr, ncnn
+from . import cugan, edl, mmrealsr, ncnn
 from .checkpoint import Weights, check_numbers, config_of, model_file
 from .compact import Compact
 from .imdn import Imdn
@@ -129,7 +129,8 @@ def open_run(path: Path, device: torch.device, *, name: str | None = None) -> Re
     """The restorer that a run of ours trained, by its folder or its model file; raises StoreError."""
     file = model_file(path)
     method = (config_of(file) or {}).get("method")
-    net = cugan.load(path, device) if method == cugan.METHOD else mmrealsr.load(path, device)
+    load = {cugan.METHOD: cugan.load, edl.METHOD: edl.load}.get(str(method), mmrealsr.load)
+    net = load(path, device)
     return Restorer(name or path.stem, net, net.scale, places.sha256(file))
 
 

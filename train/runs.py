@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from ..degrade.provenance import sha256
+from ..noisebank.bank import NoiseBank
 from .checkpoint import check_identity, model_file, read_model, write_identity
 from .data import GroupBatch, GroupBatches, GroupSource
 from .loop import LoopConfig, Method, fit, is_finished
@@ -32,14 +33,15 @@ def train(
     on_step: OnStep,
     *,
     start_from: Path | None = None,
+    noise: NoiseBank | None = None,
     spawn: bool = False,
     validate: Validate | None = None,
 ) -> bool:
     """Train what `make` makes for these groups, of the weights to start from or of none, into `run`.
 
     config: all of it, loop and method. start_from: an earlier run, or its model file, whose averaged weights this one
-    starts from. on_step: called with (steps done, their loss terms), first with the steps that a checkpoint holds.
-    False when that was done before.
+    starts from. noise: a bank of which each LR gets new noise in each step. on_step: called with (steps done, their
+    loss terms), first with the steps that a checkpoint holds. False when that was done before.
 
     Raises:
         UserError: `run` holds another training, or `make` finds that the groups do not fit.
@@ -47,14 +49,21 @@ def train(
     """
     file = model_file(start_from) if start_from is not None else None
     start = read_model(file).weights if file is not None else None
-    identity = data_sha256 if file is None else sha256(f"{data_sha256} {sha256(file.read_bytes())}")
+    identity = data_sha256 if noise is None else sha256(f"{data_sha256} {noise.digest}")
+    identity = identity if file is None else sha256(f"{identity} {sha256(file.read_bytes())}")
     whole = config.model_dump(mode="json")
     check_identity(run, whole, identity)
     if is_finished(run):
         return False
     method = replace(make(groups, start), validate=validate)
     batches = partial(
-        GroupBatches, groups, batch=loop.batch, lr_patch_px=loop.lr_patch_px, turned=loop.turned, seed=loop.seed
+        GroupBatches,
+        groups,
+        batch=loop.batch,
+        lr_patch_px=loop.lr_patch_px,
+        turned=loop.turned,
+        seed=loop.seed,
+        noise=noise,
     )
     batches()  # says what does not fit before the folder is taken
     run.mkdir(parents=True, exist_ok=True)

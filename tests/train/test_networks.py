@@ -9,6 +9,7 @@ import torch
 from rwsr.degrade.filters import unsharp_mask
 from rwsr.degrade.image import U8
 from rwsr.eval.tensors import to_tensor
+from rwsr.train.adversarial import discriminator_terms
 from rwsr.train.data import GroupBatch
 from rwsr.train.discriminators import (
     GanConfig,
@@ -26,7 +27,6 @@ from rwsr.train.mmrealsr_stages import (
     TrainConfig,
     code,
     conditions,
-    discriminator_terms,
     esrgan,
     generator_terms,
     paper,
