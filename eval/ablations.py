@@ -1,4 +1,4 @@
-"""RWSR-EDL's table IX: the same training with other data, in the order in which the paper found them better.
+"""Variants of a training, each by several runs (RWSR-EDL tables VII to X), and whether one is better than another.
 
 The models are trained and measured one by one with `restoration`; this reads their rows.
 """
@@ -10,8 +10,6 @@ import numpy as np
 
 from ..degrade.errors import UserError
 from .report import MetricRow
-
-NOISE_BANK = ("no injection", "injection", "auxiliary without NGDC", "auxiliary with NGDC")  # as table IX lists them
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Ablation:
         return (gap if self.better == "higher" else -gap) > error
 
 
-def noise_bank(rows: Sequence[MetricRow], runs: Mapping[str, Sequence[str]], metric: str) -> Ablation:
+def ablation(rows: Sequence[MetricRow], runs: Mapping[str, Sequence[str]], metric: str) -> Ablation:
     """The ablation out of a report: which models are the runs of which variant.
 
     Raises:

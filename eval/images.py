@@ -60,6 +60,14 @@ class ImageSet:
         return {"data": self.name, "data_sha256": self.sha256, "source": item.source, "sample": item.sample}
 
 
+def first_of(images: ImageSet, count: int) -> ImageSet:
+    """So many images of a set, spread over it: a smaller set, of another hash."""
+    step = max(1, len(images.items) // count)
+    kept = images.items[::step][:count]
+    name = f"{len(kept)} of {images.name}"
+    return ImageSet(name, sha256_of([images.sha256, str(step), str(count)]), images.scale, kept)
+
+
 @dataclass(frozen=True)
 class ItemSource:
     """One or more items that are read together; count is how many."""

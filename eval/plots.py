@@ -96,6 +96,46 @@ def loss_curves(log: pa.Table) -> Plot:
     return to_plot(figure)
 
 
+def validation_curves(logs: Mapping[str, Sequence[pa.Table]]) -> Plot | None:
+    """What was measured while training, one panel a metric: the mean over the runs of each variant, and each run thin
+    (RWSR-EDL figure 3). None where nothing was measured.
+    """
+    every = [log for logs_of in logs.values() for log in logs_of]
+    names = list(
+        dict.fromkeys(name for log in every for name in log["name"].to_pylist() if name.startswith(VALIDATION))
+    )
+    if not names:
+        return None
+    figure, panels = new_figure(4.5 * len(names), 3.8, columns=len(names))
+    for axes, name in zip(panels, names, strict=True):
+        for number, (variant, logs_of) in enumerate(logs.items()):
+            colour = COLOURS[(number + 1) % len(COLOURS)]
+            found = [{row["step"]: row["value"] for row in log.to_pylist() if row["name"] == name} for log in logs_of]
+            for each in found:
+                axes.plot(list(each), list(each.values()), color=colour, alpha=0.25, linewidth=1)
+            steps = sorted(set(found[0]).intersection(*found))
+            means = [float(np.mean([each[step] for each in found])) for step in steps]
+            axes.plot(steps, means, marker=".", color=colour, label=plain(variant))
+        axes.set_title(f"{name.removeprefix(VALIDATION)} on held-out images")
+        axes.set_xlabel("training step")
+    panels[0].legend(frameon=False, fontsize=8)
+    return to_plot(figure)
+
+
+def spread(values: Mapping[str, Sequence[float]], metric: str, better: str) -> Plot:
+    """The mean of a metric of each run of each variant, a dot a run, and the mean with its standard error."""
+    figure, (axes,) = new_figure(7, 0.9 + 0.5 * len(values))
+    for number, runs in enumerate(values.values()):
+        axes.plot(runs, [number] * len(runs), ".", color=BLUE, alpha=0.7, markersize=8)
+        error = float(np.std(runs, ddof=1) / len(runs) ** 0.5) if len(runs) > 1 else 0.0
+        axes.errorbar([float(np.mean(runs))], [number], xerr=[error], fmt="|", color=ORANGE, markersize=18, capsize=4)
+    axes.set_yticks(range(len(values)), [plain(name) for name in values])
+    axes.set_ylim(len(values) - 0.4, -0.6)
+    axes.set_xlabel(f"{metric}, {better} is better")
+    axes.grid(axis="y", visible=False)
+    return to_plot(figure)
+
+
 def score_curves(curves: Mapping[str, Sequence[ScoreCurve]]) -> Plot:
     """The UDEM's score over rising levels, one panel a degradation, a line for each model."""
     degradations = list(dict.fromkeys(curve.degradation for found in curves.values() for curve in found))

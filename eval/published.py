@@ -71,11 +71,26 @@ _EDL = {  # RealSR Canon, x4: PSNR, SSIM, LPIPS
     "DASR": (26.229, 0.7660, 0.251),
     "RWSR-EDL": (27.803, 0.8112, 0.247),
 }
-_EDL_NGDC = {
-    "no injection": (27.715, 0.8078, 0.252),
-    "injection": (27.775, 0.8095, 0.250),
-    "auxiliary without NGDC": (27.557, 0.8022, 0.264),
-    "auxiliary with NGDC": (27.802, 0.8110, 0.247),
+EDL_ABLATIONS: dict[str, dict[str, tuple[float | None, float | None, float | None]]] = {  # on RealSR Canon too
+    "VII": {
+        "single branch": (27.691, None, 0.255),
+        "dual without mask": (27.688, None, 0.254),
+        "dual with mask": (27.775, None, 0.250),
+    },
+    "VIII": {"VGG-128": (27.673, 0.8058, None), "Patch-D": (27.775, 0.8095, None)},
+    "IX": {
+        "no injection": (27.715, 0.8078, 0.252),
+        "injection": (27.775, 0.8095, 0.250),
+        "auxiliary without NGDC": (27.557, 0.8022, 0.264),
+        "auxiliary with NGDC": (27.802, 0.8110, 0.247),
+    },
+    "X": {
+        "weighted sum": (26.127, 0.7551, 0.272),
+        "pixel": (27.690, 0.8098, 0.256),
+        "pixel and perceptual": (27.730, 0.8101, 0.251),
+        "pixel and adversarial": (27.504, 0.8006, 0.254),
+        "all": (27.802, 0.8110, 0.247),
+    },
 }
 _HR_AWARE = {  # PSNR-Y, SSIM, LPIPS
     ("NTIRE20", "RealESRGAN+"): (25.08, 0.7061, 0.2504),
@@ -132,9 +147,11 @@ def _rest() -> list[Published]:
         for metric, value in zip(metrics, values, strict=True)
     ]
     found += [
-        Published("RWSR-EDL", "table IX", "RealSR-Canon", method, "", metric, value, unsaid)
-        for method, values in _EDL_NGDC.items()
+        Published("RWSR-EDL", f"table {table}", "RealSR-Canon", method, "", metric, value, unsaid)
+        for table, rows in EDL_ABLATIONS.items()
+        for method, values in rows.items()
         for metric, value in zip(metrics, values, strict=True)
+        if value is not None
     ]
     found += [
         Published(

@@ -9,7 +9,7 @@ import click
 from .cli_degrade import degrade
 from .cli_eval import evaluate, report, weights
 from .cli_flow import flow
-from .cli_model import demo, export, restore, train
+from .cli_model import ablation, demo, export, restore, train
 from .cli_noisebank import noisebank
 from .cli_sources import sources
 from .cli_store import store
@@ -36,7 +36,21 @@ def root() -> None:
     """
 
 
-for command in (sources, noisebank, degrade, store, train, restore, export, evaluate, report, weights, flow, demo):
+for command in (
+    sources,
+    noisebank,
+    degrade,
+    store,
+    train,
+    restore,
+    export,
+    evaluate,
+    report,
+    ablation,
+    weights,
+    flow,
+    demo,
+):
     root.add_command(command)
 
 

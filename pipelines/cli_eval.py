@@ -370,7 +370,7 @@ def eval_ablation(metrics_file: Place, variants: tuple[str, ...], metric: str, j
     from ..eval import ablations, report
 
     runs = {name: models.split(",") for name, _, models in (each.partition("=") for each in variants)}
-    found = ablations.noise_bank(report.read(metrics_file), runs, metric)
+    found = ablations.ablation(report.read(metrics_file), runs, metric)
     steps = {f"{a} > {b}": found.holds(a, b) for a, b in pairwise(runs)}
     lines = [
         f"{name}: {metric} {found.mean(name):.4f} +- {found.spread(name):.4f} ({len(runs[name])} runs)" for name in runs

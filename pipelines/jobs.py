@@ -277,7 +277,7 @@ def rendered(job: StoreJob, plan: build_store.Plan, rows: list[SourceRow]) -> Ma
 
 def train(job: TrainJob) -> Made:
     """Train into the job's folder, or find it trained; raises UserError."""
-    from .training import compose_values_of, live, stored, train_run
+    from .training import compose_values_of, held_out, live, stored, train_run
 
     composed, out = compose_values_of(job.preset, job.config, job.stage), Path(job.out)
     recipe, bank = Path(job.recipe) if job.recipe else None, place(job.bank) if job.bank else None
@@ -290,7 +290,7 @@ def train(job: TrainJob) -> Made:
         data,
         composed,
         start_from=Path(job.start_from) if job.start_from else None,
-        val_store=place(job.val_store) if job.val_store else None,
+        val=held_out(place(job.val_store)) if job.val_store else None,
     )
     lines = [f"trained {composed.loop.steps} steps" if trained else "the training was done already"]
     model, log = out / "model.safetensors", out / "train.parquet"

@@ -444,6 +444,11 @@ def _log_of(run: Path) -> pa.Table:
         raise StoreError(f"{path} is not the log of a run ({reason}); name the folder of another") from None
 
 
+def sections_of(metrics: Place) -> list[Section]:
+    """The sections of one report, for a page of something larger; raises StoreError."""
+    return _sections(report.read(metrics), examples.read(metrics))
+
+
 def write_report(reports: Sequence[Place], run: Path | None, out: Place) -> None:
     """Draw metric reports, and the losses of a run, as one HTML page.
 

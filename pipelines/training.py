@@ -12,7 +12,7 @@ from ..degrade.places import Place
 from ..degrade.recipe import BlurNoise
 from ..degrade.samples import GROUPS, StoreConfig
 from ..degrade.verify import digest
-from ..eval.images import of_store
+from ..eval.images import ImageSet, of_store
 from ..eval.metrics import DEFAULT, chosen
 from ..eval.report import mean_of
 from ..eval.restoration import Method, evaluate
@@ -37,6 +37,8 @@ PRESETS: dict[str, Callable[[Stage], Config]] = {
     **cugan_stages.PRESETS,
     **edl_stages.PRESETS,
 }
+
+_VALIDATION = (*DEFAULT, "lpips-squeeze")  # the last where its published weights are
 
 # What is rendered where folders are named instead of a store, and no recipe.
 _RECIPES = {
@@ -70,17 +72,21 @@ def compose_values_of(preset: str, values: Mapping[str, Any], stage: Stage = 1) 
     return compose_values(_preset(preset, stage), values)
 
 
-def _validation(store_folder: Place, scale: int, device: Device) -> Validate:
-    """PSNR-Y and SSIM-Y on the groups or pairs of a store, as a training asks for them; raises UserError."""
-    images = of_store(open_samples(store_folder))
+def held_out(store_folder: Place) -> ImageSet:
+    """The groups or pairs of a store, to measure on meanwhile; raises StoreError."""
+    return of_store(open_samples(store_folder))
+
+
+def _validation(images: ImageSet, scale: int, device: Device) -> Validate:
+    """The means of `_VALIDATION` on images, as a training asks for them; raises UserError."""
     if images.scale != scale:
-        raise UserError(f"--val-store {store_folder} is for scale {images.scale}, the network for {scale}")
-    metrics, _ = chosen(DEFAULT, scale=images.scale, border=None, device=device)
+        raise UserError(f"the held-out images, {images.name}, are for scale {images.scale}, the network for {scale}")
+    metrics, _ = chosen(_VALIDATION, scale=images.scale, border=None, device=device)
 
     def validate(net: Model) -> dict[str, float]:
         method = Method("net", net, conditioned=wants_condition(net))
         rows = [row for _, part in evaluate(images, [method], metrics, device) for row in part]
-        return {name: mean_of([row.value for row in rows if row.metric == name]) for name in DEFAULT}
+        return {each.name: mean_of([row.value for row in rows if row.metric == each.name]) for each in metrics}
 
     return validate
 
@@ -163,15 +169,15 @@ def train_run(
     config: Config,
     *,
     start_from: Path | None = None,
-    val_store: Place | None = None,
+    val: ImageSet | None = None,
 ) -> bool:
-    """Train a stage into the folder `out`; False when that was done before.
+    """Train a stage into the folder `out`, measured on held-out images meanwhile; False when that was done before.
 
     Raises:
         UserError: the groups, the config or the earlier run do not fit; or it was asked to stop, and is saved.
     """
     device = local_device()
-    validate = None if val_store is None else _validation(val_store, _scale(config), device)
+    validate = None if val is None else _validation(val, _scale(config), device)
     with progress("train", config.loop.steps) as advance:
 
         def tell(steps: int, terms: dict[str, float]) -> None:

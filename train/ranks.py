@@ -50,6 +50,12 @@ def local_device() -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
+def use_threads(count: int) -> None:
+    """Do this process's arithmetic on so many threads; 0 leaves it to torch."""
+    if count:
+        torch.set_num_threads(count)
+
+
 def _buckets(tensors: Iterable[Tensor]) -> Iterable[list[Tensor]]:
     waiting: list[Tensor] = []
     for tensor in tensors:

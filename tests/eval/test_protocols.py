@@ -263,12 +263,12 @@ def test_the_ablation_says_whether_the_papers_order_is_there(images: ImageSet) -
     offsets = {"a1": 0.0, "a2": 0.001, "b1": 0.05, "b2": 0.051}
     methods = [Method(name, lambda lr, d=d: bicubic(lr, 4) + d) for name, d in offsets.items()]
     rows = _rows(evaluate(images, methods, [_metric("psnr-y")], CPU))
-    found = ablations.noise_bank(rows, {"with": ["a1", "a2"], "without": ["b1", "b2"]}, "psnr-y")
+    found = ablations.ablation(rows, {"with": ["a1", "a2"], "without": ["b1", "b2"]}, "psnr-y")
     assert found.order == ("with", "without")
     assert found.holds("with", "without") and not found.holds("without", "with")
     assert found.spread("with") > 0 and found.mean("with") == pytest.approx(np.mean(found.runs["with"]))
     with pytest.raises(UserError, match=r"no psnr-y of c1 \(other\)"):
-        ablations.noise_bank(rows, {"other": ["c1"]}, "psnr-y")
+        ablations.ablation(rows, {"other": ["c1"]}, "psnr-y")
 
 
 def test_examples_are_the_worst_images_and_the_same_place(images: ImageSet) -> None:

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.shards import Store
 from rwsr.degrade.verify import digest
+from rwsr.eval.images import of_store
 from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose, to_yaml
 from rwsr.pipelines.executors import Executor
@@ -262,9 +263,9 @@ def test_a_training_that_is_refused_takes_no_folder(pairs: Store, store: Store, 
     assert _train(run, store, CONFIG, CPU, _nothing)
     with pytest.raises(StoreError, match=r"another config \(loop.steps was 7, now 8\)"):
         _train(run, store, compose(CONFIG, loop={"steps": 8}), CPU, _nothing)
-    with pytest.raises(UserError, match="--val-store .*pairs.zarr is for scale 4, the network for 2"):
+    with pytest.raises(UserError, match="the held-out images, pairs.zarr, are for scale 4, the network for 2"):
         config = compose(CONFIG, network={"scale": 2})
-        train_run(tmp_path / "b", stored(store.path), config, val_store=pairs.path)
+        train_run(tmp_path / "b", stored(store.path), config, val=of_store(pairs))
     (run / "model.safetensors").unlink()
     with pytest.raises(StoreError, match="run is not trained to its end; run the command that began it again"):
         load(run, CPU)

@@ -1,0 +1,297 @@
+"""RWSR-EDL's ablations, each a table of the paper as one call: build, train every variant by every seed, measure.
+
+OUT/
+    photos/                         with `spoil`: the photographs, spoilt
+    bank.zarr, mixed-bank.zarr      noise of the target set, and of all sets as one
+    target.zarr, mixed.zarr, ngdc.zarr   the pairs of each kind of data
+    runs/<variant>-<seed>/          the trainings
+    metrics.parquet, report.html    what was measured, the table and the curves
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+from ..degrade.errors import UserError
+from ..degrade.places import Place
+from ..degrade.samples import StoreConfig
+from ..noisebank.bank import BankConfig
+from ..noisebank.tiles import TileGrid
+from . import build_bank, jobs, sources, spoilt
+from .config import compose
+from .console import progress, say
+from .executors import Executor
+from .jobs import BankJob, StoreJob, Work
+from .presets import rwsr_edl_without_noise
+from .sources import IndexConfig
+
+Data = Literal["target", "mixed", "ngdc"]
+SCALE = 4
+_CURVE_IMAGES, _CURVE_POINTS = 8, 8
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of a table. data: the target set alone, with all of the auxiliary sets, or with what NGDC takes of them.
+    noise: whether LR gets noise of a bank. changes: keys of the training's config.
+    """
+
+    name: str
+    data: Data = "ngdc"
+    noise: bool = True
+    changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def run(self, seed: int) -> str:
+        """The name of a training."""
+        return f"{re.sub('[^a-z0-9]+', '-', self.name.lower()).strip('-')}-{seed}"
+
+
+def _losses(**changed: Any) -> dict[str, Any]:
+    return {"losses": changed}
+
+
+def _branches(which: str) -> dict[str, Any]:
+    return {"network": {"branches": which}}
+
+
+_OFF = {"weight": 0}
+TABLES: dict[str, tuple[Variant, ...]] = {
+    "VII": (
+        Variant("single branch", changes=_branches("single")),
+        Variant("dual without mask", changes=_branches("dual")),
+        Variant("dual with mask", changes=_branches("masked")),
+    ),
+    "VIII": (
+        Variant("VGG-128", changes=_losses(gan={"discriminator": "vgg128"}) | {"loop": {"lr_patch_px": 32}}),
+        Variant("Patch-D", changes=_losses(gan={"discriminator": "patch"}) | {"loop": {"lr_patch_px": 32}}),
+    ),
+    "IX": (
+        Variant("no injection", "target", noise=False),
+        Variant("injection", "target"),
+        Variant("auxiliary without NGDC", "mixed"),
+        Variant("auxiliary with NGDC", "ngdc"),
+    ),
+    "X": (  # the pixel loss alone looks at the sum: nothing else would train half of it
+        Variant("weighted sum", changes=_losses(routed=False)),
+        Variant("pixel", changes=_losses(routed=False, perceptual=_OFF, gan=_OFF)),
+        Variant("pixel and perceptual", changes=_losses(gan=_OFF)),
+        Variant("pixel and adversarial", changes=_losses(perceptual=_OFF)),
+        Variant("all", changes={}),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An ablation. target, auxiliary: folders of photographs; held_out: HR to measure on, with its LR unless all is
+    spoilt here. seeds: trainings of each variant. samples, hr_size_px: of each store. workers: trainings at once.
+    """
+
+    out: Path
+    table: str
+    target: tuple[Place, ...]
+    auxiliary: tuple[Place, ...]
+    held_out: Place
+    held_out_lr: Place | None
+    preset: str
+    sets: tuple[str, ...]
+    steps: int | None
+    seeds: int
+    samples: int
+    hr_size_px: int
+    tile_px: int
+    spoil: bool
+    workers: int
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        return TABLES[self.table]
+
+    @property
+    def all_seeds(self) -> range:
+        return range(self.seeds)
+
+    @property
+    def wants_auxiliary(self) -> bool:
+        return any(each.data != "target" for each in self.variants)
+
+
+def check(plan: Plan) -> None:
+    """Raises UserError where a plan cannot be carried out."""
+    from .training import compose_config
+
+    if plan.wants_auxiliary and not plan.auxiliary:
+        raise UserError(f"table {plan.table} wants an auxiliary set; name it with --auxiliary")
+    if plan.spoil == (plan.held_out_lr is not None):
+        raise UserError("name --held-out-lr, the LR of the held-out HR, or --spoil to have all photographs spoilt")
+    base = compose_config(plan.preset, 1, config=None, sets=plan.sets, steps=plan.steps, seed=None)
+    for variant in plan.variants:
+        compose(base, **variant.changes)
+
+
+# --------------------------------------------------------------------------------------------------------- data
+
+
+def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
+    """Target and auxiliary folders, HR and LR: as they are, or spoilt."""
+    if not plan.spoil:
+        assert plan.held_out_lr is not None
+        return [*plan.target], [*plan.auxiliary], plan.held_out, plan.held_out_lr
+    photos, executor = plan.out / "photos", Executor(plan.workers)
+    kinds = {"target": plan.target, "auxiliary": plan.auxiliary, "held-out": (plan.held_out,)}
+    rows = {
+        kind: sources.index(folders, plan.out / f"{kind}.index.parquet", IndexConfig(), executor)
+        for kind, folders in kinds.items()
+        if folders
+    }
+    for found in rows.values():
+        jobs.name_left_out(found)
+    target = spoilt.written(rows["target"], photos / "target", "spoil target", spoilt.by_one_camera)
+    auxiliary: list[Place] = []
+    if plan.auxiliary:
+        auxiliary = [spoilt.written(rows["auxiliary"], photos / "auxiliary", "spoil auxiliary", spoilt.by_others)]
+
+    def lr(pixels: spoilt.U8, key: str) -> spoilt.U8:
+        return spoilt.by_one_camera(spoilt.made_smaller(pixels, SCALE), key)
+
+    held_out = rows["held-out"]
+    hr_folder = spoilt.written(held_out, photos / "HR", "held-out HR", lambda pixels, _: pixels, SCALE)
+    lr_folder = spoilt.written(held_out, photos / "LR", "held-out LR", lr, SCALE)
+    return [target], auxiliary, hr_folder, lr_folder
+
+
+def _texts(folders: Sequence[Place]) -> tuple[str, ...]:
+    return tuple(map(str, folders))
+
+
+@dataclass(frozen=True)
+class Built:
+    """The store and the bank of a kind of data."""
+
+    store: Place
+    bank: Place
+
+
+def _build(plan: Plan, target: Sequence[Place], auxiliary: Sequence[Place]) -> dict[str, Built]:
+    """Every kind of data that the variants want."""
+    work, wanted = Work(workers=plan.workers), {each.data for each in plan.variants}
+    grid = BankConfig(grid=TileGrid(size=plan.tile_px, stride=plan.tile_px))
+    config: StoreConfig = compose(rwsr_edl_without_noise(), num_samples=plan.samples, hr_size_px=plan.hr_size_px)
+    bank, mixed_bank = plan.out / "bank.zarr", plan.out / "mixed-bank.zarr"
+    banks = {bank: (target, auxiliary)} | ({mixed_bank: ([*target, *auxiliary], [])} if "mixed" in wanted else {})
+    for at, (first, second) in banks.items():
+        job = BankJob(out=str(at), target=_texts(first), auxiliary=_texts(second), config=grid, work=work)
+        _say(f"{at.name}:", jobs.bank(job).lines)
+    if "ngdc" in wanted and auxiliary and not build_bank.read_distilled(build_bank.distilled_path(bank)):
+        say("note: no auxiliary image lies in the target's interval, so NGDC takes none and trains on the target alone")
+    made: dict[str, Built] = {}
+    distilled = (str(build_bank.distilled_path(bank)),) if auxiliary else ()
+    kinds: dict[str, tuple[Sequence[Place], tuple[str, ...], Path]] = {
+        "target": (target, (), bank),
+        "mixed": ([*target, *auxiliary], (), mixed_bank),
+        "ngdc": (target, distilled, bank),
+    }
+    for kind, (folders, listed, of_bank) in kinds.items():
+        if kind in wanted:
+            at = plan.out / f"{kind}.zarr"
+            job = StoreJob(out=str(at), sources=_texts(folders), distilled=listed, config=config, work=work)
+            _say(f"{at.name}:", jobs.store(job).lines)
+            made[kind] = Built(at, of_bank)
+    return made
+
+
+def _say(title: str, lines: Sequence[str]) -> None:
+    for line in (title, *(f"  {each}" for each in lines)):
+        say(line)
+
+
+# ----------------------------------------------------------------------------------------------------- trainings
+
+
+@dataclass(frozen=True)
+class _Training:
+    """One run, as plain values: it may be another process that trains it."""
+
+    run: Path
+    store: Place
+    bank: Place | None
+    config: dict[str, Any]
+    preset: str
+    hr: Place
+    lr: Place
+    threads: int
+
+
+def _train(training: _Training) -> str:
+    """Train it, or find it trained; gives its name."""
+    from ..eval.images import first_of
+    from ..train.ranks import use_threads
+    from .evaluating import image_set
+    from .training import compose_values_of, stored, train_run
+
+    use_threads(training.threads)
+    config = compose_values_of(training.preset, training.config)
+    held_out = first_of(image_set(None, training.hr, training.lr, SCALE), _CURVE_IMAGES)
+    train_run(training.run, stored(training.store, training.bank), config, val=held_out)
+    return training.run.name
+
+
+def _trainings(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place) -> list[_Training]:
+    from .training import compose_config
+
+    found: list[_Training] = []
+    for seed in plan.all_seeds:
+        base = compose_config(plan.preset, 1, config=None, sets=plan.sets, steps=plan.steps, seed=seed)
+        loop = {"validate_every": max(1, base.loop.steps // _CURVE_POINTS)}
+        for variant in plan.variants:
+            config = compose(compose(base, loop=loop), **variant.changes)
+            data = built[variant.data]
+            found.append(
+                _Training(
+                    run=plan.out / "runs" / variant.run(seed),
+                    store=data.store,
+                    bank=data.bank if variant.noise else None,
+                    config=config.model_dump(mode="json"),
+                    preset=plan.preset,
+                    hr=hr,
+                    lr=lr,
+                    threads=0 if plan.workers == 1 else 1,
+                )
+            )
+    return found
+
+
+def _train_all(trainings: Sequence[_Training], workers: int) -> None:
+    """One after the other, or several at once, each in a process with one thread of arithmetic."""
+    if workers == 1:
+        for number, each in enumerate(trainings, 1):
+            say(f"{each.run.name} ({number} of {len(trainings)}):")
+            _train(each)
+        return
+    with (
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+        progress("trainings", len(trainings)) as advance,
+    ):
+        waiting: list[Future[str]] = [pool.submit(partial(_train, each)) for each in trainings]
+        for done in as_completed(waiting):
+            advance(1, done.result())
+
+
+def run(plan: Plan) -> tuple[Place, Place]:
+    """Build and train into the plan's folder; what is there already is kept. Gives HR and LR to measure on.
+
+    Raises:
+        UserError: the plan is wrong, or a stage failed; the same call goes on from there.
+    """
+    check(plan)
+    plan.out.mkdir(parents=True, exist_ok=True)
+    target, auxiliary, hr, lr = _photographs(plan)
+    built = _build(plan, target, auxiliary if plan.wants_auxiliary else [])
+    trainings = _trainings(plan, built, hr, lr)
+    _train_all(trainings, plan.workers)
+    return hr, lr

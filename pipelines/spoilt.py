@@ -1,0 +1,67 @@
+"""Photographs spoilt by one degradation that no training is told: a camera to measure with, where none is had."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..degrade.disk import write_atomic
+from ..degrade.image import U8, encode_png, read_source
+from ..degrade.kernels import Kernel
+from ..degrade.places import place
+from ..degrade.render import apply
+from ..degrade.seeds import stream
+from ..degrade.steps import AnyStep, Blur, GaussianNoise, Jpeg, Resize, field_key
+from . import sources
+from .console import progress
+from .sources import SourceRow
+
+_BLUR, _NOISE_255, _QUALITY = 0.6, 10.0, 90  # of the one camera: optics, sensor, file
+_OTHERS_NOISE_255, _OTHERS_QUALITY = (0.0, 25.0), (50, 95)  # of other cameras, each photograph its own
+
+
+def _camera(noise_255: float, quality: int, key: str) -> tuple[AnyStep, ...]:
+    return (
+        Blur(kernel=Kernel(kind="iso", size=7, sigma_x=_BLUR, sigma_y=_BLUR)),
+        GaussianNoise(sigma_255=noise_255, grey=False, field=field_key(0, "spoilt", key)),
+        Jpeg(quality=quality),
+    )
+
+
+def by_one_camera(pixels: U8, key: str) -> U8:
+    """Always the same degradation; key: the photograph, for its own noise."""
+    return apply(pixels, _camera(_NOISE_255, _QUALITY, key))
+
+
+def by_others(pixels: U8, key: str) -> U8:
+    """The same kinds, as strong as the photograph has it: an auxiliary set is of many cameras."""
+    rng = stream(0, "others", key)
+    noise, quality = rng.uniform(*_OTHERS_NOISE_255), rng.integers(*_OTHERS_QUALITY, endpoint=True)
+    return apply(pixels, _camera(float(noise), int(quality), key))
+
+
+def made_smaller(pixels: U8, scale: int) -> U8:
+    """LR by MATLAB's bicubic; sides are multiples of the scale."""
+    height, width = (side // scale for side in pixels.shape[:2])
+    return apply(pixels, (Resize(height=height, width=width, mode="matlab-bicubic"),))
+
+
+def written(
+    rows: Sequence[SourceRow], folder: Path, title: str, change: Callable[[U8, str], U8], multiple: int = 1
+) -> Path:
+    """The images of an index, changed, as PNG in a folder; those that are there already are left. Gives the folder.
+
+    change: pixels and the hash of their file -> pixels. multiple: sides are cut to multiples of it first.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    usable = sources.usable(rows)
+    with progress(title, len(usable)) as advance:
+        for number, row in enumerate(usable):
+            path = folder / f"{number:04d}-{Path(row.path).stem}.png"
+            if not path.exists():
+                pixels = read_source(place(row.root), row.path, row.sha256)
+                height, width = (side // multiple * multiple for side in pixels.shape[:2])
+                cut = np.ascontiguousarray(pixels[:height, :width])
+                write_atomic(path, encode_png(change(cut, row.sha256)))
+            advance(1, "")
+    return folder

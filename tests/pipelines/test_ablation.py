@@ -1,0 +1,114 @@
+"""RWSR-EDL's tables as one command: data, trainings, table, curves; it goes on where it was, and says what is wrong."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from rwsr.degrade.errors import UserError
+from rwsr.eval.published import EDL_ABLATIONS
+from rwsr.pipelines import spoilt
+from rwsr.pipelines.ablation import TABLES, Variant
+from rwsr.pipelines.cli import root
+from rwsr.pipelines.config import compose
+from rwsr.train.edl_stages import small
+
+from ..conftest import scene
+
+TINY = ("network.feats=4", "network.blocks=1", "network.growth=4", "network.branch_feats=4", "losses.gan.feats=4")
+FEW = ("losses.perceptual.weight=0", "loop.batch=2", "loop.lr_patch_px=12", "loop.warm_up=0")
+
+
+def _run(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(root, [str(each) for each in ("ablation", *arguments)])
+    if code == 1:
+        assert isinstance(result.exception, UserError), result.output
+        return str(result.exception)
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.stdout if "--json" in arguments else result.output
+
+
+@pytest.fixture
+def folders(photos: Path, tmp_path: Path) -> list[object]:
+    """Target, auxiliary and held-out photographs, and what makes all of it small."""
+    for kind, seed, count in (("auxiliary", 11, 8), ("held-out", 12, 2)):
+        (tmp_path / kind).mkdir()
+        for number in range(count):
+            Image.fromarray(scene(seed + 7 * number, 180, 206)).save(tmp_path / kind / f"{number}.png")
+    found: list[object] = [
+        "--target",
+        photos,
+        "--auxiliary",
+        tmp_path / "auxiliary",
+        "--held-out",
+        tmp_path / "held-out",
+    ]
+    found += ["--out", tmp_path / "out", "--steps", 2, "--samples", 6, "--hr-size", 64, "--tile", 16]
+    return [*found, *(part for each in (*TINY, *FEW) for part in ("--set", each))]
+
+
+def test_table_ix_from_photographs_to_the_page(folders: list[object], tmp_path: Path) -> None:
+    """Two trainings of each of four variants, side by side; done again, nothing is trained; the page has it all."""
+    said = _run(*folders, "--spoil", "--seeds", 2, "--workers", 2, "--json")
+    runs = json.loads(said)["runs"]["psnr-y"]
+    assert list(runs) == list(EDL_ABLATIONS["IX"]) and all(len(values) == 2 for values in runs.values())
+    made = tmp_path / "out/runs"
+    assert len(list(made.glob("*/train.parquet"))) == 8
+    before = {path: path.stat().st_mtime_ns for path in made.glob("*/model.safetensors")}
+    banks = {json.loads((path / "run.json").read_text())["data_sha256"] for path in made.iterdir()}
+    assert len(banks) == 3  # with and without noise; all sets as one; and NGDC, which takes nothing here
+    text = _run(*folders, "--spoil", "--seeds", 2)
+    assert "no auxiliary image lies in the target's interval, so NGDC takes none" in text
+    assert "auxiliary with NGDC: psnr-y " in text and "psnr-y, best first: " in text
+    assert {path: path.stat().st_mtime_ns for path in made.glob("*/model.safetensors")} == before
+    page = (tmp_path / "out/report.html").read_text()
+    assert "RWSR-EDL table IX" in page and "Measured while training" in page and "27.802" in page
+
+
+def test_other_tables_change_the_training(folders: list[object], tmp_path: Path) -> None:
+    """One data set, three networks; real LR instead of spoilt photographs."""
+    lr = tmp_path / "lr"
+    lr.mkdir()
+    for path in (tmp_path / "held-out").iterdir():
+        with Image.open(path) as image:
+            whole = image.crop((0, 0, image.width // 4 * 4, image.height // 4 * 4))
+        whole.save(path)
+        whole.resize((whole.width // 4, whole.height // 4)).save(lr / path.name)
+    said = _run(*folders, "--table", "VII", "--held-out-lr", lr, "--seeds", 1)
+    assert "dual with mask: psnr-y" in said and "(the paper has no such figure)" in said
+    config = json.loads((tmp_path / "out/runs/single-branch-0/run.json").read_text())["config"]
+    assert config["network"]["branches"] == "single" and not (tmp_path / "out/photos").exists()
+
+
+def test_every_table_is_the_papers_and_can_be_trained() -> None:
+    """The same rows; each change is of keys that there are."""
+    assert {table: [each.name for each in rows] for table, rows in TABLES.items()} == {
+        table: list(rows) for table, rows in EDL_ABLATIONS.items()
+    }
+    for rows in TABLES.values():
+        configs = [compose(small(), **each.changes) for each in rows]
+        changed = {each.model_dump_json() for each in configs}
+        assert len(changed) == len(rows) or all(not each.changes for each in rows)
+    assert Variant("dual without mask").run(3) == "dual-without-mask-3"
+
+
+def test_what_does_not_go_together_is_told_first(folders: list[object], tmp_path: Path) -> None:
+    assert "name --held-out-lr, the LR of the held-out HR, or --spoil" in _run(*folders, code=1)
+    assert "or --spoil" in _run(*folders, "--spoil", "--held-out-lr", tmp_path, code=1)
+    alone = [*folders[:2], *folders[4:]]
+    assert "table IX wants an auxiliary set; name it with --auxiliary" in _run(*alone, "--spoil", code=1)
+    assert "loop.step is not a config key" in _run(*folders, "--spoil", "--set", "loop.step=3", code=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_spoilt_photographs_are_of_one_camera_or_of_many() -> None:
+    """The same bytes for the same photograph; one camera's noise is the same of all, others' is their own."""
+    grey = np.full((96, 96, 3), 128, dtype=np.uint8)
+    assert np.array_equal(spoilt.by_one_camera(grey, "a"), spoilt.by_one_camera(grey, "a"))
+    one = [float(spoilt.by_one_camera(grey, key).std()) for key in "abcdef"]
+    many = [float(spoilt.by_others(grey, key).std()) for key in "abcdef"]
+    assert max(one) - min(one) < 0.5 < min(one) and max(many) - min(many) > 3
+    assert np.array_equal(spoilt.made_smaller(grey, 4), grey[:24, :24])
