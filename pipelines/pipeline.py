@@ -22,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ..degrade.errors import StoreError, UserError
 from ..degrade.places import Place, absolute, place, write
 from ..degrade.provenance import Json, canonical, sha256_of
+from ..degrade.recipe import NoiseInjection
 from ..degrade.samples import StoreConfig
 from ..noisebank.bank import BankConfig
 from . import build_bank, build_store, jobs, sources
@@ -266,14 +267,24 @@ def make_store(config: PipelineConfig, bank: Built | None, *, held_out: bool) ->
     return Built(at, made)
 
 
-def train(config: PipelineConfig, store: Built) -> Built:
-    """The training on a store, under the name of its config and the store's digest."""
+def _noise(config: PipelineConfig, bank: Built | None) -> Built | None:
+    """The bank of which the training draws new noise in each step: where the pairs are for that, and have none."""
+    recipe = _store_config(config.store).recipe
+    return bank if isinstance(recipe, NoiseInjection) and not recipe.strength else None
+
+
+def train(config: PipelineConfig, store: Built, bank: Built | None) -> Built:
+    """The training on a store, under the name of its config and the digests of the store and of a bank."""
     from .training import compose_values_of, stored, train_run
 
     assert config.train is not None
     composed = compose_values_of(config.train.preset, config.train.config)
-    at = _runs(config) / _name(composed, str(store.made.values["digest"]))
-    trained = train_run(at, stored(store.at), composed)
+    noise = _noise(config, bank)
+    inputs = str(store.made.values["digest"])
+    if noise is not None:
+        inputs = sha256_of([inputs, str(noise.made.values["digest"])])
+    at = _runs(config) / _name(composed, inputs)
+    trained = train_run(at, stored(store.at, noise.at if noise is not None else None), composed)
     line = f"trained {composed.loop.steps} steps into {at}" if trained else f"{at} was trained already"
     return Built(at, Made({"run": at, "steps": composed.loop.steps}, [line], [], changed=trained))
 
@@ -358,7 +369,7 @@ def run(config: PipelineConfig, do: Do = at_once) -> Outputs:
     if config.test_store is not None:
         done = replace(done, test_store=do("held-out store", make_store, config, done.bank, held_out=True))
     if config.train is not None:
-        done = replace(done, train=do("train", train, config, store))
+        done = replace(done, train=do("train", train, config, store, done.bank))
     if done.test_store is not None:
         done = replace(done, metrics=do("evaluate", evaluate, config, done.test_store, done.train))
     done = replace(done, report=do("report", write_reports, config, store, done.train, done.metrics))

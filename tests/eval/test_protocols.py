@@ -293,3 +293,4 @@ def test_published_figures_are_whole() -> None:
     assert not published.beside("LIVE1", ["dists"])
     assert [each.method for each in published.beside("set5 (bicubic x4)", ["psnr-y"])] == ["IMDN", "RLFN"]
     assert not published.beside("mine", ["psnr-y"])
+    assert "RWSR-EDL" in [each.method for each in published.beside("NTIRE2020/HR", ["psnr-rgb"])]

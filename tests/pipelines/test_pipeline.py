@@ -120,6 +120,25 @@ def test_cugan_is_trained_and_measured(photos: Path, tmp_path: Path) -> None:
     assert means.keys() == {"degraded", "trained"} and means["trained"]["psnr-y"] > 5
 
 
+def test_rwsr_edl_gets_new_noise_of_the_bank(photos: Path, tmp_path: Path) -> None:
+    """Pairs without noise and a bank are one training, pairs with noise another."""
+    tiny: dict[str, Any] = {
+        "loop": {"steps": 1, "batch": 2, "lr_patch_px": 12},
+        "losses": {"perceptual": {"weight": 0}},
+    }
+    tiny["network"] = {"feats": 4, "blocks": 1, "growth": 4, "branch_feats": 4}
+    bank = {"grid": {"size": 32, "stride": 32}, "rule": {"kind": "threshold", "max_var": 30, "min_mean": 0}}
+    store = {"preset": "rwsr-edl", "config": {"num_samples": 4, "hr_size_px": 64}}
+    told: dict[str, Any] = {"bank": bank, "train": {"preset": "rwsr-edl-small", "config": tiny}}
+    noisy = _run(photos, tmp_path / "out", store=store, **told)
+    store["config"] = {"num_samples": 4, "hr_size_px": 64, "recipe": {"strength": 0}}
+    anew = _run(photos, tmp_path / "out", store=store, **told)
+    assert noisy.train is not None and anew.train is not None and noisy.train.at != anew.train.at
+    assert not _run(photos, tmp_path / "out", store=store, **told).changed
+    without = _run(photos, tmp_path / "out", store=store, **told | {"bank": None})
+    assert without.train is not None and without.train.at not in (noisy.train.at, anew.train.at)
+
+
 def test_held_out_images_are_not_among_the_sources(photos: Path, tmp_path: Path) -> None:
     """By their content, under whatever name; nothing is built."""
     shutil.copy(photos / "b.png", made_folder(tmp_path / "held-out") / "other-name.png")
