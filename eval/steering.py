@@ -4,7 +4,7 @@ MM-RealSR (figures 1 and 5) and CUGAN (figure 1) show it as pictures; here it is
 in LR changes in SR, so that it counts no texture: restored with and without the noise under the same scores.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,7 +25,10 @@ STEPS = 11
 Told = Literal["blur", "noise"]
 METRICS: dict[Told, str] = {"noise": "residual-noise", "blur": "detail"}
 UNITS: dict[Told, str] = {"noise": "grey levels of 255", "blur": "mean step between pixels, of 255"}
-_LEVELS: dict[Told, float] = {"noise": 15.0, "blur": 1.5}  # of what is restored, in the units of the UDEM's curves
+# What is restored, in the units of the UDEM's curves: of the middle of what MM-RealSR learns, where its scores say how
+# much to mend; and CUGAN's strongest, which is z = 1, so that no z says more than there is.
+MIDDLING: Mapping[Told, float] = {"noise": 15.0, "blur": 1.5}
+STRONGEST: Mapping[Told, float] = {"noise": 50.0, "blur": 4.0}
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,13 @@ def evaluate(
     checkpoint: str,
     device: torch.device,
     *,
+    levels: Mapping[Told, float] = MIDDLING,
     steps: int = STEPS,
 ) -> Iterator[tuple[int, list[MetricRow]]]:
     """Restore every photograph, made smaller and degraded, under rising scores; (images done, rows) as they come.
 
     restore: LR, blur score, noise score -> SR. score: LR [1, 3, h, w] -> [1, 2]; the score that is not told is the one
-    that it gives.
+    that it gives. levels: of the degradation, one at a time.
     """
     told_scores = [round(float(value), 4) for value in np.linspace(0, 1, steps)]
     for count, items in photographs(images):
@@ -79,7 +83,7 @@ def evaluate(
         for item, clean in items:
             without = to_tensor(clean)[None].to(device)
             for told in METRICS:
-                lr = to_tensor(degraded(clean, told, _LEVELS[told], item.sample))[None].to(device)
+                lr = to_tensor(degraded(clean, told, levels[told], item.sample))[None].to(device)
                 with torch.inference_mode():
                     own = [float(value) for value in score(lr)[0]]
                     for value in told_scores:
@@ -99,7 +103,7 @@ def evaluate(
                                 better="lower" if told == "noise" else "higher",
                                 space="SR in 0..1",
                                 border=0,
-                                version=f"LR with {told} of {_LEVELS[told]:g}, {steps} scores",
+                                version=f"LR with {told} of {levels[told]:g}, {steps} scores",
                             )
                         )
         yield count, rows

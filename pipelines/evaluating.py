@@ -262,8 +262,10 @@ def steering_by(images: ImageSet, models: Mapping[str, Path], steps: int, out: P
 
     def parts(name: str, path: Path) -> Iterator[tuple[int, list[MetricRow]]]:
         restorer, net = _steered(path, device)
+        levels = steering.MIDDLING if isinstance(net, MMRealSR) else steering.STRONGEST
+        own = _own_scores(net)
         return steering.evaluate(
-            images, net.restore_at, _own_scores(net), name, restorer.checkpoint, device, steps=steps
+            images, net.restore_at, own, name, restorer.checkpoint, device, levels=levels, steps=steps
         )
 
     return _of_each("steering", images, models, out, parts)

@@ -278,13 +278,13 @@ def _segmented_section(rows: list[MetricRow]) -> Section:
     return Section(f"Segmented models: {rows[0].data}", text, body)
 
 
-def _by_setting(metric: str, members: Sequence[str], means: Mapping[str, Mapping[str, float]]) -> Table:
+def _by_setting(title: str, metric: str, members: Sequence[str], means: Mapping[str, Mapping[str, float]]) -> Table:
     """A row a name, a column a setting."""
     lines = (
         (name, *(_number(metric, values[member]) if member in values else "" for member in members))
         for name, values in means.items()
     )
-    return Table((metric, *members), tuple(lines))
+    return Table((title, *members), tuple(lines))
 
 
 def _cugan_section(rows: list[MetricRow]) -> Section:
@@ -300,10 +300,10 @@ def _cugan_section(rows: list[MetricRow]) -> Section:
             means.setdefault(f"{each.method} (the paper's)", {}).setdefault(each.member, []).append(each.value)
             errata += [text for text in CUGAN_ERRATA.get(metric, ()) if text not in errata]
         table = {name: {member: report.mean_of(v) for member, v in by.items()} for name, by in means.items()}
-        body.append(_by_setting(metric, members, table))
+        body.append(_by_setting(metric, metric, members, table))
         distances = cugan_settings.modulation_distances(rows, metric)
         if distances:
-            body.append(_by_setting(f"distance in {metric}", members, distances))
+            body.append(_by_setting(f"distance in {metric}", metric, members, distances))
     text = [
         "Images blurred by r (sigma in pixels) and given noise of sigma (of 255), restored at the same size. The crop, "
         "the colours and LPIPS's range are those of the published code.",
