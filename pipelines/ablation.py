@@ -123,6 +123,8 @@ class Plan:
 
 def check(plan: Plan) -> None:
     """Raises UserError where a plan cannot be carried out."""
+    from ..train.edl_stages import EdlConfig
+    from ..train.perceptual import check_weights
     from .training import compose_config
 
     if plan.wants_auxiliary and not plan.auxiliary:
@@ -130,8 +132,9 @@ def check(plan: Plan) -> None:
     if plan.spoil == (plan.held_out_lr is not None):
         raise UserError("name --held-out-lr, the LR of the held-out HR, or --spoil to have all photographs spoilt")
     base = compose_config(plan.preset, 1, config=None, sets=plan.sets, steps=plan.steps, seed=None)
+    assert isinstance(base, EdlConfig)
     for variant in plan.variants:
-        compose(base, **variant.changes)
+        check_weights(compose(base, **variant.changes).losses.perceptual)
 
 
 # --------------------------------------------------------------------------------------------------------- data

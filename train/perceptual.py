@@ -56,8 +56,18 @@ class PerceptualLoss(nn.Module):
         return torch.stack(terms).sum()
 
 
+def _file(config: PerceptualConfig) -> weights.WeightFile:
+    return weights.VGG19 if config.net == "vgg19" else weights.SQUEEZENET
+
+
+def check_weights(config: PerceptualConfig) -> None:
+    """Raises MissingWeights where the loss has a weight and its published file is not there."""
+    if config.weight:
+        weights.find(_file(config))
+
+
 def perceptual_loss(config: PerceptualConfig) -> PerceptualLoss:
     """With the published weights; raises MissingWeights, StoreError."""
     loss = PerceptualLoss(config.net, config.layers)
-    published(loss.backbone, weights.VGG19 if config.net == "vgg19" else weights.SQUEEZENET)
+    published(loss.backbone, _file(config))
     return loss

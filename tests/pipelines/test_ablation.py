@@ -95,12 +95,17 @@ def test_every_table_is_the_papers_and_can_be_trained() -> None:
     assert Variant("dual without mask").run(3) == "dual-without-mask-3"
 
 
-def test_what_does_not_go_together_is_told_first(folders: list[object], tmp_path: Path) -> None:
+def test_what_is_wrong_is_told_first(folders: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is made."""
     assert "name --held-out-lr, the LR of the held-out HR, or --spoil" in _run(*folders, code=1)
     assert "or --spoil" in _run(*folders, "--spoil", "--held-out-lr", tmp_path, code=1)
     alone = [*folders[:2], *folders[4:]]
     assert "table IX wants an auxiliary set; name it with --auxiliary" in _run(*alone, "--spoil", code=1)
     assert "loop.step is not a config key" in _run(*folders, "--spoil", "--set", "loop.step=3", code=1)
+    monkeypatch.setenv("RWSR_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    wanting = [*folders, "--spoil", "--set", "losses.perceptual.weight=1"]
+    assert "squeezenet1_1-b8a52dc0.pth is missing" in _run(*wanting, code=1)
     assert not (tmp_path / "out").exists()
 
 
