@@ -4,13 +4,14 @@ OUT/
     photos/                         with `spoil`: the photographs, spoilt
     bank.zarr, mixed-bank.zarr      noise of the target set, and of all sets as one
     target.zarr, mixed.zarr, ngdc.zarr   the pairs of each kind of data
-    runs/<variant>-<seed>/          the trainings
+    runs/<variant>-<seed>/          the trainings; of several at once runs/<variant>-<seed>.log
     metrics.parquet, report.html    what was measured, the table and the curves
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
@@ -89,7 +90,9 @@ TABLES: dict[str, tuple[Variant, ...]] = {
 @dataclass(frozen=True)
 class Plan:
     """An ablation. target, auxiliary: folders of photographs; held_out: HR to measure on, with its LR unless all is
-    spoilt here. seeds: trainings of each variant. samples, hr_size_px: of each store. workers: trainings at once.
+    spoilt here. psnr_steps: of the model that every training starts from, as published: the main generator alone, by L1
+    on the target's pairs without noise; 0 is none. seeds: trainings of each variant. samples, hr_size_px: of each
+    store. workers: trainings at once.
     """
 
     out: Path
@@ -101,6 +104,7 @@ class Plan:
     preset: str
     sets: tuple[str, ...]
     steps: int | None
+    psnr_steps: int
     seeds: int
     samples: int
     hr_size_px: int
@@ -181,8 +185,10 @@ class Built:
 
 
 def _build(plan: Plan, target: Sequence[Place], auxiliary: Sequence[Place]) -> dict[str, Built]:
-    """Every kind of data that the variants want."""
+    """Every kind of data that the variants, and the PSNR model, want."""
     work, wanted = Work(workers=plan.workers), {each.data for each in plan.variants}
+    if plan.psnr_steps:
+        wanted.add("target")
     grid = BankConfig(grid=TileGrid(size=plan.tile_px, stride=plan.tile_px))
     config: StoreConfig = compose(rwsr_edl_without_noise(), num_samples=plan.samples, hr_size_px=plan.hr_size_px)
     bank, mixed_bank = plan.out / "bank.zarr", plan.out / "mixed-bank.zarr"
@@ -218,7 +224,10 @@ def _say(title: str, lines: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class _Training:
-    """One run, as plain values: it may be another process that trains it."""
+    """One run, as plain values: it may be another process that trains it.
+
+    log: where what is said meanwhile goes, beside another training; none is the person.
+    """
 
     run: Path
     store: Place
@@ -227,24 +236,56 @@ class _Training:
     preset: str
     hr: Place
     lr: Place
-    threads: int
+    log: Path | None
+    start_from: Path | None = None
 
 
 def _train(training: _Training) -> str:
     """Train it, or find it trained; gives its name."""
-    from ..eval.images import first_of
+    if training.log is None:
+        return _trained(training)
     from ..train.ranks import use_threads
+
+    use_threads(1)
+    training.log.parent.mkdir(parents=True, exist_ok=True)
+    with training.log.open("a") as log, redirect_stderr(log):
+        return _trained(training)
+
+
+def _trained(training: _Training) -> str:
+    from ..eval.images import first_of
     from .evaluating import image_set
     from .training import compose_values_of, stored, train_run
 
-    use_threads(training.threads)
     config = compose_values_of(training.preset, training.config)
     held_out = first_of(image_set(None, training.hr, training.lr, SCALE), _CURVE_IMAGES)
-    train_run(training.run, stored(training.store, training.bank), config, val=held_out)
+    train_run(training.run, stored(training.store, training.bank), config, start_from=training.start_from, val=held_out)
     return training.run.name
 
 
-def _trainings(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place) -> list[_Training]:
+def _psnr(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place) -> _Training | None:
+    """The model that all start from."""
+    from .training import compose_config
+
+    if not plan.psnr_steps:
+        return None
+    base = compose_config(plan.preset, 1, config=None, sets=plan.sets, steps=plan.psnr_steps, seed=None)
+    alone = _losses(pixel=1, perceptual=_OFF, gan=_OFF) | _branches("none")
+    loop = {"validate_every": plan.psnr_steps, "learning_rate": 2 * base.loop.learning_rate}  # as ESRGAN's
+    config = compose(compose(base, loop=loop), **alone)
+    return _Training(
+        run=plan.out / "runs" / "psnr",
+        store=built["target"].store,
+        bank=None,
+        config=config.model_dump(mode="json"),
+        preset=plan.preset,
+        hr=hr,
+        lr=lr,
+        log=None,
+    )
+
+
+def _trainings(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place, start: Path | None) -> list[_Training]:
     from .training import compose_config
 
     found: list[_Training] = []
@@ -253,24 +294,25 @@ def _trainings(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place) -> 
         loop = {"validate_every": max(1, base.loop.steps // _CURVE_POINTS)}
         for variant in plan.variants:
             config = compose(compose(base, loop=loop), **variant.changes)
-            data = built[variant.data]
+            data, name = built[variant.data], variant.run(seed)
             found.append(
                 _Training(
-                    run=plan.out / "runs" / variant.run(seed),
+                    run=plan.out / "runs" / name,
                     store=data.store,
                     bank=data.bank if variant.noise else None,
                     config=config.model_dump(mode="json"),
                     preset=plan.preset,
                     hr=hr,
                     lr=lr,
-                    threads=0 if plan.workers == 1 else 1,
+                    log=None if plan.workers == 1 else plan.out / "runs" / f"{name}.log",
+                    start_from=start,
                 )
             )
     return found
 
 
 def _train_all(trainings: Sequence[_Training], workers: int) -> None:
-    """One after the other, or several at once, each in a process with one thread of arithmetic."""
+    """One after the other, or several at once, each in a process with one thread of arithmetic and a log."""
     if workers == 1:
         for number, each in enumerate(trainings, 1):
             say(f"{each.run.name} ({number} of {len(trainings)}):")
@@ -295,6 +337,9 @@ def run(plan: Plan) -> tuple[Place, Place]:
     plan.out.mkdir(parents=True, exist_ok=True)
     target, auxiliary, hr, lr = _photographs(plan)
     built = _build(plan, target, auxiliary if plan.wants_auxiliary else [])
-    trainings = _trainings(plan, built, hr, lr)
-    _train_all(trainings, plan.workers)
+    psnr = _psnr(plan, built, hr, lr)
+    if psnr is not None:
+        say("psnr, the model that all start from:")
+        _train(psnr)
+    _train_all(_trainings(plan, built, hr, lr, psnr.run if psnr is not None else None), plan.workers)
     return hr, lr

@@ -225,6 +225,13 @@ _score = _ScoreType()
 @click.option("--preset", type=click.Choice(_EDL), default="rwsr-edl-small", show_default=True, help=_EDL_TOLD)
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each variant.")
 @click.option("--steps", type=click.IntRange(min=1), default=None, help="Of each training.  [default: the preset's]")
+@click.option(
+    "--psnr-steps",
+    type=click.IntRange(min=0),
+    default=1500,
+    show_default=True,
+    help="Of the model that all start from: the main generator, by L1 on pairs without noise; 0 is none.",
+)
 @click.option("--samples", type=click.IntRange(min=1), default=2000, show_default=True, help="Pairs in each store.")
 @click.option("--hr-size", type=click.IntRange(min=32), default=128, show_default=True, help="Side of the HR, pixels.")
 @click.option(
@@ -244,6 +251,7 @@ def ablation(
     preset: str,
     seeds: int,
     steps: int | None,
+    psnr_steps: int,
     samples: int,
     hr_size: int,
     tile: int,
@@ -272,6 +280,7 @@ def ablation(
         preset=preset,
         sets=sets,
         steps=steps,
+        psnr_steps=psnr_steps,
         seeds=seeds,
         samples=samples,
         hr_size_px=hr_size,

@@ -51,9 +51,8 @@ def local_device() -> torch.device:
 
 
 def use_threads(count: int) -> None:
-    """Do this process's arithmetic on so many threads; 0 leaves it to torch."""
-    if count:
-        torch.set_num_threads(count)
+    """Do this process's arithmetic on so many threads."""
+    torch.set_num_threads(count)
 
 
 def _buckets(tensors: Iterable[Tensor]) -> Iterable[list[Tensor]]:

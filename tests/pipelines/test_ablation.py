@@ -46,7 +46,7 @@ def folders(photos: Path, tmp_path: Path) -> list[object]:
         "--held-out",
         tmp_path / "held-out",
     ]
-    found += ["--out", tmp_path / "out", "--steps", 2, "--samples", 6, "--hr-size", 64, "--tile", 16]
+    found += ["--out", tmp_path / "out", "--steps", 2, "--psnr-steps", 1, "--samples", 6, "--hr-size", 64, "--tile", 16]
     return [*found, *(part for each in (*TINY, *FEW) for part in ("--set", each))]
 
 
@@ -56,10 +56,11 @@ def test_table_ix_from_photographs_to_the_page(folders: list[object], tmp_path: 
     runs = json.loads(said)["runs"]["psnr-y"]
     assert list(runs) == list(EDL_ABLATIONS["IX"]) and all(len(values) == 2 for values in runs.values())
     made = tmp_path / "out/runs"
-    assert len(list(made.glob("*/train.parquet"))) == 8
+    assert len(list(made.glob("*/train.parquet"))) == 2 * 4 + 1  # and the PSNR model that they start from
+    assert (made / "injection-1.log").exists()
     before = {path: path.stat().st_mtime_ns for path in made.glob("*/model.safetensors")}
-    banks = {json.loads((path / "run.json").read_text())["data_sha256"] for path in made.iterdir()}
-    assert len(banks) == 3  # with and without noise; all sets as one; and NGDC, which takes nothing here
+    banks = {json.loads((path / "run.json").read_text())["data_sha256"] for path in made.glob("*/")}
+    assert len(banks) == 4  # PSNR, no injection, injection (and NGDC, which takes nothing here), all sets as one
     text = _run(*folders, "--spoil", "--seeds", 2)
     assert "no auxiliary image lies in the target's interval, so NGDC takes none" in text
     assert "auxiliary with NGDC: psnr-y " in text and "psnr-y, best first: " in text
@@ -77,10 +78,11 @@ def test_other_tables_change_the_training(folders: list[object], tmp_path: Path)
             whole = image.crop((0, 0, image.width // 4 * 4, image.height // 4 * 4))
         whole.save(path)
         whole.resize((whole.width // 4, whole.height // 4)).save(lr / path.name)
-    said = _run(*folders, "--table", "VII", "--held-out-lr", lr, "--seeds", 1)
+    said = _run(*folders, "--table", "VII", "--held-out-lr", lr, "--seeds", 1, "--psnr-steps", 0)
     assert "dual with mask: psnr-y" in said and "(the paper has no such figure)" in said
     config = json.loads((tmp_path / "out/runs/single-branch-0/run.json").read_text())["config"]
-    assert config["network"]["branches"] == "single" and not (tmp_path / "out/photos").exists()
+    assert config["network"]["branches"] == "single"
+    assert not (tmp_path / "out/photos").exists() and not (tmp_path / "out/runs/psnr").exists()
 
 
 def test_every_table_is_the_papers_and_can_be_trained() -> None:

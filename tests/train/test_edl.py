@@ -35,7 +35,7 @@ CONFIG: EdlConfig = compose(
     small(),
     sets=["loop.steps=6", "loop.batch=2", "loop.lr_patch_px=16", "loop.log_every=2", "loop.checkpoint_every=2"],
     network=TINY,
-    losses={"perceptual": {"weight": 0}, "gan": {"feats": 4, "weight": 0.1}},
+    losses={"pixel": 1, "perceptual": {"weight": 0}, "gan": {"feats": 4, "weight": 0.1}},
 )
 
 
