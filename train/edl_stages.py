@@ -188,7 +188,7 @@ def small(_: Stage = 1) -> EdlConfig:
             gan=GanConfig(weight=0.0002, relativistic=True, discriminator="patch", feats=16),
         ),
         loop=LoopConfig(
-            steps=600,
+            steps=400,
             batch=8,
             lr_patch_px=24,
             turned=True,
