@@ -362,7 +362,8 @@ def restore(
 def export(run: Path, out: Path, json_: bool) -> None:
     """Write the model of a run for other programs.
 
-    .pth: the averaged weights under `params_ema` by their published names, as BasicSR, spandrel and chaiNNer read them.
+    .pth: the averaged weights under `params_ema` by their published names, as BasicSR, spandrel and chaiNNer read them
+    (CUGAN's network and RWSR-EDL's branches they do not know; rwsr reads all of them back).
     .onnx: `lr` of any size and, for a run that can be told how strongly to restore, `scores` (blur, noise; of CUGAN its
     condition) to `sr`.
 

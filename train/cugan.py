@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..degrade.provenance import Json
 from .checkpoint import load_trained
 from .rrdb import scaled_kaiming
 
@@ -127,6 +128,11 @@ def wants_condition(net: object) -> CUnet | None:
     return net if isinstance(net, CUnet) and net.conditioned else None
 
 
+def of_sizes(sizes: Json) -> CUnet:
+    """The network of a config's `network`, with fresh weights; raises ValueError where it is none."""
+    return CUnet(CUnetConfig.model_validate(sizes))
+
+
 def load(path: Path, device: torch.device) -> CUnet:
     """The trained network of a run or a model file, as `checkpoint.load_trained`; raises StoreError."""
-    return load_trained(path, device, "a CUGAN", lambda sizes: CUnet(CUnetConfig.model_validate(sizes)))
+    return load_trained(path, device, "a CUGAN", of_sizes)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..degrade.provenance import Json
 from .checkpoint import load_trained
 from .mmrealsr import MMRealSR, NetworkConfig
 from .rrdb import scaled_kaiming
@@ -147,6 +148,11 @@ def parts_of(net: Edl | MMRealSR, lr: Tensor) -> Parts:
     return Parts(sr, sr, sr)
 
 
+def of_sizes(sizes: Json) -> Edl | MMRealSR:
+    """The network of a config's `network`, with fresh weights; raises ValueError where it is none."""
+    return network(EdlNetworkConfig.model_validate(sizes))
+
+
 def load(path: Path, device: torch.device) -> Edl | MMRealSR:
     """The trained network of a run or a model file, as `checkpoint.load_trained`; raises StoreError."""
-    return load_trained(path, device, "an RWSR-EDL", lambda sizes: network(EdlNetworkConfig.model_validate(sizes)))
+    return load_trained(path, device, "an RWSR-EDL", of_sizes)

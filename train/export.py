@@ -14,7 +14,7 @@ from ..degrade.errors import UserError
 from .checkpoint import model_file, read_model
 from .cugan import CUnet
 from .mmrealsr import MMRealSR
-from .restorers import open_run
+from .restorers import IN_PTH, open_run
 
 _EXAMPLE_PX = 32
 CPU = torch.device("cpu")
@@ -28,7 +28,7 @@ def to_pth(run: Path, out: Path) -> None:
     """
     model = read_model(model_file(run))
     sink = io.BytesIO()
-    torch.save({"params_ema": model.weights, "rwsr": json.dumps(model.config)}, sink)
+    torch.save({"params_ema": model.weights, IN_PTH: json.dumps(model.config)}, sink)
     write_atomic(out, sink.getvalue())
 
 

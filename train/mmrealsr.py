@@ -9,10 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..degrade.provenance import Json
 from .checkpoint import load_trained
 from .rrdb import RRDB, scaled_kaiming
 from .udem import Udem, UdemConfig
 
+METHOD = "mm-realsr"
 MEMBERS = 5
 BASE, BLURRIER, NOISIER, CLEAN, WORST = range(MEMBERS)  # of a group, in the store's order
 _LARGEST_SCALE = 4
@@ -163,9 +165,14 @@ def of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> MMRealSR | None:
     return MMRealSR(config)
 
 
+def of_sizes(sizes: Json) -> MMRealSR:
+    """The network of a config's `network`, with fresh weights; raises ValueError where it is none."""
+    return MMRealSR(NetworkConfig.model_validate(sizes))
+
+
 def load(path: Path, device: torch.device) -> MMRealSR:
     """The trained network of a run or a model file, as `checkpoint.load_trained`; raises StoreError."""
-    return load_trained(path, device, "an MM-RealSR", lambda sizes: MMRealSR(NetworkConfig.model_validate(sizes)))
+    return load_trained(path, device, "an MM-RealSR", of_sizes)
 
 
 def chosen_scores(net: MMRealSR, lr: Tensor, *, blur: float | None, noise: float | None) -> Tensor:

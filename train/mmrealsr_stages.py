@@ -24,14 +24,24 @@ from .discriminators import (
     discriminator,
 )
 from .loop import LoopConfig, Method, Shared, built
-from .mmrealsr import BASE, BLUR, BLURRIER, CLEAN, MEMBERS, NOISE, NOISIER, WORST, MMRealSR, NetworkConfig
+from .mmrealsr import (
+    BASE,
+    BLUR,
+    BLURRIER,
+    CLEAN,
+    MEMBERS,
+    METHOD,
+    NOISE,
+    NOISIER,
+    WORST,
+    MMRealSR,
+    NetworkConfig,
+)
 from .perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, perceptual_loss
 from .runs import Stage
 from .schedule import Steps
 from .udem import UdemConfig
 from .usm import sharpened
-
-METHOD = "mm-realsr"
 
 
 class LossConfig(BaseModel):

@@ -1,5 +1,6 @@
 """Opens whatever holds a restorer: a run of ours, the published files of some networks, and all that spandrel reads."""
 
+import json
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,19 +14,27 @@ from torch import Tensor, nn
 
 from ..degrade import places
 from ..degrade.errors import StoreError, UserError
+from ..degrade.provenance import Json
 from . import cugan, edl, mmrealsr, ncnn
-from .checkpoint import Weights, check_numbers, config_of, model_file
+from .checkpoint import Weights, check_numbers, config_of, load_trained, model_file
 from .compact import Compact
 from .imdn import Imdn
 from .rlfn import Rlfn
 
 _Known = Compact | Imdn | Rlfn | mmrealsr.MMRealSR
+_Ours = mmrealsr.MMRealSR | cugan.CUnet | edl.Edl
+_OURS: Mapping[str, Callable[[Json], _Ours]] = {  # by the method of the config in a file of ours
+    mmrealsr.METHOD: mmrealsr.of_sizes,
+    cugan.METHOD: cugan.of_sizes,
+    edl.METHOD: edl.of_sizes,
+}
 _SHAPES: tuple[Callable[[Mapping[str, tuple[int, ...]]], _Known | None], ...] = (
     Compact.of_shapes,
     Imdn.of_shapes,
     Rlfn.of_shapes,
     mmrealsr.of_shapes,
 )
+IN_PTH = "rwsr"  # where the config lies in a .pth of ours
 _INSIDE = ("params_ema", "params", "state_dict", "model")  # where a file's tensors may lie one level down
 
 
@@ -57,11 +66,12 @@ class Restorer:
         return self.modulated or self.conditioned
 
 
-def _tensors(path: Path) -> Weights:
-    """The tensors of a .pth, .pt or .safetensors file, by name; never runs what a pickle says."""
+def _tensors(path: Path) -> tuple[Weights, Json | None]:
+    """The tensors of a .pth, .pt or .safetensors file, by name, and the config in a .pth of ours; never runs what a
+    pickle says."""
     try:
         if path.suffix == ".safetensors":
-            return check_numbers(load_file(path), path)
+            return check_numbers(load_file(path), path), None
         _check_zip(path)
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except StoreError:
@@ -71,6 +81,7 @@ def _tensors(path: Path) -> Weights:
     except Exception as error:  # pickles fail in as many ways as there are bytes
         reason = (str(error).splitlines() or [type(error).__name__])[0].split("Re-running")[0].strip()[:120]
         raise StoreError(f"{path} is not a checkpoint of tensors alone ({reason}); name another file") from None
+    config = found.get(IN_PTH) if isinstance(found, dict) else None
     for name in _INSIDE:
         if isinstance(found, dict) and isinstance(found.get(name), dict):
             found = found[name]
@@ -78,7 +89,7 @@ def _tensors(path: Path) -> Weights:
     if not isinstance(found, dict):
         raise StoreError(f"{path} holds no table of tensors; name another checkpoint")
     named = {str(name).removeprefix("module."): value for name, value in found.items() if isinstance(value, Tensor)}
-    return check_numbers(named, path)
+    return check_numbers(named, path), json.loads(config) if isinstance(config, str) else None
 
 
 def _check_zip(path: Path) -> None:
@@ -91,8 +102,12 @@ def _check_zip(path: Path) -> None:
         raise StoreError(f"{path} is damaged ({damaged} has another checksum); copy it again")
 
 
-def _known(weights: Weights) -> _Known | None:
-    """The network of ours that the tensors are of, filled."""
+def _known(weights: Weights, config: Json | None = None) -> _Known | _Ours | None:
+    """The network that the tensors are of, filled: by the config beside them, or by their shapes."""
+    if config is not None and config.get("method") in _OURS:
+        ours = _OURS[config["method"]](config["network"])
+        ours.load_state_dict(weights)
+        return ours
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
     for of_shapes in _SHAPES:
         net = of_shapes(shapes)
@@ -128,9 +143,8 @@ def _is_ours(path: Path) -> bool:
 def open_run(path: Path, device: torch.device, *, name: str | None = None) -> Restorer:
     """The restorer that a run of ours trained, by its folder or its model file; raises StoreError."""
     file = model_file(path)
-    method = (config_of(file) or {}).get("method")
-    load = {cugan.METHOD: cugan.load, edl.METHOD: edl.load}.get(str(method), mmrealsr.load)
-    net = load(path, device)
+    method = str((config_of(file) or {}).get("method"))
+    net = load_trained(path, device, f"a {method}", _OURS.get(method, mmrealsr.of_sizes))
     return Restorer(name or path.stem, net, net.scale, places.sha256(file))
 
 
@@ -154,7 +168,7 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
         scale = found.scale
     else:
         try:
-            found = _known(_tensors(path))
+            found = _known(*_tensors(path))
         except RuntimeError as error:
             raise StoreError(f"{path} does not fit its network: {str(error).splitlines()[-1].strip()}") from None
         net, scale = _by_spandrel(path) if found is None else (found, found.scale)

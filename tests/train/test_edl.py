@@ -28,6 +28,7 @@ from rwsr.train.discriminators import PatchDiscriminator, VggDiscriminator
 from rwsr.train.edl import Branches, Edl, EdlNetworkConfig, load, network, parts_of
 from rwsr.train.edl_stages import EdlConfig, EdlLosses, aim19, code, edl, generator_terms, impressionism, small
 from rwsr.train.mmrealsr import MMRealSR
+from rwsr.train.restorers import open_restorer
 
 CPU = torch.device("cpu")
 TINY = {"feats": 4, "blocks": 1, "growth": 4, "branch_feats": 6}
@@ -362,3 +363,7 @@ def test_the_commands_take_an_edl_run(photos: Path, pairs: Store, bank: Path, tm
     _run("train", "rwsr-edl", "--store", pairs.path, "--out", tmp_path / "plain", *few, *plain)
     assert isinstance(load(tmp_path / "plain", CPU), MMRealSR)
     _run("export", tmp_path / "run", "--out", tmp_path / "model.onnx")
+    _run("export", tmp_path / "run", "--out", tmp_path / "model.pth")
+    lr = torch.rand(1, 3, 9, 12)
+    opened, trained = (open_restorer(tmp_path / name, CPU).net for name in ("model.pth", "run"))
+    assert torch.equal(opened(lr), trained(lr))
