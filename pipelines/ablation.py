@@ -145,22 +145,23 @@ def check(plan: Plan) -> None:
 
 
 def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
-    """Target and auxiliary folders, HR and LR: as they are, or spoilt."""
-    if not plan.spoil:
-        assert plan.held_out_lr is not None
-        return [*plan.target], [*plan.auxiliary], plan.held_out, plan.held_out_lr
+    """Target and auxiliary folders, HR and LR: as they are, or spoilt; raises UserError where HR is a source too."""
     photos, executor = plan.out / "photos", Executor(plan.workers)
-    kinds = {"target": plan.target, "auxiliary": plan.auxiliary, "held-out": (plan.held_out,)}
+    auxiliary_folders = plan.auxiliary if plan.wants_auxiliary else ()
+    kinds = {"target": plan.target, "auxiliary": auxiliary_folders, "held-out": (plan.held_out,)}
     rows = {
         kind: sources.index(folders, plan.out / f"{kind}.index.parquet", IndexConfig(), executor)
         for kind, folders in kinds.items()
         if folders
     }
+    sources.check_apart([*rows["target"], *rows.get("auxiliary", [])], rows["held-out"])
+    if plan.held_out_lr is not None:
+        return [*plan.target], [*auxiliary_folders], plan.held_out, plan.held_out_lr
     for found in rows.values():
         jobs.name_left_out(found)
     target = spoilt.written(rows["target"], photos / "target", "spoil target", spoilt.by_one_camera)
     auxiliary: list[Place] = []
-    if plan.auxiliary:
+    if "auxiliary" in rows:
         auxiliary = [spoilt.written(rows["auxiliary"], photos / "auxiliary", "spoil auxiliary", spoilt.by_others)]
 
     def lr(pixels: spoilt.U8, key: str) -> spoilt.U8:
@@ -323,8 +324,12 @@ def _train_all(trainings: Sequence[_Training], workers: int) -> None:
         progress("trainings", len(trainings)) as advance,
     ):
         waiting: list[Future[str]] = [pool.submit(partial(_train, each)) for each in trainings]
-        for done in as_completed(waiting):
-            advance(1, done.result())
+        try:
+            for done in as_completed(waiting):
+                advance(1, done.result())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # what runs is finished, what waits is left
+            raise
 
 
 def run(plan: Plan) -> tuple[Place, Place]:
@@ -336,7 +341,7 @@ def run(plan: Plan) -> tuple[Place, Place]:
     check(plan)
     plan.out.mkdir(parents=True, exist_ok=True)
     target, auxiliary, hr, lr = _photographs(plan)
-    built = _build(plan, target, auxiliary if plan.wants_auxiliary else [])
+    built = _build(plan, target, auxiliary)
     psnr = _psnr(plan, built, hr, lr)
     if psnr is not None:
         say("psnr, the model that all start from:")

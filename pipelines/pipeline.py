@@ -212,7 +212,7 @@ def index(config: PipelineConfig) -> Built:
         rows = together = sources.index([*map(place, config.sources)], at, config.images, config.work.executor)
     if config.held_out:
         held_out = sources.index([*map(place, config.held_out)], at_held_out, config.images, config.work.executor)
-        _check_apart(rows, held_out)
+        sources.check_apart(rows, held_out)
     everything = [*together, *held_out]
     jobs.name_left_out(everything)
     lines = [sources.summary(together), *([f"held out: {sources.summary(held_out)}"] if held_out else [])]
@@ -226,17 +226,6 @@ def _known(at: Place) -> str | None:
         return sources.sources_sha256(sources.read(at))
     except StoreError:
         return None
-
-
-def _check_apart(train: list[SourceRow], held_out: list[SourceRow]) -> None:
-    known = {row.sha256: row for row in sources.usable(train)}
-    shared = [row for row in sources.usable(held_out) if row.sha256 in known]
-    if shared:
-        raise UserError(
-            f"{len(shared)} of the held-out images are sources too (the first, {shared[0].file}, is "
-            f"{known[shared[0].sha256].file}); a model must not be measured on what it was trained on: take them out "
-            "of one of the two"
-        )
 
 
 def make_bank(config: PipelineConfig) -> Built:

@@ -311,3 +311,15 @@ def summary(rows: Sequence[SourceRow]) -> str:
     if counts:
         text += f", {counts.total()} left out ({', '.join(f'{n} {status}' for status, n in sorted(counts.items()))})"
     return text
+
+
+def check_apart(train: Sequence[SourceRow], held_out: Sequence[SourceRow]) -> None:
+    """Raises UserError where a held-out image is one of those to train on, by content."""
+    known = {row.sha256: row for row in usable(train)}
+    shared = [row for row in usable(held_out) if row.sha256 in known]
+    if shared:
+        raise UserError(
+            f"{len(shared)} of the held-out images are sources too (the first, {shared[0].file}, is "
+            f"{known[shared[0].sha256].file}); a model must not be measured on what it was trained on: take them out "
+            "of one of the two"
+        )

@@ -49,15 +49,17 @@ def made_smaller(pixels: U8, scale: int) -> U8:
 def written(
     rows: Sequence[SourceRow], folder: Path, title: str, change: Callable[[U8, str], U8], multiple: int = 1
 ) -> Path:
-    """The images of an index, changed, as PNG in a folder; those that are there already are left. Gives the folder.
+    """The images of an index, changed, as the PNG files of a folder; those that are there already are left, and those
+    of images that are gone removed. Gives the folder.
 
     change: pixels and the hash of their file -> pixels. multiple: sides are cut to multiples of it first.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    usable = sources.usable(rows)
-    with progress(title, len(usable)) as advance:
-        for number, row in enumerate(usable):
-            path = folder / f"{number:04d}-{Path(row.path).stem}.png"
+    wanted = {folder / f"{Path(row.path).stem}-{row.sha256[:8]}.png": row for row in sources.usable(rows)}
+    for path in set(folder.glob("*.png")) - set(wanted):
+        path.unlink()
+    with progress(title, len(wanted)) as advance:
+        for path, row in wanted.items():
             if not path.exists():
                 pixels = read_source(place(row.root), row.path, row.sha256)
                 height, width = (side // multiple * multiple for side in pixels.shape[:2])

@@ -1,6 +1,7 @@
 """RWSR-EDL's tables as one command: data, trainings, table, curves; it goes on where it was, and says what is wrong."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,11 @@ def test_what_is_wrong_is_told_first(folders: list[object], tmp_path: Path, monk
     alone = [*folders[:2], *folders[4:]]
     assert "table IX wants an auxiliary set; name it with --auxiliary" in _run(*alone, "--spoil", code=1)
     assert "loop.step is not a config key" in _run(*folders, "--spoil", "--set", "loop.step=3", code=1)
+    assert not (tmp_path / "out").exists()
+    twice = (*folders, "--spoil", "--target", tmp_path / "held-out")
+    assert "2 of the held-out images are sources too" in _run(*twice, code=1)
+    assert not (tmp_path / "out/runs").exists()
+    shutil.rmtree(tmp_path / "out")
     monkeypatch.setenv("RWSR_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     wanting = [*folders, "--spoil", "--set", "losses.perceptual.weight=1"]
