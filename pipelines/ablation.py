@@ -8,7 +8,9 @@ OUT/
     metrics.parquet, report.html    what was measured, the table and the curves
 """
 
+import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr
@@ -16,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Thread
 from typing import Any, Literal
 
 from ..degrade.errors import UserError
@@ -241,6 +244,17 @@ class _Training:
     start_from: Path | None = None
 
 
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone, however it went: no two may train one run."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
 def _train(training: _Training) -> str:
     """Train it, or find it trained; gives its name."""
     if training.log is None:
@@ -320,7 +334,7 @@ def _train_all(trainings: Sequence[_Training], workers: int) -> None:
             _train(each)
         return
     with (
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(workers, get_context("spawn"), _end_with, (os.getpid(),)) as pool,
         progress("trainings", len(trainings)) as advance,
     ):
         waiting: list[Future[str]] = [pool.submit(partial(_train, each)) for each in trainings]

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +128,22 @@ def test_spoilt_photographs_are_of_one_camera_or_of_many() -> None:
     many = [float(spoilt.by_others(grey, key).std()) for key in "abcdef"]
     assert max(one) - min(one) < 0.5 < min(one) and max(many) - min(many) > 3
     assert np.array_equal(spoilt.made_smaller(grey, 4), grey[:24, :24])
+
+
+def test_trainings_end_with_the_command_that_started_them(folders: list[object], tmp_path: Path) -> None:
+    """Killed at once, it leaves no process that goes on writing; done again, it goes on."""
+    many = [*folders[:9], 4000, *folders[10:]]
+    assert folders[8] == "--steps"
+    command = [sys.executable, "-m", "rwsr.pipelines.cli", "ablation", *map(str, many), "--spoil", "--workers", "2"]
+    started = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    runs = tmp_path / "out/runs"
+    deadline = time.monotonic() + 120
+    while not list(runs.glob("*injection-0/checkpoints/step-*")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+    started.kill()
+    started.wait()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert len(children) >= 2 and not any(Path(f"/proc/{child}").exists() for child in children)
