@@ -185,7 +185,10 @@ def _read_attributes(path: Place) -> Json:
     try:
         data = (path / "zarr.json").read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise StoreError(f"{path} is not a store: it has no zarr.json; name the folder that was --out") from None
+        there = (
+            "is not a store: it has no zarr.json" if not isinstance(path, Path) or path.exists() else "does not exist"
+        )
+        raise StoreError(f"{path} {there}; name the folder that was --out of its build") from None
     try:
         value = json.loads(data)
     except ValueError:

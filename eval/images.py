@@ -200,7 +200,7 @@ def _fitting(hr: U8, lr: U8, scale: int, where: str) -> U8:
     if not (0 <= hr.shape[0] - height < scale and 0 <= hr.shape[1] - width < scale):
         raise UserError(
             f"{where}: HR is {hr.shape[1]}x{hr.shape[0]} and LR {lr.shape[1]}x{lr.shape[0]}, not {scale} times "
-            "less; name the right folders or --scale"
+            "less; name the right folders or scale"
         )
     return hr[:height, :width]
 

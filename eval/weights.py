@@ -122,7 +122,7 @@ def find(file: WeightFile) -> Path:
     if own_folder() is not None and not folder.is_dir():
         raise MissingWeights(f"{file.name} is missing: RWSR_WEIGHTS={folder} is not a folder; name the one it lies in")
     raise MissingWeights(
-        f"{file.name} is missing; put {file.url} into {folder} under that name, or run `rwsr weights --download`"
+        f"{file.name} is missing; put {file.url} into {folder} under that name, or run `rwsr weights --download NAME`"
     )
 
 

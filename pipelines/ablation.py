@@ -21,6 +21,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Literal
 
+from ..degrade.disk import write_atomic
 from ..degrade.errors import UserError
 from ..degrade.places import Place
 from ..degrade.samples import StoreConfig
@@ -36,6 +37,7 @@ from .sources import IndexConfig
 
 Data = Literal["target", "mixed", "ngdc"]
 SCALE = 4
+TOOK_NOTHING = "no auxiliary image lies in the target's interval, so NGDC takes none and trains on the target alone"
 _CURVE_IMAGES, _CURVE_POINTS = 8, 8
 
 
@@ -125,7 +127,7 @@ class Plan:
 
     @property
     def wants_auxiliary(self) -> bool:
-        return any(each.data != "target" for each in self.variants)
+        return any(each.data == "mixed" for each in self.variants)
 
 
 def check(plan: Plan) -> None:
@@ -137,7 +139,10 @@ def check(plan: Plan) -> None:
     if plan.wants_auxiliary and not plan.auxiliary:
         raise UserError(f"table {plan.table} wants an auxiliary set; name it with --auxiliary")
     if plan.spoil == (plan.held_out_lr is not None):
-        raise UserError("name --held-out-lr, the LR of the held-out HR, or --spoil to have all photographs spoilt")
+        only = "only one of the two: " if plan.spoil else ""
+        raise UserError(
+            f"name {only}--held-out-lr, the LR of the held-out HR, or --spoil to have all photographs spoilt"
+        )
     base = compose_config(plan.preset, 1, config=None, sets=plan.sets, steps=plan.steps, seed=None)
     assert isinstance(base, EdlConfig)
     for variant in plan.variants:
@@ -150,8 +155,7 @@ def check(plan: Plan) -> None:
 def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
     """Target and auxiliary folders, HR and LR: as they are, or spoilt; raises UserError where HR is a source too."""
     photos, executor = plan.out / "photos", Executor(plan.workers)
-    auxiliary_folders = plan.auxiliary if plan.wants_auxiliary else ()
-    kinds = {"target": plan.target, "auxiliary": auxiliary_folders, "held-out": (plan.held_out,)}
+    kinds = {"target": plan.target, "auxiliary": plan.auxiliary, "held-out": (plan.held_out,)}
     rows = {
         kind: sources.index(folders, plan.out / f"{kind}.index.parquet", IndexConfig(), executor)
         for kind, folders in kinds.items()
@@ -159,7 +163,7 @@ def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
     }
     sources.check_apart([*rows["target"], *rows.get("auxiliary", [])], rows["held-out"])
     if plan.held_out_lr is not None:
-        return [*plan.target], [*auxiliary_folders], plan.held_out, plan.held_out_lr
+        return [*plan.target], [*plan.auxiliary], plan.held_out, plan.held_out_lr
     for found in rows.values():
         jobs.name_left_out(found)
     target = spoilt.written(rows["target"], photos / "target", "spoil target", spoilt.by_one_camera)
@@ -174,6 +178,30 @@ def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
     hr_folder = spoilt.written(held_out, photos / "HR", "held-out HR", lambda pixels, _: pixels, SCALE)
     lr_folder = spoilt.written(held_out, photos / "LR", "held-out LR", lr, SCALE)
     return [target], auxiliary, hr_folder, lr_folder
+
+
+def _check_held_out(plan: Plan, hr: Place, lr: Place) -> None:
+    """Raises UserError where LR does not belong to HR, or the folder measures on other images."""
+    from .evaluating import image_set
+
+    images = image_set(None, hr, lr, SCALE)
+    try:
+        for each in images.items:
+            each.read()
+    except UserError as error:
+        raise UserError(f"--held-out-lr {lr}: {error}") from None
+    noted = plan.out / "held-out.sha256"
+    if noted.exists() and noted.read_text() != images.sha256:
+        raise UserError(f"{plan.out} measures on other held-out images; use another --out, or remove {plan.out}")
+    write_atomic(noted, images.sha256.encode())
+
+
+def took_nothing(plan: Plan) -> bool:
+    """Whether no auxiliary image lies in the target's interval, so that NGDC trains on the target alone."""
+    listed = build_bank.distilled_path(plan.out / "bank.zarr")
+    return (
+        any(each.data == "ngdc" for each in plan.variants) and listed.exists() and not build_bank.read_distilled(listed)
+    )
 
 
 def _texts(folders: Sequence[Place]) -> tuple[str, ...]:
@@ -200,8 +228,8 @@ def _build(plan: Plan, target: Sequence[Place], auxiliary: Sequence[Place]) -> d
     for at, (first, second) in banks.items():
         job = BankJob(out=str(at), target=_texts(first), auxiliary=_texts(second), config=grid, work=work)
         _say(f"{at.name}:", jobs.bank(job).lines)
-    if "ngdc" in wanted and auxiliary and not build_bank.read_distilled(build_bank.distilled_path(bank)):
-        say("note: no auxiliary image lies in the target's interval, so NGDC takes none and trains on the target alone")
+    if took_nothing(plan):
+        say(f"note: {TOOK_NOTHING}")
     made: dict[str, Built] = {}
     distilled = (str(build_bank.distilled_path(bank)),) if auxiliary else ()
     kinds: dict[str, tuple[Sequence[Place], tuple[str, ...], Path]] = {
@@ -333,6 +361,7 @@ def _train_all(trainings: Sequence[_Training], workers: int) -> None:
             say(f"{each.run.name} ({number} of {len(trainings)}):")
             _train(each)
         return
+    say(f"{len(trainings)} trainings, {workers} at once, each with its log beside it in {trainings[0].run.parent}:")
     with (
         ProcessPoolExecutor(workers, get_context("spawn"), _end_with, (os.getpid(),)) as pool,
         progress("trainings", len(trainings)) as advance,
@@ -355,6 +384,7 @@ def run(plan: Plan) -> tuple[Place, Place]:
     check(plan)
     plan.out.mkdir(parents=True, exist_ok=True)
     target, auxiliary, hr, lr = _photographs(plan)
+    _check_held_out(plan, hr, lr)
     built = _build(plan, target, auxiliary)
     psnr = _psnr(plan, built, hr, lr)
     if psnr is not None:

@@ -12,7 +12,7 @@ from ..eval import ablations, plots, report
 from ..eval.ablations import Ablation
 from ..eval.page import Part, Picture, Section, Table, page
 from ..eval.published import EDL_ABLATIONS
-from .ablation import SCALE, Plan
+from .ablation import SCALE, TOOK_NOTHING, Plan, took_nothing
 from .evaluating import image_set, restoration
 from .pages import sections_of
 
@@ -33,7 +33,13 @@ def _said(metric: str, value: float) -> str:
 
 
 def _mean(found: Ablation, variant: str) -> str:
-    return f"{_said(found.metric, found.mean(variant))} ± {_said(found.metric, found.spread(variant))}"
+    mean = _said(found.metric, found.mean(variant))
+    return mean if _alone(found) else f"{mean} ± {_said(found.metric, found.spread(variant))}"
+
+
+def _alone(found: Ablation) -> bool:
+    """Whether there is one training of each variant, and so no spread."""
+    return all(len(runs) == 1 for runs in found.runs.values())
 
 
 def lines(plan: Plan, found: Mapping[str, Ablation]) -> list[str]:
@@ -49,14 +55,16 @@ def _order(table: str, found: Ablation) -> str:
     """Whether a metric puts the variants in the paper's order, where the paper has such a metric."""
     column = ("psnr", "ssim", "lpips").index(found.metric.partition("-")[0])
     paper = {name: value for name, values in EDL_ABLATIONS[table].items() if (value := values[column]) is not None}
-    ours = f"{found.metric}, best first: {', '.join(found.order)}"
+    together = [f"{a} and {b}" for a, b in pairwise(found.order) if not found.holds(a, b)]
+    if _alone(found):
+        sure = "one training of each tells no order"
+    else:
+        sure = f"within the standard error: {'; '.join(together)}" if together else "each beyond the standard error"
+    ours = f"{found.metric}, best first: {', '.join(found.order)} ({sure})"
     if not paper:
-        return f"{ours} (the paper has no such figure)"
+        return f"{ours}; the paper has no such figure"
     expected = tuple(sorted(paper, key=paper.__getitem__, reverse=found.better == "higher"))
-    if found.order != expected:
-        return f"{ours}; in the paper: {', '.join(expected)}"
-    apart = all(found.holds(a, b) for a, b in pairwise(expected))
-    return f"{ours}, as in the paper" + ("" if apart else ", but not every step is beyond its standard error")
+    return f"{ours}, as in the paper" if found.order == expected else f"{ours}; in the paper: {', '.join(expected)}"
 
 
 def _table(plan: Plan, found: Mapping[str, Ablation]) -> Table:
@@ -89,9 +97,10 @@ def write(plan: Plan, found: Mapping[str, Ablation]) -> Path:
     if curves is not None:
         body.append(Picture(curves, "Measured while training; thin lines are the runs, thick ones their means."))
     text = (
-        f"{len(plan.variants)} variants, {plan.seeds} trainings each, measured on {rows[0].data}. ± is the standard "
-        "deviation over the trainings. The paper's figures are of other data, networks and lengths: only the order can "
-        "be compared.",
+        f"Variants: {len(plan.variants)}; trainings of each: {plan.seeds}, measured on {rows[0].data}; ± is their "
+        "standard deviation. The paper's figures are of other data, networks and lengths: only the order can be "
+        "compared.",
+        *([f"Note: {TOOK_NOTHING}."] if took_nothing(plan) else []),
         *(_order(plan.table, each) for each in found.values()),
     )
     title = f"RWSR-EDL table {plan.table}"

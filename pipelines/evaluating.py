@@ -80,7 +80,9 @@ def open_models(models: Mapping[str, Path], device: Device, scale: int) -> list[
 def _check_scale(restorers: Sequence[Restorer], scale: int) -> None:
     for each in restorers:
         if each.scale != scale:
-            raise UserError(f"{each.name} enlarges {each.scale} times, this is for {scale}; name another, or --scale")
+            raise UserError(
+                f"{each.name} enlarges {each.scale} times, this is for {scale}; name a model of scale {scale}"
+            )
 
 
 def method_of(restorer: Restorer) -> Method:

@@ -277,12 +277,14 @@ def rendered(job: StoreJob, plan: build_store.Plan, rows: list[SourceRow]) -> Ma
 
 def train(job: TrainJob) -> Made:
     """Train into the job's folder, or find it trained; raises UserError."""
-    from .training import compose_values_of, held_out, live, stored, train_run
+    from .training import compose_values_of, held_out, live, notes_on, stored, train_run
 
     composed, out = compose_values_of(job.preset, job.config, job.stage), Path(job.out)
     recipe, bank = Path(job.recipe) if job.recipe else None, place(job.bank) if job.bank else None
     if job.store:
         data = stored(place(job.store), bank)
+        for note in notes_on(composed, place(job.store), bank=bank is not None):
+            say(note)
     else:
         data = live(_places(job.sources), recipe, out, preset=job.preset, bank=bank)
     trained = train_run(

@@ -307,9 +307,12 @@ def _cugan_section(rows: list[MetricRow]) -> Section:
     text = [
         "Images blurred by r (sigma in pixels) and given noise of sigma (of 255), restored at the same size. The crop, "
         "the colours and LPIPS's range are those of the published code.",
-        "A distance is how much better the best of the models is that were told nothing, each trained on one "
-        "degradation (the paper's Unet and UGAN); negative where the model that is told is better.",
     ]
+    if any(cugan_settings.modulation_distances(rows, metric) for metric in _unique(row.metric for row in rows)):
+        text.append(
+            "A distance is how much better the best of the models is that were told nothing, each trained on one "
+            "degradation (the paper's Unet and UGAN); negative where the model that is told is better."
+        )
     if errata:
         text.append("Where the paper contradicts itself or its code, its rows are set right: " + " ".join(errata))
     return Section(f"CUGAN's settings: {rows[0].data}", tuple(text), (*body, _conditions(rows)))

@@ -108,6 +108,20 @@ def why_not_on(config: Config, store: StoreConfig, *, to_learn: bool) -> str | N
     return "learns from groups (mm-realsr)" if unordered else None
 
 
+def notes_on(config: Config, store_folder: Place, *, bank: bool) -> list[str]:
+    """What a person may have forgotten in naming this store."""
+    recipe: dict[str, Any] = open_samples(store_folder).provenance.config["recipe"]
+    notes: list[str] = []
+    if isinstance(config, edl_stages.EdlConfig) and recipe.get("strength") == 0 and not bank:
+        notes.append(f"note: the pairs of {store_folder} have no noise, and no --bank is named: none is injected")
+    if isinstance(config, cugan_stages.CuganConfig) and not config.network.conditioned and recipe.get("only") is None:
+        notes.append(
+            f"note: the network is told nothing, and {store_folder} has all degradations; the paper's Unet is trained "
+            "on one (recipe.only=[2,30])"
+        )
+    return notes
+
+
 def _make(config: Config) -> Make:
     match config:
         case cugan_stages.CuganConfig():

@@ -123,7 +123,7 @@ class GroupBatches(Dataset[GroupBatch]):
         self._in_use = np.array(source.in_use, dtype=np.int64)
         if batch > len(self._in_use):
             raise UserError(
-                f"loop.batch = {batch} is more than the {len(self._in_use)} groups in order of {source.name}; lower it"
+                f"loop.batch = {batch} is more than the {len(self._in_use)} samples in use of {source.name}; lower it"
             )
         if lr_patch_px > source.lr_size_px:
             raise UserError(

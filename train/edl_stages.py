@@ -106,7 +106,10 @@ def method_of(config: EdlConfig, groups: GroupSource, start: Mapping[str, Tensor
             perceptual loss's own cannot be had.
     """
     if groups.scale != config.network.scale:
-        raise UserError(f"{groups.name} is for scale {groups.scale}, the network for {config.network.scale}")
+        raise UserError(
+            f"{groups.name} is for scale {groups.scale}, the network for {config.network.scale}; set network.scale, or "
+            "name another store"
+        )
     if groups.members != 1:
         raise UserError(
             f"{groups.name} holds groups; RWSR-EDL learns from pairs (rwsr degrade build --preset rwsr-edl)"

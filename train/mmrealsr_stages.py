@@ -166,7 +166,10 @@ def method_of(config: TrainConfig, groups: GroupSource, start: Mapping[str, Tens
 def _check_fit(groups: GroupSource, config: TrainConfig) -> None:
     """Raises UserError when these groups or pairs are not what the config trains on."""
     if groups.scale != config.network.scale:
-        raise UserError(f"{groups.name} is for scale {groups.scale}, the network for {config.network.scale}")
+        raise UserError(
+            f"{groups.name} is for scale {groups.scale}, the network for {config.network.scale}; set network.scale, or "
+            "name another store"
+        )
     if config.network.modulated and groups.members != MEMBERS:
         raise UserError(
             f"{groups.name} holds pairs; modulation is learned from groups (rwsr degrade build --preset mm-realsr), "

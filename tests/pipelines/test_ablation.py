@@ -70,6 +70,9 @@ def test_table_ix_from_photographs_to_the_page(folders: list[object], tmp_path: 
     assert "auxiliary with NGDC: psnr-y " in text and "psnr-y, best first: " in text
     assert {path: path.stat().st_mtime_ns for path in made.glob("*/model.safetensors")} == before
     page = (tmp_path / "out/report.html").read_text()
+    other = [tmp_path / "auxiliary" if each == tmp_path / "held-out" else each for each in folders]
+    other[3] = tmp_path / "held-out"
+    assert "measures on other held-out images; use another --out" in _run(*other, "--spoil", "--seeds", 2, code=1)
     assert "RWSR-EDL table IX" in page and "Measured while training" in page and "27.802" in page
 
 
@@ -82,8 +85,12 @@ def test_other_tables_change_the_training(folders: list[object], tmp_path: Path)
             whole = image.crop((0, 0, image.width // 4 * 4, image.height // 4 * 4))
         whole.save(path)
         whole.resize((whole.width // 4, whole.height // 4)).save(lr / path.name)
-    said = _run(*folders, "--table", "VII", "--held-out-lr", lr, "--seeds", 1, "--psnr-steps", 0)
-    assert "dual with mask: psnr-y" in said and "(the paper has no such figure)" in said
+    alone = [*folders[:2], *folders[4:], "--table", "VII", "--seeds", 1, "--psnr-steps", 0]  # without an auxiliary set
+    wrong = _run(*alone, "--held-out-lr", tmp_path / "held-out", code=1)
+    assert wrong.startswith(f"--held-out-lr {tmp_path}/held-out: ") and "not 4 times less" in wrong
+    said = _run(*alone, "--held-out-lr", lr)
+    assert "one training of each tells no order" in said and "±" not in said
+    assert "dual with mask: psnr-y" in said and "; the paper has no such figure" in said
     config = json.loads((tmp_path / "out/runs/single-branch-0/run.json").read_text())["config"]
     assert config["network"]["branches"] == "single"
     assert not (tmp_path / "out/photos").exists() and not (tmp_path / "out/runs/psnr").exists()
@@ -104,7 +111,7 @@ def test_every_table_is_the_papers_and_can_be_trained() -> None:
 def test_what_is_wrong_is_told_first(folders: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is made."""
     assert "name --held-out-lr, the LR of the held-out HR, or --spoil" in _run(*folders, code=1)
-    assert "or --spoil" in _run(*folders, "--spoil", "--held-out-lr", tmp_path, code=1)
+    assert "name only one of the two: --held-out-lr" in _run(*folders, "--spoil", "--held-out-lr", tmp_path, code=1)
     alone = [*folders[:2], *folders[4:]]
     assert "table IX wants an auxiliary set; name it with --auxiliary" in _run(*alone, "--spoil", code=1)
     assert "loop.step is not a config key" in _run(*folders, "--spoil", "--set", "loop.step=3", code=1)

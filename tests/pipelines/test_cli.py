@@ -221,9 +221,9 @@ def test_restore_leaves_out_what_it_cannot_read(work: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("store", "info", "nowhere"), "nowhere is not a store"),
+        (("store", "info", "nowhere"), "nowhere does not exist"),
         (("sources", "index", "nowhere", "--out", "i.parquet"), "nowhere is not a folder"),
-        (("train", "mm-realsr", "--store", "nowhere", "--out", "run"), "nowhere is not a store"),
+        (("train", "mm-realsr", "--store", "nowhere", "--out", "run"), "nowhere does not exist"),
         (("report", "--metrics", "no.parquet", "--out", "r.html"), "no.parquet does not exist"),
         (("degrade", "show", "mm-realsr", "--set", "sed=1"), "did you mean seed?"),
         (("noisebank", "yield", "nowhere"), "nowhere holds no finished scan"),
