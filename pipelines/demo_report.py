@@ -23,6 +23,7 @@ from ..noisebank.bank import BankConfig, NoiseBank
 from ..noisebank.cati import CatiRule
 from ..train import mmrealsr
 from ..train.checkpoint import model_file
+from ..train.restorers import open_restorer
 from .evaluating import BICUBIC, restoration, udem
 from .scan import open_scan
 from .sheets import bank_sheet, store_sheet
@@ -82,7 +83,9 @@ def measure(out: Path, store: Store) -> tuple[list[report.MetricRow], str, bool]
     if known is not None:
         return known, _summary(known), False
     (out / "metrics.parquet").unlink(missing_ok=True)
-    _restore_examples(out, store, mmrealsr.load(out / "run", pick_device()))
+    net = open_restorer(out / "run", pick_device()).modulated
+    assert net is not None
+    _restore_examples(out, store, net)
     udem(of_folders(None, out / "photos/held-out", 1), models, curves.LEVELS, out / "metrics.parquet")
     restoration(of_store(store), models, (), None, out / "metrics.parquet")
     rows = report.read(out / "metrics.parquet")

@@ -1,6 +1,7 @@
 """A generator and, where there is a GAN loss, the discriminator that judges it, as the engine trains them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from torch import Tensor, nn
@@ -9,11 +10,13 @@ from .data import GroupBatch
 from .discriminators import (
     Discriminator,
     GanConfig,
+    discriminator,
     discriminator_losses,
     generator_loss,
     relativistic_generator_loss,
 )
-from .loop import Method, Shared
+from .loop import Method, Shared, built
+from .perceptual import PerceptualConfig, PerceptualLoss, perceptual_loss
 
 J = TypeVar("J", bound=nn.Module)
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
@@ -32,6 +35,23 @@ def discriminator_terms(net: Discriminator, shared: Shared, *, relativistic: boo
     logits = net(shared["real"]).float(), net(shared["sr"]).float()
     real, fake = discriminator_losses(*logits, relativistic=relativistic)
     return {"real": real, "fake": fake}
+
+
+def by_config(
+    generator: nn.Module,
+    perceptual: PerceptualConfig,
+    gan: GanConfig,
+    seed: int,
+    of_generator: Callable[[GroupBatch, Shared, PerceptualLoss | None, Discriminator | None], dict[str, Tensor]],
+) -> Method[GroupBatch]:
+    """The generator under the perceptual loss and the discriminator of a config, where they have a weight.
+
+    Raises MissingWeights, StoreError.
+    """
+    loss = perceptual_loss(perceptual)
+    judge = built(partial(discriminator, gan), seed) if gan.weight else None
+    of_judge = partial(discriminator_terms, relativistic=gan.relativistic)
+    return adversarial(generator, judge, loss, lambda batch, shared: of_generator(batch, shared, loss, judge), of_judge)
 
 
 def adversarial(

@@ -3,16 +3,13 @@
 Toward Interactive Modulation for Photo-Realistic Image Restoration; bilibili's Real-CUGAN is another network.
 """
 
-from pathlib import Path
 from typing import Annotated
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..degrade.provenance import Json
-from .checkpoint import load_trained
 from .rrdb import scaled_kaiming
 
 METHOD = "cugan"
@@ -131,8 +128,3 @@ def wants_condition(net: object) -> CUnet | None:
 def of_sizes(sizes: Json) -> CUnet:
     """The network of a config's `network`, with fresh weights; raises ValueError where it is none."""
     return CUnet(CUnetConfig.model_validate(sizes))
-
-
-def load(path: Path, device: torch.device) -> CUnet:
-    """The trained network of a run or a model file, as `checkpoint.load_trained`; raises StoreError."""
-    return load_trained(path, device, "a CUGAN", of_sizes)

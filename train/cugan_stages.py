@@ -99,7 +99,7 @@ def method_of(config: CuganConfig, groups: GroupSource, start: Mapping[str, Tens
     if start is not None:
         start_with(net, start)
     weights = config.losses
-    perceptual = perceptual_loss(weights.perceptual) if weights.perceptual.weight else None
+    perceptual = perceptual_loss(weights.perceptual)
     judge: ConditionedDiscriminator | None = None
     if weights.gan:
         judge = built(partial(ConditionedDiscriminator, config.discriminator_feats), config.loop.seed)

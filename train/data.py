@@ -51,6 +51,15 @@ class GroupSource(Protocol):
         ...
 
 
+def check_scale(groups: GroupSource, scale: int) -> None:
+    """Raises UserError where the groups are not for a network of that scale."""
+    if groups.scale != scale:
+        raise UserError(
+            f"{groups.name} is for scale {groups.scale}, the network for {scale}; set network.scale, or name another "
+            "store"
+        )
+
+
 class StoredGroups:
     """The pairs of a store, or its groups whose measured order holds."""
 

@@ -1,16 +1,13 @@
 """RWSR-EDL's network: RRDBs to an intermediate image, then two branches that a mask parts (Li et al. 2021)."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..degrade.provenance import Json
-from .checkpoint import load_trained
 from .mmrealsr import MMRealSR, NetworkConfig
 from .rrdb import scaled_kaiming
 
@@ -151,8 +148,3 @@ def parts_of(net: Edl | MMRealSR, lr: Tensor) -> Parts:
 def of_sizes(sizes: Json) -> Edl | MMRealSR:
     """The network of a config's `network`, with fresh weights; raises ValueError where it is none."""
     return network(EdlNetworkConfig.model_validate(sizes))
-
-
-def load(path: Path, device: torch.device) -> Edl | MMRealSR:
-    """The trained network of a run or a model file, as `checkpoint.load_trained`; raises StoreError."""
-    return load_trained(path, device, "an RWSR-EDL", of_sizes)

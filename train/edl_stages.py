@@ -13,19 +13,18 @@ from torch import Tensor
 
 from ..degrade.errors import UserError
 from . import losses
-from .adversarial import adversarial, discriminator_terms, gan_term
+from .adversarial import by_config, gan_term
 from .checkpoint import start_with
-from .data import GroupBatch, GroupSource
+from .data import GroupBatch, GroupSource, check_scale
 from .discriminators import (
     Discriminator,
     GanConfig,
     check_input,
-    discriminator,
 )
 from .edl import METHOD, Edl, EdlNetworkConfig, network, parts_of
 from .loop import LoopConfig, Method, Shared, built
 from .mmrealsr import MMRealSR
-from .perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, perceptual_loss
+from .perceptual import ESRGAN, PerceptualConfig, PerceptualLoss
 from .runs import Stage
 from .schedule import Cosine, Steps
 
@@ -105,11 +104,7 @@ def method_of(config: EdlConfig, groups: GroupSource, start: Mapping[str, Tensor
         UserError: the pairs are not what the config trains on, the earlier weights are another network's, or the
             perceptual loss's own cannot be had.
     """
-    if groups.scale != config.network.scale:
-        raise UserError(
-            f"{groups.name} is for scale {groups.scale}, the network for {config.network.scale}; set network.scale, or "
-            "name another store"
-        )
+    check_scale(groups, config.network.scale)
     if groups.members != 1:
         raise UserError(
             f"{groups.name} holds groups; RWSR-EDL learns from pairs (rwsr degrade build --preset rwsr-edl)"
@@ -117,15 +112,14 @@ def method_of(config: EdlConfig, groups: GroupSource, start: Mapping[str, Tensor
     net = built(partial(network, config.network), config.loop.seed)
     if start is not None:
         start_with(net.generator if isinstance(net, Edl) and "conv_first.weight" in start else net, start)
-    weights = config.losses
-    perceptual = perceptual_loss(weights.perceptual) if weights.perceptual.weight else None
-    judge = built(partial(discriminator, weights.gan), config.loop.seed) if weights.gan.weight else None
-    return adversarial(
+    return by_config(
         net,
-        judge,
-        perceptual,
-        lambda batch, shared: generator_terms(net, batch, config, shared, perceptual=perceptual, judge=judge),
-        partial(discriminator_terms, relativistic=weights.gan.relativistic),
+        config.losses.perceptual,
+        config.losses.gan,
+        config.loop.seed,
+        lambda batch, shared, perceptual, judge: generator_terms(
+            net, batch, config, shared, perceptual=perceptual, judge=judge
+        ),
     )
 
 

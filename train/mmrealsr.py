@@ -1,7 +1,6 @@
 """MM-RealSR's network: a generator steered by degradation scores (Mou et al. 2022); without them, ESRGAN's."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -10,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..degrade.provenance import Json
-from .checkpoint import load_trained
 from .rrdb import RRDB, scaled_kaiming
 from .udem import Udem, UdemConfig
 
@@ -168,11 +166,6 @@ def of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> MMRealSR | None:
 def of_sizes(sizes: Json) -> MMRealSR:
     """The network of a config's `network`, with fresh weights; raises ValueError where it is none."""
     return MMRealSR(NetworkConfig.model_validate(sizes))
-
-
-def load(path: Path, device: torch.device) -> MMRealSR:
-    """The trained network of a run or a model file, as `checkpoint.load_trained`; raises StoreError."""
-    return load_trained(path, device, "an MM-RealSR", of_sizes)
 
 
 def chosen_scores(net: MMRealSR, lr: Tensor, *, blur: float | None, noise: float | None) -> Tensor:

@@ -14,14 +14,13 @@ from torch import Tensor
 
 from ..degrade.errors import UserError
 from . import losses
-from .adversarial import adversarial, discriminator_terms, gan_term
+from .adversarial import by_config, gan_term
 from .checkpoint import start_with
-from .data import GroupBatch, GroupSource
+from .data import GroupBatch, GroupSource, check_scale
 from .discriminators import (
     Discriminator,
     GanConfig,
     check_input,
-    discriminator,
 )
 from .loop import LoopConfig, Method, Shared, built
 from .mmrealsr import (
@@ -37,7 +36,7 @@ from .mmrealsr import (
     MMRealSR,
     NetworkConfig,
 )
-from .perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, perceptual_loss
+from .perceptual import ESRGAN, PerceptualConfig, PerceptualLoss
 from .runs import Stage
 from .schedule import Steps
 from .udem import UdemConfig
@@ -151,25 +150,20 @@ def method_of(config: TrainConfig, groups: GroupSource, start: Mapping[str, Tens
         start_with(net, start)
     if config.freeze_udem and net.modulated:
         net.de_net.requires_grad_(False)
-    weights = config.losses
-    perceptual = perceptual_loss(weights.perceptual) if weights.perceptual.weight else None
-    judge = built(partial(discriminator, weights.gan), config.loop.seed) if weights.gan.weight else None
-    return adversarial(
+    return by_config(
         net,
-        judge,
-        perceptual,
-        lambda batch, shared: generator_terms(net, batch, config, shared, perceptual=perceptual, judge=judge),
-        partial(discriminator_terms, relativistic=weights.gan.relativistic),
+        config.losses.perceptual,
+        config.losses.gan,
+        config.loop.seed,
+        lambda batch, shared, perceptual, judge: generator_terms(
+            net, batch, config, shared, perceptual=perceptual, judge=judge
+        ),
     )
 
 
 def _check_fit(groups: GroupSource, config: TrainConfig) -> None:
     """Raises UserError when these groups or pairs are not what the config trains on."""
-    if groups.scale != config.network.scale:
-        raise UserError(
-            f"{groups.name} is for scale {groups.scale}, the network for {config.network.scale}; set network.scale, or "
-            "name another store"
-        )
+    check_scale(groups, config.network.scale)
     if config.network.modulated and groups.members != MEMBERS:
         raise UserError(
             f"{groups.name} holds pairs; modulation is learned from groups (rwsr degrade build --preset mm-realsr), "

@@ -66,8 +66,10 @@ def check_weights(config: PerceptualConfig) -> None:
         weights.find(_file(config))
 
 
-def perceptual_loss(config: PerceptualConfig) -> PerceptualLoss:
-    """With the published weights; raises MissingWeights, StoreError."""
+def perceptual_loss(config: PerceptualConfig) -> PerceptualLoss | None:
+    """With the published weights, or none where the loss has no weight; raises MissingWeights, StoreError."""
+    if not config.weight:
+        return None
     loss = PerceptualLoss(config.net, config.layers)
     published(loss.backbone, _file(config))
     return loss

@@ -25,10 +25,11 @@ from rwsr.pipelines.training import live, stored, train_run
 from rwsr.train import cugan_stages, runs
 from rwsr.train.checkpoint import read_model
 from rwsr.train.conditioned import ConditionedDiscriminator, FeatureModulation
-from rwsr.train.cugan import CUnet, CUnetConfig, load
+from rwsr.train.cugan import CUnet, CUnetConfig
 from rwsr.train.cugan_stages import CuganConfig, CuganLosses, discriminator_terms, generator_terms, small, unet
 from rwsr.train.data import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.interpolate import interpolate
+from rwsr.train.restorers import open_run
 
 CPU = torch.device("cpu")
 TINY = {"feats": [4, 6, 8], "blocks": 1}
@@ -263,7 +264,7 @@ def test_it_learns_to_denoise(photos: Path, tmp_path: Path) -> None:
     settings = ["loop.steps=150", "loop.batch=8", "loop.lr_patch_px=32", "loop.warm_up=0", "loop.ema=0.9"]
     config = compose(small(1), sets=settings, network={"feats": [16, 16, 16], "blocks": 1})
     assert train_run(tmp_path / "run", stored(noisy.path), config)
-    net, groups = load(tmp_path / "run", CPU), StoredGroups(noisy)
+    net, groups = open_run(tmp_path / "run", CPU).net, StoredGroups(noisy)
     batch = GroupBatches(groups, batch=16, lr_patch_px=48, seed=5)[0]
     with torch.inference_mode():
         sr = net(batch.lr[:, 0], batch.condition)
@@ -284,8 +285,8 @@ def test_interpolation_is_of_all_weights(pairs: Store, tmp_path: Path) -> None:
         assert torch.allclose(value, 0.75 * gan[name] + 0.25 * mse[name], atol=1e-7)
     image, z = torch.rand(1, 3, 20, 20), torch.rand(1, 2)
     assert torch.allclose(
-        load(tmp_path / "between", CPU)(image, z),
-        sweeps.between(load(tmp_path / "gan", CPU), load(tmp_path / "mse", CPU))(0.25)(image, z),
+        open_run(tmp_path / "between", CPU).net(image, z),
+        sweeps.between(open_run(tmp_path / "gan", CPU).net, open_run(tmp_path / "mse", CPU).net)(0.25)(image, z),
     )
     with pytest.raises(UserError, match="is not empty; name a new folder"):
         interpolate(tmp_path / "gan", tmp_path / "mse", 0.5, tmp_path / "between")

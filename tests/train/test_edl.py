@@ -25,10 +25,10 @@ from rwsr.train.adversarial import discriminator_terms
 from rwsr.train.checkpoint import read_model
 from rwsr.train.data import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.discriminators import PatchDiscriminator, VggDiscriminator
-from rwsr.train.edl import Branches, Edl, EdlNetworkConfig, load, network, parts_of
+from rwsr.train.edl import Branches, Edl, EdlNetworkConfig, network, parts_of
 from rwsr.train.edl_stages import EdlConfig, EdlLosses, aim19, code, edl, generator_terms, impressionism, small
 from rwsr.train.mmrealsr import MMRealSR
-from rwsr.train.restorers import open_restorer
+from rwsr.train.restorers import open_restorer, open_run
 
 CPU = torch.device("cpu")
 TINY = {"feats": 4, "blocks": 1, "growth": 4, "branch_feats": 6}
@@ -352,7 +352,7 @@ def test_the_commands_take_an_edl_run(photos: Path, pairs: Store, bank: Path, tm
     assert "has noise of a bank in its LR already; build it with recipe.strength=0" in _run(*twice, code=1)
     quiet = ("--set", "recipe.strength=0", "--bank", bank, "--out", tmp_path / "quiet.zarr")
     assert "takes no noise from a bank; leave --bank out" in _run(*noisy, *quiet, code=1)
-    assert isinstance(load(tmp_path / "run", CPU), Edl)
+    assert isinstance(open_run(tmp_path / "run", CPU).net, Edl)
     out = tmp_path / "m.parquet"
     said = _run("eval", "restoration", "--store", pairs.path, "--model", tmp_path / "run", "--out", out)
     assert "run: psnr-y" in said
@@ -361,7 +361,7 @@ def test_the_commands_take_an_edl_run(photos: Path, pairs: Store, bank: Path, tm
         assert image.size == (640, 640)
     plain = ["--set", "network.branches=none"]
     _run("train", "rwsr-edl", "--store", pairs.path, "--out", tmp_path / "plain", *few, *plain)
-    assert isinstance(load(tmp_path / "plain", CPU), MMRealSR)
+    assert isinstance(open_run(tmp_path / "plain", CPU).net, MMRealSR)
     _run("export", tmp_path / "run", "--out", tmp_path / "model.onnx")
     _run("export", tmp_path / "run", "--out", tmp_path / "model.pth")
     lr = torch.rand(1, 3, 9, 12)

@@ -29,8 +29,9 @@ from rwsr.train import runs
 from rwsr.train.checkpoint import read_model, steps_saved
 from rwsr.train.data import GroupBatches, StoredGroups
 from rwsr.train.loop import built
-from rwsr.train.mmrealsr import MMRealSR, load
+from rwsr.train.mmrealsr import MMRealSR
 from rwsr.train.mmrealsr_stages import TrainConfig, esrgan, generator_terms, method_of, small
+from rwsr.train.restorers import open_run
 
 CPU = torch.device("cpu")
 CONFIG: TrainConfig = compose(
@@ -168,7 +169,7 @@ def test_a_model_file_loads_alone(store: Store, tmp_path: Path) -> None:
     _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
     file = tmp_path / "run/model.safetensors"
     lr = torch.rand(1, 3, 8, 8)
-    assert torch.equal(load(tmp_path / "run", CPU)(lr), load(file, CPU)(lr))
+    assert torch.equal(open_run(tmp_path / "run", CPU).net(lr), open_run(file, CPU).net(lr))
     assert TrainConfig.model_validate(read_model(file).config) == CONFIG
 
 
@@ -179,7 +180,7 @@ def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, foreign)
     for path, says in ((tmp_path / "no", "does not exist"), (junk, "not a whole"), (foreign, "carries no rwsr")):
         with pytest.raises(StoreError, match=says):
-            load(path, CPU)
+            open_run(path, CPU)
 
 
 STAGE_2: TrainConfig = compose(
@@ -268,7 +269,7 @@ def test_a_training_that_is_refused_takes_no_folder(pairs: Store, store: Store, 
         train_run(tmp_path / "b", stored(store.path), config, val=of_store(pairs))
     (run / "model.safetensors").unlink()
     with pytest.raises(StoreError, match="run is not trained to its end; run the command that began it again"):
-        load(run, CPU)
+        open_run(run, CPU)
 
 
 def test_parts_of_a_batch_give_the_step_of_the_whole(store: Store, tmp_path: Path) -> None:
