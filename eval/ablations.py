@@ -28,6 +28,10 @@ class Ablation:
         values = self.runs[variant]
         return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
+    def error(self, variant: str) -> float:
+        """The standard error of the mean; 0 of a single run."""
+        return self.spread(variant) / len(self.runs[variant]) ** 0.5
+
     @property
     def order(self) -> tuple[str, ...]:
         """The variants, best first."""
@@ -36,7 +40,7 @@ class Ablation:
     def holds(self, better: str, worse: str) -> bool:
         """Whether the mean of one is better by more than the spread of the two runs' means together."""
         gap = self.mean(better) - self.mean(worse)
-        error = float(np.hypot(*(self.spread(each) / len(self.runs[each]) ** 0.5 for each in (better, worse))))
+        error = float(np.hypot(self.error(better), self.error(worse)))
         return (gap if self.better == "higher" else -gap) > error
 
 

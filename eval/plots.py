@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from . import steering
+from .ablations import Ablation
 from .curves import UNITS, ScoreCurve
 from .report import VALIDATION, MetricRow, mean
 from .sweeps import Found, Sweep
@@ -122,16 +123,16 @@ def validation_curves(logs: Mapping[str, Sequence[pa.Table]]) -> Plot | None:
     return to_plot(figure)
 
 
-def spread(values: Mapping[str, Sequence[float]], metric: str, better: str) -> Plot:
+def spread(found: Ablation) -> Plot:
     """The mean of a metric of each run of each variant, a dot a run, and the mean with its standard error."""
-    figure, (axes,) = new_figure(7, 0.9 + 0.5 * len(values))
-    for number, runs in enumerate(values.values()):
+    figure, (axes,) = new_figure(7, 0.9 + 0.5 * len(found.runs))
+    for number, (variant, runs) in enumerate(found.runs.items()):
         axes.plot(runs, [number] * len(runs), ".", color=BLUE, alpha=0.7, markersize=8)
-        error = float(np.std(runs, ddof=1) / len(runs) ** 0.5) if len(runs) > 1 else 0.0
-        axes.errorbar([float(np.mean(runs))], [number], xerr=[error], fmt="|", color=ORANGE, markersize=18, capsize=4)
-    axes.set_yticks(range(len(values)), [plain(name) for name in values])
-    axes.set_ylim(len(values) - 0.4, -0.6)
-    axes.set_xlabel(f"{metric}, {better} is better")
+        mean_of_runs, error = [found.mean(variant)], [found.error(variant)]
+        axes.errorbar(mean_of_runs, [number], xerr=error, fmt="|", color=ORANGE, markersize=18, capsize=4)
+    axes.set_yticks(range(len(found.runs)), [plain(name) for name in found.runs])
+    axes.set_ylim(len(found.runs) - 0.4, -0.6)
+    axes.set_xlabel(f"{found.metric}, {found.better} is better")
     axes.grid(axis="y", visible=False)
     return to_plot(figure)
 

@@ -19,10 +19,11 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from threading import Thread
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..degrade.disk import write_atomic
 from ..degrade.errors import UserError
+from ..degrade.image import U8
 from ..degrade.places import Place
 from ..degrade.samples import StoreConfig
 from ..noisebank.bank import BankConfig
@@ -34,6 +35,9 @@ from .executors import Executor
 from .jobs import BankJob, StoreJob, Work
 from .presets import rwsr_edl_without_noise
 from .sources import IndexConfig
+
+if TYPE_CHECKING:
+    from ..train.edl_stages import EdlConfig
 
 Data = Literal["target", "mixed", "ngdc"]
 SCALE = 4
@@ -130,11 +134,19 @@ class Plan:
         return any(each.data == "mixed" for each in self.variants)
 
 
+def _config(plan: Plan, *, steps: int | None, seed: int | None = None) -> "EdlConfig":
+    """The training's config before a variant changes it; raises UserError."""
+    from ..train.edl_stages import EdlConfig
+    from .training import compose_config
+
+    found = compose_config(plan.preset, 1, config=None, sets=plan.sets, steps=steps, seed=seed)
+    assert isinstance(found, EdlConfig)
+    return found
+
+
 def check(plan: Plan) -> None:
     """Raises UserError where a plan cannot be carried out."""
-    from ..train.edl_stages import EdlConfig
     from ..train.perceptual import check_weights
-    from .training import compose_config
 
     if plan.wants_auxiliary and not plan.auxiliary:
         raise UserError(f"table {plan.table} wants an auxiliary set; name it with --auxiliary")
@@ -143,8 +155,7 @@ def check(plan: Plan) -> None:
         raise UserError(
             f"name {only}--held-out-lr, the LR of the held-out HR, or --spoil to have all photographs spoilt"
         )
-    base = compose_config(plan.preset, 1, config=None, sets=plan.sets, steps=plan.steps, seed=None)
-    assert isinstance(base, EdlConfig)
+    base = _config(plan, steps=plan.steps)
     for variant in plan.variants:
         check_weights(compose(base, **variant.changes).losses.perceptual)
 
@@ -171,7 +182,7 @@ def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
     if "auxiliary" in rows:
         auxiliary = [spoilt.written(rows["auxiliary"], photos / "auxiliary", "spoil auxiliary", spoilt.by_others)]
 
-    def lr(pixels: spoilt.U8, key: str) -> spoilt.U8:
+    def lr(pixels: U8, key: str) -> U8:
         return spoilt.by_one_camera(spoilt.made_smaller(pixels, SCALE), key)
 
     held_out = rows["held-out"]
@@ -264,8 +275,7 @@ class _Training:
     run: Path
     store: Place
     bank: Place | None
-    config: dict[str, Any]
-    preset: str
+    config: "EdlConfig"
     hr: Place
     lr: Place
     log: Path | None
@@ -298,21 +308,19 @@ def _train(training: _Training) -> str:
 def _trained(training: _Training) -> str:
     from ..eval.images import first_of
     from .evaluating import image_set
-    from .training import compose_values_of, stored, train_run
+    from .training import stored, train_run
 
-    config = compose_values_of(training.preset, training.config)
     held_out = first_of(image_set(None, training.hr, training.lr, SCALE), _CURVE_IMAGES)
-    train_run(training.run, stored(training.store, training.bank), config, start_from=training.start_from, val=held_out)
+    data = stored(training.store, training.bank)
+    train_run(training.run, data, training.config, start_from=training.start_from, val=held_out)
     return training.run.name
 
 
 def _psnr(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place) -> _Training | None:
     """The model that all start from."""
-    from .training import compose_config
-
     if not plan.psnr_steps:
         return None
-    base = compose_config(plan.preset, 1, config=None, sets=plan.sets, steps=plan.psnr_steps, seed=None)
+    base = _config(plan, steps=plan.psnr_steps)
     alone = _losses(pixel=1, perceptual=_OFF, gan=_OFF) | _branches("none")
     loop = {"validate_every": plan.psnr_steps, "learning_rate": 2 * base.loop.learning_rate}  # as ESRGAN's
     config = compose(compose(base, loop=loop), **alone)
@@ -320,8 +328,7 @@ def _psnr(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place) -> _Trai
         run=plan.out / "runs" / "psnr",
         store=built["target"].store,
         bank=None,
-        config=config.model_dump(mode="json"),
-        preset=plan.preset,
+        config=config,
         hr=hr,
         lr=lr,
         log=None,
@@ -329,11 +336,9 @@ def _psnr(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place) -> _Trai
 
 
 def _trainings(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place, start: Path | None) -> list[_Training]:
-    from .training import compose_config
-
     found: list[_Training] = []
     for seed in plan.all_seeds:
-        base = compose_config(plan.preset, 1, config=None, sets=plan.sets, steps=plan.steps, seed=seed)
+        base = _config(plan, steps=plan.steps, seed=seed)
         loop = {"validate_every": max(1, base.loop.steps // _CURVE_POINTS)}
         for variant in plan.variants:
             config = compose(compose(base, loop=loop), **variant.changes)
@@ -343,8 +348,7 @@ def _trainings(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place, sta
                     run=plan.out / "runs" / name,
                     store=data.store,
                     bank=data.bank if variant.noise else None,
-                    config=config.model_dump(mode="json"),
-                    preset=plan.preset,
+                    config=config,
                     hr=hr,
                     lr=lr,
                     log=None if plan.workers == 1 else plan.out / "runs" / f"{name}.log",

@@ -91,8 +91,7 @@ def write(plan: Plan, found: Mapping[str, Ablation]) -> Path:
     curves = plots.validation_curves(logs)
     body: list[Part] = [_table(plan, found)]
     body += [
-        Picture(plots.spread(each.runs, metric, each.better), f"{metric}: a dot is a training, the bar a mean.")
-        for metric, each in found.items()
+        Picture(plots.spread(each), f"{metric}: a dot is a training, the bar a mean.") for metric, each in found.items()
     ]
     if curves is not None:
         body.append(Picture(curves, "Measured while training; thin lines are the runs, thick ones their means."))

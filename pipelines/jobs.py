@@ -283,10 +283,10 @@ def train(job: TrainJob) -> Made:
     recipe, bank = Path(job.recipe) if job.recipe else None, place(job.bank) if job.bank else None
     if job.store:
         data = stored(place(job.store), bank)
-        for note in notes_on(composed, place(job.store), bank=bank is not None):
-            say(note)
     else:
         data = live(_places(job.sources), recipe, out, preset=job.preset, bank=bank)
+    for note in notes_on(composed, data):
+        say(note)
     trained = train_run(
         out,
         data,

@@ -291,6 +291,7 @@ def _cugan_section(rows: list[MetricRow]) -> Section:
     members = _unique(row.member for row in rows)
     body: list[Part] = []
     errata: list[str] = []
+    apart = ""
     for metric in _unique(row.metric for row in rows):
         means: dict[str, dict[str, list[float]]] = {}
         for row in rows:
@@ -304,15 +305,15 @@ def _cugan_section(rows: list[MetricRow]) -> Section:
         distances = cugan_settings.modulation_distances(rows, metric)
         if distances:
             body.append(_by_setting(f"distance in {metric}", metric, members, distances))
+            apart = (
+                "A distance is how much better the best of the models is that were told nothing, each trained on one "
+                "degradation (the paper's Unet and UGAN); negative where the model that is told is better."
+            )
     text = [
         "Images blurred by r (sigma in pixels) and given noise of sigma (of 255), restored at the same size. The crop, "
         "the colours and LPIPS's range are those of the published code.",
+        *([apart] if apart else []),
     ]
-    if any(cugan_settings.modulation_distances(rows, metric) for metric in _unique(row.metric for row in rows)):
-        text.append(
-            "A distance is how much better the best of the models is that were told nothing, each trained on one "
-            "degradation (the paper's Unet and UGAN); negative where the model that is told is better."
-        )
     if errata:
         text.append("Where the paper contradicts itself or its code, its rows are set right: " + " ".join(errata))
     return Section(f"CUGAN's settings: {rows[0].data}", tuple(text), (*body, _conditions(rows)))

@@ -9,6 +9,7 @@ from typing import Any
 from ..degrade.errors import UserError
 from ..degrade.objects import ObjectPath
 from ..degrade.places import Place
+from ..degrade.provenance import Json
 from ..degrade.recipe import BlurNoise
 from ..degrade.samples import GROUPS, StoreConfig
 from ..degrade.verify import digest
@@ -108,20 +109,6 @@ def why_not_on(config: Config, store: StoreConfig, *, to_learn: bool) -> str | N
     return "learns from groups (mm-realsr)" if unordered else None
 
 
-def notes_on(config: Config, store_folder: Place, *, bank: bool) -> list[str]:
-    """What a person may have forgotten in naming this store."""
-    recipe: dict[str, Any] = open_samples(store_folder).provenance.config["recipe"]
-    notes: list[str] = []
-    if isinstance(config, edl_stages.EdlConfig) and recipe.get("strength") == 0 and not bank:
-        notes.append(f"note: the pairs of {store_folder} have no noise, and no --bank is named: none is injected")
-    if isinstance(config, cugan_stages.CuganConfig) and not config.network.conditioned and recipe.get("only") is None:
-        notes.append(
-            f"note: the network is told nothing, and {store_folder} has all degradations; the paper's Unet is trained "
-            "on one (recipe.only=[2,30])"
-        )
-    return notes
-
-
 def _make(config: Config) -> Make:
     match config:
         case cugan_stages.CuganConfig():
@@ -136,13 +123,28 @@ def _make(config: Config) -> Make:
 class Data:
     """Groups or pairs to train on. identity: the hash of all in them. remote: whether they lie on object storage.
 
-    noise: the bank of which LR gets new noise in each step.
+    recipe: of their config. noise: the bank of which LR gets new noise in each step.
     """
 
     groups: GroupSource
     identity: str
+    recipe: Json
     remote: bool = False
     noise: NoiseBank | None = None
+
+
+def notes_on(config: Config, data: Data) -> list[str]:
+    """What a person may have forgotten in naming this data."""
+    name, notes = data.groups.name, list[str]()
+    if isinstance(config, edl_stages.EdlConfig) and data.recipe.get("strength") == 0 and data.noise is None:
+        notes.append(f"note: the pairs of {name} have no noise, and no --bank is named: none is injected")
+    told = not isinstance(config, cugan_stages.CuganConfig) or config.network.conditioned
+    if not told and data.recipe.get("only") is None:
+        notes.append(
+            f"note: the network is told nothing, and {name} has all degradations; the paper's Unet is trained on one "
+            "(recipe.only=[2,30])"
+        )
+    return notes
 
 
 def stored(store_folder: Place, bank: Place | None = None) -> Data:
@@ -158,7 +160,7 @@ def stored(store_folder: Place, bank: Place | None = None) -> Data:
             f"{store_folder} has noise of a bank in its LR already; build it with recipe.strength=0, or drop --bank"
         )
     noise = None if bank is None else NoiseBank.open(bank)
-    return Data(StoredGroups(store), digest(store), isinstance(store.path, ObjectPath), noise)
+    return Data(StoredGroups(store), digest(store), recipe, isinstance(store.path, ObjectPath), noise)
 
 
 def live(folders: Sequence[Place], config: Path | None, out: Path, *, preset: str, bank: Place | None = None) -> Data:
@@ -174,7 +176,8 @@ def live(folders: Sequence[Place], config: Path | None, out: Path, *, preset: st
         )
     composed = compose(_RECIPES.get(preset, presets.cugan)(), config=config)
     groups, identity = live_groups(folders, out / "index.parquet", composed, Executor(cores()))
-    return Data(groups, identity, noise=None if bank is None else NoiseBank.open(bank))
+    recipe = composed.recipe.model_dump(mode="json")
+    return Data(groups, identity, recipe, noise=None if bank is None else NoiseBank.open(bank))
 
 
 def train_run(
