@@ -10,23 +10,14 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from rwsr.degrade.errors import UserError
 from rwsr.eval import report
 from rwsr.pipelines.cli import root
 from rwsr.pipelines.pages import write_report
 from rwsr.train.compact import Compact
 from rwsr.train.imdn import Imdn
 
+from ..commands import rwsr
 from ..conftest import scene
-
-
-def _run(*arguments: object, code: int = 0) -> str:
-    result = CliRunner().invoke(root, [str(argument) for argument in arguments])
-    if code == 1:
-        assert isinstance(result.exception, UserError)
-        return str(result.exception)
-    assert result.exit_code == code, (result.output, result.exception)
-    return result.output
 
 
 @pytest.fixture
@@ -55,14 +46,14 @@ def models(tmp_path: Path) -> tuple[Path, Path]:
 def test_folders_are_measured_and_drawn(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
     """Baselines and models in one report; what was measured again replaces what was; the page has crops of all."""
     out, page = tmp_path / "m.parquet", tmp_path / "r.html"
-    said = _run("eval", "restoration", "--hr", hr, "--model", models[0], "--model", f"b={models[1]}", "--out", out)
+    said = rwsr("eval", "restoration", "--hr", hr, "--model", models[0], "--model", f"b={models[1]}", "--out", out)
     assert "bicubic: psnr-y" in said and "lanczos" in said and "model-1" in said and "\nb: psnr-y" in said
-    _run("eval", "restoration", "--hr", hr, "--model", models[0], "--metric", "psnr-rgb", "--border", 0, "--out", out)
+    rwsr("eval", "restoration", "--hr", hr, "--model", models[0], "--metric", "psnr-rgb", "--border", 0, "--out", out)
     rows = report.read(out)
     assert len(rows) == 3 * 4 * 2 + 3 * 3
     assert {(row.metric, row.border) for row in rows} == {("psnr-y", 4), ("ssim-y", 4), ("psnr-rgb", 0)}
     assert {row.checkpoint == "" for row in rows if row.model in ("bicubic", "lanczos")} == {True}
-    assert f"wrote {page}" in _run("report", "--metrics", out, "--out", page)
+    assert f"wrote {page}" in rwsr("report", "--metrics", out, "--out", page)
     text = page.read_text()
     assert "prefers-color-scheme: dark" in text and 'class="crop"' in text and "://" not in text
     assert 'class="number best"' in text and "11x11 Gaussian" in text
@@ -72,12 +63,12 @@ def test_every_protocol_has_its_section(hr: Path, models: tuple[Path, Path], tmp
     """Each by its command, into one report."""
     out, page = tmp_path / "m.parquet", tmp_path / "r.html"
     common = ("--metric", "psnr-y", "--out", out)
-    _run("eval", "interpolation", *models, "--hr", hr, "--steps", 3, *common)
+    rwsr("eval", "interpolation", *models, "--hr", hr, "--steps", 3, *common)
     two = [part for model in models for part in ("--model", model)]
-    said = _run("eval", "segmented", "--hr", hr, *two, "--by", "psnr-y", *common)
+    said = rwsr("eval", "segmented", "--hr", hr, *two, "--by", "psnr-y", *common)
     assert "best of 2: psnr-y" in said
-    _run("eval", "cugan", "--images", hr, "--out", out)
-    _run("report", "--metrics", out, "--out", page)
+    rwsr("eval", "cugan", "--images", hr, "--out", out)
+    rwsr("report", "--metrics", out, "--out", page)
     text = page.read_text()
     for title in ("Interpolation: mine", "Segmented models: mine", "CUGAN&#x27;s settings: mine"):
         assert title in text
@@ -88,11 +79,11 @@ def test_every_protocol_has_its_section(hr: Path, models: tuple[Path, Path], tmp
 def test_an_ablation_reads_the_report(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
     """Which variant is better, by how much, and whether the expected order is there."""
     out = tmp_path / "m.parquet"
-    _run("eval", "restoration", "--hr", hr, "--model", f"a={models[0]}", "--model", f"b={models[1]}", "--out", out)
-    said = _run("eval", "ablation", out, "--variant", "dim=a", "--variant", "bright=b", "--variant", "bicubic=bicubic")
+    rwsr("eval", "restoration", "--hr", hr, "--model", f"a={models[0]}", "--model", f"b={models[1]}", "--out", out)
+    said = rwsr("eval", "ablation", out, "--variant", "dim=a", "--variant", "bright=b", "--variant", "bicubic=bicubic")
     assert "dim: psnr-y" in said and "+- 0.0000 (1 runs)" in said
     assert "dim > bright: holds" in said
-    assert "no psnr-y of c (x)" in _run("eval", "ablation", out, "--variant", "x=c", code=1)
+    assert "no psnr-y of c (x)" in rwsr("eval", "ablation", out, "--variant", "x=c", code=1)
 
 
 def test_nothing_is_averaged_that_is_not_one(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
@@ -100,17 +91,17 @@ def test_nothing_is_averaged_that_is_not_one(hr: Path, models: tuple[Path, Path]
     called alike, and two reports, stay apart; names are no formulas."""
     out, page = tmp_path / "a/m.parquet", tmp_path / "r.html"
     for model in models:
-        _run("eval", "restoration", "--hr", hr, "--model", f"run={model}", "--metric", "psnr-y", "--out", out)
+        rwsr("eval", "restoration", "--hr", hr, "--model", f"run={model}", "--metric", "psnr-y", "--out", out)
     assert len({row.checkpoint for row in report.read(out) if row.model == "run"}) == 1
     odd = ("--model", f"$\\frac{{x$={models[0]}")
-    _run("eval", "restoration", "--hr", hr, *odd, "--metric", "ssim-y", "--border", 0, "--out", out)
-    _run("report", "--metrics", out, "--out", page)
-    _run("eval", "interpolation", *models, "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
-    _run("eval", "interpolation", *reversed(models), "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
-    said = _run("eval", "interpolation", *models, "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
+    rwsr("eval", "restoration", "--hr", hr, *odd, "--metric", "ssim-y", "--border", 0, "--out", out)
+    rwsr("report", "--metrics", out, "--out", page)
+    rwsr("eval", "interpolation", *models, "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
+    rwsr("eval", "interpolation", *reversed(models), "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
+    said = rwsr("eval", "interpolation", *models, "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
     assert "model-1 to model-2, alpha 0: psnr-y" in said and "alpha 1: psnr-y" in said
-    _run("eval", "restoration", "--hr", hr, "--out", tmp_path / "b/m.parquet")
-    _run("report", "--metrics", out, "--compare", tmp_path / "b/m.parquet", "--out", page)
+    rwsr("eval", "restoration", "--hr", hr, "--out", tmp_path / "b/m.parquet")
+    rwsr("report", "--metrics", out, "--compare", tmp_path / "b/m.parquet", "--out", page)
     text = page.read_text()
     assert "bicubic (a/m)" in text and "bicubic (b/m)" in text and "model-2 to model-1: alpha 0" in text
 
@@ -118,13 +109,13 @@ def test_nothing_is_averaged_that_is_not_one(hr: Path, models: tuple[Path, Path]
 def test_what_is_there_is_not_written_over(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
     """A source by its own restoration, a report by its page, what is no file at all."""
     out = tmp_path / "m.parquet"
-    _run("eval", "restoration", "--hr", hr, "--out", out)
+    rwsr("eval", "restoration", "--hr", hr, "--out", out)
     before = {path: path.read_bytes() for path in (out, hr / "0.png")}
-    assert "is what the page is drawn of" in _run("report", "--metrics", out, "--out", out, code=1)
-    said = _run("restore", hr / "0.png", "--model", models[0], "--out", hr, code=1)
+    assert "is what the page is drawn of" in rwsr("report", "--metrics", out, "--out", out, code=1)
+    said = rwsr("restore", hr / "0.png", "--model", models[0], "--out", hr, code=1)
     assert "0.png would be written over; name another --out" in said
-    assert "lies in" in _run("restore", hr, "--model", models[0], "--out", hr / "restored", code=1)
-    assert "does not exist" in _run("restore", hr / "no.png", "--model", models[0], "--out", tmp_path / "o", code=1)
+    assert "lies in" in rwsr("restore", hr, "--model", models[0], "--out", hr / "restored", code=1)
+    assert "does not exist" in rwsr("restore", hr / "no.png", "--model", models[0], "--out", tmp_path / "o", code=1)
     assert {path: path.read_bytes() for path in before} == before
     os.mkfifo(tmp_path / "pipe.html")
     result = CliRunner().invoke(root, ["report", "--metrics", str(out), "--out", str(tmp_path / "pipe.html")])
@@ -134,21 +125,21 @@ def test_what_is_there_is_not_written_over(hr: Path, models: tuple[Path, Path], 
 def test_what_cannot_end_well_is_told_before_the_work(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
     """A place that holds something else, a choice by a metric that cannot be measured, no model at all."""
     (tmp_path / "late.parquet").write_text("mine")
-    said = _run(
+    said = rwsr(
         "eval", "restoration", "--hr", tmp_path, "--model", models[0], "--out", tmp_path / "late.parquet", code=1
     )
     assert "is not a whole Parquet file" in said
     two = [part for model in models for part in ("--model", model)]
     by = ("--metric", "psnr-y", "--by", "lpips-vgg")
-    said = _run("eval", "segmented", "--hr", hr, *two, *by, "--out", tmp_path / "m.parquet", code=1)
+    said = rwsr("eval", "segmented", "--hr", hr, *two, *by, "--out", tmp_path / "m.parquet", code=1)
     assert "--by lpips-vgg cannot be measured here" in said
-    assert "name a --model" in _run("eval", "udem-curves", "--images", hr, "--out", tmp_path / "m.parquet", code=1)
+    assert "name a --model" in rwsr("eval", "udem-curves", "--images", hr, "--out", tmp_path / "m.parquet", code=1)
     assert not (tmp_path / "m.parquet").exists()
 
 
 def test_json_is_json(hr: Path, tmp_path: Path) -> None:
     """Where a figure is infinite, or no number."""
-    said = _run("eval", "restoration", "--lr", hr, "--hr", hr, "--scale", 1, "--out", tmp_path / "m.parquet", "--json")
+    said = rwsr("eval", "restoration", "--lr", hr, "--hr", hr, "--scale", 1, "--out", tmp_path / "m.parquet", "--json")
     found = json.loads(said[said.index("{") :], parse_constant=pytest.fail)
     assert found["means"]["degraded"]["psnr-y"] == "inf"
 
@@ -159,8 +150,8 @@ def test_a_comparison_says_where_conditions_differ(hr: Path, tmp_path: Path) -> 
     other.mkdir(parents=True)
     Image.fromarray(scene(9, 96, 120)).save(other / "0.png")
     for name, folder, border in (("a", hr, 4), ("b", other, 0)):
-        _run("eval", "restoration", "--hr", folder, "--border", border, "--out", tmp_path / f"{name}.parquet")
-    _run(
+        rwsr("eval", "restoration", "--hr", folder, "--border", border, "--out", tmp_path / f"{name}.parquet")
+    rwsr(
         "report", "--metrics", tmp_path / "a.parquet", "--compare", tmp_path / "b.parquet", "--out", tmp_path / "r.html"
     )
     text = (tmp_path / "r.html").read_text()
@@ -168,7 +159,7 @@ def test_a_comparison_says_where_conditions_differ(hr: Path, tmp_path: Path) -> 
     assert "mine (bicubic x4) is not the same set of images in all reports" in text
     assert "bicubic (a)" in text and "bicubic (b)" in text
     hr.rename(tmp_path / "Set5")
-    _run("eval", "restoration", "--hr", tmp_path / "Set5", "--out", tmp_path / "c.parquet")
+    rwsr("eval", "restoration", "--hr", tmp_path / "Set5", "--out", tmp_path / "c.parquet")
     write_report([tmp_path / "c.parquet"], None, tmp_path / "c.html")
     text = (tmp_path / "c.html").read_text()
     assert "Published figures for Set5" in text and "32.24" in text and "38.07" not in text
@@ -181,15 +172,15 @@ def test_metrics_that_cannot_be_measured_are_skipped_by_name(
     monkeypatch.setenv("RWSR_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     out = tmp_path / "m.parquet"
-    said = _run(
+    said = rwsr(
         "eval", "restoration", "--hr", hr, "--metric", "psnr-y", "--metric", "lpips-vgg", "--out", out, "--json"
     )
     assert "skipped: lpips-vgg: vgg16-397923af.pth is missing; put https://" in said
     assert set(json.loads(said[said.index("{") :])["skipped"]) == {"lpips-vgg"}
     assert {row.metric for row in report.read(out)} == {"psnr-y"}
-    said = _run("eval", "restoration", "--hr", hr, "--metric", "niqe", "--out", tmp_path / "n.parquet", code=1)
+    said = rwsr("eval", "restoration", "--hr", hr, "--metric", "niqe", "--out", tmp_path / "n.parquet", code=1)
     assert "none of the metrics can be measured here" in said and not (tmp_path / "n.parquet").exists()
-    assert "vgg16-397923af.pth: missing; https://" in _run("weights", "lpips-vgg")
+    assert "vgg16-397923af.pth: missing; https://" in rwsr("weights", "lpips-vgg")
 
 
 @pytest.mark.parametrize(
@@ -208,20 +199,20 @@ def test_metrics_that_cannot_be_measured_are_skipped_by_name(
 def test_what_is_wrong_is_told(hr: Path, models: tuple[Path, Path], arguments: list[str], says: str) -> None:
     """Before anything is written."""
     filled = [each.format(hr=hr, m=models[0]) for each in arguments]
-    assert says in _run("eval", "restoration", *filled, code=1)
+    assert says in rwsr("eval", "restoration", *filled, code=1)
 
 
 def test_protocols_refuse_models_they_cannot_use(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
     out = ("--out", tmp_path / "m.parquet")
-    assert "cannot be told how strongly" in _run("eval", "modulation", "--hr", hr, "--model", models[0], *out, code=1)
-    assert "cannot be told" in _run("eval", "steering", "--images", hr, "--model", models[0], *out, code=1)
-    assert "name a --model" in _run("eval", "steering", "--images", hr, *out, code=1)
-    assert "has no UDEM" in _run("eval", "udem-curves", "--images", hr, "--model", models[0], *out, code=1)
-    assert "two --model or more" in _run("eval", "segmented", "--hr", hr, "--model", models[0], *out, code=1)
+    assert "cannot be told how strongly" in rwsr("eval", "modulation", "--hr", hr, "--model", models[0], *out, code=1)
+    assert "cannot be told" in rwsr("eval", "steering", "--images", hr, "--model", models[0], *out, code=1)
+    assert "name a --model" in rwsr("eval", "steering", "--images", hr, *out, code=1)
+    assert "has no UDEM" in rwsr("eval", "udem-curves", "--images", hr, "--model", models[0], *out, code=1)
+    assert "two --model or more" in rwsr("eval", "segmented", "--hr", hr, "--model", models[0], *out, code=1)
     torch.save(Imdn(4).state_dict(), tmp_path / "imdn.pth")
     both = (models[0], tmp_path / "imdn.pth")
-    assert "not of one network" in _run("eval", "interpolation", *both, "--hr", hr, *out, code=1)
-    assert "enlarges 4 times" in _run("eval", "cugan", "--images", hr, "--model", models[0], *out, code=1)
+    assert "not of one network" in rwsr("eval", "interpolation", *both, "--hr", hr, *out, code=1)
+    assert "enlarges 4 times" in rwsr("eval", "cugan", "--images", hr, "--model", models[0], *out, code=1)
 
 
 def test_restore_takes_files_and_folders(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
@@ -232,22 +223,22 @@ def test_restore_takes_files_and_folders(hr: Path, models: tuple[Path, Path], tm
     Image.fromarray(scene(4, 40, 50)).save(hr / "0.jpg")
     (hr / "bad.png").write_bytes(b"no")
     out = tmp_path / "out"
-    said = _run("restore", hr, hr / "1.png", "--model", models[0], "--out", out, "--tile", 128, code=3)
+    said = rwsr("restore", hr, hr / "1.png", "--model", models[0], "--out", out, "--tile", 128, code=3)
     names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
     assert names == ["0.png", "0.png.png", "1.png", "1.png.png", "2.png", "below/alpha.png"]
     assert "left out" in said and "bad.png" in said
     with Image.open(out / "below/alpha.png") as image:
         assert image.mode == "RGBA" and image.size == (200, 160)
-    said = _run("restore", hr / "1.png", "--model", models[0], "--out", out, "--noise", 0.5, code=1)
+    said = rwsr("restore", hr / "1.png", "--model", models[0], "--out", out, "--noise", 0.5, code=1)
     assert "has no scores to be told; leave out --blur and --noise" in said
     (tmp_path / "empty").mkdir()
-    assert "no image below" in _run("restore", tmp_path / "empty", "--model", models[0], "--out", out, code=1)
+    assert "no image below" in rwsr("restore", tmp_path / "empty", "--model", models[0], "--out", out, code=1)
 
 
 def test_a_file_that_cannot_be_read_is_left_out(hr: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is named, the others are measured, and the exit code says so."""
     (hr / "1.png").write_bytes((hr / "1.png").read_bytes()[:-40])
-    said = _run("eval", "restoration", "--hr", hr, "--out", tmp_path / "m.parquet", "--json", code=3)
+    said = rwsr("eval", "restoration", "--hr", hr, "--out", tmp_path / "m.parquet", "--json", code=3)
     assert "left out: damaged" in caplog.text and "1.png cannot be decoded whole" in caplog.text
     assert '"left_out": 1' in said
     assert {row.source for row in report.read(tmp_path / "m.parquet")} == {"0.png", "2.png"}
@@ -256,19 +247,19 @@ def test_a_file_that_cannot_be_read_is_left_out(hr: Path, tmp_path: Path, caplog
 def test_images_without_a_value_are_counted(hr: Path, tmp_path: Path, published: Path) -> None:
     """Their rows are there, without a number; the mean is over the others; the page can be drawn of it."""
     Image.fromarray(scene(8, 240, 240)).save(hr / "large.png")
-    said = _run("eval", "restoration", "--hr", hr, "--metric", "niqe", "--out", tmp_path / "m.parquet")
+    said = rwsr("eval", "restoration", "--hr", hr, "--metric", "niqe", "--out", tmp_path / "m.parquet")
     assert "niqe has no value for 3 images (too small or flat); its mean is over the others" in said
     rows = report.read(tmp_path / "m.parquet")
     assert [row.source for row in rows if not np.isnan(row.value)] == ["large.png"] * 2
     (hr / "large.png").unlink()
-    _run("eval", "restoration", "--hr", hr, "--metric", "niqe", "--out", tmp_path / "n.parquet")
-    _run("report", "--metrics", tmp_path / "n.parquet", "--out", tmp_path / "n.html")
+    rwsr("eval", "restoration", "--hr", hr, "--metric", "niqe", "--out", tmp_path / "n.parquet")
+    rwsr("report", "--metrics", tmp_path / "n.parquet", "--out", tmp_path / "n.html")
 
 
 def test_lr_alone_is_measured_by_niqe(hr: Path, models: tuple[Path, Path], tmp_path: Path, published: Path) -> None:
     """Real photographs have no HR; nothing is compared with what is not there."""
     out = tmp_path / "m.parquet"
-    said = _run("eval", "restoration", "--lr", hr, "--model", models[0], "--out", out)
+    said = rwsr("eval", "restoration", "--lr", hr, "--model", models[0], "--out", out)
     assert "model-1: niqe" in said
-    _run("report", "--metrics", out, "--out", tmp_path / "r.html")
+    rwsr("report", "--metrics", out, "--out", tmp_path / "r.html")
     assert "BasicSR&#x27;s pristine model" in (tmp_path / "r.html").read_text()

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from click.testing import CliRunner
 from PIL import Image
 
 from rwsr.degrade.errors import StoreError, UserError
@@ -16,7 +15,6 @@ from rwsr.degrade.shards import Store
 from rwsr.degrade.verify import digest
 from rwsr.eval import sweeps
 from rwsr.pipelines import build_store, sources
-from rwsr.pipelines.cli import root
 from rwsr.pipelines.config import compose, to_yaml
 from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.presets import cugan as cugan_pairs
@@ -30,6 +28,8 @@ from rwsr.train.cugan_stages import CuganConfig, CuganLosses, discriminator_term
 from rwsr.train.data import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.interpolate import interpolate
 from rwsr.train.restorers import open_run
+
+from ..commands import Stop, rwsr, stop_after
 
 CPU = torch.device("cpu")
 TINY = {"feats": [4, 6, 8], "blocks": 1}
@@ -56,22 +56,6 @@ def pairs(photos: Path, tmp_path: Path) -> Store:
 
 def _nothing(steps: int, terms: dict[str, float]) -> None:
     pass
-
-
-class Stop(Exception):
-    """Stands for whatever ends a process."""
-
-
-def _stop_after(steps: int) -> Callable[[int, dict[str, float]], None]:
-    done = 0
-
-    def on_step(step: int, _: dict[str, float]) -> None:
-        nonlocal done
-        done += step
-        if done == steps:
-            raise Stop
-
-    return on_step
 
 
 def _train(run: Path, store: Store, config: CuganConfig, on_step: Callable[..., None] = _nothing, **told: Path) -> bool:
@@ -250,7 +234,7 @@ def test_stopped_and_resumed_is_the_same(pairs: Store, tmp_path: Path, config: C
     """Both stages, between a log and a checkpoint; the discriminator's batch statistics are kept too."""
     _train(tmp_path / "whole", pairs, config)
     with pytest.raises(Stop):
-        _train(tmp_path / "broken", pairs, config, _stop_after(4))
+        _train(tmp_path / "broken", pairs, config, stop_after(4))
     assert _train(tmp_path / "broken", pairs, config)
     for name in ("model.safetensors", "train.parquet"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
@@ -302,51 +286,42 @@ def test_interpolation_is_of_all_weights(pairs: Store, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------ use
 
 
-def _run(*arguments: object, code: int = 0) -> str:
-    result = CliRunner().invoke(root, [str(each) for each in arguments])
-    if code == 1:
-        assert isinstance(result.exception, UserError)
-        return str(result.exception)
-    assert result.exit_code == code, (result.output, result.exception)
-    return result.output
-
-
 def test_the_commands_take_a_cugan_run(pairs: Store, photos: Path, tmp_path: Path) -> None:
     """Trained, measured meanwhile and afterwards, swept, restored under a condition, and drawn."""
     few = ["--preset", "cugan-small", "--steps", 2]
     few += ["--set", "loop.batch=2", "--set", "network.feats=[4,6,8]", "--set", "network.blocks=1"]
     run, out = tmp_path / "run", tmp_path / "m.parquet"
-    _run("train", "cugan", "--store", pairs.path, "--val-store", pairs.path, "--out", run, *few)
+    rwsr("train", "cugan", "--store", pairs.path, "--val-store", pairs.path, "--out", run, *few)
     names = set(pq.read_table(run / "train.parquet")["name"].to_pylist())
     assert names == {"pixel", "val/psnr-y", "val/ssim-y"}
-    said = _run("eval", "restoration", "--store", pairs.path, "--model", run, "--out", out)
+    said = rwsr("eval", "restoration", "--store", pairs.path, "--model", run, "--out", out)
     assert "run: psnr-y" in said
     grid = ("--grid", 2, "--by", "psnr-y", "--metric", "psnr-y")
-    said = _run("eval", "modulation", "--store", pairs.path, "--model", run, *grid, "--out", out)
+    said = rwsr("eval", "modulation", "--store", pairs.path, "--model", run, *grid, "--out", out)
     assert "run: the pair that is best by psnr-y is 0." in said
-    _run("eval", "steering", "--images", photos, "--model", run, "--steps", 2, "--out", out)
-    said = _run("eval", "interpolation", run, run, "--store", pairs.path, "--steps", 2, "--out", out)
+    rwsr("eval", "steering", "--images", photos, "--model", run, "--steps", 2, "--out", out)
+    said = rwsr("eval", "interpolation", run, run, "--store", pairs.path, "--steps", 2, "--out", out)
     assert "psnr-y along alpha: Spearman 0.000, largest step 0.000 of all" in said
-    _run("report", "--metrics", out, "--run", run, "--out", tmp_path / "m.html")
+    rwsr("report", "--metrics", out, "--run", run, "--out", tmp_path / "m.html")
     (tmp_path / "one").mkdir()
     Image.fromarray(np.full((21, 30, 3), 90, dtype=np.uint8)).save(tmp_path / "one/a.png")
     alone, told = tmp_path / "alone", ("--set", "network.conditioned=false")
-    _run("train", "cugan", "--store", pairs.path, "--out", alone, *few, *told)
-    said = _run("eval", "cugan", "--images", tmp_path / "one", "--model", run, "--model", alone, "--out", out)
+    rwsr("train", "cugan", "--store", pairs.path, "--out", alone, *few, *told)
+    said = rwsr("eval", "cugan", "--images", tmp_path / "one", "--model", run, "--model", alone, "--out", out)
     assert "run, r2 sigma0: psnr-rgb" in said and "run: at most psnr-rgb" in said
-    _run("report", "--metrics", out, "--out", tmp_path / "m.html")
+    rwsr("report", "--metrics", out, "--out", tmp_path / "m.html")
     assert "distance in psnr-rgb" in (tmp_path / "m.html").read_text()
     restore = ("restore", tmp_path / "one/a.png", "--model", run, "--out", tmp_path / "restored")
-    assert "(blur 0.25, noise 0.30)" in _run(*restore, "--condition", 0.25, 0.30)
+    assert "(blur 0.25, noise 0.30)" in rwsr(*restore, "--condition", 0.25, 0.30)
     with Image.open(tmp_path / "restored/a.png") as image:
         assert image.size == (30, 21)
-    assert "must be told what to mend; name --condition BLUR NOISE" in _run(*restore, code=1)
-    assert "has no scores to be told; name --condition instead" in _run(*restore, "--noise", 0.3, code=1)
-    assert "is not in the range" in _run(*restore, "--condition", 0.25, 30, code=2)
-    said = _run("eval", "restoration", "--hr", photos, "--scale", 1, "--model", run, "--out", out, code=1)
+    assert "must be told what to mend; name --condition BLUR NOISE" in rwsr(*restore, code=1)
+    assert "has no scores to be told; name --condition instead" in rwsr(*restore, "--noise", 0.3, code=1)
+    assert "is not in the range" in rwsr(*restore, "--condition", 0.25, 30, code=2)
+    said = rwsr("eval", "restoration", "--hr", photos, "--scale", 1, "--model", run, "--out", out, code=1)
     assert "nothing says so of" in said
-    assert "has no UDEM" in _run("eval", "udem-curves", "--images", photos, "--model", run, "--out", out, code=1)
-    assert "stage 2 goes on from" in _run("train", "cugan", "--store", pairs.path, "--out", run, "--stage", 2, code=2)
+    assert "has no UDEM" in rwsr("eval", "udem-curves", "--images", photos, "--model", run, "--out", out, code=1)
+    assert "stage 2 goes on from" in rwsr("train", "cugan", "--store", pairs.path, "--out", run, "--stage", 2, code=2)
 
 
 def test_onnx_is_told_the_condition(tmp_path: Path) -> None:

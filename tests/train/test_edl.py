@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from PIL import Image
 
 from rwsr.degrade.errors import UserError
@@ -16,7 +15,6 @@ from rwsr.degrade.shards import Store
 from rwsr.degrade.verify import digest
 from rwsr.noisebank.bank import NoiseBank
 from rwsr.pipelines import build_store, sources
-from rwsr.pipelines.cli import root
 from rwsr.pipelines.config import compose
 from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.presets import mm_realsr, rwsr_edl_without_noise
@@ -29,6 +27,8 @@ from rwsr.train.edl import Branches, Edl, EdlNetworkConfig, network, parts_of
 from rwsr.train.edl_stages import EdlConfig, EdlLosses, aim19, code, edl, generator_terms, impressionism, small
 from rwsr.train.mmrealsr import MMRealSR
 from rwsr.train.restorers import open_restorer, open_run
+
+from ..commands import Stop, rwsr, stop_after
 
 CPU = torch.device("cpu")
 TINY = {"feats": 4, "blocks": 1, "growth": 4, "branch_feats": 6}
@@ -49,7 +49,7 @@ def bank(tmp_path: Path) -> Path:
         noise = rng.normal(128, 6, (128, 128, 3)).clip(0, 255).astype(np.uint8)
         Image.fromarray(noise).save(folder / f"{number}.png")
     args = ["noisebank", "build", "--target", folder, "--out", tmp_path / "bank.zarr", "--size", 64]
-    _run(*args, "--quantile", 0.5)
+    rwsr(*args, "--quantile", 0.5)
     return tmp_path / "bank.zarr"
 
 
@@ -59,15 +59,6 @@ def pairs(photos: Path, tmp_path: Path) -> Store:
     rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
     config = compose(rwsr_edl_without_noise(), hr_size_px=80, num_samples=10)
     return build_store.build(tmp_path / "pairs.zarr", build_store.plan(config, rows), Executor(1))[0]
-
-
-def _run(*arguments: object, code: int = 0) -> str:
-    result = CliRunner().invoke(root, [str(each) for each in arguments])
-    if code == 1:
-        assert isinstance(result.exception, UserError), result.output
-        return str(result.exception)
-    assert result.exit_code == code, (result.output, result.exception)
-    return result.output
 
 
 def _nothing(steps: int, terms: dict[str, float]) -> None:
@@ -272,23 +263,12 @@ def _smaller(bank: NoiseBank) -> NoiseBank:
     return Small(**vars(bank))
 
 
-class Stop(Exception):
-    """Stands for whatever ends a process."""
-
-
 def test_a_stopped_training_ends_the_same(pairs: Store, bank: Path, tmp_path: Path) -> None:
     """With discriminator and noise; another bank is another training."""
-    noise, done = NoiseBank.open(bank), 0
-
-    def stop(steps: int, _: dict[str, float]) -> None:
-        nonlocal done
-        done += steps
-        if done == 5:
-            raise Stop
-
+    noise = NoiseBank.open(bank)
     _train(tmp_path / "whole", pairs, CONFIG, noise=noise)
     with pytest.raises(Stop):
-        _train(tmp_path / "broken", pairs, CONFIG, stop, noise=noise)
+        _train(tmp_path / "broken", pairs, CONFIG, stop_after(5), noise=noise)
     assert _train(tmp_path / "broken", pairs, CONFIG, noise=noise)
     for name in ("model.safetensors", "train.parquet"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
@@ -338,32 +318,32 @@ def test_the_commands_take_an_edl_run(photos: Path, pairs: Store, bank: Path, tm
     )
     few = ["--preset", "rwsr-edl-small", "--steps", 2, "--set", "losses.perceptual.weight=0"]
     few += [part for each in sets for part in ("--set", each)]
-    _run("train", "rwsr-edl", "--store", pairs.path, "--bank", bank, "--out", tmp_path / "run", *few)
+    rwsr("train", "rwsr-edl", "--store", pairs.path, "--bank", bank, "--out", tmp_path / "run", *few)
     recipe = tmp_path / "recipe.yaml"
     changes = ("--set", "recipe.strength=0", "--set", "hr_size_px=80")
-    recipe.write_text(_run("degrade", "show", "rwsr-edl", *changes))
+    recipe.write_text(rwsr("degrade", "show", "rwsr-edl", *changes))
     live = ("train", "rwsr-edl", "--source", photos, "--bank", bank, "--out", tmp_path / "live", *few)
-    _run(*live, "--recipe", recipe)
-    assert "none of 4 usable images is at least 256 px" in _run(*live, code=1)
+    rwsr(*live, "--recipe", recipe)
+    assert "none of 4 usable images is at least 256 px" in rwsr(*live, code=1)
     noisy = ("degrade", "build", "--preset", "rwsr-edl", "--source", photos, "--hr-size", 96, "--samples", 3)
-    _run(*noisy, "--bank", bank, "--out", tmp_path / "noisy.zarr")
-    _run("train", "rwsr-edl", "--store", tmp_path / "noisy.zarr", "--out", tmp_path / "from-store", *few)
+    rwsr(*noisy, "--bank", bank, "--out", tmp_path / "noisy.zarr")
+    rwsr("train", "rwsr-edl", "--store", tmp_path / "noisy.zarr", "--out", tmp_path / "from-store", *few)
     twice = ("train", "rwsr-edl", "--store", tmp_path / "noisy.zarr", "--bank", bank, "--out", tmp_path / "no", *few)
-    assert "has noise of a bank in its LR already; build it with recipe.strength=0" in _run(*twice, code=1)
+    assert "has noise of a bank in its LR already; build it with recipe.strength=0" in rwsr(*twice, code=1)
     quiet = ("--set", "recipe.strength=0", "--bank", bank, "--out", tmp_path / "quiet.zarr")
-    assert "takes no noise from a bank; leave --bank out" in _run(*noisy, *quiet, code=1)
+    assert "takes no noise from a bank; leave --bank out" in rwsr(*noisy, *quiet, code=1)
     assert isinstance(open_run(tmp_path / "run", CPU).net, Edl)
     out = tmp_path / "m.parquet"
-    said = _run("eval", "restoration", "--store", pairs.path, "--model", tmp_path / "run", "--out", out)
+    said = rwsr("eval", "restoration", "--store", pairs.path, "--model", tmp_path / "run", "--out", out)
     assert "run: psnr-y" in said
-    _run("restore", photos / "b.png", "--model", tmp_path / "run", "--out", tmp_path / "restored")
+    rwsr("restore", photos / "b.png", "--model", tmp_path / "run", "--out", tmp_path / "restored")
     with Image.open(tmp_path / "restored/b.png") as image:
         assert image.size == (640, 640)
     plain = ["--set", "network.branches=none"]
-    _run("train", "rwsr-edl", "--store", pairs.path, "--out", tmp_path / "plain", *few, *plain)
+    rwsr("train", "rwsr-edl", "--store", pairs.path, "--out", tmp_path / "plain", *few, *plain)
     assert isinstance(open_run(tmp_path / "plain", CPU).net, MMRealSR)
-    _run("export", tmp_path / "run", "--out", tmp_path / "model.onnx")
-    _run("export", tmp_path / "run", "--out", tmp_path / "model.pth")
+    rwsr("export", tmp_path / "run", "--out", tmp_path / "model.onnx")
+    rwsr("export", tmp_path / "run", "--out", tmp_path / "model.pth")
     lr = torch.rand(1, 3, 9, 12)
     opened, trained = (open_restorer(tmp_path / name, CPU).net for name in ("model.pth", "run"))
     assert torch.equal(opened(lr), trained(lr))

@@ -33,6 +33,8 @@ from rwsr.train.mmrealsr import MMRealSR
 from rwsr.train.mmrealsr_stages import TrainConfig, esrgan, generator_terms, method_of, small
 from rwsr.train.restorers import open_run
 
+from ..commands import Stop, stop_after
+
 CPU = torch.device("cpu")
 CONFIG: TrainConfig = compose(
     small(1),
@@ -62,28 +64,12 @@ def _nothing(steps: int, terms: dict[str, float]) -> None:
     pass
 
 
-class Stop(Exception):
-    """Stands for whatever ends a process."""
-
-
-def _stop_after(limit: int) -> Callable[[int, dict[str, float]], None]:
-    done = 0
-
-    def on_step(steps: int, terms: dict[str, float]) -> None:
-        nonlocal done
-        done += steps
-        if done >= limit and steps:
-            raise Stop
-
-    return on_step
-
-
 @pytest.mark.parametrize("limit", [2, 4, 6])
 def test_stopped_and_resumed_equals_uninterrupted(store: Store, tmp_path: Path, limit: int) -> None:
     """Before, at and after a checkpoint: the same weights and the same log, to the last bit."""
     _train(tmp_path / "whole", store, CONFIG, CPU, _nothing)
     with pytest.raises(Stop):
-        _train(tmp_path / "broken", store, CONFIG, CPU, _stop_after(limit))
+        _train(tmp_path / "broken", store, CONFIG, CPU, stop_after(limit))
     assert _train(tmp_path / "broken", store, CONFIG, CPU, _nothing)
     for name in ("model.safetensors", "train.parquet"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
@@ -92,7 +78,7 @@ def test_stopped_and_resumed_equals_uninterrupted(store: Store, tmp_path: Path, 
 def test_a_checkpoint_is_used(store: Store, tmp_path: Path) -> None:
     """Stopped after six steps of which four were saved, only three are done again."""
     with pytest.raises(Stop):
-        _train(tmp_path / "run", store, CONFIG, CPU, _stop_after(6))
+        _train(tmp_path / "run", store, CONFIG, CPU, stop_after(6))
     assert steps_saved(tmp_path / "run") == [4]
     seen: list[int] = []
     _train(tmp_path / "run", store, CONFIG, CPU, lambda steps, terms: seen.append(steps))
@@ -205,7 +191,7 @@ def test_two_networks_stopped_and_resumed_are_the_same(store: Store, tmp_path: P
     config = compose(STAGE_2, sets=changes)
     _train(tmp_path / "whole", store, config, CPU, _nothing)
     with pytest.raises(Stop):
-        _train(tmp_path / "broken", store, config, CPU, _stop_after(5))
+        _train(tmp_path / "broken", store, config, CPU, stop_after(5))
     assert _train(tmp_path / "broken", store, config, CPU, _nothing)
     for name in ("model.safetensors", "train.parquet"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
@@ -233,7 +219,7 @@ def test_esrgan_is_trained_on_pairs(pairs: Store, tmp_path: Path) -> None:
     """With a relativistic discriminator whose batch statistics are part of the checkpoint."""
     _train(tmp_path / "whole", pairs, ESRGAN, CPU, _nothing)
     with pytest.raises(Stop):
-        _train(tmp_path / "broken", pairs, ESRGAN, CPU, _stop_after(3))
+        _train(tmp_path / "broken", pairs, ESRGAN, CPU, stop_after(3))
     assert _train(tmp_path / "broken", pairs, ESRGAN, CPU, _nothing)
     for name in ("model.safetensors", "train.parquet"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()

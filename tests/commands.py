@@ -1,0 +1,35 @@
+"""The command as tests run it in their own process, and an end that comes in the middle of a training."""
+
+from collections.abc import Callable
+
+from click.testing import CliRunner
+
+from rwsr.degrade.errors import UserError
+from rwsr.pipelines.cli import root
+
+
+def rwsr(*arguments: object, code: int = 0) -> str:
+    """What `rwsr ARGUMENTS` prints; for code 1 the error that it ends with."""
+    result = CliRunner().invoke(root, [str(each) for each in arguments])
+    if code == 1:
+        assert isinstance(result.exception, UserError), result.output
+        return str(result.exception)
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.output
+
+
+class Stop(Exception):
+    """Stands for whatever ends a process."""
+
+
+def stop_after(limit: int) -> Callable[[int, dict[str, float]], None]:
+    """For a training's on_step: ends it when so many steps are done."""
+    done = 0
+
+    def on_step(steps: int, terms: dict[str, float]) -> None:
+        nonlocal done
+        done += steps
+        if done >= limit and steps:
+            raise Stop
+
+    return on_step
