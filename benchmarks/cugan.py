@@ -12,33 +12,18 @@ default two, of table 2's eight. WORK is kept when named, and a second run goes 
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from commands import promise, rwsr
 
 from rwsr.eval import cugan_settings, report, steering, sweeps
 from rwsr.eval.published import beside
 from rwsr.eval.trends import largest_step, spearman
 
-RWSR = Path(sys.executable).with_name("rwsr")
 UNET_RATE = 1e-3  # where no gate weighs the residuals, the preset's rate diverges
 DISTANCE_DB, Z_APART, STEP = 0.22, 0.1, 0.5  # promised: at most
-
-
-def rwsr(*arguments: str | Path) -> None:
-    """Run a command, which says what it does."""
-    print("rwsr", *arguments, flush=True)
-    started = time.perf_counter()
-    subprocess.run([RWSR, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
-    print(f"  {time.perf_counter() - started:.0f} s", flush=True)
-
-
-def promise(text: str, kept: bool) -> bool:
-    """Print a figure with whether it is as promised."""
-    print(text + ("" if kept else "  MISSED"))
-    return kept
 
 
 def run(photographs: Path, held_out: Path, cbsd68: Path, singles: list[tuple[float, float]], work: Path) -> Path:

@@ -6,23 +6,13 @@ PHOTOGRAPHS are trained on, HELD_OUT only measured. WORK is kept when named, and
 when a promise is not kept.
 """
 
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from commands import rwsr
+
 from rwsr.eval import curves, report, steering
-
-RWSR = Path(sys.executable).with_name("rwsr")
-
-
-def rwsr(*arguments: str | Path) -> None:
-    """Run a command, which says what it does."""
-    print("rwsr", *arguments, flush=True)
-    started = time.perf_counter()
-    subprocess.run([RWSR, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
-    print(f"  {time.perf_counter() - started:.0f} s", flush=True)
 
 
 def measure(photographs: Path, held_out: Path, work: Path) -> bool:

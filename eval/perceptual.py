@@ -66,6 +66,12 @@ class Lpips(nn.Module):
         return torch.stack([each.mean(dim=(1, 2, 3)) for each in self.maps(a, b)]).sum(dim=0)
 
 
+def check_lpips(net: Net) -> None:
+    """Raises MissingWeights where a published file of an LPIPS is not there."""
+    for file in (_BACKBONES[net], _HEADS[net]):
+        weights.find(file)
+
+
 def lpips(net: Net) -> Lpips:
     """LPIPS v0.1 with the published weights; raises MissingWeights, StoreError."""
     found = Lpips(net)

@@ -74,15 +74,25 @@ def to_plot(figure: Figure) -> Plot:
     return Plot(light, to_png(figure))
 
 
+_NO_LOSSES = ("strength", "hqi", "clamped")  # what a log has of HR-aware's controller
+
+
+def _measured(name: str) -> str:
+    """A title for what a training measured: on held-out images, or of SR of those that it is fine-tuned on."""
+    metric = name.removeprefix(VALIDATION)
+    return f"{metric} of SR, without HR" if metric in ("far", "niqe") else f"{metric} on held-out images"
+
+
 def loss_curves(log: pa.Table) -> Plot:
     """Each named loss term over the steps: the pixel loss, the others together, and what was measured meanwhile."""
     names = list(dict.fromkeys(log["name"].to_pylist()))
     measured = [name for name in names if name.startswith(VALIDATION)]
-    others = [name for name in names if name != "pixel" and name not in measured]
+    told = [name for name in names if name in _NO_LOSSES]
+    others = [name for name in names if name != "pixel" and name not in measured and name not in told]
     panels = {"pixel loss, weighted": ["pixel"]} if "pixel" in names else {}
-    panels |= ({"other losses, weighted": others} if others else {}) | {
-        f"{name.removeprefix(VALIDATION)} on held-out images": [name] for name in measured
-    }
+    panels |= {"other losses, weighted": others} if others else {}
+    panels |= {"the controller": told} if told else {}
+    panels |= {_measured(name): [name] for name in measured}
     figure, found = new_figure(4.5 * len(panels), 3.4, columns=len(panels))
     steps, values, labels = (np.asarray(log[name]) for name in ("step", "value", "name"))
     for axes, (title, drawn) in zip(found, panels.items(), strict=True):
@@ -91,7 +101,7 @@ def loss_curves(log: pa.Table) -> Plot:
             axes.plot(steps[chosen], values[chosen], marker=".", label=name)
         axes.set_title(title)
         axes.set_xlabel("training step")
-        if drawn == others:
+        if drawn in (others, told):
             axes.set_ylim(bottom=0)
             axes.legend(frameon=False)
     return to_plot(figure)
@@ -117,7 +127,7 @@ def validation_curves(logs: Mapping[str, Sequence[pa.Table]]) -> Plot | None:
             steps = sorted(set(found[0]).intersection(*found))
             means = [float(np.mean([each[step] for each in found])) for step in steps]
             axes.plot(steps, means, marker=".", color=colour, label=plain(variant))
-        axes.set_title(f"{name.removeprefix(VALIDATION)} on held-out images")
+        axes.set_title(_measured(name))
         axes.set_xlabel("training step")
     panels[0].legend(frameon=False, fontsize=8)
     return to_plot(figure)
@@ -265,13 +275,19 @@ def best_against_true(found: Sequence[Found]) -> Plot:
     return to_plot(figure)
 
 
-def lines(sweeps: Mapping[str, Sweep], axis: str) -> Plot:
-    """The mean of each metric along one setting, a panel a metric."""
+def lines(sweeps: Mapping[str, Mapping[str, Sweep]], axis: str) -> Plot:
+    """The mean of each metric along one setting, a panel a metric, a line a model."""
     figure, panels = new_figure(4 * len(sweeps), 3.4, columns=len(sweeps))
-    for axes, (metric, sweep) in zip(panels, sweeps.items(), strict=True):
-        axes.plot([setting[0] for setting in sweep.settings], sweep.means, marker="o", color=BLUE)
+    for axes, (metric, by_model) in zip(panels, sweeps.items(), strict=True):
+        for number, (model, sweep) in enumerate(by_model.items()):
+            settings = [setting[0] for setting in sweep.settings]
+            axes.plot(
+                settings, sweep.means, marker="o", color=COLOURS[1:][number % (len(COLOURS) - 1)], label=plain(model)
+            )
         axes.set_xlabel(axis)
         axes.set_title(metric)
+        if len(by_model) > 1:
+            axes.legend(frameon=False)
     return to_plot(figure)
 
 

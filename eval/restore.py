@@ -47,6 +47,12 @@ def bicubic(lr: Tensor, scale: int) -> Tensor:
     return _along_rows(_along_rows(lr, scale, _cubic).mT, scale, _cubic).mT.clamp(0, 1)
 
 
+def smaller(image: Tensor, scale: int) -> Tensor:
+    """Bicubic with antialiasing, [B, C, H, W] -> [B, C, H // scale, W // scale]; not clipped."""
+    height, width = (side // scale for side in image.shape[2:])
+    return functional.interpolate(image, size=(height, width), mode="bicubic", antialias=True, align_corners=False)
+
+
 def unchanged(image: Tensor) -> Tensor:
     """The baseline at scale 1: nothing is done."""
     return image

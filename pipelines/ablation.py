@@ -8,17 +8,11 @@ OUT/
     metrics.parquet, report.html    what was measured, the table and the curves
 """
 
-import os
 import re
-import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..degrade.disk import write_atomic
@@ -30,19 +24,26 @@ from ..noisebank.bank import BankConfig
 from ..noisebank.tiles import TileGrid
 from . import build_bank, jobs, sources, spoilt
 from .config import compose
-from .console import progress, say
+from .console import say
 from .executors import Executor
 from .jobs import BankJob, StoreJob, Work
 from .presets import rwsr_edl_without_noise
 from .sources import IndexConfig
+from .trainings import Training, train_all
 
 if TYPE_CHECKING:
     from ..train.edl_stages import EdlConfig
+    from .ablation_report import Finished
 
 Data = Literal["target", "mixed", "ngdc"]
 SCALE = 4
 TOOK_NOTHING = "no auxiliary image lies in the target's interval, so NGDC takes none and trains on the target alone"
 _CURVE_IMAGES, _CURVE_POINTS = 8, 8
+
+
+def plain_name(text: str) -> str:
+    """A name for a folder."""
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Variant:
 
     def run(self, seed: int) -> str:
         """The name of a training."""
-        return f"{re.sub('[^a-z0-9]+', '-', self.name.lower()).strip('-')}-{seed}"
+        return f"{plain_name(self.name)}-{seed}"
 
 
 def _losses(**changed: Any) -> dict[str, Any]:
@@ -207,7 +208,7 @@ def _check_held_out(plan: Plan, hr: Place, lr: Place) -> None:
     write_atomic(noted, images.sha256.encode())
 
 
-def took_nothing(plan: Plan) -> bool:
+def _took_nothing(plan: Plan) -> bool:
     """Whether no auxiliary image lies in the target's interval, so that NGDC trains on the target alone."""
     listed = build_bank.distilled_path(plan.out / "bank.zarr")
     return (
@@ -239,7 +240,7 @@ def _build(plan: Plan, target: Sequence[Place], auxiliary: Sequence[Place]) -> d
     for at, (first, second) in banks.items():
         job = BankJob(out=str(at), target=_texts(first), auxiliary=_texts(second), config=grid, work=work)
         _say(f"{at.name}:", jobs.bank(job).lines)
-    if took_nothing(plan):
+    if _took_nothing(plan):
         say(f"note: {TOOK_NOTHING}")
     made: dict[str, Built] = {}
     distilled = (str(build_bank.distilled_path(bank)),) if auxiliary else ()
@@ -265,58 +266,19 @@ def _say(title: str, lines: Sequence[str]) -> None:
 # ----------------------------------------------------------------------------------------------------- trainings
 
 
-@dataclass(frozen=True)
-class _Training:
-    """One run, as plain values: it may be another process that trains it.
-
-    log: where what is said meanwhile goes, beside another training; none is the person.
-    """
-
-    run: Path
-    store: Place
-    bank: Place | None
-    config: "EdlConfig"
-    hr: Place
-    lr: Place
-    log: Path | None
-    start_from: Path | None = None
-
-
-def _end_with(parent: int) -> None:
-    """End this process when the one that started it is gone, however it went: no two may train one run."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
-
-
-def _train(training: _Training) -> str:
-    """Train it, or find it trained; gives its name."""
-    if training.log is None:
-        return _trained(training)
-    from ..train.ranks import use_threads
-
-    use_threads(1)
-    training.log.parent.mkdir(parents=True, exist_ok=True)
-    with training.log.open("a") as log, redirect_stderr(log):
-        return _trained(training)
-
-
-def _trained(training: _Training) -> str:
+def _train(
+    run: Path, store: Place, bank: Place | None, config: "EdlConfig", hr: Place, lr: Place, start: Path | None
+) -> None:
+    """Train a run, measured meanwhile on some of the held-out images, or find it trained."""
     from ..eval.images import first_of
     from .evaluating import image_set
     from .training import stored, train_run
 
-    held_out = first_of(image_set(None, training.hr, training.lr, SCALE), _CURVE_IMAGES)
-    data = stored(training.store, training.bank)
-    train_run(training.run, data, training.config, start_from=training.start_from, val=held_out)
-    return training.run.name
+    held_out = first_of(image_set(None, hr, lr, SCALE), _CURVE_IMAGES)
+    train_run(run, stored(store, bank), config, start_from=start, val=held_out)
 
 
-def _psnr(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place) -> _Training | None:
+def _psnr(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place) -> Training | None:
     """The model that all start from."""
     if not plan.psnr_steps:
         return None
@@ -324,63 +286,25 @@ def _psnr(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place) -> _Trai
     alone = _losses(pixel=1, perceptual=_OFF, gan=_OFF) | _branches("none")
     loop = {"validate_every": plan.psnr_steps, "learning_rate": 2 * base.loop.learning_rate}  # as ESRGAN's
     config = compose(compose(base, loop=loop), **alone)
-    return _Training(
-        run=plan.out / "runs" / "psnr",
-        store=built["target"].store,
-        bank=None,
-        config=config,
-        hr=hr,
-        lr=lr,
-        log=None,
-    )
+    run = plan.out / "runs" / "psnr"
+    return Training(run, partial(_train, run, built["target"].store, None, config, hr, lr, None))
 
 
-def _trainings(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place, start: Path | None) -> list[_Training]:
-    found: list[_Training] = []
+def _trainings(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place, start: Path | None) -> list[Training]:
+    found: list[Training] = []
     for seed in plan.all_seeds:
         base = _config(plan, steps=plan.steps, seed=seed)
         loop = {"validate_every": max(1, base.loop.steps // _CURVE_POINTS)}
         for variant in plan.variants:
             config = compose(compose(base, loop=loop), **variant.changes)
-            data, name = built[variant.data], variant.run(seed)
-            found.append(
-                _Training(
-                    run=plan.out / "runs" / name,
-                    store=data.store,
-                    bank=data.bank if variant.noise else None,
-                    config=config,
-                    hr=hr,
-                    lr=lr,
-                    log=None if plan.workers == 1 else plan.out / "runs" / f"{name}.log",
-                    start_from=start,
-                )
-            )
+            data, run = built[variant.data], plan.out / "runs" / variant.run(seed)
+            bank = data.bank if variant.noise else None
+            found.append(Training(run, partial(_train, run, data.store, bank, config, hr, lr, start)))
     return found
 
 
-def _train_all(trainings: Sequence[_Training], workers: int) -> None:
-    """One after the other, or several at once, each in a process with one thread of arithmetic and a log."""
-    if workers == 1:
-        for number, each in enumerate(trainings, 1):
-            say(f"{each.run.name} ({number} of {len(trainings)}):")
-            _train(each)
-        return
-    say(f"{len(trainings)} trainings, {workers} at once, each with its log beside it in {trainings[0].run.parent}:")
-    with (
-        ProcessPoolExecutor(workers, get_context("spawn"), _end_with, (os.getpid(),)) as pool,
-        progress("trainings", len(trainings)) as advance,
-    ):
-        waiting: list[Future[str]] = [pool.submit(partial(_train, each)) for each in trainings]
-        try:
-            for done in as_completed(waiting):
-                advance(1, done.result())
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # what runs is finished, what waits is left
-            raise
-
-
-def run(plan: Plan) -> tuple[Place, Place]:
-    """Build and train into the plan's folder; what is there already is kept. Gives HR and LR to measure on.
+def run(plan: Plan) -> "Finished":
+    """Build, train and measure into the plan's folder, and draw its page; what is there already is kept.
 
     Raises:
         UserError: the plan is wrong, or a stage failed; the same call goes on from there.
@@ -393,6 +317,22 @@ def run(plan: Plan) -> tuple[Place, Place]:
     psnr = _psnr(plan, built, hr, lr)
     if psnr is not None:
         say("psnr, the model that all start from:")
-        _train(psnr)
-    _train_all(_trainings(plan, built, hr, lr, psnr.run if psnr is not None else None), plan.workers)
-    return hr, lr
+        psnr.train()
+    train_all(_trainings(plan, built, hr, lr, psnr.run if psnr is not None else None), plan.workers)
+    from ..eval.published import EDL_ABLATIONS
+    from . import ablation_report
+    from .evaluating import image_set
+
+    runs = {
+        variant.name: {variant.run(seed): plan.out / "runs" / variant.run(seed) for seed in plan.all_seeds}
+        for variant in plan.variants
+    }
+    title = f"RWSR-EDL table {plan.table}"
+    sheet = ablation_report.Sheet(
+        title=title,
+        runs=runs,
+        logs={variant: list(each.values()) for variant, each in runs.items()},
+        paper=EDL_ABLATIONS[plan.table],
+        notes=(TOOK_NOTHING,) if _took_nothing(plan) else (),
+    )
+    return ablation_report.finished(plan.out, image_set(None, hr, lr, SCALE), title, [sheet])

@@ -1,31 +1,50 @@
 """The measurement of an ablation's trainings, and its page: the table with spread, the curves, the crops."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from ..degrade.disk import write_atomic
-from ..degrade.places import Place
 from ..eval import ablations, plots, report
 from ..eval.ablations import Ablation
+from ..eval.images import ImageSet
 from ..eval.page import Part, Picture, Section, Table, page
-from ..eval.published import EDL_ABLATIONS
-from .ablation import SCALE, TOOK_NOTHING, Plan, took_nothing
-from .evaluating import image_set, restoration
+from .evaluating import restoration
 from .pages import sections_of
 
-_METRICS = ("psnr-y", "ssim-y", "lpips-squeeze")
+METRICS = ("psnr-y", "ssim-y", "lpips-squeeze")
+Paper = Mapping[str, tuple[float | None, float | None, float | None]]  # PSNR, SSIM, LPIPS of each variant
 
 
-def measure(plan: Plan, hr: Place, lr: Place) -> dict[str, Ablation]:
-    """Restore the held-out images by every training; what each metric says of the variants, by metric."""
-    runs = {variant.name: [variant.run(seed) for seed in plan.all_seeds] for variant in plan.variants}
-    models = {run: plan.out / "runs" / run for names in runs.values() for run in names}
-    found = restoration(image_set(None, hr, lr, SCALE), models, _METRICS, None, plan.out / "metrics.parquet")
-    measured = [metric for metric in _METRICS if metric not in found.skipped]
-    return {metric: ablations.ablation(found.rows, runs, metric) for metric in measured}
+@dataclass(frozen=True)
+class Sheet:
+    """A table to measure and draw. runs: of each variant its models by name, with their files. logs: of each variant
+    the folders of its trainings. paper: what the paper has. notes, tables: what else there is to say.
+    """
+
+    title: str
+    runs: Mapping[str, Mapping[str, Path]]
+    logs: Mapping[str, Sequence[Path]]
+    paper: Paper
+    notes: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+    @property
+    def trainings(self) -> int:
+        """Of each variant that is trained."""
+        return max(len(each) for each in self.runs.values())
+
+
+def measure(sheet: Sheet, images: ImageSet, out: Path) -> dict[str, Ablation]:
+    """Restore the held-out images by every model, into the report `out`; what each metric says of the variants."""
+    models = {name: path for each in sheet.runs.values() for name, path in each.items()}
+    found = restoration(images, models, METRICS, None, out)
+    measured = [metric for metric in METRICS if metric not in found.skipped]
+    names = {variant: list(each) for variant, each in sheet.runs.items()}
+    return {metric: ablations.ablation(found.rows, names, metric) for metric in measured}
 
 
 def _said(metric: str, value: float) -> str:
@@ -34,7 +53,7 @@ def _said(metric: str, value: float) -> str:
 
 def _mean(found: Ablation, variant: str) -> str:
     mean = _said(found.metric, found.mean(variant))
-    return mean if _alone(found) else f"{mean} ± {_said(found.metric, found.spread(variant))}"
+    return mean if len(found.runs[variant]) == 1 else f"{mean} ± {_said(found.metric, found.spread(variant))}"
 
 
 def _alone(found: Ablation) -> bool:
@@ -42,19 +61,19 @@ def _alone(found: Ablation) -> bool:
     return all(len(runs) == 1 for runs in found.runs.values())
 
 
-def lines(plan: Plan, found: Mapping[str, Ablation]) -> list[str]:
+def lines(sheet: Sheet, found: Mapping[str, Ablation]) -> list[str]:
     """The table, a line a variant, and of each metric whether the paper's order is there."""
     rows = [
-        f"{variant.name}: " + ", ".join(f"{metric} {_mean(each, variant.name)}" for metric, each in found.items())
-        for variant in plan.variants
+        f"{variant}: " + ", ".join(f"{metric} {_mean(each, variant)}" for metric, each in found.items())
+        for variant in sheet.runs
     ]
-    return [*rows, *(_order(plan.table, each) for each in found.values())]
+    return [*rows, *(_order(sheet.paper, each) for each in found.values())]
 
 
-def _order(table: str, found: Ablation) -> str:
-    """Whether a metric puts the variants in the paper's order, where the paper has such a metric."""
+def _order(table: Paper, found: Ablation) -> str:
+    """Whether a metric puts the variants in the paper's order, where the paper has such a metric of all of them."""
     column = ("psnr", "ssim", "lpips").index(found.metric.partition("-")[0])
-    paper = {name: value for name, values in EDL_ABLATIONS[table].items() if (value := values[column]) is not None}
+    paper = {name: value for name, values in table.items() if (value := values[column]) is not None}
     together = [f"{a} and {b}" for a, b in pairwise(found.order) if not found.holds(a, b)]
     if _alone(found):
         sure = "one training of each tells no order"
@@ -64,45 +83,69 @@ def _order(table: str, found: Ablation) -> str:
     if not paper:
         return f"{ours}; the paper has no such figure"
     expected = tuple(sorted(paper, key=paper.__getitem__, reverse=found.better == "higher"))
-    return f"{ours}, as in the paper" if found.order == expected else f"{ours}; in the paper: {', '.join(expected)}"
+    known = tuple(name for name in found.order if name in paper)
+    return f"{ours}, as in the paper" if known == expected else f"{ours}; in the paper: {', '.join(expected)}"
 
 
-def _table(plan: Plan, found: Mapping[str, Ablation]) -> Table:
+def _table(sheet: Sheet, found: Mapping[str, Ablation]) -> Table:
     rows = tuple(
         (
-            variant.name,
-            *(_mean(each, variant.name) for each in found.values()),
-            *("" if value is None else f"{value:g}" for value in EDL_ABLATIONS[plan.table][variant.name]),
+            variant,
+            *(_mean(each, variant) for each in found.values()),
+            *("" if value is None else f"{value:g}" for value in sheet.paper.get(variant, (None, None, None))),
         )
-        for variant in plan.variants
+        for variant in sheet.runs
     )
     return Table(("variant", *found, "the paper's PSNR", "its SSIM", "its LPIPS"), rows)
 
 
-def write(plan: Plan, found: Mapping[str, Ablation]) -> Path:
-    """The page of an ablation."""
-    rows = report.read(plan.out / "metrics.parquet")
-    logs = {
-        variant.name: [
-            pq.read_table(plan.out / "runs" / variant.run(seed) / "train.parquet") for seed in plan.all_seeds
-        ]
-        for variant in plan.variants
-    }
-    curves = plots.validation_curves(logs)
-    body: list[Part] = [_table(plan, found)]
+def _section(sheet: Sheet, found: Mapping[str, Ablation], data: str) -> Section:
+    curves = plots.validation_curves(
+        {variant: [pq.read_table(run / "train.parquet") for run in runs] for variant, runs in sheet.logs.items()}
+    )
+    body: list[Part] = [_table(sheet, found)]
     body += [
         Picture(plots.spread(each), f"{metric}: a dot is a training, the bar a mean.") for metric, each in found.items()
     ]
     if curves is not None:
         body.append(Picture(curves, "Measured while training; thin lines are the runs, thick ones their means."))
+    body += sheet.tables
     text = (
-        f"Variants: {len(plan.variants)}; trainings of each: {plan.seeds}, measured on {rows[0].data}; ± is their "
-        "standard deviation. The paper's figures are of other data, networks and lengths: only the order can be "
-        "compared.",
-        *([f"Note: {TOOK_NOTHING}."] if took_nothing(plan) else []),
-        *(_order(plan.table, each) for each in found.values()),
+        f"Variants: {len(sheet.runs)}; trainings of each: {sheet.trainings}, measured on {data}; ± is their standard "
+        "deviation. The paper's figures are of other data, networks and lengths: only the order can be compared.",
+        *(f"Note: {each}." for each in sheet.notes),
+        *(_order(sheet.paper, each) for each in found.values()),
     )
-    title = f"RWSR-EDL table {plan.table}"
-    sections = [Section(title, text, body), *sections_of(plan.out / "metrics.parquet")]
-    write_atomic(plan.out / "report.html", page(title, str(plan.out), sections))
-    return plan.out / "report.html"
+    return Section(sheet.title, text, body)
+
+
+def write(title: str, out: Path, sheets: Sequence[tuple[Sheet, Mapping[str, Ablation]]]) -> Path:
+    """The page `out`/report.html of what was measured into `out`/metrics.parquet."""
+    metrics = out / "metrics.parquet"
+    data = report.read(metrics)[0].data
+    sections = [_section(sheet, found, data) for sheet, found in sheets]
+    write_atomic(out / "report.html", page(title, str(out), [*sections, *sections_of(metrics)]))
+    return out / "report.html"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What an ablation tells: its page, its lines, and of each metric the figures of each variant's trainings."""
+
+    page: Path
+    lines: list[str]
+    runs: dict[str, dict[str, list[float]]]
+
+
+def finished(out: Path, images: ImageSet, title: str, sheets: Sequence[Sheet]) -> Finished:
+    """Measure the trainings of tables into out/metrics.parquet, and draw out/report.html."""
+    measured = [(sheet, measure(sheet, images, out / "metrics.parquet")) for sheet in sheets]
+    told: list[str] = []
+    runs: dict[str, dict[str, list[float]]] = {}
+    for sheet, found in measured:
+        told += [*([f"{sheet.title}:"] if len(sheets) > 1 else []), *lines(sheet, found)]
+        for metric, each in found.items():
+            prefix = f"{sheet.title}, " if len(sheets) > 1 else ""
+            runs.setdefault(metric, {}).update({f"{prefix}{name}": list(values) for name, values in each.runs.items()})
+    at = write(title, out, measured)
+    return Finished(at, [*told, f"wrote {at}"], runs)

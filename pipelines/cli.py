@@ -6,13 +6,15 @@ import warnings
 
 import click
 
+from .cli_ablation import ablation
 from .cli_degrade import degrade
 from .cli_eval import evaluate, report, weights
 from .cli_flow import flow
-from .cli_model import ablation, demo, export, restore, train
+from .cli_model import demo, export, restore
 from .cli_noisebank import noisebank
 from .cli_sources import sources
 from .cli_store import store
+from .cli_train import train
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 

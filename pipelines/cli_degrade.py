@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..degrade.samples import StoreConfig
     from ..noisebank.bank import NoiseBank
 
-_PRESETS = ("real-esrgan", "bsrgan", "mm-realsr", "cugan", "rwsr-edl", "bicubic")
+_PRESETS = ("real-esrgan", "second-order", "bsrgan", "mm-realsr", "cugan", "rwsr-edl", "bicubic")
 
 
 @click.group()

@@ -68,6 +68,17 @@ def _models(function: F) -> F:
     )(function)
 
 
+def _networks(function: F) -> F:
+    return click.option(
+        "--reconstruction",
+        "networks",
+        multiple=True,
+        required=True,
+        metavar="[NAME=]RUN",
+        help="A run of `rwsr train hr-aware-pretrain`; may be repeated.",
+    )(function)
+
+
 def _by(function: F) -> F:
     return click.option(
         "--by",
@@ -343,6 +354,56 @@ def eval_cugan(
     from .evaluating import cugan, named_models
 
     _tell(cugan(_set(None, None, images, 1), named_models(models), metrics, int(table), out), out, json_=json_)
+
+
+@evaluate.command("far")
+@click.option("--images", type=options.PLACE, required=True, help="Folder of clean photographs.")
+@_networks
+@click.option(
+    "--far-model", type=options.LOCAL, default=None, help="The SR model that FAR was trained to look through."
+)
+@_out
+@options.as_json
+def eval_far(images: Place, networks: tuple[str, ...], far_model: Path | None, out: Place, json_: bool) -> None:
+    """Measure whether FAR is greater of degraded photographs than of clean ones (HR-aware figure 8).
+
+    \b
+    Example:
+      rwsr eval far --images photos --reconstruction reconstruction --out far.parquet
+    """
+    from .evaluating import far_of_runs, named_models
+
+    _tell(far_of_runs(_set(None, None, images, 1), named_models(networks), far_model, out), out, json_=json_)
+
+
+@evaluate.command("reconstruction")
+@_images
+@_networks
+@_metrics
+@click.option("--steps", type=click.IntRange(2, 101), default=11, show_default=True, help="From HR to LR enlarged.")
+@_out
+@options.as_json
+def eval_reconstruction(
+    store: Place | None,
+    hr: Place | None,
+    lr: Place | None,
+    scale: int,
+    networks: tuple[str, ...],
+    metrics: tuple[str, ...],
+    steps: int,
+    out: Place,
+    json_: bool,
+) -> None:
+    """Measure whether LR is reconstructed better from worse HR, which rewards degraded SR (HR-aware figure 7).
+
+    \b
+    Example:
+      rwsr eval reconstruction --store held-out.zarr --reconstruction with --reconstruction without --out fit.parquet
+    """
+    from .evaluating import named_models, reconstruction
+
+    found = reconstruction(_set(store, hr, lr, scale), named_models(networks), metrics, steps, out)
+    _tell(found, out, json_=json_)
 
 
 @evaluate.command("ablation")

@@ -3,18 +3,24 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from ..degrade import places
 from ..degrade.errors import UserError
 from ..degrade.places import Place
-from ..eval import cugan_settings, curves, examples, report, steering, sweeps
+from ..eval import cugan_settings, curves, examples, probes, report, steering, sweeps
 from ..eval.images import ImageSet, of_folders, of_store
 from ..eval.metrics import DEFAULT, Metric, chosen
+from ..eval.perceptual import lpips
 from ..eval.report import MetricRow, setting_of
 from ..eval.restoration import Method, evaluate
 from ..eval.restore import Device, Model, bicubic_model, lanczos_model, pick_device, unchanged
 from ..eval.trends import largest_step, spearman
+from ..train.checkpoint import model_file
 from ..train.cugan import CUnet
+from ..train.hraware import encoder_for, far_of, open_reconstruction
+from ..train.hraware_measures import reconstructing
 from ..train.mmrealsr import MMRealSR
 from ..train.restorers import Restorer, open_restorer
 from .build_store import open_samples
@@ -74,6 +80,15 @@ def open_models(models: Mapping[str, Path], device: Device, scale: int) -> list[
     """The models, ready to restore images of one scale; raises UserError."""
     found = [open_restorer(path, device, name=name) for name, path in models.items()]
     _check_scale(found, scale)
+    return found
+
+
+def open_alike(models: Mapping[str, Path], device: Device) -> list[Restorer]:
+    """The models, all of one scale; raises UserError where one cannot be opened, or they differ."""
+    found = [open_restorer(path, device, name=name) for name, path in models.items()]
+    if len({each.scale for each in found}) > 1:
+        said = ", ".join(f"{each.name} {each.scale} times" for each in found)
+        raise UserError(f"the models enlarge differently ({said}); name models of one scale")
     return found
 
 
@@ -241,7 +256,7 @@ def _of_each(
 ) -> Measured:
     """The rows of one model after the other."""
     if not models:
-        raise UserError("name a --model, a run that can be told how strongly to restore")
+        raise UserError("name a --model")
     rows = [row for name in models for row in _collect(f"{title} {name}", _total(images), parts(name, models[name]))]
     report.add(out, rows)
     return Measured(rows, {}, _num_left_out(images, rows))
@@ -286,6 +301,42 @@ def cugan(images: ImageSet, models: Mapping[str, Path], names: Sequence[str], ta
     return Measured(rows, skipped, _num_left_out(images, rows))
 
 
+def far_of_runs(images: ImageSet, runs: Mapping[str, Path], far_model: Path | None, out: Place) -> Measured:
+    """FAR of HR images and of their degraded versions, by each reconstruction network."""
+    device = _begin(out)
+
+    def parts(name: str, path: Path) -> Iterator[tuple[int, list[MetricRow]]]:
+        net, model = open_reconstruction(path, device)
+        if net.far is None or net.config.far is None:
+            raise UserError(f"{path} has no FAR; name a run of hr-aware-pretrain with it")
+        encoder = encoder_for(path, net.config.far, model.config.get("far_model"), far_model, device)
+        checkpoint = places.sha256(model_file(path))
+        value_of = partial(far_of, net, encoder)
+        return probes.far(images, probes.degradations(), value_of, name, checkpoint, net.config.far.text, device)
+
+    return _of_each("FAR by", images, runs, out, parts)
+
+
+def reconstruction(
+    images: ImageSet, runs: Mapping[str, Path], names: Sequence[str], steps: int, out: Place
+) -> Measured:
+    """How well each network reconstructs LR from HR that is more and more like LR."""
+    device = _begin(out)
+    metrics, skipped = metrics_of(tuple(names) or ("psnr-rgb",), images, 0, device)
+
+    def parts(name: str, path: Path) -> Iterator[tuple[int, list[MetricRow]]]:
+        net, _ = open_reconstruction(path, device)
+        if net.config.scale != images.scale:
+            raise UserError(f"{path} is for scale {net.config.scale}, the images for {images.scale}; set --scale")
+        hqi = None if net.config.controller is None else lpips(net.config.controller.hqi).to(device)
+        checkpoint = places.sha256(model_file(path))
+        again = reconstructing(net, hqi)
+        return probes.reconstruction(images, again, name, checkpoint, metrics, device, steps=steps)
+
+    found = _of_each("reconstruction by", images, runs, out, parts)
+    return Measured(found.rows, skipped, found.left_out)
+
+
 def _num_left_out(images: ImageSet, rows: Sequence[MetricRow]) -> int:
     return len(set(range(len(images.items))) - {row.sample for row in rows})
 
@@ -296,7 +347,9 @@ def _label(row: MetricRow) -> str | None:
         return None
     if row.protocol == sweeps.INTERPOLATION:
         return f"{row.model}, alpha {json.loads(row.setting)['alpha']:g}"
-    return f"{row.model}, {row.member}" if row.protocol == cugan_settings.PROTOCOL else row.model
+    if row.protocol == probes.RECONSTRUCTION:
+        return f"{row.model}, i {json.loads(row.setting)['i']:g}"
+    return f"{row.model}, {row.member}" if row.protocol in (cugan_settings.PROTOCOL, probes.FAR) else row.model
 
 
 def means_of(rows: Sequence[MetricRow]) -> dict[str, dict[str, float]]:
@@ -320,7 +373,7 @@ def mean_lines(rows: Sequence[MetricRow]) -> list[str]:
         for model, by in means_of(rows).items()
     ]
     rows = report.shared(rows)
-    return [*means, *_distance_lines(rows), *_trend_lines(rows), *_nearness_lines(rows)]
+    return [*means, *_distance_lines(rows), *_trend_lines(rows), *_nearness_lines(rows), *_far_lines(rows)]
 
 
 def _distance_lines(rows: Sequence[MetricRow]) -> list[str]:
@@ -343,7 +396,25 @@ def _trend_lines(rows: Sequence[MetricRow]) -> list[str]:
                 f"{metric} along alpha: Spearman {spearman(sweep.means):.3f}, largest step "
                 f"{largest_step(sweep.means):.3f} of all"
             )
+        for model, fit in probes.reconstructions(rows, metric).items():
+            found.append(
+                f"{model}: {metric} of the reconstruction along i: Spearman {spearman(fit.means):.3f}, "
+                f"{_said(metric, fit.means[0])} of HR, {_said(metric, fit.means[-1])} of LR enlarged"
+            )
     return found
+
+
+def _far_lines(rows: Sequence[MetricRow]) -> list[str]:
+    """Whether FAR tells degraded images from clean ones."""
+    lines: list[str] = []
+    for model, member in dict.fromkeys((row.model, row.member) for row in rows if row.protocol == probes.FAR):
+        if member != probes.CLEAN:
+            area = probes.area_of(rows, model, member)
+            lines.append(
+                f"{model}: {member}: area under curve {area:.3f}, greater than of the same image clean in "
+                f"{probes.rises(rows, model, member):.0%}"
+            )
+    return lines
 
 
 def _nearness_lines(rows: Sequence[MetricRow]) -> list[str]:

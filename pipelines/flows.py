@@ -32,7 +32,7 @@ from . import jobs, pipeline, sources
 from .bank_text import between, describe_rule
 from .console import say, watched_by
 from .executors import may_pass
-from .jobs import BankJob, EvalJob, Made, ReportJob, SourcesJob, StoreJob, TrainJob
+from .jobs import BankJob, EvalJob, FineTuneJob, Made, ReportJob, SourcesJob, StoreJob, TrainJob
 from .pipeline import Built, PipelineConfig
 from .scan import open_scan
 from .sources import SourceRow
@@ -190,6 +190,12 @@ def store(job: StoreJob) -> Made:
 def train(job: TrainJob) -> Made:
     """Train on a store."""
     return _do("train", jobs.train, job)
+
+
+@flow(name="rwsr fine-tune", persist_result=False)
+def fine_tune(job: FineTuneJob) -> Made:
+    """Fine-tune an SR model on LR images."""
+    return _do("fine-tune", jobs.fine_tune, job)
 
 
 @flow(name="rwsr evaluate", persist_result=False)

@@ -6,6 +6,7 @@ The command line and the flows call the same functions with the same jobs.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -96,7 +97,7 @@ class TrainJob(BaseModel):
 
     sources, recipe: instead of a store, folders of images and the config file that groups are rendered by meanwhile.
     start_from: an earlier run whose weights this one starts from. val_store: held-out groups to measure on meanwhile.
-    bank: a noise bank of which each LR gets new noise in each step.
+    bank: a noise bank of which each LR gets new noise in each step. far_model: the SR model that FAR looks through.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -111,6 +112,29 @@ class TrainJob(BaseModel):
     start_from: str | None = None
     val_store: PlaceText | None = None
     bank: PlaceText | None = None
+    far_model: str | None = None
+
+
+class FineTuneJob(BaseModel):
+    """Fine-tune the SR model `model` on the LR images of folders, into the folder `out`, on a disk: a preset, and the
+    keys of it that are changed.
+
+    reconstruction: the pretrained reconstruction network; self-training has none. far_model: the SR model that its FAR
+    looks through. val_store, val_hr, val_lr: held-out images to measure on meanwhile.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    lr_images: tuple[PlaceText, ...] = Field(min_length=1)
+    reconstruction: str | None = None
+    out: str
+    preset: str
+    config: dict[str, Any] = {}
+    far_model: str | None = None
+    val_store: PlaceText | None = None
+    val_hr: PlaceText | None = None
+    val_lr: PlaceText | None = None
 
 
 class EvalJob(BaseModel):
@@ -292,12 +316,43 @@ def train(job: TrainJob) -> Made:
         data,
         composed,
         start_from=Path(job.start_from) if job.start_from else None,
+        far_model=Path(job.far_model) if job.far_model else None,
         val=held_out(place(job.val_store)) if job.val_store else None,
     )
-    lines = [f"trained {composed.loop.steps} steps" if trained else "the training was done already"]
+    return _trained(out, f"trained {composed.loop.steps} steps" if trained else None)
+
+
+def _trained(out: Path, line: str | None) -> Made:
+    """What a training left in its folder; line: what it did, if anything."""
     model, log = out / "model.safetensors", out / "train.parquet"
-    values = {"model": model, "log": log, "trained": trained}
-    return Made(values, [*lines, f"wrote {model} and {log}"], [], changed=trained)
+    values = {"model": model, "log": log, "trained": line is not None}
+    lines = [line or "the training was done already", f"wrote {model} and {log}"]
+    return Made(values, lines, [], changed=line is not None)
+
+
+def fine_tune(job: FineTuneJob) -> Made:
+    """Fine-tune into the job's folder, or find it done; raises UserError."""
+    from . import evaluating
+    from .fine_tuning import Inputs, compose_values_of, fine_tune_run
+
+    config, out = compose_values_of(job.preset, job.config), Path(job.out)
+    val = None
+    if job.val_store or job.val_hr or job.val_lr:
+        val = partial(
+            evaluating.image_set, *(place(at) if at else None for at in (job.val_store, job.val_hr, job.val_lr))
+        )
+    images = IndexConfig(min_side_px=1)  # the length of a patch is what counts, and that is looked at later
+    rows = sources.index(_places(job.lr_images), out / "index.parquet", images, Work().executor)
+    name_left_out(rows)
+    inputs = Inputs(
+        model=Path(job.model),
+        rows=tuple(rows),
+        reconstruction=Path(job.reconstruction) if job.reconstruction else None,
+        far_model=Path(job.far_model) if job.far_model else None,
+    )
+    lines = fine_tune_run(out, inputs, config, val=val)
+    made = _trained(out, lines)
+    return Made(made.values, made.lines, rows, changed=made.changed)
 
 
 def evaluate(job: EvalJob) -> Made:

@@ -47,6 +47,12 @@ def real_esrgan() -> StoreConfig:
     return StoreConfig(recipe=SecondOrder(scale=4, first=_FIRST, second=second, usm=Usm()), hr_size_px=400)
 
 
+def second_order() -> StoreConfig:
+    """The same pairs with the HR as it is, not sharpened: HR-aware's, whose FAR should learn natural images."""
+    sharpened = real_esrgan()
+    return sharpened.model_copy(update={"recipe": sharpened.recipe.model_copy(update={"usm": None})})
+
+
 def bsrgan() -> StoreConfig:
     """BSRGAN's pairs: blurs, two-part downscale, noise and JPEG in random order, as in its released code."""
     return StoreConfig(recipe=Shuffled(scale=4), hr_size_px=288)
@@ -74,6 +80,7 @@ def bicubic() -> StoreConfig:
 
 PRESETS: dict[str, Callable[[], StoreConfig]] = {
     "real-esrgan": real_esrgan,
+    "second-order": second_order,
     "bsrgan": bsrgan,
     "mm-realsr": mm_realsr,
     "cugan": cugan,

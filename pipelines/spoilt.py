@@ -1,7 +1,9 @@
 """Photographs spoilt by one degradation that no training is told: a camera to measure with, where none is had."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -16,28 +18,41 @@ from . import sources
 from .console import progress
 from .sources import SourceRow
 
-_BLUR, _NOISE_255, _QUALITY = 0.6, 10.0, 90  # of the one camera: optics, sensor, file
+
+@dataclass(frozen=True)
+class Camera:
+    """blur: sigma of its optics, in pixels. noise_255: of its sensor. quality: of its JPEG."""
+
+    blur: float
+    noise_255: float
+    quality: int
+
+
+Spoilt = Literal["noisy", "soft"]
+CAMERAS: dict[Spoilt, Camera] = {"noisy": Camera(0.6, 10, 90), "soft": Camera(1.0, 2, 92)}
+NOISY = CAMERAS["noisy"]
 _OTHERS_NOISE_255, _OTHERS_QUALITY = (0.0, 25.0), (50, 95)  # of other cameras, each photograph its own
 
 
-def _camera(noise_255: float, quality: int, key: str) -> tuple[AnyStep, ...]:
+def _steps(camera: Camera, key: str) -> tuple[AnyStep, ...]:
+    size = 7 if camera.blur < 1 else 13
     return (
-        Blur(kernel=Kernel(kind="iso", size=7, sigma_x=_BLUR, sigma_y=_BLUR)),
-        GaussianNoise(sigma_255=noise_255, grey=False, field=field_key(0, "spoilt", key)),
-        Jpeg(quality=quality),
+        Blur(kernel=Kernel(kind="iso", size=size, sigma_x=camera.blur, sigma_y=camera.blur)),
+        GaussianNoise(sigma_255=camera.noise_255, grey=False, field=field_key(0, "spoilt", key)),
+        Jpeg(quality=camera.quality),
     )
 
 
-def by_one_camera(pixels: U8, key: str) -> U8:
+def by_one_camera(pixels: U8, key: str, camera: Camera = NOISY) -> U8:
     """Always the same degradation; key: the photograph, for its own noise."""
-    return apply(pixels, _camera(_NOISE_255, _QUALITY, key))
+    return apply(pixels, _steps(camera, key))
 
 
 def by_others(pixels: U8, key: str) -> U8:
     """The same kinds, as strong as the photograph has it: an auxiliary set is of many cameras."""
     rng = stream(0, "others", key)
     noise, quality = rng.uniform(*_OTHERS_NOISE_255), rng.integers(*_OTHERS_QUALITY, endpoint=True)
-    return apply(pixels, _camera(float(noise), int(quality), key))
+    return apply(pixels, _steps(Camera(NOISY.blur, float(noise), int(quality)), key))
 
 
 def made_smaller(pixels: U8, scale: int) -> U8:

@@ -1,6 +1,7 @@
 """Training as plain calls on folders: configs by preset, samples from a store, figures on held-out ones."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,12 +20,16 @@ from ..eval.report import mean_of
 from ..eval.restoration import Method, evaluate
 from ..eval.restore import Device, Model
 from ..noisebank.bank import NoiseBank
-from ..train import cugan_stages, edl_stages, mmrealsr_stages, runs
+from ..train import cugan_stages, edl_stages, hraware_stages, mmrealsr_stages, runs
 from ..train.cugan import CUnet, wants_condition
 from ..train.data import GroupSource, StoredGroups
+from ..train.established import encoder_of
+from ..train.hraware import LrReconstruction
+from ..train.hraware_measures import reconstructed
 from ..train.loop import Interrupted
 from ..train.ranks import local_device
-from ..train.runs import Make, Stage, Validate
+from ..train.restorers import open_restorer
+from ..train.runs import Make, OnStep, Stage, Validate
 from . import presets
 from .build_store import open_samples
 from .config import compose, compose_values
@@ -32,11 +37,12 @@ from .console import progress
 from .executors import Executor, cores
 from .live import live_groups
 
-Config = mmrealsr_stages.TrainConfig | cugan_stages.CuganConfig | edl_stages.EdlConfig
+Config = mmrealsr_stages.TrainConfig | cugan_stages.CuganConfig | edl_stages.EdlConfig | hraware_stages.PretrainConfig
 PRESETS: dict[str, Callable[[Stage], Config]] = {
     **mmrealsr_stages.PRESETS,
     **cugan_stages.PRESETS,
     **edl_stages.PRESETS,
+    **hraware_stages.PRETRAIN_PRESETS,
 }
 
 _VALIDATION = (*DEFAULT, "lpips-squeeze")  # the last where its published weights are
@@ -51,6 +57,7 @@ _RECIPES = {
     "cugan": presets.cugan,
     "cugan-small": presets.cugan,
     **dict.fromkeys(edl_stages.PRESETS, presets.rwsr_edl_without_noise),
+    **dict.fromkeys(hraware_stages.PRETRAIN_PRESETS, presets.second_order),
 }
 
 
@@ -78,13 +85,21 @@ def held_out(store_folder: Place) -> ImageSet:
     return of_store(open_samples(store_folder))
 
 
-def _validation(images: ImageSet, scale: int, device: Device) -> Validate:
-    """The means of `_VALIDATION` on images, as a training asks for them; raises UserError."""
+def validation(images: ImageSet, scale: int, device: Device, wanted: Sequence[str] = ()) -> Validate:
+    """The means of `_VALIDATION` on images, as a training asks for them; raises UserError.
+
+    wanted: metrics that must be among them.
+    """
     if images.scale != scale:
         raise UserError(f"the held-out images, {images.name}, are for scale {images.scale}, the network for {scale}")
-    metrics, _ = chosen(_VALIDATION, scale=images.scale, border=None, device=device)
+    metrics, missing = chosen((*_VALIDATION, *wanted), scale=images.scale, border=None, device=device)
+    for name in wanted:
+        if name in missing:
+            raise UserError(f"{name} cannot be measured here ({missing[name]}); choose another")
 
     def validate(net: Model) -> dict[str, float]:
+        if isinstance(net, LrReconstruction):
+            return reconstructed(images, net, device)
         method = Method("net", net, conditioned=wants_condition(net))
         rows = [row for _, part in evaluate(images, [method], metrics, device) for row in part]
         return {each.name: mean_of([row.value for row in rows if row.metric == each.name]) for each in metrics}
@@ -105,12 +120,20 @@ def why_not_on(config: Config, store: StoreConfig, *, to_learn: bool) -> str | N
         return "is told blur and noise (cugan)" if told and not isinstance(store.recipe, BlurNoise) else None
     if isinstance(config, edl_stages.EdlConfig):
         return "learns from pairs (rwsr-edl)" if to_learn and store.kind == GROUPS else None
+    if isinstance(config, hraware_stages.PretrainConfig):
+        if not to_learn:
+            return "makes no model that restores, so there is nothing to measure; drop `held_out` and `test_store`"
+        return "learns from pairs (second-order)" if store.kind == GROUPS else None
     unordered = to_learn and config.network.modulated and store.kind != GROUPS
     return "learns from groups (mm-realsr)" if unordered else None
 
 
-def _make(config: Config) -> Make:
+def _make(config: Config, far_model: Path | None) -> Make:
     match config:
+        case hraware_stages.PretrainConfig():
+            return partial(
+                hraware_stages.pretraining, config, encoder_of(config.network.far, far_model, local_device())
+            )
         case cugan_stages.CuganConfig():
             return partial(cugan_stages.method_of, config)
         case edl_stages.EdlConfig():
@@ -186,37 +209,56 @@ def train_run(
     config: Config,
     *,
     start_from: Path | None = None,
+    far_model: Path | None = None,
     val: ImageSet | None = None,
 ) -> bool:
     """Train a stage into the folder `out`, measured on held-out images meanwhile; False when that was done before.
+
+    far_model: the SR model that FAR looks through, where its net is `sr`.
 
     Raises:
         UserError: the groups, the config or the earlier run do not fit; or it was asked to stop, and is saved.
     """
     device = local_device()
-    validate = None if val is None else _validation(val, _scale(config), device)
-    with progress("train", config.loop.steps) as advance:
+    validate = None if val is None else validation(val, _scale(config), device)
+    if far_model is not None:
+        config = looking_through(config, far_model)
+    with told(config.loop.steps) as tell:
+        return runs.train(
+            out,
+            data.groups,
+            data.identity,
+            config,
+            config.loop,
+            _make(config, far_model),
+            device,
+            tell,
+            start_from=start_from,
+            noise=data.noise,
+            spawn=data.remote,
+            validate=validate,
+        )
 
-        def tell(steps: int, terms: dict[str, float]) -> None:
-            advance(steps, " ".join(f"{name} {value:.4f}" for name, value in terms.items()))
+
+@contextmanager
+def told(steps: int) -> Generator[OnStep]:
+    """A training's progress bar, with its terms; raises UserError where the training was asked to stop."""
+    with progress("train", steps) as advance:
+
+        def tell(done: int, terms: dict[str, float]) -> None:
+            advance(done, " ".join(f"{name} {value:.4f}" for name, value in terms.items()))
 
         try:
-            return runs.train(
-                out,
-                data.groups,
-                data.identity,
-                config,
-                config.loop,
-                _make(config),
-                device,
-                tell,
-                start_from=start_from,
-                noise=data.noise,
-                spawn=data.remote,
-                validate=validate,
-            )
+            yield tell
         except Interrupted as interrupted:
             raise UserError(
-                f"stopped after {interrupted.step} of {config.loop.steps} steps, which are saved; "
-                "the same command goes on from there"
+                f"stopped after {interrupted.step} of {steps} steps, which are saved; the same command goes on from "
+                "there"
             ) from None
+
+
+def looking_through(config: Config, far_model: Path) -> Config:
+    """The config with the hash of the SR model that FAR looks through; raises UserError where it has no FAR of one."""
+    if not isinstance(config, hraware_stages.PretrainConfig) or config.network.far is None:
+        raise UserError("--far-model is for FAR, which this training has not; drop it")
+    return config.model_copy(update={"far_model": open_restorer(far_model, local_device()).checkpoint})

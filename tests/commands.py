@@ -1,7 +1,8 @@
 """The command as tests run it in their own process, and an end that comes in the middle of a training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 from click.testing import CliRunner
 
 from rwsr.degrade.errors import UserError
@@ -16,6 +17,18 @@ def rwsr(*arguments: object, code: int = 0) -> str:
         return str(result.exception)
     assert result.exit_code == code, (result.output, result.exception)
     return result.output
+
+
+def make_spandrel_importable() -> None:
+    """torchvision's wheel, which spandrel wants, does not import beside a torch without CUDA."""
+    if not hasattr(torch.ops.torchvision, "nms"):
+        for name in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")
+
+
+def flags(option: str, keys: Sequence[str]) -> list[str]:
+    """An option again and again, once for each key."""
+    return [part for each in keys for part in (option, each)]
 
 
 class Stop(Exception):

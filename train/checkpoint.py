@@ -70,6 +70,12 @@ def config_of(path: Path) -> Json | None:
     return json.loads(metadata[_METADATA])["config"] if _METADATA in metadata else None
 
 
+def read_step(run: Path) -> int:
+    """The step whose average the model of a finished run is."""
+    with safe_open(model_file(run), framework="pt") as file:
+        return int(json.loads((file.metadata() or {})[_METADATA])["step"])
+
+
 def check_numbers(weights: Weights, path: Path) -> Weights:
     """The weights; raises StoreError where one is not a number."""
     for name, value in weights.items():

@@ -5,6 +5,7 @@ from pathlib import Path
 from ..degrade.errors import UserError
 from ..eval.sweeps import interpolated
 from .checkpoint import ModelFile, model_file, read_model, write_model
+from .restorers import made_by
 
 
 def interpolate(a: Path, b: Path, alpha: float, out: Path) -> Path:
@@ -16,7 +17,8 @@ def interpolate(a: Path, b: Path, alpha: float, out: Path) -> Path:
         UserError: they are not of one network, or `out` holds something.
     """
     first, second = (_model(path) for path in (a, b))
-    if first.config.get("network") != second.config.get("network"):
+    networks = [(made_by(each.config) or {}).get("network") for each in (first, second)]
+    if networks[0] != networks[1]:
         raise UserError(f"{a} and {b} are not of one network; interpolate models that were trained from one another")
     file = out / "model.safetensors"
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -5,6 +5,7 @@ scaler, generators, the sums of the log): a run that was killed and started agai
 not.
 """
 
+import math
 import shutil
 import signal
 import threading
@@ -28,7 +29,7 @@ from ..degrade.provenance import Json
 from ..eval.report import VALIDATION
 from . import checkpoint
 from .checkpoint import Weights
-from .ranks import Ranks, average, average_gradients, joined, wait_for_all
+from .ranks import Ranks, agreed, average, average_gradients, joined, wait_for_all
 from .schedule import Constant, Schedule, factor_at
 
 N = TypeVar("N", bound=nn.Module)
@@ -88,6 +89,19 @@ class Batch(Protocol):
 
 
 B = TypeVar("B", bound=Batch)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best average by a figure of the validation. patience: validations in a row that are no better end the
+    training; none lets it go on to its last step.
+    """
+
+    by: str
+    better: Literal["higher", "lower"]
+    patience: int | None = None
+
+
 Shared = dict[str, Tensor]  # what one network's losses leave for the next one's, of one micro-batch
 
 
@@ -97,14 +111,16 @@ class Method(Generic[B]):
 
     networks: by name; in each step each takes a step of its own Adam, in their order. The first is the one that is
     averaged (EMA), validated and exported. losses: (network, micro-batch, shared) -> named terms, already weighted;
-    their sum is minimised. fixed: networks that losses look through and nothing trains. validate: figures of the
-    averaged weights, or none.
+    their sum is minimised, and those that hang on nothing trained are only logged. fixed: networks that losses look
+    through and nothing trains. validate: figures of the averaged weights, or none. choice: which of the averages that
+    were validated becomes the model; none is the last.
     """
 
     networks: Mapping[str, nn.Module]
     losses: Callable[[str, B, Shared], dict[str, Tensor]]
     fixed: Sequence[nn.Module] = ()
     validate: Callable[[nn.Module], dict[str, float]] | None = None
+    choice: Choice | None = None
 
 
 def built(make: Callable[[], N], seed: int) -> N:
@@ -240,6 +256,50 @@ def _ahead(loader: "DataLoader[B]", device: torch.device) -> Iterator[B]:
         yield waiting
 
 
+class _Best:
+    """The best average so far, by the figure of a choice; nothing where there is none."""
+
+    def __init__(self, choice: Choice | None) -> None:
+        self._choice = choice
+        self.step, self.weights = 0, Weights()
+        self._value, self._worse = 0.0, 0
+
+    def state(self) -> dict[str, Any]:
+        return {"step": self.step, "value": self._value, "worse": self._worse, "weights": self.weights}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.step, self.weights = state["step"], state["weights"]
+        self._value, self._worse = state["value"], state["worse"]
+
+    def consider(self, step: int, figures: Mapping[str, float], averaged: Weights) -> None:
+        """Keep an average that is better than all before it; raises UserError where the figure is no number."""
+        if self._choice is None or not figures:
+            return
+        value = figures[f"{VALIDATION}{self._choice.by}"]
+        if not math.isfinite(value):
+            raise UserError(
+                f"{self._choice.by} has no value for any of the images (too small or flat), so it cannot choose; set "
+                "another selection.by"
+            )
+        gain = value - self._value if self._choice.better == "higher" else self._value - value
+        if gain > 0 or not self.step:
+            self.step, self._value, self._worse = step, value, 0
+            self.weights = {name: each.detach().cpu().clone() for name, each in averaged.items()}
+        else:
+            self._worse += 1
+
+    @property
+    def has_patience(self) -> bool:
+        """Whether the training can end early."""
+        return self._choice is not None and self._choice.patience is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether patience has run out."""
+        patience = None if self._choice is None else self._choice.patience
+        return patience is not None and self._worse >= patience
+
+
 class _Trained:
     """The networks of a method with all that a step of them changes."""
 
@@ -372,7 +432,7 @@ def _fit(
     on_step: Callable[[int, dict[str, float]], None],
     spawn: bool,
 ) -> None:
-    trained = _Trained(method, config, device)
+    trained, best = _Trained(method, config, device), _Best(method.choice)
     log = _Log(run, config.log_every, device, _events(run, config.tensorboard and ranks.leads))
     saved = checkpoint.steps_saved(run)
     start = saved[-1] if saved else 0
@@ -380,12 +440,13 @@ def _fit(
         trained.ema, state = checkpoint.load_state(run, start, trained.nets, device)
         trained.load(state["trained"])
         log.load(state["log"])
+        best.load(state["best"])
     if ranks.leads:
         _drop_log_after(run, start)
     on_step(start, {})
 
     def save(step: int) -> None:
-        state = {"trained": trained.state(), "log": log.state(ranks)}
+        state = {"trained": trained.state(), "log": log.state(ranks), "best": best.state()}
         if ranks.leads:
             log.write(step)
             checkpoint.save_state(run, step, trained.nets, trained.ema, state)
@@ -403,24 +464,31 @@ def _fit(
     for step, batch in enumerate(_ahead(loader, device), start + 1):
         log.add(trained.step(step - 1, batch, method.losses, ranks))
         last = step == config.steps
-        means = log.mean(step, ranks) if step % config.log_every == 0 or last else {}
+        figures: dict[str, float] = {}
         if method.validate is not None and (step % config.validate_every == 0 or last):
-            log.note(step, _validated(method, trained, ranks))
+            figures = _validated(method, trained, ranks)
+            best.consider(step, figures, trained.ema)
+            last = last or (best.has_patience and agreed(best.is_over, ranks))
+        means = log.mean(step, ranks) if step % config.log_every == 0 or last else {}
+        log.note(step, figures)
         on_step(1, means)
         stop = asked.is_set() and not last
         if (step % config.checkpoint_every == 0 and not last) or stop:
             save(step)
         if stop:
             raise Interrupted(step)
+        if last:
+            _finish(run, log, best.weights or trained.ema, whole_config, step, best.step or step, ranks)
+            return
+
+
+def _finish(run: Path, log: _Log, weights: Weights, whole_config: Json, step: int, chosen: int, ranks: Ranks) -> None:
+    """The log whole, and the model: the last average, or the one that was chosen."""
     if ranks.leads:
-        log.write(config.steps)
+        log.write(step)
         _merge_log(run)
-        checkpoint.write_model(
-            run / "model.safetensors",
-            {name: value.cpu().contiguous() for name, value in trained.ema.items()},
-            whole_config,
-            config.steps,
-        )
+        named = {name: value.cpu().contiguous() for name, value in weights.items()}
+        checkpoint.write_model(run / "model.safetensors", named, whole_config, chosen)
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
     wait_for_all(ranks)
 

@@ -36,6 +36,8 @@ def joined(device: torch.device) -> Generator[Ranks]:
     if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
         yield Ranks()
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
@@ -83,6 +85,16 @@ def average(tensors: Iterable[Tensor], ranks: Ranks) -> None:
 def average_gradients(net: nn.Module, ranks: Ranks) -> None:
     """Of all parameters that are trained; one without a gradient here has none anywhere."""
     average((value.grad for value in net.parameters() if value.grad is not None), ranks)
+
+
+def agreed(leaders: bool, ranks: Ranks) -> bool:
+    """What the leader says, in every process; of the others it is not looked at."""
+    if ranks.count == 1:
+        return leaders
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    said = torch.tensor(float(leaders and ranks.leads), device=device)
+    dist.all_reduce(said)
+    return bool(said > 0)
 
 
 def wait_for_all(ranks: Ranks) -> None:

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -16,7 +16,7 @@ from ..degrade import places
 from ..degrade.errors import StoreError, UserError
 from ..degrade.provenance import Json
 from . import cugan, edl, mmrealsr, ncnn
-from .checkpoint import Weights, check_numbers, config_of, load_trained, model_file
+from .checkpoint import Weights, check_numbers, config_of, load_trained, model_file, read_model
 from .compact import Compact
 from .imdn import Imdn
 from .rlfn import Rlfn
@@ -34,6 +34,8 @@ _SHAPES: tuple[Callable[[Mapping[str, tuple[int, ...]]], _Known | None], ...] = 
     Rlfn.of_shapes,
     mmrealsr.of_shapes,
 )
+FINE_TUNED: Literal["hr-aware"] = "hr-aware"  # the method whose config has the config of a model of another
+PRETRAINED: Literal["hr-aware-pretrain"] = "hr-aware-pretrain"  # of networks that restore nothing
 IN_PTH = "rwsr"  # where the config lies in a .pth of ours
 _INSIDE = ("params_ema", "params", "state_dict", "model")  # where a file's tensors may lie one level down
 
@@ -42,13 +44,15 @@ _INSIDE = ("params_ema", "params", "state_dict", "model")  # where a file's tens
 class Restorer:
     """A network that is ready to restore.
 
-    net: LR [B, 3, h, w] -> SR [B, 3, s*h, s*w], RGB in 0..1. checkpoint: the SHA-256 of its file.
+    net: LR [B, 3, h, w] -> SR [B, 3, s*h, s*w], RGB in 0..1. checkpoint: the SHA-256 of its file. config: of the
+    training that made the network, `method` and `network`, where it is one of ours.
     """
 
     name: str
     net: nn.Module
     scale: int
     checkpoint: str
+    config: Json | None = None
 
     @property
     def modulated(self) -> mmrealsr.MMRealSR | None:
@@ -102,6 +106,11 @@ def _check_zip(path: Path) -> None:
         raise StoreError(f"{path} is damaged ({damaged} has another checksum); copy it again")
 
 
+def made_by(config: Json | None) -> Json | None:
+    """The config of the training that made a network: of a fine-tuned one, of the training before."""
+    return config["restorer"] if config is not None and config.get("method") == FINE_TUNED else config
+
+
 def _known(weights: Weights, config: Json | None = None) -> _Known | _Ours | None:
     """The network that the tensors are of, filled: by the config beside them, or by their shapes."""
     if config is not None and config.get("method") in _OURS:
@@ -117,7 +126,8 @@ def _known(weights: Weights, config: Json | None = None) -> _Known | _Ours | Non
     return None
 
 
-def _by_spandrel(path: Path) -> tuple[nn.Module, int]:
+def _by_spandrel(path: Path, weights: Weights | None = None) -> tuple[nn.Module, int]:
+    """What spandrel makes of a file, or of the weights in it where those are named as it has them."""
     try:
         from spandrel import ModelLoader, UnsupportedModelError  # pyright: ignore
     except ImportError:
@@ -130,7 +140,8 @@ def _by_spandrel(path: Path) -> tuple[nn.Module, int]:
             "and torch are not of one kind; install both from one place"
         ) from None
     try:
-        found: Any = ModelLoader(device="cpu").load_from_file(path)
+        loader = ModelLoader(device="cpu")
+        found: Any = loader.load_from_file(path) if weights is None else loader.load_from_state_dict(weights)
     except UnsupportedModelError:
         raise StoreError(f"{path} is of a network that neither rwsr nor spandrel knows; name another file") from None
     return found.model, int(found.scale)
@@ -143,9 +154,26 @@ def _is_ours(path: Path) -> bool:
 def open_run(path: Path, device: torch.device, *, name: str | None = None) -> Restorer:
     """The restorer that a run of ours trained, by its folder or its model file; raises StoreError."""
     file = model_file(path)
-    method = str((config_of(file) or {}).get("method"))
+    config = config_of(file) or {}
+    method = str(config.get("method"))
+    if method == PRETRAINED:
+        raise StoreError(f"{path} reconstructs LR (hr-aware-pretrain) and restores nothing; name a model that does")
+    if method == FINE_TUNED:
+        return _fine_tuned(path, device, name or path.stem)
     net = load_trained(path, device, f"a {method}", _OURS.get(method, mmrealsr.of_sizes))
-    return Restorer(name or path.stem, net, net.scale, places.sha256(file))
+    return Restorer(name or path.stem, net, net.scale, places.sha256(file), config)
+
+
+def _fine_tuned(path: Path, device: torch.device, name: str) -> Restorer:
+    file = model_file(path)
+    model = read_model(file)
+    config = made_by(model.config)
+    try:
+        found = _known(model.weights, config)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise StoreError(f"{file} does not hold its network: {str(error).splitlines()[0]}") from None
+    net, scale = _by_spandrel(file, model.weights) if found is None else (found, found.scale)
+    return Restorer(name, net.to(device).eval().requires_grad_(False), scale, places.sha256(file), config)
 
 
 def open_restorer(path: Path, device: torch.device, *, name: str | None = None) -> Restorer:
@@ -158,7 +186,7 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
         raise StoreError(f"{path} does not exist; name the folder of a run, or a checkpoint")
     if _is_ours(path):
         return open_run(path, device, name=name)
-    file = path
+    file, config = path, None
     if path.suffix in (".param", ".bin"):
         found = _known(check_numbers(ncnn.read(path.with_suffix(".param")), path))
         if found is None:
@@ -168,9 +196,11 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
         scale = found.scale
     else:
         try:
-            found = _known(*_tensors(path))
+            weights, told = _tensors(path)
+            config = made_by(told)
+            found = _known(weights, config)
         except RuntimeError as error:
             raise StoreError(f"{path} does not fit its network: {str(error).splitlines()[-1].strip()}") from None
         net, scale = _by_spandrel(path) if found is None else (found, found.scale)
     net = net.to(device).eval().requires_grad_(False)
-    return Restorer(name or path.stem, net, scale, places.sha256(file))
+    return Restorer(name or path.stem, net, scale, places.sha256(file), config)

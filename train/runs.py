@@ -1,20 +1,24 @@
-"""One training of any method, from groups or pairs into the folder of a run."""
+"""One training of any method into the folder of a run: from groups or pairs, or from batches of any kind."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from ..degrade.provenance import sha256
 from ..noisebank.bank import NoiseBank
 from .checkpoint import check_identity, model_file, read_model, write_identity
 from .data import GroupBatch, GroupBatches, GroupSource
-from .loop import LoopConfig, Method, fit, is_finished
+from .loop import Batch, LoopConfig, Method, fit, is_finished
+from .ranks import Ranks
+
+B = TypeVar("B", bound=Batch)
 
 Stage = Literal[1, 2]
 Make = Callable[[GroupSource, Mapping[str, Tensor] | None], Method[GroupBatch]]
@@ -51,11 +55,6 @@ def train(
     start = read_model(file).weights if file is not None else None
     identity = data_sha256 if noise is None else sha256(f"{data_sha256} {noise.digest}")
     identity = identity if file is None else sha256(f"{identity} {sha256(file.read_bytes())}")
-    whole = config.model_dump(mode="json")
-    check_identity(run, whole, identity)
-    if is_finished(run):
-        return False
-    method = replace(make(groups, start), validate=validate)
     batches = partial(
         GroupBatches,
         groups,
@@ -65,17 +64,46 @@ def train(
         seed=loop.seed,
         noise=noise,
     )
-    batches()  # says what does not fit before the folder is taken
-    run.mkdir(parents=True, exist_ok=True)
-    write_identity(run, whole, identity)
-    fit(
+    return train_on(
         run,
-        method,
-        lambda ranks: batches(ranks=ranks),
+        identity,
+        config,
         loop,
-        device=device,
-        whole_config=whole,
-        on_step=on_step,
+        lambda: replace(make(groups, start), validate=validate),
+        lambda ranks: batches(ranks=ranks),
+        device,
+        on_step,
         spawn=spawn,
     )
+
+
+def train_on(
+    run: Path,
+    identity: str,
+    config: BaseModel,
+    loop: LoopConfig,
+    make: Callable[[], Method[B]],
+    batches: Callable[[Ranks], "Dataset[B]"],
+    device: torch.device,
+    on_step: OnStep,
+    *,
+    spawn: bool = False,
+) -> bool:
+    """Train a method on batches into `run`; False when that was done before.
+
+    identity: the hash of all that the batches and the first weights come from. batches: of a process among several.
+
+    Raises:
+        UserError: `run` holds another training, or method or batches do not fit.
+        Interrupted: it was asked to stop, and is saved.
+    """
+    whole = config.model_dump(mode="json")
+    check_identity(run, whole, identity)
+    if is_finished(run):
+        return False
+    method = make()
+    batches(Ranks())  # says what does not fit before the folder is taken
+    run.mkdir(parents=True, exist_ok=True)
+    write_identity(run, whole, identity)
+    fit(run, method, batches, loop, device=device, whole_config=whole, on_step=on_step, spawn=spawn)
     return True

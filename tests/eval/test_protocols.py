@@ -232,24 +232,25 @@ def test_modulation_distances_are_of_the_best_single_model(images: ImageSet) -> 
 def test_far_parts_what_is_degraded(images: ImageSet) -> None:
     """A value that is the noise itself: an area of 1; a constant: a half."""
 
-    def noisy(pixels: U8, number: int) -> U8:
-        noise = np.random.default_rng(number).normal(0, 60, pixels.shape)
+    def noisy(pixels: U8, name: str) -> U8:
+        noise = np.random.default_rng(len(name)).normal(0, 60, pixels.shape)
         return np.clip(pixels + noise, 0, 255).astype(np.uint8)
 
     def value(image: Tensor) -> Tensor:
         return (image[..., 1:] - image[..., :-1]).square().mean(dim=(1, 2, 3))
 
-    rows = _rows(probes.far(images, {"noise": noisy}, value, "m", "", CPU))
+    rows = _rows(probes.far(images, {"noise": noisy}, value, "m", "", "none", CPU))
     by = {kind: [row.value for row in rows if row.member == kind] for kind in (probes.CLEAN, "noise")}
     assert probes.area_under_curve(by[probes.CLEAN], by["noise"]) == 1
+    assert probes.rises(rows, "m", "noise") == 1 and probes.rises(rows, "m", probes.CLEAN) == 0
     assert probes.area_under_curve([1, 1], [1, 1]) == 0.5 and probes.area_under_curve([3], [1]) == 0
 
 
 def test_reconstruction_follows_equation_12(images: ImageSet) -> None:
     """A network that reduces Y again fits LR better the more of LR is in it."""
 
-    def reduce(_: Tensor, hr: Tensor) -> Tensor:
-        return hr[..., 1::4, 1::4]
+    def reduce(lr: Tensor, hr: Tensor, _: str) -> tuple[Tensor, Tensor]:
+        return hr[..., 1::4, 1::4], lr
 
     metric = [_metric("psnr-rgb", scale=1, border=0)]
     rows = _rows(probes.reconstruction(images, reduce, "m", "", metric, CPU, steps=5))

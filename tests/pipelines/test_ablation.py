@@ -45,7 +45,7 @@ def folders(photos: Path, tmp_path: Path) -> list[object]:
 
 def test_table_ix_from_photographs_to_the_page(folders: list[object], tmp_path: Path) -> None:
     """Two trainings of each of four variants, side by side; done again, nothing is trained; the page has it all."""
-    said = rwsr("ablation", *folders, "--spoil", "--seeds", 2, "--workers", 2, "--json")
+    said = rwsr("ablation", "rwsr-edl", *folders, "--spoil", "--seeds", 2, "--workers", 2, "--json")
     runs = json.loads(said[said.index("{") :])["runs"]["psnr-y"]
     assert list(runs) == list(EDL_ABLATIONS["IX"]) and all(len(values) == 2 for values in runs.values())
     made = tmp_path / "out/runs"
@@ -54,7 +54,7 @@ def test_table_ix_from_photographs_to_the_page(folders: list[object], tmp_path: 
     before = {path: path.stat().st_mtime_ns for path in made.glob("*/model.safetensors")}
     banks = {json.loads((path / "run.json").read_text())["data_sha256"] for path in made.glob("*/")}
     assert len(banks) == 4  # PSNR, no injection, injection (and NGDC, which takes nothing here), all sets as one
-    text = rwsr("ablation", *folders, "--spoil", "--seeds", 2)
+    text = rwsr("ablation", "rwsr-edl", *folders, "--spoil", "--seeds", 2)
     assert "no auxiliary image lies in the target's interval, so NGDC takes none" in text
     assert "auxiliary with NGDC: psnr-y " in text and "psnr-y, best first: " in text
     assert {path: path.stat().st_mtime_ns for path in made.glob("*/model.safetensors")} == before
@@ -62,7 +62,7 @@ def test_table_ix_from_photographs_to_the_page(folders: list[object], tmp_path: 
     other = [tmp_path / "auxiliary" if each == tmp_path / "held-out" else each for each in folders]
     other[3] = tmp_path / "held-out"
     assert "measures on other held-out images; use another --out" in rwsr(
-        "ablation", *other, "--spoil", "--seeds", 2, code=1
+        "ablation", "rwsr-edl", *other, "--spoil", "--seeds", 2, code=1
     )
     assert "RWSR-EDL table IX" in page and "Measured while training" in page and "27.802" in page
 
@@ -77,9 +77,9 @@ def test_other_tables_change_the_training(folders: list[object], tmp_path: Path)
         whole.save(path)
         whole.resize((whole.width // 4, whole.height // 4)).save(lr / path.name)
     alone = [*folders[:2], *folders[4:], "--table", "VII", "--seeds", 1, "--psnr-steps", 0]  # without an auxiliary set
-    wrong = rwsr("ablation", *alone, "--held-out-lr", tmp_path / "held-out", code=1)
+    wrong = rwsr("ablation", "rwsr-edl", *alone, "--held-out-lr", tmp_path / "held-out", code=1)
     assert wrong.startswith(f"--held-out-lr {tmp_path}/held-out: ") and "not 4 times less" in wrong
-    said = rwsr("ablation", *alone, "--held-out-lr", lr)
+    said = rwsr("ablation", "rwsr-edl", *alone, "--held-out-lr", lr)
     assert "one training of each tells no order" in said and "±" not in said
     assert "dual with mask: psnr-y" in said and "; the paper has no such figure" in said
     config = json.loads((tmp_path / "out/runs/single-branch-0/run.json").read_text())["config"]
@@ -101,22 +101,26 @@ def test_every_table_is_the_papers_and_can_be_trained() -> None:
 
 def test_what_is_wrong_is_told_first(folders: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is made."""
-    assert "name --held-out-lr, the LR of the held-out HR, or --spoil" in rwsr("ablation", *folders, code=1)
+    assert "name --held-out-lr, the LR of the held-out HR, or --spoil" in rwsr("ablation", "rwsr-edl", *folders, code=1)
     assert "name only one of the two: --held-out-lr" in rwsr(
-        "ablation", *folders, "--spoil", "--held-out-lr", tmp_path, code=1
+        "ablation", "rwsr-edl", *folders, "--spoil", "--held-out-lr", tmp_path, code=1
     )
     alone = [*folders[:2], *folders[4:]]
-    assert "table IX wants an auxiliary set; name it with --auxiliary" in rwsr("ablation", *alone, "--spoil", code=1)
-    assert "loop.step is not a config key" in rwsr("ablation", *folders, "--spoil", "--set", "loop.step=3", code=1)
+    assert "table IX wants an auxiliary set; name it with --auxiliary" in rwsr(
+        "ablation", "rwsr-edl", *alone, "--spoil", code=1
+    )
+    assert "loop.step is not a config key" in rwsr(
+        "ablation", "rwsr-edl", *folders, "--spoil", "--set", "loop.step=3", code=1
+    )
     assert not (tmp_path / "out").exists()
     twice = (*folders, "--spoil", "--target", tmp_path / "held-out")
-    assert "2 of the held-out images are sources too" in rwsr("ablation", *twice, code=1)
+    assert "2 of the held-out images are sources too" in rwsr("ablation", "rwsr-edl", *twice, code=1)
     assert not (tmp_path / "out/runs").exists()
     shutil.rmtree(tmp_path / "out")
     monkeypatch.setenv("RWSR_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     wanting = [*folders, "--spoil", "--set", "losses.perceptual.weight=1"]
-    assert "squeezenet1_1-b8a52dc0.pth is missing" in rwsr("ablation", *wanting, code=1)
+    assert "squeezenet1_1-b8a52dc0.pth is missing" in rwsr("ablation", "rwsr-edl", *wanting, code=1)
     assert not (tmp_path / "out").exists()
 
 
@@ -134,7 +138,17 @@ def test_trainings_end_with_the_command_that_started_them(folders: list[object],
     """Killed at once, it leaves no process that goes on writing; done again, it goes on."""
     many = [*folders[:9], 4000, *folders[10:]]
     assert folders[8] == "--steps"
-    command = [sys.executable, "-m", "rwsr.pipelines.cli", "ablation", *map(str, many), "--spoil", "--workers", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "rwsr.pipelines.cli",
+        "ablation",
+        "rwsr-edl",
+        *map(str, many),
+        "--spoil",
+        "--workers",
+        "2",
+    ]
     started = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     runs = tmp_path / "out/runs"
     deadline = time.monotonic() + 120

@@ -184,6 +184,15 @@ def test_left_out_images_are_named_once(photos: Path, tmp_path: Path, capsys: py
             r"store.preset = bsrgan, but train.preset = mm-realsr-small learns from groups \(mm-realsr\); change one",
         ),
         (
+            {
+                "train": {"preset": "hr-aware-pretrain-small"},
+                "store": {"preset": "second-order"},
+                "held_out": ["x"],
+                "test_store": {"preset": "second-order"},
+            },
+            "train.preset = hr-aware-pretrain-small makes no model that restores, so there is nothing to measure",
+        ),
+        (
             {"train": {"preset": "cugan-small"}, "store": {"preset": "bicubic", "config": {"recipe": {"scale": 1}}}},
             r"store.preset = bicubic, but train.preset = cugan-small is told blur and noise \(cugan\)",
         ),

@@ -126,6 +126,7 @@ def _batch() -> GroupBatch:
         torch.rand(2, 3, 32, 32, generator=generator),
         torch.rand(2, 1, 3, 32, 32, generator=generator),
         torch.rand(2, 2, generator=generator),
+        torch.arange(2),
     )
 
 

@@ -155,7 +155,9 @@ def test_the_paper_by_hand() -> None:
 
 def _batch(size: int = 8) -> GroupBatch:
     torch.manual_seed(3)
-    return GroupBatch(torch.rand(2, 3, 4 * size, 4 * size), torch.rand(2, 1, 3, size, size), torch.zeros(2, 0))
+    return GroupBatch(
+        torch.rand(2, 3, 4 * size, 4 * size), torch.rand(2, 1, 3, size, size), torch.zeros(2, 0), torch.arange(2)
+    )
 
 
 def _reached(net: Edl, term: torch.Tensor) -> set[str]:

@@ -14,6 +14,8 @@ from rwsr.train.mmrealsr_stages import TrainConfig
 from rwsr.train.restorers import open_restorer
 from rwsr.train.udem import UdemConfig
 
+from ..commands import make_spandrel_importable
+
 CPU = torch.device("cpu")
 
 
@@ -36,9 +38,7 @@ ONCE = NetworkConfig(scale=1, feats=16, blocks=2, growth=32, modulated=False)
 @pytest.mark.parametrize("config", [MODULATED, PLAIN, TWICE, ONCE])
 def test_spandrel_opens_what_was_exported(config: NetworkConfig, tmp_path: Path) -> None:
     """And gives the same SR; chaiNNer loads models this way."""
-    if not hasattr(torch.ops.torchvision, "nms"):  # torchvision's wheel does not import beside a torch without CUDA
-        for name in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")
+    make_spandrel_importable()
     from spandrel import ModelLoader
 
     net = _run(tmp_path / "run", config)

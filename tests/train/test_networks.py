@@ -241,6 +241,7 @@ def _batch(net_scale: int = 4) -> GroupBatch:
         torch.rand(2, 3, 32 * net_scale // 4, 32, generator=generator),
         torch.rand(2, 5, 3, 8, 8, generator=generator),
         torch.zeros(2, 0),
+        torch.arange(2),
     )
 
 

@@ -22,6 +22,8 @@ from rwsr.train.imdn import Imdn
 from rwsr.train.restorers import open_restorer
 from rwsr.train.rlfn import Rlfn
 
+from ..commands import make_spandrel_importable
+
 CPU = torch.device("cpu")
 
 
@@ -170,9 +172,7 @@ def test_what_is_no_checkpoint_is_told(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_what_spandrel_knows_is_opened(tmp_path: Path) -> None:
     """ESRGAN's network, by the real package; what it does not know either is named."""
-    if not hasattr(torch.ops.torchvision, "nms"):  # torchvision's wheel does not import beside a torch without CUDA
-        for name in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")
+    make_spandrel_importable()
     from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
 
     torch.manual_seed(0)

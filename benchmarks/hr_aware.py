@@ -1,0 +1,118 @@
+"""What HR-aware's small preset does: figures 7 and 8 in small, and table 1 on photographs of one unknown camera.
+
+    python benchmarks/hr_aware.py PHOTOGRAPHS HELD_OUT MODEL [WORK] [--seeds N]
+
+    PHOTOGRAPHS   the reconstruction networks, and a small SR model of our own, are trained on
+    HELD_OUT      spoilt by one camera that nothing is told; models are fine-tuned on its LR, and measured on its HR
+    MODEL         a published SR model to fine-tune beside our own
+
+WORK is kept when named, and a second run goes on in it. RWSR_WEIGHTS must hold SqueezeNet and LPIPS-squeeze: they
+stand in for CLIP RN50, AlexNet and VGG-19. On two cores some two hours; exits 1 when a promise is not kept.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from commands import promise, rwsr
+
+from rwsr.eval import ablations, probes, report
+from rwsr.eval.trends import spearman
+
+OWN = {  # a model that has seen second-order degradations, by L1
+    "network.feats": "32",
+    "network.blocks": "3",
+    "network.growth": "16",
+    "network.start_as_enlarger": "true",
+    "loop.batch": "8",
+    "loop.lr_patch_px": "24",
+    "loop.learning_rate": "5e-4",
+    "loop.turned": "true",
+    "loop.schedule": "{kind: cosine}",
+    "loop.ema": "0.99",
+    "losses.perceptual.weight": "0",
+    "losses.gan.weight": "0",
+}
+FIGURE_7 = {"neither": ("network.controller=null", "network.far=null"), "controller": ("network.far=null",)}
+
+
+def run(photographs: Path, held_out: Path, model: Path, seeds: int, work: Path) -> None:
+    """Build, train, fine-tune, measure."""
+    built = ("--preset", "second-order", "--set", "hr_size_px=128")
+    pairs, networks, out = work / "pairs.zarr", work / "reconstructions", work / "figures.parquet"
+    rwsr("degrade", "build", *built, "--set", "num_samples=2000", "--source", photographs, "--out", pairs)
+    keys = [part for name, value in OWN.items() for part in ("--set", f"{name}={value}")]
+    own = ("--preset", "esrgan", "--steps", "3000", *keys)
+    rwsr("train", "mm-realsr", "--store", pairs, "--out", work / "own", *own)
+    models = ("--model", work / "own", "--model", f"published={model}")
+    told = ("--pretrain-on", photographs, "--hr", held_out, "--spoil", "soft", "--seeds", str(seeds), "--workers", "2")
+    rwsr("ablation", "hr-aware", "--table", "1", *models, *told, "--out", work)
+    for name, changes in FIGURE_7.items():
+        sets = [part for each in changes for part in ("--set", each)]
+        pretrain = ("--preset", "hr-aware-pretrain-small", "--seed", "0", *sets)
+        rwsr("train", "hr-aware-pretrain", "--store", pairs, *pretrain, "--out", networks / f"{name}-0")
+    test = work / "held-out.zarr"
+    rwsr("degrade", "build", *built, "--set", "num_samples=60", "--source", held_out, "--out", test)
+    named = [part for name in FIGURE_7 for part in ("--reconstruction", f"{name}={networks / f'{name}-0'}")]
+    metrics = ("--metric", "psnr-rgb", "--metric", "lpips-squeeze")
+    rwsr("eval", "reconstruction", "--store", test, *named, *metrics, "--out", out)
+    each = [part for seed in range(seeds) for part in ("--reconstruction", networks / f"hr-aware-{seed}")]
+    rwsr("eval", "far", "--images", held_out, *each, "--out", out)
+    rwsr("report", "--metrics", out, "--out", work / "figures.html")
+
+
+def judge(work: Path, seeds: int) -> bool:
+    """Print every figure; whether all promises are kept."""
+    rows, kept = report.read(work / "figures.parquet"), True
+    print("\nfigure 7: the reconstruction of LR from i LR enlarged and 1 - i HR")
+    for metric in ("psnr-rgb", "lpips-squeeze"):
+        better = 1 if metric == "psnr-rgb" else -1
+        found = probes.reconstructions(rows, metric)
+        gains = {name: better * (sweep.means[-1] - sweep.means[0]) for name, sweep in found.items()}
+        for name, sweep in found.items():
+            print(
+                f"{name}: {metric} {' '.join(f'{value:.4g}' for value in sweep.means)}, "
+                f"Spearman {better * spearman(sweep.means):.3f}"
+            )
+        weaker = gains["controller"] < gains["neither"]
+        kept &= promise(f"with HR degraded, {metric} gains {gains}; less with the controller: {weaker}", weaker)
+    print("\nfigure 8: FAR, area under curve, SqueezeNet in place of CLIP RN50")
+    for kind in probes.degradations():
+        areas = [probes.area_of(rows, f"hr-aware-{seed}", kind) for seed in range(seeds)]
+        kept &= promise(
+            f"{kind}: {np.mean(areas):.3f} ({', '.join(f'{area:.3f}' for area in areas)})", min(areas) > 0.5
+        )
+    print("\ntable 1")
+    measured = report.read(work / "metrics.parquet")
+    for model in ("own", "published"):
+        runs = {"before": [f"{model}-before"]} | {
+            name: [f"{model}-{name}-{seed}" for seed in range(seeds)] for name in ("self-training", "lway", "hr-aware")
+        }
+        for metric in ("psnr-y", "ssim-y", "lpips-squeeze"):
+            found = ablations.ablation(measured, runs, metric)
+            said = ", ".join(f"{name} {found.mean(name):.4f} ± {found.spread(name):.4f}" for name in runs)
+            print(f"{model}: {metric}: {said}")
+            if metric == "lpips-squeeze":
+                kept &= promise(f"{model}: HR-aware better than before", found.holds("hr-aware", "before"))
+    return kept
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("photographs", "held_out", "model"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("work", type=Path, nargs="?")
+    parser.add_argument("--seeds", type=int, default=3)
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        work = told.work or Path(folder)
+        work.mkdir(parents=True, exist_ok=True)
+        run(told.photographs, told.held_out, told.model, told.seeds, work)
+        kept = judge(work, told.seeds)
+    sys.exit(0 if kept else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""HR-aware's tables and figures as commands: networks, trainings, table, curves; what is wrong is told first."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+
+from rwsr.eval.published import HR_AWARE_ABLATIONS
+from rwsr.eval.stopping import stopped
+from rwsr.pipelines.adaptation import NETWORKS, TABLES, Variant
+from rwsr.pipelines.config import compose
+from rwsr.train.compact import Compact
+from rwsr.train.hraware_stages import hr_aware_pretrain_small, hr_aware_small, lway_pretrain_small, self_training_small
+
+from ..commands import flags, rwsr
+from ..conftest import scene
+
+SIZES = ["network.feats=4", "network.code=6", "network.degradation_blocks=1"]
+FEW = ["loop.batch=2", "loop.checkpoint_every=2"]
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A published SR model."""
+    torch.manual_seed(0)
+    torch.save({"params": Compact(4, 2, 4).state_dict()}, tmp_path / "tiny.pth")
+    return tmp_path / "tiny.pth"
+
+
+@pytest.fixture
+def hr(tmp_path: Path) -> Path:
+    """Two held-out photographs."""
+    (tmp_path / "test").mkdir()
+    for number in range(2):
+        Image.fromarray(scene(20 + number, 130, 142)).save(tmp_path / f"test/{number}.png")
+    return tmp_path / "test"
+
+
+@pytest.fixture
+def told(foreign: Path, photos: Path, hr: Path, tmp_path: Path) -> list[object]:
+    """What makes all of it small; without published weights."""
+    found: list[object] = ["--model", foreign, "--pretrain-on", photos, "--hr", hr, "--out", tmp_path / "out"]
+    found += ["--pretrain-steps", 2, "--steps", 2, "--samples", 6, "--hr-size", 64]
+    found += flags("--pretrain-set", [*SIZES, *FEW, "losses.lpips=0"])
+    return [*found, *flags("--set", [*FEW, "losses.lpips=0", "loop.lr_patch_px=16"])]
+
+
+def test_every_table_is_the_papers_and_can_be_trained() -> None:
+    """The same rows; each changes the network or the fine-tuning; LWay's is the preset of that name."""
+    for table, rows in TABLES.items():
+        known = [name for name in HR_AWARE_ABLATIONS[table] if name != "before"]
+        assert [each.name for each in rows if each.name != "self-training"] == known
+        changed = {(each.network, each.tuned(hr_aware_small()).model_dump_json()) for each in rows}
+        assert len(changed) == len(rows)
+    base = hr_aware_pretrain_small()
+    assert compose(base, network=NETWORKS["LWay"]) == lway_pretrain_small()
+    assert TABLES["1"][0].tuned(hr_aware_small()) == self_training_small()
+    assert compose(base, network=NETWORKS["neither"]).network.image_blocks == base.network.image_blocks
+
+
+def test_table_1_from_photographs_to_the_page(
+    told: list[object], published: Path, foreign: Path, tmp_path: Path
+) -> None:
+    """Two networks and three variants by two seeds, of two models; done again, nothing is trained."""
+    seen = flags("--set", ["losses.lpips=1", "loop.lr_patch_px=24"]) + flags("--pretrain-set", ["losses.lpips=1"])
+    arguments = [*told, *seen, "--model", f"other={foreign}", "--spoil", "soft", "--seeds", 2, "--workers", 2]
+    said = rwsr("ablation", "hr-aware", *arguments, "--json")
+    runs = json.loads(said[said.index("{\n") if "{\n" in said else said.index("{") :])["runs"]["psnr-y"]
+    assert len(runs) == 2 * 4 and {len(each) for each in runs.values()} == {1, 2}
+    made = tmp_path / "out"
+    networks = sorted(path.name for path in (made / "reconstructions").iterdir() if path.is_dir())
+    assert networks == ["hr-aware-0", "hr-aware-1", "lway-0", "lway-1"]
+    trained = {path: path.stat().st_mtime_ns for path in made.glob("*/*/model.safetensors")}
+    assert len(trained) == 4 + 2 * 3 * 2
+    text = rwsr("ablation", "hr-aware", *arguments)
+    assert "HR-aware table 1: other:" in text and "self-training: psnr-y " in text
+    assert {path: path.stat().st_mtime_ns for path in made.glob("*/*/model.safetensors")} == trained
+    page = (made / "report.html").read_text()
+    assert "FAR of HR-aware looks through squeezenet, features at 1/8, in place of the paper&#x27;s CLIP RN50" in page
+    assert "least LPIPS, with HR" in page and "25.87" in page and "Measured while training" in page
+
+
+def test_a_missing_encoder_is_told_before_anything_is_made(told: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Table 3 wants VGG-19 and CLIP RN50: the file, and where to get it."""
+    monkeypatch.setenv("RWSR_WEIGHTS", str(Path(str(told[1])).parent))
+    monkeypatch.setenv("TORCH_HOME", str(Path(str(told[1])).parent))
+    said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--table", "3", code=1)
+    assert "is missing; put https" in said and not (Path(str(told[1])).parent / "out").exists()
+
+
+def test_what_is_wrong_is_told_first(told: list[object], photos: Path, tmp_path: Path, published: Path) -> None:
+    """Before anything is trained."""
+    assert "name --lr, the LR of the HR, or --spoil" in rwsr("ablation", "hr-aware", *told, code=1)
+    both = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--lr", photos, code=1)
+    assert "name only one of the two: --lr" in both
+    said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--set", "loop.step=3", code=1)
+    assert "loop.step is not a config key" in said
+    torch.save({"params": Compact(4, 2, 2).state_dict()}, tmp_path / "two.pth")
+    said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--model", tmp_path / "two.pth", code=1)
+    assert "the models enlarge differently (tiny 4 times, two 2 times); name models of one scale" in said
+    few = ["--hr-size", 32]
+    assert "--hr-size 32 is less than a patch of 16 px of LR; use 64 or more" in rwsr(
+        "ablation", "hr-aware", *told, "--spoil", "soft", *few, code=1
+    )
+    said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--set", "selection.by=far", code=1)
+    assert "selection.by = far measures FAR, which is left out here" in said
+    assert not (tmp_path / "out").exists()
+    said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--pretrain-on", tmp_path / "test", code=1)
+    assert "2 of the held-out images are sources too" in said
+    assert not (tmp_path / "out/runs").exists()
+
+
+# ---------------------------------------------------------------------------------------------------- figures
+
+
+def _network(store: Path, out: Path, *more: str) -> Path:
+    keys = [*SIZES, *FEW, "network.image_blocks=1", "losses.lpips=0", "loop.steps=2", *more]
+    rwsr(
+        *("train", "hr-aware-pretrain", "--store", store, "--out", out),
+        *("--preset", "hr-aware-pretrain-small", *flags("--set", keys)),
+    )
+    return out
+
+
+def test_figures_7_and_8(photos: Path, hr: Path, published: Path, tmp_path: Path) -> None:
+    """Reconstruction along i with and without the controller, FAR of clean and degraded, and both on the page."""
+    store = tmp_path / "pairs.zarr"
+    keys = ["--set", "hr_size_px=96", "--set", "num_samples=6"]
+    rwsr("degrade", "build", "--preset", "second-order", "--source", photos, "--out", store, *keys)
+    whole = _network(store, tmp_path / "whole")
+    plain = _network(store, tmp_path / "plain", "network.far=null", "network.controller=null")
+    out = tmp_path / "metrics.parquet"
+    named = ["--reconstruction", f"with={whole}", "--reconstruction", f"without={plain}"]
+    said = rwsr("eval", "reconstruction", "--store", store, *named, "--steps", 3, "--out", out)
+    assert "with, i 0.5: psnr-rgb " in said
+    assert "without: psnr-rgb of the reconstruction along i: Spearman " in said
+    again = rwsr("eval", "reconstruction", "--store", store, *named, "--steps", 3, "--out", tmp_path / "again.parquet")
+    assert again.splitlines()[:6] == said.splitlines()[:6]  # the controller's noise is of the image, not of the run
+    said = rwsr("eval", "far", "--images", hr, "--reconstruction", whole, "--out", out)
+    for kind in ("blur", "noise", "jpeg", "enlarged", "wild"):
+        assert f"whole: {kind}: area under curve " in said
+    rwsr("report", "--metrics", out, "--out", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "FAR: natural against degraded" in page and "LR reconstruction" in page
+    assert "established encoder: squeezenet, features at 1/8, in place of the paper&#x27;s CLIP RN50" in page
+    refused = rwsr("eval", "far", "--images", hr, "--reconstruction", plain, "--out", out, code=1)
+    assert "plain has no FAR; name a run of hr-aware-pretrain with it" in refused
+    refused = rwsr("eval", "reconstruction", "--hr", hr, "--scale", 2, *named, "--out", out, code=1)
+    assert "is for scale 4, the images for 2; set --scale" in refused
+
+
+def test_stopping_by_each_rule() -> None:
+    """The last step, the least of each figure, and what was measured there; a rule without its figure is left out."""
+
+    def log(niqe: list[float], lpips: list[float]) -> pa.Table:
+        rows = [
+            {"step": 10 * (i + 1), "name": f"val/{name}", "value": value}
+            for name, values in (("niqe", niqe), ("lpips-squeeze", lpips), ("psnr-y", [20.0, 21.0, 22.0]))
+            for i, value in enumerate(values)
+        ]
+        return pa.Table.from_pylist([*rows, {"step": 10, "name": "l1", "value": 1.0}])
+
+    logs = [log([5, 4, 6], [0.3, 0.2, 0.1]), log([3, 4, 5], [0.1, 0.2, 0.3])]
+    found = {each.rule: each for each in stopped(logs, ("psnr-y", "lpips-squeeze"))}
+    assert set(found) == {"the last step", "least NIQE of SR", "least LPIPS, with HR"}
+    assert found["least NIQE of SR"].step == 15
+    assert found["least NIQE of SR"].figures["psnr-y"] == pytest.approx(20.5)
+    assert found["least LPIPS, with HR"].figures["lpips-squeeze"] == pytest.approx(0.1)
+    assert found["the last step"].figures["psnr-y"] == 22
+    assert stopped(logs, ("ssim-y",)) == []
+
+
+def test_other_scales(photos: Path, hr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At scale 2, FAR looking through the model itself: pairs, networks and fine-tunings are of that scale."""
+    monkeypatch.setitem(TABLES, "3", (Variant("SR model", "SR model"),))
+    torch.manual_seed(0)
+    torch.save({"params": Compact(4, 2, 2).state_dict()}, tmp_path / "two.pth")
+    out = tmp_path / "out"
+    arguments: list[object] = ["--model", tmp_path / "two.pth", "--pretrain-on", photos, "--hr", hr, "--out", out]
+    arguments += ["--pretrain-steps", 1, "--steps", 1, "--samples", 4, "--hr-size", 64, "--seeds", 1, "--table", 3]
+    blind = ["losses.lpips=0", "network.controller=null"]
+    arguments += flags("--pretrain-set", [*SIZES, *FEW, *blind])
+    said = rwsr(
+        "ablation", "hr-aware", *arguments, "--spoil", "soft", *flags("--set", [*FEW, blind[0], "loop.lr_patch_px=16"])
+    )
+    assert "SR model: psnr-y " in said and (out / "reconstructions/sr-model-two-0/model.safetensors").exists()
+    assert json.loads((out / "reconstructions/sr-model-two-0/run.json").read_text())["config"]["network"]["scale"] == 2
