@@ -97,7 +97,9 @@ TABLES: dict[str, tuple[Variant, ...]] = {
 class Plan:
     """An adaptation. models: SR models by name. pretrain_on: folders of photographs that pairs are made of. hr, lr: the
     images to fine-tune on (LR alone) and to measure on; spoil: the camera that LR is made of HR by. samples,
-    hr_size_px: of the pairs. pretrain_steps, preset, steps: of the two trainings. workers: trainings at once.
+    hr_size_px, pairs_sets: of the pairs. pretrain_steps, preset, steps: of the two trainings. pretrain_seeds: of the
+    reconstruction networks; where there are fewer than seeds, several fine-tunings go through one. workers: trainings
+    at once.
     """
 
     out: Path
@@ -110,9 +112,11 @@ class Plan:
     preset: str
     sets: tuple[str, ...]
     pretrain_sets: tuple[str, ...]
+    pairs_sets: tuple[str, ...]
     steps: int | None
     pretrain_steps: int | None
     seeds: int
+    pretrain_seeds: int
     samples: int
     hr_size_px: int
     workers: int
@@ -128,7 +132,7 @@ class Plan:
     def network_run(self, network: Network, seed: int, model: str) -> Path:
         """Where a reconstruction network is trained; one that looks through the SR model is that model's own."""
         of_model = f"-{plain_name(model)}" if network == "SR model" else ""
-        return self.out / "reconstructions" / f"{plain_name(network)}{of_model}-{seed}"
+        return self.out / "reconstructions" / f"{plain_name(network)}{of_model}-{seed % self.pretrain_seeds}"
 
     def run(self, model: str, variant: Variant, seed: int) -> Path:
         """Where a model is fine-tuned."""
@@ -136,6 +140,13 @@ class Plan:
 
 
 # ------------------------------------------------------------------------------------------------------ configs
+
+
+def _pairs_config(plan: Plan, scale: int) -> StoreConfig:
+    size = plan.hr_size_px
+    return compose(
+        second_order(), sets=plan.pairs_sets, num_samples=plan.samples, hr_size_px=size, recipe={"scale": scale}
+    )
 
 
 def _pretraining(plan: Plan, network: Network, seed: int, scale: int) -> PretrainConfig:
@@ -172,6 +183,7 @@ def _check(plan: Plan, models: Sequence[Restorer]) -> None:
             check_lpips(config.network.controller.hqi)
         if config.losses.lpips:
             check_lpips(config.losses.net)
+    _pairs_config(plan, scale)
     for variant in plan.variants:
         tuned = _fine_tuning(plan, variant, 0)
         if tuned.losses.lpips:
@@ -222,12 +234,9 @@ def _lr_rows(plan: Plan, lr: Place) -> tuple[SourceRow, ...]:
 
 
 def _pairs(plan: Plan, scale: int) -> Place:
-    config: StoreConfig = compose(
-        second_order(), num_samples=plan.samples, hr_size_px=plan.hr_size_px, recipe={"scale": scale}
-    )
     at = plan.out / "pairs.zarr"
     folders = tuple(map(str, plan.pretrain_on))
-    job = StoreJob(out=str(at), sources=folders, config=config, work=Work(workers=plan.workers))
+    job = StoreJob(out=str(at), sources=folders, config=_pairs_config(plan, scale), work=Work(workers=plan.workers))
     for line in ("pairs.zarr:", *(f"  {each}" for each in jobs.store(job).lines)):
         say(line)
     return at
@@ -262,7 +271,7 @@ def _far_model(network: Network | None, model: Path) -> Path | None:
 
 def _pretrainings(plan: Plan, store: Place, scale: int) -> list[Training]:
     found: dict[Path, Training] = {}
-    for seed in range(plan.seeds):
+    for seed in range(min(plan.seeds, plan.pretrain_seeds)):
         for network in plan.networks:
             config = _pretraining(plan, network, seed, scale)
             for model, path in plan.models.items():

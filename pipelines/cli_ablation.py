@@ -126,6 +126,12 @@ def ablation_rwsr_edl(
     help="The paper's numbers; or minutes on a CPU, seen through SqueezeNet.",
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each variant.")
+@click.option(
+    "--pretrain-seeds",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Reconstruction networks of each kind, for the seeds to share.  [default: as many as seeds]",
+)
 @click.option("--pretrain-steps", type=click.IntRange(min=1), default=None, help="[default: the preset's]")
 @click.option("--steps", type=click.IntRange(min=1), default=None, help="Of fine-tuning.  [default: the preset's]")
 @click.option("--samples", type=click.IntRange(min=1), default=2000, show_default=True, help="Pairs to pretrain on.")
@@ -135,6 +141,7 @@ def ablation_rwsr_edl(
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings at once.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A key of fine-tuning; may be repeated.")
 @click.option("--pretrain-set", "pretrain_sets", multiple=True, metavar="KEY=VALUE", help="A key of pretraining.")
+@click.option("--pairs-set", "pairs_sets", multiple=True, metavar="KEY=VALUE", help="A key of the pairs, second-order.")
 @options.as_json
 def ablation_hr_aware(
     table: str,
@@ -146,6 +153,7 @@ def ablation_hr_aware(
     out: Path,
     preset: str,
     seeds: int,
+    pretrain_seeds: int | None,
     pretrain_steps: int | None,
     steps: int | None,
     samples: int,
@@ -153,6 +161,7 @@ def ablation_hr_aware(
     workers: int,
     sets: tuple[str, ...],
     pretrain_sets: tuple[str, ...],
+    pairs_sets: tuple[str, ...],
     json_: bool,
 ) -> None:
     """Do a table of HR-aware: pretrain, fine-tune SR models on LR alone by every variant and seed, measure, and draw.
@@ -178,9 +187,11 @@ def ablation_hr_aware(
         preset=preset,
         sets=sets,
         pretrain_sets=pretrain_sets,
+        pairs_sets=pairs_sets,
         steps=steps,
         pretrain_steps=pretrain_steps,
         seeds=seeds,
+        pretrain_seeds=pretrain_seeds or seeds,
         samples=samples,
         hr_size_px=hr_size,
         workers=workers,
