@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -88,6 +89,11 @@ def opened(images: ImageSet) -> Iterator[tuple[int, list[Item]]]:
         except ImageError as error:
             _log.warning("left out: %s: %s", error.status, error)
             yield source.count, []
+
+
+def check_fits(images: ImageSet) -> None:
+    """Read every image once, before long work; raises UserError where two do not belong together."""
+    deque(opened(images), maxlen=0)
 
 
 def _group(

@@ -88,9 +88,11 @@ def loss_curves(log: pa.Table) -> Plot:
     names = list(dict.fromkeys(log["name"].to_pylist()))
     measured = [name for name in names if name.startswith(VALIDATION)]
     told = [name for name in names if name in _NO_LOSSES]
-    others = [name for name in names if name != "pixel" and name not in measured and name not in told]
+    apart = {"pixel", "far", *measured, *told}
+    others = [name for name in names if name not in apart]
     panels = {"pixel loss, weighted": ["pixel"]} if "pixel" in names else {}
     panels |= {"other losses, weighted": others} if others else {}
+    panels |= {"FAR": ["far"]} if "far" in names else {}  # what it counts is a share of gradients, not this value
     panels |= {"the controller": told} if told else {}
     panels |= {_measured(name): [name] for name in measured}
     figure, found = new_figure(4.5 * len(panels), 3.4, columns=len(panels))

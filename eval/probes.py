@@ -2,6 +2,7 @@
 reward a degraded HR (HR-aware figures 8 and 7)? The networks come as callables.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -13,7 +14,7 @@ from ..degrade.image import U8
 from ..degrade.kernels import Kernel
 from ..degrade.render import apply
 from ..degrade.steps import AnyStep, Blur, GaussianNoise, Jpeg, Resize, field_key
-from .images import ImageSet, opened
+from .images import ImageSet, Item, opened
 from .metrics import Metric
 from .report import MetricRow, setting_of
 from .restore import bicubic
@@ -22,6 +23,9 @@ from .tensors import to_tensor
 
 FAR, RECONSTRUCTION = "far-histogram", "lr-reconstruction"
 CLEAN = "clean"
+_LEAST_PX = 32  # of HR
+
+_log = logging.getLogger("rwsr")
 
 
 def _steps(pixels: U8, key: str, kind: str) -> tuple[AnyStep, ...]:
@@ -52,6 +56,18 @@ def degradations() -> dict[str, Callable[[U8, str], U8]]:
     return {kind: partial(make, kind) for kind in ("blur", "noise", "jpeg", "enlarged", "wild")}
 
 
+def _large_enough(items: Sequence[Item]) -> Iterator[Item]:
+    """The images that the networks have features of; the others are named (logger `rwsr`) and left out."""
+    for item in items:
+        height, width = (item.lr if item.hr is None else item.hr).shape[:2]
+        if min(height, width) >= _LEAST_PX:
+            yield item
+        else:
+            _log.warning(
+                "left out: too-small: %s is %dx%d px, and %d is the least", item.source, width, height, _LEAST_PX
+            )
+
+
 def far(
     images: ImageSet,
     kinds: Mapping[str, Callable[[U8, str], U8]],
@@ -68,7 +84,7 @@ def far(
     """
     for count, items in opened(images):
         rows: list[MetricRow] = []
-        for item in items:
+        for item in _large_enough(items):
             clean = item.lr if item.hr is None else item.hr
             versions = {CLEAN: clean} | {kind: make(clean, item.source) for kind, make in kinds.items()}
             for kind, pixels in versions.items():
@@ -139,7 +155,7 @@ def reconstruction(
     ratios = [round(float(ratio), 4) for ratio in np.linspace(0, 1, steps)]
     for count, items in opened(images):
         rows: list[MetricRow] = []
-        for item in items:
+        for item in _large_enough(items):
             assert item.hr is not None
             lr, hr = to_tensor(item.lr)[None].to(device), to_tensor(item.hr)[None].to(device)
             for ratio in ratios:

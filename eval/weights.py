@@ -118,11 +118,14 @@ def find(file: WeightFile) -> Path:
                 f"{path} is not the published file (its SHA-256 is {found[:12]}, not {sha256[:12]}); remove it"
             )
         return path
-    folder = own_folder() or hub_folder()
-    if own_folder() is not None and not folder.is_dir():
+    own = own_folder()
+    folder = own or hub_folder()
+    if own is not None and not folder.is_dir():
         raise MissingWeights(f"{file.name} is missing: RWSR_WEIGHTS={folder} is not a folder; name the one it lies in")
     raise MissingWeights(
-        f"{file.name} is missing; put {file.url} into {folder} under that name, or run `rwsr weights --download NAME`"
+        f"{file.name} is missing; put {file.url} into {folder} under that name"
+        f"{'' if own else ', or name the folder where it lies in RWSR_WEIGHTS'}, or run `rwsr weights --download "
+        f"{file.name}`"
     )
 
 

@@ -22,7 +22,7 @@ from ..degrade.errors import UserError
 from ..degrade.image import U8
 from ..degrade.places import Place
 from ..degrade.samples import StoreConfig
-from ..eval.images import ImageSet, first_of
+from ..eval.images import ImageSet, check_fits, first_of
 from ..eval.page import Table
 from ..eval.perceptual import check_lpips
 from ..eval.published import HR_AWARE_ABLATIONS
@@ -38,7 +38,7 @@ from .config import compose, compose_values
 from .console import say
 from .evaluating import image_set, open_alike
 from .executors import Executor
-from .fine_tuning import Inputs, choice_of, compose_config, fine_tune_run
+from .fine_tuning import Inputs, choice_of, compose_config, fine_tune_run, large_enough
 from .jobs import StoreJob, Work
 from .presets import second_order
 from .sources import IndexConfig, SourceRow
@@ -346,6 +346,8 @@ def run(plan: Plan) -> Finished:
     _check(plan, models)
     scale = models[0].scale
     images = _images(plan, scale)
+    check_fits(image_set(None, images.hr, images.lr, scale))
+    large_enough(images.rows, max(_fine_tuning(plan, each, 0).loop.lr_patch_px for each in plan.variants))
     train_all(_pretrainings(plan, _pairs(plan, scale), scale), plan.workers)
     train_all(_fine_tunings(plan, images), plan.workers)
     sheets = [_sheet(plan, model, path, scale) for model, path in plan.models.items()]

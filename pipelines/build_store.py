@@ -85,7 +85,7 @@ def plan(config: StoreConfig, rows: Sequence[SourceRow], bank: NoiseBank | None 
     if not large:
         raise UserError(
             f"none of {len(good)} usable images is at least {config.crop_size_px} px on its shorter side; "
-            "lower --hr-size, or name larger images"
+            "lower hr_size_px (--hr-size), or name larger images"
         )
     share, rest = divmod(config.num_samples, len(large))
     lucky = set(seeds.stream(config.seed, "shares").permutation(len(large))[:rest].tolist())

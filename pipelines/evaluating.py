@@ -71,7 +71,7 @@ def named_models(texts: Sequence[str]) -> dict[str, Path]:
         if not equals or "/" in name:
             name, path = Path(text).stem, text
         if name in found or name in (BICUBIC, LANCZOS):
-            raise UserError(f"two models are called {name}; write --model OTHER={path}")
+            raise UserError(f"two of the models are called {name}; write OTHER={path} for one")
         found[name] = Path(path)
     return found
 

@@ -11,7 +11,7 @@ from ..degrade.image import U8, read_source
 from ..degrade.objects import ObjectPath
 from ..degrade.places import place
 from ..degrade.provenance import sha256, sha256_of
-from ..eval.images import ImageSet
+from ..eval.images import ImageSet, check_fits
 from ..eval.metrics import NAMES, better_of
 from ..eval.restore import Device
 from ..eval.weights import NIQE, find
@@ -84,20 +84,20 @@ class LrImages:
         return self._decoded[number]
 
 
-def _large_enough(rows: Sequence[SourceRow], patch_px: int) -> list[SourceRow]:
+def large_enough(rows: Sequence[SourceRow], patch_px: int) -> list[SourceRow]:
     """The images that hold a patch; the others are named. Raises UserError where none does."""
     found: list[SourceRow] = []
-    for row in sources.usable(rows):
+    whole = sources.usable(rows)
+    if not whole:
+        raise UserError("none of the LR images can be used; see the lines above")
+    for row in whole:
         if min(row.width, row.height) >= patch_px:
             found.append(row)
         else:
             size = f"{row.width}x{row.height}"
             say(f"left out: {printable(row.file)}: {size} is smaller than loop.lr_patch_px = {patch_px}")
     if not found:
-        raise UserError(
-            f"no image below --lr-images holds a patch of loop.lr_patch_px = {patch_px}; lower it, or name another "
-            "folder"
-        )
+        raise UserError(f"no LR image holds a patch of loop.lr_patch_px = {patch_px}; lower it, or name another folder")
     return found
 
 
@@ -177,11 +177,13 @@ def fine_tune_run(
     device = local_device()
     restorer = open_restorer(inputs.model, device)
     restoring = stages.Restoring(restorer.net, restorer.scale)
-    rows = _large_enough(inputs.rows, config.loop.lr_patch_px)
+    rows = large_enough(inputs.rows, config.loop.lr_patch_px)
     images = LrImages(rows)
     found = _reconstruction(config, inputs, device)
     net, encoder = (None, None) if found is None else found
     held_out = None if val is None else val(restorer.scale)
+    if held_out is not None:
+        check_fits(held_out)
     choice = choice_of(
         config, has_hr=held_out is not None and held_out.has_hr, has_far=net is not None and encoder is not None
     )

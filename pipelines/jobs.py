@@ -301,9 +301,11 @@ def rendered(job: StoreJob, plan: build_store.Plan, rows: list[SourceRow]) -> Ma
 
 def train(job: TrainJob) -> Made:
     """Train into the job's folder, or find it trained; raises UserError."""
+    from ..train.checkpoint import check_free
     from .training import compose_values_of, held_out, live, notes_on, stored, train_run
 
     composed, out = compose_values_of(job.preset, job.config, job.stage), Path(job.out)
+    check_free(out)
     recipe, bank = Path(job.recipe) if job.recipe else None, place(job.bank) if job.bank else None
     if job.store:
         data = stored(place(job.store), bank)
@@ -332,10 +334,12 @@ def _trained(out: Path, line: str | None) -> Made:
 
 def fine_tune(job: FineTuneJob) -> Made:
     """Fine-tune into the job's folder, or find it done; raises UserError."""
+    from ..train.checkpoint import check_free
     from . import evaluating
     from .fine_tuning import Inputs, compose_values_of, fine_tune_run
 
     config, out = compose_values_of(job.preset, job.config), Path(job.out)
+    check_free(out)
     val = None
     if job.val_store or job.val_hr or job.val_lr:
         val = partial(
@@ -352,7 +356,7 @@ def fine_tune(job: FineTuneJob) -> Made:
     )
     lines = fine_tune_run(out, inputs, config, val=val)
     made = _trained(out, lines)
-    return Made(made.values, made.lines, rows, changed=made.changed)
+    return Made(made.values | {"counts": counts(rows)}, made.lines, rows, changed=made.changed)
 
 
 def evaluate(job: EvalJob) -> Made:

@@ -38,15 +38,17 @@ class State:
 
 
 def states(names: Sequence[str], *, download: bool) -> list[State]:
-    """The files of those metrics and networks, of all where none is named; fetched first when that is wanted.
+    """The files of those metrics and networks, or of those names; all where none is named. Fetched first when that is
+    wanted.
 
     Raises:
         UserError: a name is unknown, or a file cannot be had or is not what was published.
     """
-    unknown = [name for name in names if name not in NEEDED]
+    known = {file.name: (file,) for files in NEEDED.values() for file in files} | NEEDED
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise UserError(f"{unknown[0]} needs no published file; those that do: {', '.join(NEEDED)}")
-    wanted = {file: None for name in names or NEEDED for file in NEEDED[name]}
+        raise UserError(f"{unknown[0]} is no published file, nor what needs one; known here: {', '.join(known)}")
+    wanted = {file: None for name in names or NEEDED for file in known[name]}
     found: list[State] = []
     for file in wanted:
         try:

@@ -173,12 +173,28 @@ def _keys(config: Json, below: str = "") -> Json:
     return found
 
 
+def check_free(run: Path) -> None:
+    """Check that what is there, if anything, is a run, or what is written on the way to one.
+
+    Raises:
+        StoreError: it is a file, or a folder of something else.
+    """
+    if run.exists() and not run.is_dir():
+        raise StoreError(f"{run} is a file; name a folder for the run")
+    if not run.is_dir() or (run / "run.json").exists():
+        return
+    foreign = [name for name in sorted(os.listdir(run)) if name != "index.parquet" and not name.endswith(".partial")]
+    if foreign:
+        raise StoreError(f"{run} holds what is no run ({foreign[0]!r}); name another --out")
+
+
 def check_identity(run: Path, config: Json, data_sha256: str) -> None:
     """Check that a folder holds no training, or this one.
 
     Raises:
-        StoreError: it holds a training of another config or on other data.
+        StoreError: it holds a training of another config or on other data, or something else.
     """
+    check_free(run)
     path = run / "run.json"
     if not path.exists():
         return
@@ -189,7 +205,7 @@ def check_identity(run: Path, config: Json, data_sha256: str) -> None:
         said = f"{other[0]} was {json.dumps(before.get(other[0]))}, now {json.dumps(now.get(other[0]))}"
         raise StoreError(f"{run} holds a training of another config ({said}); use another --out, or remove {run}")
     if known["data_sha256"] != data_sha256:
-        raise StoreError(f"{run} holds a training of another store or start; use another --out, or remove {run}")
+        raise StoreError(f"{run} is of other data, or starts from another model; use another --out, or remove {run}")
 
 
 def write_identity(run: Path, config: Json, data_sha256: str) -> None:

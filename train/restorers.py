@@ -83,8 +83,9 @@ def _tensors(path: Path) -> tuple[Weights, Json | None]:
     except (SafetensorError, OSError, zipfile.BadZipFile) as error:
         raise StoreError(f"{path} cannot be read ({error}); name a checkpoint") from None
     except Exception as error:  # pickles fail in as many ways as there are bytes
-        reason = (str(error).splitlines() or [type(error).__name__])[0].split("Re-running")[0].strip()[:120]
-        raise StoreError(f"{path} is not a checkpoint of tensors alone ({reason}); name another file") from None
+        raise StoreError(
+            f"{path} is not a checkpoint of tensors alone ({type(error).__name__}); name another file"
+        ) from None
     config = found.get(IN_PTH) if isinstance(found, dict) else None
     for name in _INSIDE:
         if isinstance(found, dict) and isinstance(found.get(name), dict):

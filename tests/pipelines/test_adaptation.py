@@ -11,6 +11,7 @@ from PIL import Image
 from rwsr.eval.published import HR_AWARE_ABLATIONS
 from rwsr.eval.stopping import stopped
 from rwsr.pipelines.adaptation import NETWORKS, TABLES, Variant
+from rwsr.pipelines.build_store import open_samples
 from rwsr.pipelines.config import compose
 from rwsr.train.compact import Compact
 from rwsr.train.hraware_stages import hr_aware_pretrain_small, hr_aware_small, lway_pretrain_small, self_training_small
@@ -105,12 +106,41 @@ def test_what_is_wrong_is_told_first(told: list[object], photos: Path, tmp_path:
     assert "--hr-size 32 is less than a patch of 16 px of LR; use 64 or more" in rwsr(
         "ablation", "hr-aware", *told, "--spoil", "soft", *few, code=1
     )
+    said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--pairs-set", "recipe.thrid=1", code=1)
+    assert "recipe.thrid is not a config key" in said
     said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--set", "selection.by=far", code=1)
     assert "selection.by = far measures FAR, which is left out here" in said
     assert not (tmp_path / "out").exists()
     said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--pretrain-on", tmp_path / "test", code=1)
     assert "2 of the held-out images are sources too" in said
     assert not (tmp_path / "out/runs").exists()
+
+
+def test_lr_that_does_not_fit_is_told_before_anything_is_trained(
+    told: list[object], hr: Path, published: Path, tmp_path: Path
+) -> None:
+    """LR of another size than HR's, and LR that no patch is in."""
+    lr = tmp_path / "lr"
+    lr.mkdir()
+    for path in hr.glob("*.png"):
+        Image.open(path).resize((40, 40)).save(lr / path.name)
+    said = rwsr("ablation", "hr-aware", *told, "--lr", lr, code=1)
+    assert "HR is 142x130 and LR 40x40, not 4 times less" in said
+    said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--set", "loop.lr_patch_px=40", code=1)
+    assert "no LR image holds a patch of loop.lr_patch_px = 40" in said
+    assert not (tmp_path / "out/reconstructions").exists()
+
+
+def test_seeds_may_share_a_network(told: list[object], published: Path, tmp_path: Path) -> None:
+    """One of each kind for two fine-tunings; pairs are as they are told to be."""
+    more: list[object] = ["--seeds", 2, "--pretrain-seeds", 1, "--pairs-set", "recipe.first.noise_sigma_255=[1,2]"]
+    said = rwsr("ablation", "hr-aware", *told, *more, "--spoil", "soft", "--table", "4")
+    assert "1 - HQI: psnr-y " in said
+    made = tmp_path / "out"
+    assert [path.name for path in (made / "reconstructions").iterdir() if path.is_dir()] == ["hr-aware-0"]
+    assert len(list((made / "runs").glob("*/model.safetensors"))) == 2 * 2
+    recipe = open_samples(made / "pairs.zarr").provenance.config["recipe"]
+    assert recipe["first"]["noise_sigma_255"] == [1, 2] and recipe["scale"] == 4
 
 
 # ---------------------------------------------------------------------------------------------------- figures
@@ -125,7 +155,9 @@ def _network(store: Path, out: Path, *more: str) -> Path:
     return out
 
 
-def test_figures_7_and_8(photos: Path, hr: Path, published: Path, tmp_path: Path) -> None:
+def test_figures_7_and_8(
+    photos: Path, hr: Path, published: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Reconstruction along i with and without the controller, FAR of clean and degraded, and both on the page."""
     store = tmp_path / "pairs.zarr"
     keys = ["--set", "hr_size_px=96", "--set", "num_samples=6"]
@@ -146,6 +178,14 @@ def test_figures_7_and_8(photos: Path, hr: Path, published: Path, tmp_path: Path
     page = (tmp_path / "page.html").read_text()
     assert "FAR: natural against degraded" in page and "LR reconstruction" in page
     assert "established encoder: squeezenet, features at 1/8, in place of the paper&#x27;s CLIP RN50" in page
+    (tmp_path / "with-small").mkdir()
+    for number, px in enumerate((96, 12)):
+        Image.fromarray(scene(30 + number, px, px)).save(tmp_path / f"with-small/{number}.png")
+    for protocol, images in (("far", "--images"), ("reconstruction", "--hr")):
+        told = [images, tmp_path / "with-small", "--reconstruction", whole]
+        rwsr("eval", protocol, *told, "--out", tmp_path / f"{protocol}.parquet", code=3)
+        assert "left out: too-small: 1.png is 12x12 px, and 32 is the least" in caplog.messages
+        caplog.clear()
     refused = rwsr("eval", "far", "--images", hr, "--reconstruction", plain, "--out", out, code=1)
     assert "plain has no FAR; name a run of hr-aware-pretrain with it" in refused
     refused = rwsr("eval", "reconstruction", "--hr", hr, "--scale", 2, *named, "--out", out, code=1)

@@ -191,7 +191,10 @@ def test_metrics_that_cannot_be_measured_are_skipped_by_name(
         (["--hr", "{hr}", "--metric", "psnr", "--out", "m.parquet"], "metric psnr is unknown; known here: psnr-y"),
         (["--lr", "{hr}", "--metric", "psnr-y", "--out", "m.parquet"], "psnr-y needs HR, and mine has none"),
         (["--hr", "{hr}", "--model", "{m}", "--scale", "2", "--out", "m.parquet"], "model-1 enlarges 4 times"),
-        (["--hr", "{hr}", "--model", "{m}", "--model", "{m}", "--out", "m.parquet"], "two models are called model-1"),
+        (
+            ["--hr", "{hr}", "--model", "{m}", "--model", "{m}", "--out", "m.parquet"],
+            "two of the models are called model-1",
+        ),
         (["--hr", "{hr}", "--model", "no.pth", "--out", "m.parquet"], "no.pth does not exist"),
         (["--hr", "{hr}", "--border", "60", "--out", "m.parquet"], "is gone after cropping 60 px"),
     ],

@@ -274,7 +274,7 @@ def test_a_stopped_training_ends_the_same(pairs: Store, bank: Path, tmp_path: Pa
     assert _train(tmp_path / "broken", pairs, CONFIG, noise=noise)
     for name in ("model.safetensors", "train.parquet"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
-    with pytest.raises(UserError, match="of another store or start"):
+    with pytest.raises(UserError, match="is of other data"):
         _train(tmp_path / "whole", pairs, CONFIG)
 
 

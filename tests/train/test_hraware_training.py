@@ -487,9 +487,20 @@ def test_what_does_not_fit_is_one_line(
     assert "is of mm-realsr, not of a reconstruction" in said("--reconstruction", model)
     assert "name it with --far-model" in said(*named)
     assert f"is not the model that FAR of {reconstruction} was trained with" in said(*named, "--far-model", foreign)
-    assert "no image below --lr-images holds a patch of loop.lr_patch_px = 64" in said(
+    assert "no LR image holds a patch of loop.lr_patch_px = 64" in said(
         *named, "--preset", "lway", "--set", "loop.lr_patch_px=64"
     )
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
+    for other, why in (("mine", "holds what is no run ('notes.txt')"), ("mine/notes.txt", "is a file; name a folder")):
+        said_of = _fine_tuned(tmp_path / other, lr_images, model, *named, code=1)
+        assert f"{tmp_path / other} {why}" in said_of
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+    for folder, px in (("hr", 128), ("lr", 40)):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (px, px)).save(tmp_path / folder / "a.png")
+    held_out = ["--val-hr", tmp_path / "hr", "--val-lr", tmp_path / "lr", "--far-model", model]
+    assert "HR is 128x128 and LR 40x40, not 4 times less" in said(*named, *held_out) and not (out / "log").exists()
     far = ["--far-model", model, "--set"]
     assert "selection.by = sharpness is no figure; known here: far, psnr-y" in said(
         *named, *far, "selection.by=sharpness"
