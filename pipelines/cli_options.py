@@ -186,7 +186,7 @@ def configured(function: F) -> F:
         "sets",
         multiple=True,
         metavar="KEY.PATH=VALUE",
-        help="Change one config key; may be repeated, and wins over --config.",
+        help="Change one config key; may be repeated, and wins over --config; an option wins over it.",
     )(function)
     return click.option("--config", type=LOCAL, default=None, help="YAML or TOML file of config keys.")(function)
 
