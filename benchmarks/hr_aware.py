@@ -7,7 +7,8 @@
     MODEL         a published SR model to fine-tune beside our own
 
 WORK is kept when named, and a second run goes on in it. RWSR_WEIGHTS must hold SqueezeNet and LPIPS-squeeze: they
-stand in for CLIP RN50, AlexNet and VGG-19. On two cores some two hours; exits 1 when a promise is not kept.
+stand in for CLIP RN50, AlexNet and VGG-19. Networks are pretrained once, and fine-tuned through by each seed. On two
+cores some two hours; exits 1 when a promise is not kept.
 """
 
 import argparse
