@@ -112,11 +112,22 @@ EDL_ABLATIONS: dict[str, dict[str, tuple[float | None, float | None, float | Non
         "all": (27.802, 0.8110, 0.247),
     },
 }
+_HR_AWARE = {  # PSNR-Y, SSIM, LPIPS
+    ("NTIRE20", "RealESRGAN+"): (25.08, 0.7061, 0.2504),
+    ("NTIRE20", "RealESRGAN+, LWay"): (25.41, 0.7142, 0.2498),
+    ("NTIRE20", "RealESRGAN+, HR-aware"): (25.87, 0.7204, 0.2369),
+    ("RealSR-Canon", "RealESRGAN+"): (24.74, 0.7634, 0.2607),
+    ("RealSR-Canon", "RealESRGAN+, LWay"): (25.77, 0.7850, 0.2460),
+    ("RealSR-Canon", "RealESRGAN+, HR-aware"): (25.46, 0.7674, 0.2510),
+    ("RealSR-Nikon", "RealESRGAN+"): (24.31, 0.7334, 0.2851),
+    ("RealSR-Nikon", "RealESRGAN+, LWay"): (25.21, 0.7532, 0.2781),
+    ("RealSR-Nikon", "RealESRGAN+, HR-aware"): (25.14, 0.7449, 0.2681),
+}
 HR_AWARE_ABLATIONS: dict[str, dict[str, tuple[float | None, float | None, float | None]]] = {  # RealESRGAN+
     "1": {  # NTIRE20, as tables 3 and 4
-        "before": (25.08, 0.7061, 0.2504),
-        "LWay": (25.41, 0.7142, 0.2498),
-        "HR-aware": (25.87, 0.7204, 0.2369),
+        "before": _HR_AWARE["NTIRE20", "RealESRGAN+"],
+        "LWay": _HR_AWARE["NTIRE20", "RealESRGAN+, LWay"],
+        "HR-aware": _HR_AWARE["NTIRE20", "RealESRGAN+, HR-aware"],
     },
     "2": {  # RealSR Canon
         "neither": (26.20, 0.7889, 0.2525),
@@ -130,17 +141,6 @@ HR_AWARE_ABLATIONS: dict[str, dict[str, tuple[float | None, float | None, float 
         "CLIP RN50": (25.87, 0.7204, 0.2369),
     },
     "4": {"1 - HQI": (25.79, 0.7196, 0.2370), "HQI": (25.87, 0.7204, 0.2369)},
-}
-_HR_AWARE = {  # PSNR-Y, SSIM, LPIPS
-    ("NTIRE20", "RealESRGAN+"): (25.08, 0.7061, 0.2504),
-    ("NTIRE20", "RealESRGAN+, LWay"): (25.41, 0.7142, 0.2498),
-    ("NTIRE20", "RealESRGAN+, HR-aware"): (25.87, 0.7204, 0.2369),
-    ("RealSR-Canon", "RealESRGAN+"): (24.74, 0.7634, 0.2607),
-    ("RealSR-Canon", "RealESRGAN+, LWay"): (25.77, 0.7850, 0.2460),
-    ("RealSR-Canon", "RealESRGAN+, HR-aware"): (25.46, 0.7674, 0.2510),
-    ("RealSR-Nikon", "RealESRGAN+"): (24.31, 0.7334, 0.2851),
-    ("RealSR-Nikon", "RealESRGAN+, LWay"): (25.21, 0.7532, 0.2781),
-    ("RealSR-Nikon", "RealESRGAN+, HR-aware"): (25.14, 0.7449, 0.2681),
 }
 _HR_AWARE_NOTE = "border, SSIM's colours and LPIPS's net unsaid"
 _SET5 = (("IMDN", "x2", 38.00), ("IMDN", "x4", 32.21), ("RLFN", "x2", 38.07), ("RLFN", "x4", 32.24))

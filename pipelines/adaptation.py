@@ -28,7 +28,7 @@ from ..eval.perceptual import check_lpips
 from ..eval.published import HR_AWARE_ABLATIONS
 from ..eval.stopping import stopped
 from ..train.established import check_weights
-from ..train.hraware_stages import LWAY, FineTuneConfig, PretrainConfig, Restoring, check_model
+from ..train.hraware_stages import LWAY, SELF_TRAINING, FineTuneConfig, PretrainConfig, Restoring, check_model
 from ..train.ranks import local_device
 from ..train.restorers import Restorer
 from . import jobs, sources, spoilt, training
@@ -74,10 +74,9 @@ class Variant:
 
     def tuned(self, base: FineTuneConfig) -> FineTuneConfig:
         """The fine-tuning's config."""
-        changes = dict(self.changes)
         if self.network is None:
-            changes |= {"objective": "self-training", "detail": False}
-        return compose_values(base, changes if self.has_far else changes | {"far": None})
+            return compose_values(base, SELF_TRAINING)
+        return compose_values(base, self.changes if self.has_far else {**self.changes, "far": None})
 
 
 TABLES: dict[str, tuple[Variant, ...]] = {
@@ -228,9 +227,7 @@ def _images(plan: Plan, scale: int) -> Images:
 
 
 def _lr_rows(plan: Plan, lr: Place) -> tuple[SourceRow, ...]:
-    rows = sources.index([lr], plan.out / "lr.index.parquet", IndexConfig(min_side_px=1), Executor(plan.workers))
-    jobs.name_left_out(rows)
-    return tuple(rows)
+    return jobs.index_lr([lr], plan.out / "lr.index.parquet", Executor(plan.workers))
 
 
 def _pairs(plan: Plan, scale: int) -> Place:
@@ -346,10 +343,11 @@ def run(plan: Plan) -> Finished:
     _check(plan, models)
     scale = models[0].scale
     images = _images(plan, scale)
-    check_fits(image_set(None, images.hr, images.lr, scale))
+    measured_on = image_set(None, images.hr, images.lr, scale)
+    check_fits(measured_on)
     large_enough(images.rows, max(_fine_tuning(plan, each, 0).loop.lr_patch_px for each in plan.variants))
     train_all(_pretrainings(plan, _pairs(plan, scale), scale), plan.workers)
     train_all(_fine_tunings(plan, images), plan.workers)
     sheets = [_sheet(plan, model, path, scale) for model, path in plan.models.items()]
     title = f"HR-aware table {plan.table}"
-    return finished(plan.out, image_set(None, images.hr, images.lr, scale), title, sheets)
+    return finished(plan.out, measured_on, title, sheets)

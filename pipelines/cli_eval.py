@@ -476,8 +476,8 @@ def report(
 @click.option("--download", is_flag=True, help="Fetch what is missing into torch's hub cache, and check it.")
 @options.as_json
 def weights(names: tuple[str, ...], download: bool, json_: bool) -> None:
-    """Say which published files the perceptual metrics need, and where they lie; NAME is a metric, a network
-    or a file.
+    """Say which published files the perceptual metrics need, and where they lie; NAME is a metric, a
+    network or a file.
 
     They are looked for below the folder in RWSR_WEIGHTS, and in torch's hub cache.
 

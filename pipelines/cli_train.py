@@ -158,8 +158,8 @@ def train_hr_aware_pretrain(**told: Any) -> None:
 
     It learns from pairs of `rwsr degrade build --preset second-order` how LR comes of HR, whatever the degradation; one
     network serves every camera and, unless FAR looks through one, every SR model of its scale. FAR looks through CLIP
-    RN50 (rwsr weights says where to put it), or what network.far.net names: vgg19, squeezenet, or
-    sr (with network.far.stride=1) for --far-model.
+    RN50 (rwsr weights says where to put it), or what network.far.net names: vgg19, squeezenet, or sr
+    (with network.far.stride=1) for --far-model.
 
     \b
     Example:

@@ -332,6 +332,15 @@ def _trained(out: Path, line: str | None) -> Made:
     return Made(values, lines, [], changed=line is not None)
 
 
+def index_lr(folders: Sequence[Place], at: Path, executor: Executor) -> tuple[SourceRow, ...]:
+    """The index of LR images of any size, as what is fine-tuned on has patches of its own length; what is left out is
+    named.
+    """
+    rows = sources.index(folders, at, IndexConfig(min_side_px=1), executor)
+    name_left_out(rows)
+    return tuple(rows)
+
+
 def fine_tune(job: FineTuneJob) -> Made:
     """Fine-tune into the job's folder, or find it done; raises UserError."""
     from ..train.checkpoint import check_free
@@ -345,18 +354,16 @@ def fine_tune(job: FineTuneJob) -> Made:
         val = partial(
             evaluating.image_set, *(place(at) if at else None for at in (job.val_store, job.val_hr, job.val_lr))
         )
-    images = IndexConfig(min_side_px=1)  # the length of a patch is what counts, and that is looked at later
-    rows = sources.index(_places(job.lr_images), out / "index.parquet", images, Work().executor)
-    name_left_out(rows)
+    rows = index_lr(_places(job.lr_images), out / "index.parquet", Work().executor)
     inputs = Inputs(
         model=Path(job.model),
-        rows=tuple(rows),
+        rows=rows,
         reconstruction=Path(job.reconstruction) if job.reconstruction else None,
         far_model=Path(job.far_model) if job.far_model else None,
     )
     lines = fine_tune_run(out, inputs, config, val=val)
     made = _trained(out, lines)
-    return Made(made.values | {"counts": counts(rows)}, made.lines, rows, changed=made.changed)
+    return Made(made.values | {"counts": counts(rows)}, made.lines, list(rows), changed=made.changed)
 
 
 def evaluate(job: EvalJob) -> Made:

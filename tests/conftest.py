@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from rwsr.degrade.image import U8, decode
 from rwsr.degrade.objects import ObjectPath
 from rwsr.degrade.places import Place, names_below
 from rwsr.degrade.seeds import stream
+from rwsr.train.compact import Compact
 
 from .loopback import CREDENTIALS, free_port, new_bucket, start_s3
 
@@ -47,6 +49,14 @@ def photos(tmp_path: Path) -> Path:
     ):
         Image.fromarray(scene(seed, *size)).save(folder / name)
     return folder
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A compact SR model, as its authors publish them."""
+    torch.manual_seed(0)
+    torch.save({"params": Compact(4, 2, 4).state_dict()}, tmp_path / "tiny.pth")
+    return tmp_path / "tiny.pth"
 
 
 @pytest.fixture(scope="session")

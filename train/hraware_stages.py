@@ -361,6 +361,7 @@ def _trainable(net: nn.Module) -> nn.Module:
 
 _ADAM = (0.9, 0.999)
 LWAY: Mapping[str, Any] = {"controller": None, "far": None, "image_blocks": 0, "style_bias": 0}  # of its network
+SELF_TRAINING: Mapping[str, Any] = {"objective": "self-training", "far": None, "detail": False}
 
 
 def hr_aware_pretrain(_: Stage = 1) -> PretrainConfig:
@@ -446,7 +447,7 @@ def lway(_: Stage = 1) -> FineTuneConfig:
 
 def self_training(_: Stage = 1) -> FineTuneConfig:
     """LR made smaller and restored should be LR: what one would do without any of this."""
-    return hr_aware().model_copy(update={"objective": "self-training", "far": None, "detail": False})
+    return hr_aware().model_copy(update=SELF_TRAINING)
 
 
 def _small(config: FineTuneConfig) -> FineTuneConfig:

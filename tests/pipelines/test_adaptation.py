@@ -24,14 +24,6 @@ FEW = ["loop.batch=2", "loop.checkpoint_every=2"]
 
 
 @pytest.fixture
-def foreign(tmp_path: Path) -> Path:
-    """A published SR model."""
-    torch.manual_seed(0)
-    torch.save({"params": Compact(4, 2, 4).state_dict()}, tmp_path / "tiny.pth")
-    return tmp_path / "tiny.pth"
-
-
-@pytest.fixture
 def hr(tmp_path: Path) -> Path:
     """Two held-out photographs."""
     (tmp_path / "test").mkdir()

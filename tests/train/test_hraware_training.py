@@ -211,14 +211,6 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def foreign(tmp_path: Path) -> Path:
-    """A compact model, as its authors publish them."""
-    torch.manual_seed(0)
-    torch.save({"params": Compact(4, 2, 4).state_dict()}, tmp_path / "compact.pth")
-    return tmp_path / "compact.pth"
-
-
-@pytest.fixture
 def lr_images(tmp_path: Path) -> Path:
     """Three LR images, one of them too small."""
     (tmp_path / "LR").mkdir()
