@@ -142,6 +142,7 @@ def reconstruction(
     reconstruct: Callable[[Tensor, Tensor, str], tuple[Tensor, Tensor]],
     name: str,
     checkpoint: str,
+    controlled: str,
     metrics: Sequence[Metric],
     device: torch.device,
     *,
@@ -150,7 +151,7 @@ def reconstruction(
     """How well LR X is reconstructed from Y_i = i f(X) + (1 - i) HR, f bicubic (equation 12, figure 7).
 
     reconstruct: LR [B, 3, h, w], Y [B, 3, H, W] and the image's name -> X again, and X. Without the controller the fit
-    gets better with i.
+    gets better with i. controlled: the controller, in words.
     """
     ratios = [round(float(ratio), 4) for ratio in np.linspace(0, 1, steps)]
     for count, items in opened(images):
@@ -174,7 +175,7 @@ def reconstruction(
                         better=metric.better,
                         space=metric.space,
                         border=metric.border,
-                        version=metric.version,
+                        version=f"{metric.version}; {controlled}",
                     )
                     for metric in metrics
                 ]

@@ -13,6 +13,7 @@ from . import cli_options as options
 
 if TYPE_CHECKING:
     from ..eval.images import ImageSet
+    from ..train.far import Strength
     from .evaluating import Measured
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -383,6 +384,13 @@ def eval_far(images: Place, networks: tuple[str, ...], far_model: Path | None, o
 @_networks
 @_metrics
 @click.option("--steps", type=click.IntRange(2, 101), default=11, show_default=True, help="From HR to LR enlarged.")
+@click.option(
+    "--strength",
+    type=click.Choice(["hqi", "1-hqi"]),
+    default="hqi",
+    show_default=True,
+    help="What a controller is noise around: hqi as while fine-tuning, 1-hqi as while pretraining.",
+)
 @_out
 @options.as_json
 def eval_reconstruction(
@@ -393,6 +401,7 @@ def eval_reconstruction(
     networks: tuple[str, ...],
     metrics: tuple[str, ...],
     steps: int,
+    strength: "Strength",
     out: Place,
     json_: bool,
 ) -> None:
@@ -404,7 +413,7 @@ def eval_reconstruction(
     """
     from .evaluating import named_models, reconstruction
 
-    found = reconstruction(_set(store, hr, lr, scale), named_models(networks), metrics, steps, out)
+    found = reconstruction(_set(store, hr, lr, scale), named_models(networks), metrics, steps, strength, out)
     _tell(found, out, json_=json_)
 
 

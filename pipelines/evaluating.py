@@ -19,6 +19,7 @@ from ..eval.restore import Device, Model, bicubic_model, lanczos_model, pick_dev
 from ..eval.trends import largest_step, spearman
 from ..train.checkpoint import model_file
 from ..train.cugan import CUnet
+from ..train.far import Strength
 from ..train.hraware import encoder_for, far_of, open_reconstruction
 from ..train.hraware_measures import reconstructing
 from ..train.mmrealsr import MMRealSR
@@ -318,7 +319,12 @@ def far_of_runs(images: ImageSet, runs: Mapping[str, Path], far_model: Path | No
 
 
 def reconstruction(
-    images: ImageSet, runs: Mapping[str, Path], names: Sequence[str], steps: int, out: Place
+    images: ImageSet,
+    runs: Mapping[str, Path],
+    names: Sequence[str],
+    steps: int,
+    strength: Strength,
+    out: Place,
 ) -> Measured:
     """How well each network reconstructs LR from HR that is more and more like LR."""
     device = _begin(out)
@@ -330,8 +336,9 @@ def reconstruction(
             raise UserError(f"{path} is for scale {net.config.scale}, the images for {images.scale}; set --scale")
         hqi = None if net.config.controller is None else lpips(net.config.controller.hqi).to(device)
         checkpoint = places.sha256(model_file(path))
-        again = reconstructing(net, hqi)
-        return probes.reconstruction(images, again, name, checkpoint, metrics, device, steps=steps)
+        again = reconstructing(net, hqi, strength)
+        controlled = "no controller" if hqi is None else f"controller around {strength}"
+        return probes.reconstruction(images, again, name, checkpoint, controlled, metrics, device, steps=steps)
 
     found = _of_each("reconstruction by", images, runs, out, parts)
     return Measured(found.rows, skipped, found.left_out)

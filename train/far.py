@@ -82,6 +82,14 @@ def hqi_of(lpips: Callable[[Tensor, Tensor], Tensor], lr_enlarged: Tensor, hr: T
     return quality(lr_enlarged, hr, lambda a, b: lpips(2 * a - 1, 2 * b - 1))
 
 
+Strength = Literal["hqi", "1-hqi"]  # what s is noise around
+
+
+def strength_of(hqi: Tensor, kind: Strength) -> Tensor:
+    """What the controller is noise around (Eq. 8)."""
+    return hqi if kind == "hqi" else 1 - hqi
+
+
 def controller(strength: Tensor, feats: int, noise_std: float, normal: Normal) -> Tensor:
     """s = n + strength, [B, feats], n normal (Eq. 8). strength [B]: 1 - HQI while pretraining, HQI while fine-tuning.
 

@@ -15,7 +15,7 @@ from ..eval.report import mean_of
 from ..eval.tensors import to_tensor
 from .data import LrSource
 from .established import Established
-from .far import hqi_of
+from .far import Strength, hqi_of, strength_of
 from .hraware import LrReconstruction, far_of
 from .normal import of_name
 from .runs import Validate
@@ -71,17 +71,20 @@ def without_hr(
     return validate
 
 
-def reconstructing(net: LrReconstruction, hqi: Lpips | None) -> Callable[[Tensor, Tensor, str], tuple[Tensor, Tensor]]:
+def reconstructing(
+    net: LrReconstruction, hqi: Lpips | None, strength: Strength
+) -> Callable[[Tensor, Tensor, str], tuple[Tensor, Tensor]]:
     """For figure 7: LR, an HR and the image's name -> X again, and X. hqi: of the controller, where there is one.
 
-    s is that of pretraining, noise around 1 - HQI(X, Y); all noise is a function of the image's name, the same for
-    every Y of it.
+    strength: what s is noise around. The paper does not say which it drew; HQI is what fine-tuned models meet, so it is
+    the one that can discourage them from degraded SR. All noise is a function of the image's name, the same for every Y
+    of it.
     """
 
     def reconstruct(lr: Tensor, hr: Tensor, name: str) -> tuple[Tensor, Tensor]:
-        wanted, strength = net.wanted(lr), None
+        wanted, told = net.wanted(lr), None
         if hqi is not None:
-            strength = 1 - hqi_of(hqi, net.enlarged(lr), hr)
-        return net.reconstruct(wanted, net.features(hr), strength, of_name(name)).clamp(0, 1), wanted
+            told = strength_of(hqi_of(hqi, net.enlarged(lr), hr), strength)
+        return net.reconstruct(wanted, net.features(hr), told, of_name(name)).clamp(0, 1), wanted
 
     return reconstruct

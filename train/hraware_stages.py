@@ -21,7 +21,7 @@ from .checkpoint import start_with
 from .cugan import wants_condition
 from .data import GroupBatch, GroupSource, LrBatch, check_scale
 from .established import Established, FarConfig
-from .far import hqi_of, parted
+from .far import Strength, hqi_of, parted, strength_of
 from .hraware import ControllerConfig, LrReconstruction, ReconstructionConfig, far_of
 from .loop import LoopConfig, Method, Shared, built
 from .mmrealsr import MMRealSR
@@ -214,7 +214,7 @@ class FineTuneConfig(BaseModel):
     objective: Literal["reconstruction", "self-training"] = "reconstruction"
     losses: ReconstructionLossConfig = ReconstructionLossConfig()
     detail: bool = True
-    strength: Literal["hqi", "1-hqi"] = "hqi"
+    strength: Strength = "hqi"
     far: FarWeight | None = FarWeight()
     selection: Selection | None = None
     restorer: Json | None = None
@@ -247,7 +247,7 @@ def fine_tuning_terms(
     strength = None
     if looks.hqi is not None:
         hqi = hqi_of(looks.hqi, net.enlarged(lr), sr)
-        strength = hqi if config.strength == "hqi" else 1 - hqi
+        strength = strength_of(hqi, config.strength)
         told = {"hqi": hqi.mean(), "clamped": (hqi == 0).float().mean()}
     wanted = net.wanted(lr)
     found = net.reconstruct(wanted, net.features(seen), strength, Normal(batch.keys)).float()

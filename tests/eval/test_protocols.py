@@ -253,7 +253,7 @@ def test_reconstruction_follows_equation_12(images: ImageSet) -> None:
         return hr[..., 1::4, 1::4], lr
 
     metric = [_metric("psnr-rgb", scale=1, border=0)]
-    rows = _rows(probes.reconstruction(images, reduce, "m", "", metric, CPU, steps=5))
+    rows = _rows(probes.reconstruction(images, reduce, "m", "", "no controller", metric, CPU, steps=5))
     sweep = sweeps.sweep_of(rows, probes.RECONSTRUCTION, "psnr-rgb")
     assert sweep is not None and sweep.settings == ((0.0,), (0.25,), (0.5,), (0.75,), (1.0,))
     assert list(sweep.means) == sorted(sweep.means)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from rwsr.eval import report
 from rwsr.eval.published import HR_AWARE_ABLATIONS
 from rwsr.eval.stopping import stopped
 from rwsr.pipelines.adaptation import NETWORKS, TABLES, Variant
@@ -161,8 +162,15 @@ def test_figures_7_and_8(
     said = rwsr("eval", "reconstruction", "--store", store, *named, "--steps", 3, "--out", out)
     assert "with, i 0.5: psnr-rgb " in said
     assert "without: psnr-rgb of the reconstruction along i: Spearman " in said
-    again = rwsr("eval", "reconstruction", "--store", store, *named, "--steps", 3, "--out", tmp_path / "again.parquet")
-    assert again.splitlines()[:6] == said.splitlines()[:6]  # the controller's noise is of the image, not of the run
+    rows, told = report.read(out), ["--store", store, *named, "--steps", 3]
+    rwsr("eval", "reconstruction", *told, "--strength", "hqi", "--out", tmp_path / "again.parquet")
+    assert report.read(tmp_path / "again.parquet") == rows  # the controller's noise is of the image, not of the run
+    rwsr("eval", "reconstruction", *told, "--strength", "1-hqi", "--out", tmp_path / "other.parquet")
+    other = report.read(tmp_path / "other.parquet")
+    assert {row.model for row in set(other) - set(rows)} == {"with"}
+    assert len(set(other) - set(rows)) == len(rows) / 2
+    versions = {row.model: row.version for row in other}
+    assert versions["with"].endswith("; controller around 1-hqi") and versions["without"].endswith("; no controller")
     said = rwsr("eval", "far", "--images", hr, "--reconstruction", whole, "--out", out)
     for kind in ("blur", "noise", "jpeg", "enlarged", "wild"):
         assert f"whole: {kind}: area under curve " in said

@@ -33,11 +33,12 @@ from rwsr.train.checkpoint import write_model
 from rwsr.train.compact import Compact
 from rwsr.train.data import GroupBatch, LrBatch, LrBatches
 from rwsr.train.established import Established, FarConfig, established
-from rwsr.train.far import controller
+from rwsr.train.far import Strength, controller
 from rwsr.train.hraware import LrReconstruction, ReconstructionConfig, open_reconstruction
+from rwsr.train.hraware_measures import reconstructing
 from rwsr.train.hraware_stages import FineTuneConfig, Looks, PretrainConfig, Restoring
 from rwsr.train.mmrealsr import MMRealSR, NetworkConfig
-from rwsr.train.normal import Normal
+from rwsr.train.normal import Normal, of_name
 from rwsr.train.ranks import Ranks
 from rwsr.train.reconstruction_loss import detail
 from rwsr.train.restorers import open_restorer
@@ -137,6 +138,20 @@ def test_the_fine_tuning_loss_is_equation_6(strength: str) -> None:
         Restoring(model, 4), net, LrBatch(lr, KEYS), config.model_copy(update={"detail": False}), looks
     )
     assert plain["l1"] > found["l1"]
+
+
+@pytest.mark.parametrize(("strength", "factor"), [("hqi", 1), ("1-hqi", 0)])
+def test_figure_7_draws_s_as_fine_tuning_or_pretraining_does(strength: Strength, factor: int) -> None:
+    """Around HQI of that HR, 1 where HR is LR enlarged; or around 1 - HQI, and nothing of s but noise is left."""
+    net, looks = _reconstruction(), _looks()
+    lr = torch.rand(1, 3, 16, 16)
+    x = bicubic(lr, 4)
+    found, wanted = reconstructing(net, looks.hqi, strength)(lr, x, "a.png")
+    normal = of_name("a.png")
+    s = controller(torch.tensor([float(factor)]), 6, 0.2, normal)
+    again = net.reconstructor(net.image(x), net.degradation(x) * s, normal)
+    assert torch.equal(wanted, x) and again.std() > 0.01
+    torch.testing.assert_close(found, again.clamp(0, 1))
 
 
 def test_self_training_asks_for_lr_again() -> None:
