@@ -170,21 +170,23 @@ def listed(folders: Sequence[Place], config: IndexConfig) -> list[SourceRow]:
     Raises:
         UserError: a folder is missing or holds no image at all.
     """
-    rows: list[SourceRow] = []
-    for folder in dict.fromkeys(map(absolute, folders)):
-        if isinstance(folder, ObjectPath):
-            rows += _objects(folder)
-            continue
-        if not folder.is_dir():
-            raise UserError(f"{folder} is not a folder; name a folder of images")
-        rows += [_row(str(folder), found) for found in _walk(folder, config)]
+    rows = [row for folder in dict.fromkeys(map(absolute, folders)) for row in _listed_below(folder, config)]
+    return sorted(rows, key=lambda row: (row.root, row.path))
+
+
+def _listed_below(folder: Place, config: IndexConfig) -> list[SourceRow]:
+    if isinstance(folder, ObjectPath):
+        rows = list(_objects(folder))
+    elif folder.is_dir():
+        rows = [_row(str(folder), found) for found in _walk(folder, config)]
+    else:
+        raise UserError(f"{folder} is not a folder; name a folder of images")
     if not any(row.status == "ok" for row in rows):
-        names = ", ".join(str(folder) for folder in folders)
         why = f"; {rows[0].file} {rows[0].reason}" if rows else ""
         raise UserError(
-            f"no image below {names} (looked for {', '.join(sorted(EXTENSIONS))}){why}; name another folder"
+            f"no image below {folder} (looked for {', '.join(sorted(EXTENSIONS))}){why}; name another folder"
         )
-    return sorted(rows, key=lambda row: (row.root, row.path))
+    return rows
 
 
 def examine(row: SourceRow, config: IndexConfig) -> tuple[SourceRow, U8 | None]:

@@ -119,11 +119,13 @@ def test_another_config_reads_everything_again(photos: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("name", "says"), [("nowhere", "is not a folder"), ("empty", "no image below")])
-def test_a_wrong_folder_is_named(tmp_path: Path, name: str, says: str) -> None:
-    """A missing folder and one without images are different mistakes."""
+def test_a_wrong_folder_is_named(photos: Path, tmp_path: Path, name: str, says: str) -> None:
+    """A missing folder and one without images are different mistakes, also beside a good one."""
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=says):
         _index(tmp_path / name, tmp_path / "i.parquet")
+    with pytest.raises(UserError, match=f"{tmp_path / name} {says}|{says} {tmp_path / name}"):
+        sources.listed([photos, tmp_path / name], IndexConfig())
 
 
 def test_usable_sources_are_ordered_by_content(photos: Path, tmp_path: Path) -> None:
