@@ -105,9 +105,12 @@ def _train(
     options.tell(made.values, made.lines, json_=json_)
 
 
+_MM_REALSR = ("mm-realsr-code", "mm-realsr-paper", "mm-realsr-small", "real-esrgan", "esrgan")
+
+
 @train.command("mm-realsr")
 @_of_a_training(
-    ("mm-realsr-code", "mm-realsr-paper", "mm-realsr-small", "real-esrgan", "esrgan"),
+    _MM_REALSR,
     "MM-RealSR by the published training files, by the paper, or in minutes on a CPU; the last two are without "
     "modulation and for stores of pairs.",
 )
@@ -124,9 +127,12 @@ def train_mm_realsr(**told: Any) -> None:
     _train(**told)
 
 
+_CUGAN = ("cugan", "cugan-small", "unet")
+
+
 @train.command("cugan")
 @_of_a_training(
-    ("cugan", "cugan-small", "unet"),
+    _CUGAN,
     "The paper's numbers; minutes on a CPU; or the paper's baselines Unet and UGAN, which are told nothing and are "
     "trained on one degradation (recipe.only).",
 )
@@ -273,6 +279,30 @@ def train_hr_aware(
     made = options.tracked(jobs.fine_tune, job, "fine_tune", track=track)
     options.tell(made.values, made.lines, json_=json_)
     options.exit_by(made.rows)
+
+
+@train.command("show")
+@click.argument("preset", type=click.Choice((*_MM_REALSR, *_CUGAN, *EDL, *_PRETRAIN, *_FINE_TUNE)), metavar="PRESET")
+@_staged("Of MM-RealSR's and CUGAN's presets.")
+@options.configured
+@options.as_json
+def train_show(preset: str, stage: Literal[1, 2], config: Path | None, sets: tuple[str, ...], json_: bool) -> None:
+    """Print a training's preset in full, as a file that --config reads; PRESET is one that a `train` command knows.
+
+    \b
+    Example:
+      rwsr train show hr-aware-pretrain-small > pretrain.yaml
+    """
+    from . import fine_tuning, training
+    from .config import to_yaml
+
+    if stage == 2 and preset not in _MM_REALSR + _CUGAN:
+        raise click.UsageError(f"{preset} has one stage")
+    if preset in _FINE_TUNE:
+        found = fine_tuning.compose_config(preset, config=config, sets=sets, steps=None, seed=None)
+    else:
+        found = training.compose_config(preset, stage, config=config, sets=sets, steps=None, seed=None)
+    options.tell(found.model_dump(mode="json"), [to_yaml(found).rstrip()], json_=json_)
 
 
 @train.command("interpolate")

@@ -3,10 +3,15 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rwsr.degrade.errors import UserError
+from rwsr.pipelines import training
 from rwsr.pipelines.config import compose, to_yaml
 from rwsr.pipelines.presets import mm_realsr
+from rwsr.train import cugan_stages, hraware_stages, mmrealsr_stages
+
+from ..commands import rwsr
 
 
 def test_a_file_wins_over_the_preset_and_set_over_the_file(tmp_path: Path) -> None:
@@ -71,3 +76,23 @@ def test_a_wrong_file_is_named(tmp_path: Path, name: str, text: str | None, says
     with pytest.raises(UserError, match=says) as caught:
         compose(mm_realsr(), config=path)
     assert "\n" not in str(caught.value)
+
+
+TRAININGS = [(preset, 1) for preset in (*training.PRESETS, *hraware_stages.PRESETS)] + [
+    (preset, 2) for preset in (*mmrealsr_stages.PRESETS, *cugan_stages.PRESETS)
+]
+
+
+@pytest.mark.parametrize(("preset", "stage"), TRAININGS)
+def test_a_trainings_preset_is_printed_in_full(preset: str, stage: int, tmp_path: Path) -> None:
+    """As a file that --config reads: over itself it changes nothing, and a key of it is one that --set knows."""
+    shown = rwsr("train", "show", preset, "--stage", stage)
+    (tmp_path / "all.yaml").write_text(shown)
+    assert rwsr("train", "show", preset, "--stage", stage, "--config", tmp_path / "all.yaml") == shown
+    values = yaml.safe_load(rwsr("train", "show", preset, "--stage", stage, "--set", "loop.steps=7"))
+    assert values == yaml.safe_load(shown) | {"loop": values["loop"]} and values["loop"]["steps"] == 7
+
+
+def test_a_preset_without_stages_has_no_second() -> None:
+    """It would be the first again."""
+    assert "rwsr-edl has one stage" in rwsr("train", "show", "rwsr-edl", "--stage", 2, code=2)
