@@ -33,6 +33,7 @@ class Plot:
 
 
 _LONGEST = 28
+_BESIDE = 3
 
 
 def plain(name: str) -> str:
@@ -48,6 +49,16 @@ def new_figure(width_in: float, height_in: float, columns: int = 1, rows: int = 
         each.spines[["top", "right"]].set_visible(False)
         each.grid(alpha=0.25)
     return figure, axes
+
+
+def new_panels(count: int, width_in: float, height_in: float) -> tuple[Figure, list[Axes]]:
+    """As many panels of that size, three beside each other, so that a page can show them at a legible size."""
+    columns = min(count, _BESIDE)
+    rows = -(-count // columns)
+    figure, axes = new_figure(width_in * columns, height_in * rows, columns, rows)
+    for spare in axes[count:]:
+        spare.remove()
+    return figure, axes[:count]
 
 
 def to_png(figure: Figure) -> bytes:
@@ -91,11 +102,11 @@ def loss_curves(log: pa.Table) -> Plot:
     apart = {"pixel", "far", *measured, *told}
     others = [name for name in names if name not in apart]
     panels = {"pixel loss, weighted": ["pixel"]} if "pixel" in names else {}
-    panels |= {"other losses, weighted": others} if others else {}
+    panels |= {f"{'other ' if panels else ''}losses, weighted": others} if others else {}
     panels |= {"FAR": ["far"]} if "far" in names else {}  # what it counts is a share of gradients, not this value
     panels |= {"the controller": told} if told else {}
     panels |= {_measured(name): [name] for name in measured}
-    figure, found = new_figure(4.5 * len(panels), 3.4, columns=len(panels))
+    figure, found = new_panels(len(panels), 4.5, 3.4)
     steps, values, labels = (np.asarray(log[name]) for name in ("step", "value", "name"))
     for axes, (title, drawn) in zip(found, panels.items(), strict=True):
         for name in drawn:
@@ -119,7 +130,7 @@ def validation_curves(logs: Mapping[str, Sequence[pa.Table]]) -> Plot | None:
     )
     if not names:
         return None
-    figure, panels = new_figure(4.5 * len(names), 3.8, columns=len(names))
+    figure, panels = new_panels(len(names), 4.5, 3.8)
     for axes, name in zip(panels, names, strict=True):
         for number, (variant, logs_of) in enumerate(logs.items()):
             colour = COLOURS[(number + 1) % len(COLOURS)]
@@ -279,7 +290,7 @@ def best_against_true(found: Sequence[Found]) -> Plot:
 
 def lines(sweeps: Mapping[str, Mapping[str, Sweep]], axis: str) -> Plot:
     """The mean of each metric along one setting, a panel a metric, a line a model."""
-    figure, panels = new_figure(4 * len(sweeps), 3.4, columns=len(sweeps))
+    figure, panels = new_panels(len(sweeps), 4.5, 3.4)
     for axes, (metric, by_model) in zip(panels, sweeps.items(), strict=True):
         for number, (model, sweep) in enumerate(by_model.items()):
             settings = [setting[0] for setting in sweep.settings]
@@ -293,20 +304,15 @@ def lines(sweeps: Mapping[str, Mapping[str, Sweep]], axis: str) -> Plot:
     return to_plot(figure)
 
 
-def histogram(values: Mapping[str, Sequence[float]], label: str) -> Plot:
-    """How often each value occurs, one outline a kind."""
-    figure, (axes,) = new_figure(7, 3.6)
-    edges = np.histogram_bin_edges(np.concatenate([np.asarray(each) for each in values.values()]), bins=30)
-    for number, (kind, found) in enumerate(values.items()):
-        axes.hist(
-            found,
-            bins=edges.tolist(),
-            histtype="step",
-            linewidth=2,
-            label=plain(kind),
-            color=COLOURS[number % len(COLOURS)],
-        )
-    axes.set_xlabel(label)
-    axes.set_ylabel("images")
-    axes.legend(frameon=False)
+def histograms_against(clean: Sequence[float], others: Mapping[str, Sequence[float]], label: str) -> Plot:
+    """How often each value occurs, a panel a kind, each before those of the clean."""
+    figure, panels = new_panels(len(others), 4, 2.4)
+    edges = np.histogram_bin_edges(np.concatenate([clean, *others.values()]), bins=20).tolist()
+    for number, (axes, (kind, found)) in enumerate(zip(panels, others.items(), strict=True)):
+        axes.hist(clean, bins=edges, color=GREY, alpha=0.6, label="clean")
+        colour = COLOURS[1:][number % (len(COLOURS) - 1)]
+        axes.hist(found, bins=edges, histtype="step", linewidth=2, color=colour, label=plain(kind))
+        axes.set_xlabel(label)
+        axes.set_ylabel("images")
+        axes.legend(frameon=False)
     return to_plot(figure)

@@ -328,7 +328,7 @@ def _far_section(rows: list[MetricRow]) -> Section:
     kinds, body = _unique(row.member for row in rows), list[Part]()
     for model in _unique(row.model for row in rows):
         values = {kind: [row.value for row in rows if (row.model, row.member) == (model, kind)] for kind in kinds}
-        picture = plots.histogram(values, "FAR")
+        picture = plots.histograms_against(values.pop(probes.CLEAN), values, "FAR")
         body.append(Picture(picture, f"FAR of natural images and of their degraded versions, by {model}."))
         lines = tuple(
             (kind, f"{probes.area_of(rows, model, kind):.3f}", f"{probes.rises(rows, model, kind):.0%}")
@@ -348,16 +348,25 @@ def _far_section(rows: list[MetricRow]) -> Section:
 def _reconstruction_section(rows: list[MetricRow]) -> Section:
     found = {metric: probes.reconstructions(rows, metric) for metric in _unique(row.metric for row in rows)}
     picture = Picture(plots.lines(found, "i: 0 is HR, 1 is LR enlarged"), "How well LR is reconstructed from Y_i.")
+    which = {(row.model, row.metric): row.version for row in rows}
     lines = tuple(
-        (model, metric, f"{spearman(sweep.means):.3f}", f"{sweep.means[0]:.4g}", f"{sweep.means[-1]:.4g}")
+        (
+            model,
+            metric,
+            f"{spearman(sweep.means):.3f}",
+            f"{sweep.means[0]:.4g}",
+            f"{sweep.means[-1]:.4g}",
+            which[model, metric],
+        )
         for metric, by_model in found.items()
         for model, sweep in by_model.items()
     )
     text = (
         "Y_i is i times LR enlarged and 1 - i times HR (HR-aware equation 12, figure 7). Where the reconstruction gets "
-        "better with i, it rewards a model for degraded SR; the controller should stop that.",
+        "better with i, it rewards a model for degraded SR; a controller around HQI, as while fine-tuning, should stop "
+        "that.",
     )
-    table = Table(("network", "metric", "Spearman along i", "of HR", "of LR enlarged"), lines)
+    table = Table(("network", "metric", "Spearman along i", "of HR", "of LR enlarged", "which"), lines)
     return Section("LR reconstruction", text, (picture, table))
 
 
