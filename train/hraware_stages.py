@@ -387,7 +387,8 @@ def lway_pretrain(_: Stage = 1) -> PretrainConfig:
 def hr_aware_pretrain_small(_: Stage = 1) -> PretrainConfig:
     """Sizes that a CPU trains in minutes, seen through SqueezeNet.
 
-    So short a training learns nothing of a controller that is mostly noise: noise and bias let its strength count.
+    So short a training learns little of a controller that is mostly noise: less noise, and a bias, let its strength
+    count.
     """
     return PretrainConfig(
         network=ReconstructionConfig(
