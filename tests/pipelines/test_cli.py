@@ -34,7 +34,7 @@ def _commands(*path: str) -> list[tuple[str, ...]]:
 def test_every_command_has_an_example() -> None:
     """--help of each ends with a command that can be pasted, and names itself."""
     commands = _commands()
-    assert len(commands) == 41
+    assert len(commands) == 42
     for path in commands:
         text = rwsr(*path, "--help").stdout
         assert f"Example:\n    rwsr {' '.join(path)}" in text, path
