@@ -29,8 +29,9 @@ $(VENV)/.rwsr-dev: $(VENV)/.rwsr-test
 demo: $(VENV)/.rwsr  ## The whole path on photographs: sources to HTML report, into demo/
 	@$(BIN)/rwsr demo demo
 
+# Of threads for networks as small as the tests' most wait for each other: beside another training, tenfold.
 test: $(VENV)/.rwsr-test  ## Every test
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest
 
 dev: $(VENV)/.rwsr-dev  ## Install what lint, types and layers need
 
