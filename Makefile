@@ -29,7 +29,7 @@ $(VENV)/.rwsr-dev: $(VENV)/.rwsr-test
 demo: $(VENV)/.rwsr  ## The whole path on photographs: sources to HTML report, into demo/
 	@$(BIN)/rwsr demo demo
 
-# Of threads for networks as small as the tests' most wait for each other: beside another training, tenfold.
+# In one thread: on networks as small as the tests', more of them wait for each other, long where others compute too.
 test: $(VENV)/.rwsr-test  ## Every test
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest
 

@@ -47,10 +47,7 @@ def tiles_and_rule(sets: Mapping[str, pa.Table], rule: CatiRule | ThresholdRule,
     """
     columns = min(len(sets), 2)
     rows = (len(sets) + 1) // 2
-    figure, panels = new_figure(1.5 + 5.5 * columns, 0.6 + 3.6 * rows, columns=columns, rows=rows)
-    for empty in panels[len(sets) :]:
-        empty.remove()
-    panels = panels[: len(sets)]
+    figure, panels = new_figure(1.5 + 5.5 * columns, 0.6 + 3.6 * rows, columns=columns, count=len(sets))
     for axes, (name, tiles) in zip(panels, sets.items(), strict=True):
         _tiles_panel(axes, tiles, rule, interval)
         axes.set_title(f"{name}: {tiles.num_rows:,} tiles")

@@ -42,9 +42,13 @@ def plain(name: str) -> str:
     return short.replace("$", r"\$")
 
 
-def new_figure(width_in: float, height_in: float, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
+def new_figure(
+    width_in: float, height_in: float, columns: int = 1, count: int | None = None
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels, so many columns in a row; without a count, of one row."""
+    count = columns if count is None else count
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
-    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(rows * columns)]
+    axes = [figure.add_subplot(-(-count // columns), columns, i + 1) for i in range(count)]
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
         each.grid(alpha=0.25)
@@ -54,11 +58,7 @@ def new_figure(width_in: float, height_in: float, columns: int = 1, rows: int = 
 def new_panels(count: int, width_in: float, height_in: float) -> tuple[Figure, list[Axes]]:
     """As many panels of that size, three beside each other, so that a page can show them at a legible size."""
     columns = min(count, _BESIDE)
-    rows = -(-count // columns)
-    figure, axes = new_figure(width_in * columns, height_in * rows, columns, rows)
-    for spare in axes[count:]:
-        spare.remove()
-    return figure, axes[:count]
+    return new_figure(width_in * columns, height_in * -(-count // columns), columns, count)
 
 
 def to_png(figure: Figure) -> bytes:

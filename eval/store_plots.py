@@ -17,9 +17,9 @@ def histograms(values: Mapping[str, Mapping[str, F64]]) -> Plot:
     values: by the parameter's name with its unit, by member, every value that was drawn.
     """
     rows = -(-len(values) // _COLUMNS)
-    figure, panels = new_figure(12, 0.5 + 2.5 * rows, columns=_COLUMNS, rows=rows)
+    figure, panels = new_figure(12, 0.5 + 2.5 * rows, columns=_COLUMNS, count=len(values))
     members = list(dict.fromkeys(member for of in values.values() for member in of))
-    for axes, (name, of) in zip(panels, values.items(), strict=False):
+    for axes, (name, of) in zip(panels, values.items(), strict=True):
         everything = np.concatenate(list(of.values()))
         low, high = float(everything.min()), float(everything.max())
         edges = np.linspace(low, high if high > low else low + 1, 25).tolist()
@@ -28,8 +28,6 @@ def histograms(values: Mapping[str, Mapping[str, F64]]) -> Plot:
             axes.hist(drawn, bins=edges, histtype="step", color=colour, linewidth=1.4)
         axes.set_title(name, fontsize=10)
         axes.set_yticks([])
-    for empty in panels[len(values) :]:
-        empty.remove()
     if len(members) > 1:
         for i, member in enumerate(members):
             panels[0].plot([], [], color=_COLOURS[i % len(_COLOURS)], label=member)

@@ -86,12 +86,12 @@ Strength = Literal["hqi", "1-hqi"]  # what s is noise around
 
 
 def strength_of(hqi: Tensor, kind: Strength) -> Tensor:
-    """What the controller is noise around (Eq. 8)."""
+    """What the controller is noise around (Eq. 8): 1 - HQI while pretraining, HQI while fine-tuning."""
     return hqi if kind == "hqi" else 1 - hqi
 
 
 def controller(strength: Tensor, feats: int, noise_std: float, normal: Normal) -> Tensor:
-    """s = n + strength, [B, feats], n normal (Eq. 8). strength [B]: 1 - HQI while pretraining, HQI while fine-tuning.
+    """s = n + strength, [B, feats], n normal (Eq. 8). strength [B]: as of `strength_of`.
 
     With the published noise_std of 1 most of s is noise: a channel changes its sign with a probability of 0.27 to 0.42.
     """

@@ -145,7 +145,7 @@ def pretraining_terms(
     told: dict[str, Tensor] = {}
     strength = None
     if looks.hqi is not None:
-        strength = 1 - hqi_of(looks.hqi, net.enlarged(lr), hr)
+        strength = strength_of(hqi_of(looks.hqi, net.enlarged(lr), hr), "1-hqi")
         told = {"strength": strength.mean(), "clamped": (strength == 1).float().mean()}
     seen_by_far, factor = features, 0.0
     if net.far is not None:
