@@ -84,7 +84,7 @@ def only_builder(folder: Path) -> Generator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise BusyError(f"{folder} is being built by another process; wait for it, or use another --out") from None
+        raise BusyError(f"{folder} is in use by another process; wait for it, or use another --out") from None
     try:
         yield
     finally:

@@ -53,8 +53,9 @@ class Lpips(nn.Module):
         self.requires_grad_(False).eval()
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """The features of each tapped layer, of length one at each place."""
-        found = self.backbone(normalised(image, _SHIFT, _SCALE))
+        """The features of each tapped layer, of length one at each place; in fp32, as their squares leave fp16."""
+        with torch.autocast(image.device.type, enabled=False):
+            found = self.backbone(normalised(image.float(), _SHIFT, _SCALE))
         return [each / (each.square().sum(dim=1, keepdim=True).sqrt() + 1e-10) for each in found]
 
     def maps(self, a: Tensor, b: Tensor) -> list[Tensor]:
@@ -113,6 +114,10 @@ class Dists(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        with torch.autocast(a.device.type, enabled=False):
+            return self._distance(a.float(), b.float())
+
+    def _distance(self, a: Tensor, b: Tensor) -> Tensor:
         whole = self.alpha.sum() + self.beta.sum()
         alphas = (self.alpha / whole).split(DISTS_CHANNELS)
         betas = (self.beta / whole).split(DISTS_CHANNELS)

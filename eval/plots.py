@@ -15,7 +15,7 @@ from matplotlib.ticker import ScalarFormatter
 from . import steering
 from .ablations import Ablation
 from .curves import UNITS, ScoreCurve
-from .report import VALIDATION, MetricRow, mean
+from .report import GRADIENT, VALIDATION, MetricRow, mean
 from .sweeps import Found, Sweep
 
 F64 = npt.NDArray[np.float64]
@@ -99,21 +99,26 @@ def loss_curves(log: pa.Table) -> Plot:
     names = list(dict.fromkeys(log["name"].to_pylist()))
     measured = [name for name in names if name.startswith(VALIDATION)]
     told = [name for name in names if name in _NO_LOSSES]
-    apart = {"pixel", "far", *measured, *told}
+    gradients = [name for name in names if name.startswith(GRADIENT)]
+    apart = {"pixel", "far", *measured, *told, *gradients}
     others = [name for name in names if name not in apart]
     panels = {"pixel loss, weighted": ["pixel"]} if "pixel" in names else {}
     panels |= {f"{'other ' if panels else ''}losses, weighted": others} if others else {}
     panels |= {"FAR": ["far"]} if "far" in names else {}  # what it counts is a share of gradients, not this value
     panels |= {"the controller": told} if told else {}
+    panels |= {"norm of the gradient": gradients} if gradients else {}
     panels |= {_measured(name): [name] for name in measured}
     figure, found = new_panels(len(panels), 4.5, 3.4)
     steps, values, labels = (np.asarray(log[name]) for name in ("step", "value", "name"))
     for axes, (title, drawn) in zip(found, panels.items(), strict=True):
         for name in drawn:
             chosen = labels == name
-            axes.plot(steps[chosen], values[chosen], marker=".", label=name)
+            axes.plot(steps[chosen], values[chosen], marker=".", label=name.removeprefix(GRADIENT))
         axes.set_title(title)
         axes.set_xlabel("training step")
+        if drawn is gradients:
+            axes.set_yscale("log")
+            axes.legend(frameon=False)
         if drawn in (others, told):
             axes.set_ylim(bottom=0)
             axes.legend(frameon=False)

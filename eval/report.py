@@ -19,6 +19,7 @@ from ..degrade.provenance import canonical, provenance, sha256_of
 
 KIND = "metric-report"
 VALIDATION = "val/"  # before the names of what a training measures meanwhile, in its train.parquet
+GRADIENT = "grad_norm/"  # before the names of networks there: the norm of the gradient, before it is clipped
 Image = tuple[str, int, str]  # source, sample, member
 _WAIT_S, _PAUSE_S = 30.0, 0.1
 

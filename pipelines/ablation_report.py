@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from ..degrade.disk import write_atomic
 from ..eval import ablations, plots, report
 from ..eval.ablations import Ablation
 from ..eval.images import ImageSet
 from ..eval.page import Part, Picture, Section, Table, page
+from ..train.checkpoint import read_log
 from .evaluating import restoration
 from .pages import sections_of
 
@@ -100,9 +99,7 @@ def _table(sheet: Sheet, found: Mapping[str, Ablation]) -> Table:
 
 
 def _section(sheet: Sheet, found: Mapping[str, Ablation], data: str) -> Section:
-    curves = plots.validation_curves(
-        {variant: [pq.read_table(run / "train.parquet") for run in runs] for variant, runs in sheet.logs.items()}
-    )
+    curves = plots.validation_curves({variant: [read_log(run) for run in runs] for variant, runs in sheet.logs.items()})
     body: list[Part] = [_table(sheet, found)]
     body += [
         Picture(plots.spread(each), f"{metric}: a dot is a training, the bar a mean.") for metric, each in found.items()

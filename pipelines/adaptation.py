@@ -16,8 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow.parquet as pq
-
 from ..degrade.errors import UserError
 from ..degrade.image import U8
 from ..degrade.places import Place
@@ -27,6 +25,7 @@ from ..eval.page import Table
 from ..eval.perceptual import check_lpips
 from ..eval.published import HR_AWARE_ABLATIONS
 from ..eval.stopping import stopped
+from ..train.checkpoint import read_log
 from ..train.established import check_weights
 from ..train.hraware_stages import LWAY, SELF_TRAINING, FineTuneConfig, PretrainConfig, Restoring, check_model
 from ..train.ranks import local_device
@@ -317,7 +316,7 @@ def _stopping(trained: Mapping[str, Sequence[Path]]) -> Table:
     metrics = ("psnr-y", "lpips-squeeze")
     rows: list[tuple[str, ...]] = []
     for name, runs in trained.items():
-        for each in stopped([pq.read_table(run / "train.parquet") for run in runs], metrics):
+        for each in stopped([read_log(run) for run in runs], metrics):
             figures = (f"{each.figures[metric]:.4f}" if metric in each.figures else "" for metric in metrics)
             rows.append((name, each.rule, f"{each.step:.0f}", *figures))
     return Table(("variant", "stopped at", "step", *metrics), tuple(rows))

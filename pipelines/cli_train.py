@@ -58,7 +58,8 @@ def _of_a_training(presets: tuple[str, ...], told: str) -> Callable[[_Command], 
 
 
 def _staged(stages: str) -> Callable[[_Command], _Command]:
-    return click.option("--stage", type=click.IntRange(1, 2), default=1, show_default=True, help=stages)
+    told = f"{stages}  [default: the config's, or 1]"
+    return click.option("--stage", type=click.IntRange(1, 2), default=None, help=told)
 
 
 def _train(
@@ -68,7 +69,7 @@ def _train(
     recipe: Path | None,
     out: Path,
     preset: str,
-    stage: Literal[1, 2] = 1,
+    stage: Literal[1, 2] | None = None,
     bank: Place | None = None,
     far_model: Path | None = None,
     start_from: Path | None,
@@ -85,8 +86,6 @@ def _train(
 
     if (store_folder is None) == (not folders) or (recipe is not None and not folders):
         raise click.UsageError("name either a --store, or --source (and its --recipe)")
-    if stage == 2 and start_from is None:
-        raise click.UsageError("stage 2 goes on from a run of stage 1; name it with --start-from")
     composed = compose_config(preset, stage, config=config, sets=sets, steps=steps, seed=seed)
     job = jobs.TrainJob(
         store=str(store_folder) if store_folder else None,
@@ -94,7 +93,6 @@ def _train(
         recipe=str(recipe) if recipe else None,
         out=str(out),
         preset=preset,
-        stage=stage,
         config=composed.model_dump(mode="json"),
         start_from=str(start_from) if start_from else None,
         val_store=str(val_store) if val_store else None,
@@ -286,7 +284,9 @@ def train_hr_aware(
 @_staged("Of MM-RealSR's and CUGAN's presets.")
 @options.configured
 @options.as_json
-def train_show(preset: str, stage: Literal[1, 2], config: Path | None, sets: tuple[str, ...], json_: bool) -> None:
+def train_show(
+    preset: str, stage: Literal[1, 2] | None, config: Path | None, sets: tuple[str, ...], json_: bool
+) -> None:
     """Print a training's preset in full, as a file that --config reads; PRESET is one that a `train` command knows.
 
     \b

@@ -18,7 +18,7 @@ M = TypeVar("M", bound=BaseModel)
 _MOST_SAID = 3
 
 
-def _merged(low: Json, high: Mapping[str, Any]) -> Json:
+def merged(low: Json, high: Mapping[str, Any]) -> Json:
     """`low` with the values of `high` in their places, tables merged and all else replaced.
 
     A table that names another `kind` is not merged: it starts from that kind's own defaults.
@@ -29,7 +29,7 @@ def _merged(low: Json, high: Mapping[str, Any]) -> Json:
     for name, value in high.items():
         below = result.get(name)
         if isinstance(below, dict) and isinstance(value, Mapping):
-            result[name] = _merged(below, value)
+            result[name] = merged(below, value)
         else:
             result[name] = value
     return result
@@ -164,7 +164,7 @@ def compose_values(base: M, values: Mapping[str, Any]) -> M:
         UserError: an unknown key (with the nearest valid one), or a value that breaks a rule.
     """
     try:
-        return type(base).model_validate(_merged(base.model_dump(), values))
+        return type(base).model_validate(merged(base.model_dump(), values))
     except ValidationError as error:
         raise UserError(_explain(error, base)) from None
 
@@ -173,7 +173,7 @@ def composed_values(config: Path | None, sets: Sequence[str]) -> Json:
     """The keys of a file, changed by `--set`s; raises UserError."""
     values: Json = {} if config is None else read_file(config)
     for text in sets:
-        values = _merged(values, _set(text))
+        values = merged(values, _set(text))
     return values
 
 
@@ -192,7 +192,7 @@ def validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
 def compose(base: M, *, config: Path | None = None, sets: Sequence[str] = (), **options: object) -> M:
     """`base` changed by a file, then by `--set`s, then by the options that are not None; raises as `compose_values`."""
     values = composed_values(config, sets)
-    return compose_values(base, _merged(values, {name: value for name, value in options.items() if value is not None}))
+    return compose_values(base, merged(values, {name: value for name, value in options.items() if value is not None}))
 
 
 def to_yaml(model: BaseModel) -> str:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from ..degrade.contact_sheet import Cell, contact_sheet
 from ..degrade.disk import write_atomic
 from ..degrade.errors import StoreError
@@ -22,7 +20,7 @@ from ..eval.tensors import to_pixels, to_tensor
 from ..noisebank.bank import BankConfig, NoiseBank
 from ..noisebank.cati import CatiRule
 from ..train import mmrealsr
-from ..train.checkpoint import model_file
+from ..train.checkpoint import model_file, read_log
 from ..train.restorers import open_restorer
 from .evaluating import BICUBIC, restoration, udem
 from .scan import open_scan
@@ -193,7 +191,7 @@ def _training_section(out: Path, store: Store) -> Section:
         ),
         (
             Picture(
-                plots.loss_curves(pq.read_table(out / "run/train.parquet")),
+                plots.loss_curves(read_log(out / "run")),
                 f"The losses while training on {store.layout.num_samples} groups. Each point is a mean over 50 steps.",
             ),
         ),

@@ -16,7 +16,7 @@ from ..eval.metrics import NAMES, better_of
 from ..eval.restore import Device
 from ..eval.weights import NIQE, find
 from ..train import hraware_stages as stages
-from ..train.checkpoint import model_file, read_step
+from ..train.checkpoint import model_file, read_model
 from ..train.data import LrBatches
 from ..train.established import Established
 from ..train.hraware import LrReconstruction, encoder_for, open_reconstruction
@@ -27,10 +27,10 @@ from ..train.ranks import local_device
 from ..train.restorers import Restorer, open_restorer
 from ..train.runs import Validate, train_on
 from . import sources
-from .config import compose, compose_values
+from .config import compose_values, composed_values, merged
 from .console import printable, say
 from .sources import SourceRow
-from .training import told, validation
+from .training import check_not_filled_in, told, validation
 
 _KEPT_BYTES = 1 << 29  # of decoded images that a process holds
 
@@ -46,7 +46,8 @@ class Inputs:
     far_model: Path | None = None
 
 
-def _preset(preset: str) -> FineTuneConfig:
+def _preset(preset: str, values: Mapping[str, Any]) -> FineTuneConfig:
+    check_not_filled_in(values, "restorer")
     if preset not in stages.PRESETS:
         raise UserError(f"preset {preset} is unknown; known here: {', '.join(stages.PRESETS)}")
     return stages.PRESETS[preset](1)
@@ -57,12 +58,13 @@ def compose_config(
 ) -> FineTuneConfig:
     """The config of a preset, changed by a file, `--set`s and options; raises UserError."""
     loop = {name: value for name, value in (("steps", steps), ("seed", seed)) if value is not None}
-    return compose(_preset(preset), config=config, sets=sets, loop=loop or None)
+    values = composed_values(config, sets)
+    return compose_values(_preset(preset, values), merged(values, {"loop": loop} if loop else {}))
 
 
 def compose_values_of(preset: str, values: Mapping[str, Any]) -> FineTuneConfig:
     """The config of a preset with some keys changed; raises UserError."""
-    return compose_values(_preset(preset), values)
+    return compose_values(_preset(preset, values), values)
 
 
 class LrImages:
@@ -215,5 +217,5 @@ def fine_tune_run(
         )
     if not done:
         return None
-    kept = "" if choice is None else f"; kept step {read_step(out)}, the best by {choice.by}"
+    kept = "" if choice is None else f"; kept step {read_model(model_file(out)).step}, the best by {choice.by}"
     return f"fine-tuned on {len(rows)} LR images{kept}"

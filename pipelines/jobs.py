@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -107,7 +107,6 @@ class TrainJob(BaseModel):
     recipe: str | None = None
     out: str
     preset: str
-    stage: Literal[1, 2] = 1
     config: dict[str, Any] = {}
     start_from: str | None = None
     val_store: PlaceText | None = None
@@ -304,7 +303,7 @@ def train(job: TrainJob) -> Made:
     from ..train.checkpoint import check_free
     from .training import compose_values_of, held_out, live, notes_on, stored, train_run
 
-    composed, out = compose_values_of(job.preset, job.config, job.stage), Path(job.out)
+    composed, out = compose_values_of(job.preset, job.config), Path(job.out)
     check_free(out)
     recipe, bank = Path(job.recipe) if job.recipe else None, place(job.bank) if job.bank else None
     if job.store:

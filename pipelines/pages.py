@@ -5,11 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ..degrade import places
-from ..degrade.errors import StoreError, UserError
+from ..degrade.errors import UserError
 from ..degrade.places import Place
 from ..eval import cugan_settings, curves, examples, plots, probes, report, steering, sweeps
 from ..eval.examples import Crop
@@ -19,6 +17,7 @@ from ..eval.published import CUGAN_ERRATA, Published, beside
 from ..eval.report import Image, MetricRow
 from ..eval.restoration import PROTOCOL
 from ..eval.trends import largest_step, spearman
+from ..train.checkpoint import read_log
 
 _UNITS = {"psnr": "dB", "ssim": "1 is equal", "lpips": "0 is equal", "dists": "0 is equal", "niqe": "lower is better"}
 _WORST = 5
@@ -465,18 +464,6 @@ def _names(reports: Sequence[Place]) -> dict[str, Place]:
     return found
 
 
-def _log_of(run: Path) -> pa.Table:
-    """The losses of a finished run; raises StoreError."""
-    path = run / "train.parquet"
-    if not path.exists():
-        raise StoreError(f"{path} does not exist; name the folder of a finished run, or finish it with rwsr train")
-    try:
-        return pq.read_table(path, columns=["step", "name", "value"])
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise StoreError(f"{path} is not the log of a run ({reason}); name the folder of another") from None
-
-
 def sections_of(metrics: Place) -> list[Section]:
     """The sections of one report, for a page of something larger; raises StoreError."""
     return _sections(report.read(metrics), examples.read(metrics))
@@ -497,7 +484,7 @@ def write_report(reports: Sequence[Place], run: Path | None, out: Place) -> None
         of_run = _sections(rows, examples.read(named[name]))
         sections += of_run if len(runs) == 1 else [replace(each, title=f"{name}: {each.title}") for each in of_run]
     if run is not None:
-        log = _log_of(run)
+        log = read_log(run)
         sections.append(Section("Training", (), (Picture(plots.loss_curves(log), "The losses while training."),)))
     models = dict.fromkeys((row.model, row.checkpoint) for rows in runs.values() for row in rows if row.checkpoint)
     if models:

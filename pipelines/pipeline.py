@@ -154,6 +154,8 @@ def _check_training(config: PipelineConfig, train: Changed, store: StoreConfig, 
 
     with _within("train"):
         trained = compose_values_of(train.preset, train.config)
+    if getattr(trained, "stage", 1) == 2:
+        raise UserError("train.config.stage = 2 goes on from a run, and a flow has none; train it by `rwsr train`")
     reason = why_not_on(trained, store, to_learn=True)
     if reason:
         raise UserError(

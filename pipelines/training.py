@@ -32,7 +32,7 @@ from ..train.restorers import open_restorer
 from ..train.runs import Make, OnStep, Stage, Validate
 from . import presets
 from .build_store import open_samples
-from .config import compose, compose_values
+from .config import compose, compose_values, composed_values, merged
 from .console import progress
 from .executors import Executor, cores
 from .live import live_groups
@@ -61,23 +61,40 @@ _RECIPES = {
 }
 
 
-def _preset(preset: str, stage: Stage) -> Config:
+def _preset(preset: str, stage: Stage | None, values: Mapping[str, Any]) -> Config:
+    """The preset of the stage that the values or the caller name: a stage is all of its keys, never a label alone."""
     if preset not in PRESETS:
         raise UserError(f"preset {preset} is unknown; known here: {', '.join(PRESETS)}")
-    return PRESETS[preset](stage)
+    check_not_filled_in(values, "far_model")
+    told = values.get("stage", stage or 1)
+    if told not in (1, 2):
+        return PRESETS[preset](1)  # whose rules say what is wrong with it
+    if stage is not None and told != stage:
+        raise UserError(f"the config is of stage {told}, and --stage is {stage}; drop one of them")
+    return PRESETS[preset](told)
+
+
+def check_not_filled_in(values: Mapping[str, Any], name: str) -> None:
+    """Raises UserError where a config has a value for a key that the training fills in by itself."""
+    if values.get(name) is not None:
+        raise UserError(f"{name} is filled in by the training, out of what it is given; leave it out of the config")
 
 
 def compose_config(
-    preset: str, stage: Stage, *, config: Path | None, sets: Sequence[str], steps: int | None, seed: int | None
+    preset: str, stage: Stage | None, *, config: Path | None, sets: Sequence[str], steps: int | None, seed: int | None
 ) -> Config:
-    """The training config of a preset, changed by a file, `--set`s and options; raises UserError."""
+    """The training config of a preset, changed by a file, `--set`s and options; raises UserError.
+
+    stage: none is the config's own, or the first.
+    """
     loop = {name: value for name, value in (("steps", steps), ("seed", seed)) if value is not None}
-    return compose(_preset(preset, stage), config=config, sets=sets, loop=loop or None)
+    values = composed_values(config, sets)
+    return compose_values(_preset(preset, stage, values), merged(values, {"loop": loop} if loop else {}))
 
 
-def compose_values_of(preset: str, values: Mapping[str, Any], stage: Stage = 1) -> Config:
-    """The training config of a preset with some keys changed; raises UserError."""
-    return compose_values(_preset(preset, stage), values)
+def compose_values_of(preset: str, values: Mapping[str, Any]) -> Config:
+    """The training config of a preset with some keys changed; `stage` chooses the preset's; raises UserError."""
+    return compose_values(_preset(preset, None, values), values)
 
 
 def held_out(store_folder: Place) -> ImageSet:

@@ -20,7 +20,7 @@ from .data import GroupBatch, GroupSource
 from .discriminators import discriminator_losses, generator_loss
 from .loop import LoopConfig, Method, Shared, built
 from .perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, perceptual_loss
-from .runs import Stage
+from .runs import Stage, check_start
 from .schedule import Cosine, Steps
 
 _LEAST_GAN_PX = 32
@@ -37,7 +37,10 @@ class CuganLosses(BaseModel):
 
 
 class CuganConfig(BaseModel):
-    """One stage. discriminator_feats: its width, where there is a GAN loss."""
+    """One stage; the second goes on from a run of the first, and is refused without.
+
+    discriminator_feats: its width, where there is a GAN loss.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -95,6 +98,7 @@ def method_of(config: CuganConfig, groups: GroupSource, start: Mapping[str, Tens
             cannot be had.
     """
     _check_fit(groups)
+    check_start(config.stage, start)
     net = built(partial(CUnet, config.network), config.loop.seed)
     if start is not None:
         start_with(net, start)

@@ -23,7 +23,7 @@ class _ContrastAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         mean = x.mean(dim=(2, 3), keepdim=True)
-        deviation = (x - mean).square().mean(dim=(2, 3), keepdim=True).sqrt()
+        deviation = (x - mean).float().square().mean(dim=(2, 3), keepdim=True).sqrt().to(x.dtype)  # fp16 ends at 256²
         return x * self.conv_du(mean + deviation)
 
 

@@ -6,7 +6,6 @@ not.
 """
 
 import math
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -23,12 +22,12 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.utils.data import DataLoader, Dataset
 
-from ..degrade.disk import write_atomic
 from ..degrade.errors import UserError
 from ..degrade.provenance import Json
-from ..eval.report import VALIDATION
+from ..eval.report import GRADIENT, VALIDATION
 from . import checkpoint
 from .checkpoint import Weights
+from .finite import Finite
 from .ranks import Ranks, agreed, average, average_gradients, joined, wait_for_all
 from .schedule import Constant, Schedule, factor_at
 
@@ -58,6 +57,7 @@ class LoopConfig(BaseModel):
     betas: tuple[float, float] = (0.9, 0.99)
     warm_up: Annotated[int, Field(ge=0)] = 0
     schedule: Schedule = Constant()
+    clip: Annotated[float, Field(gt=0)] | None = None
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = False
@@ -134,10 +134,11 @@ def built(make: Callable[[], N], seed: int) -> N:
 
 
 class _Log:
-    """Means of the named terms over `every` steps, in parts that end with the checkpoints."""
+    """Means of the named terms over some steps, in parts that end with the checkpoints."""
 
-    def __init__(self, run: Path, every: int, device: torch.device, events: Any) -> None:
-        self._run, self._every, self._device, self._events = run, every, device, events
+    def __init__(self, device: torch.device, events: Any) -> None:
+        self.parts: dict[str, str] = {}  # the hash of each part that is written, by its name
+        self._device, self._events = device, events
         self._rows: list[tuple[int, str, float]] = []
         self._sums: dict[str, Tensor] = {}
         self._count = 0
@@ -172,27 +173,14 @@ class _Log:
             for name, value in values.items():
                 self._events.add_scalar(name, value, step)
 
-    def write(self, step: int) -> None:
+    def write(self, run: Path, step: int) -> None:
         """The rows since the last checkpoint, as the part of the log that ends with this one."""
         columns = [pa.array([row[i] for row in self._rows], field.type) for i, field in enumerate(_LOG)]
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_arrays(columns, schema=_LOG), sink)
-        write_atomic(self._run / "log" / f"step-{step:08d}.parquet", sink.getvalue().to_pybytes())
+        name, sha256 = checkpoint.write_log_part(run, step, sink.getvalue().to_pybytes())
+        self.parts[name] = sha256
         self._rows = []
-
-
-def _merge_log(run: Path) -> None:
-    """train.parquet, whole, from the parts."""
-    parts = [pq.read_table(path) for path in sorted((run / "log").glob("step-*.parquet"))]
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.concat_tables(parts), sink, compression="zstd")
-    write_atomic(run / "train.parquet", sink.getvalue().to_pybytes())
-
-
-def _drop_log_after(run: Path, step: int) -> None:
-    for path in (run / "log").glob("step-*.parquet"):
-        if int(path.stem.removeprefix("step-")) > step:
-            path.unlink()
 
 
 def _events(run: Path, wanted: bool) -> Any:
@@ -322,13 +310,18 @@ class _Trained:
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self.ema: Weights = {name: value.detach().clone() for name, value in self.nets[self.first].state_dict().items()}
 
-    def step(self, number: int, batch: Batch, losses: Callable[..., dict[str, Tensor]], ranks: Ranks) -> Shared:
-        """One step of each network; gives back the terms, each the mean over the micro-batches."""
+    def step(
+        self, number: int, batch: Batch, losses: Callable[..., dict[str, Tensor]], ranks: Ranks
+    ) -> tuple[Shared, Shared]:
+        """One step of each network; gives back the terms, each the mean over the micro-batches, and the norm of each
+        network's gradient before it is clipped.
+        """
         config = self._config
         rate = config.learning_rate * factor_at(config.schedule, number, steps=config.steps, warm_up=config.warm_up)
         parts = batch.parts(config.accumulate)
         shared: list[Shared] = [{} for _ in parts]
         terms: Shared = {}
+        norms: Shared = {}
         for name, net in self.nets.items():
             for other_name, other in self.nets.items():
                 if other_name != name:
@@ -345,6 +338,11 @@ class _Trained:
                 for term, value in found.items():
                     terms[term] = terms.get(term, 0) + value.detach() / len(parts)  # type: ignore[operator]
             average_gradients(net, ranks)
+            self.scaler.unscale_(self.optimizers[name])
+            gradients = [value.grad for value in trained if value.grad is not None]
+            norms[f"{GRADIENT}{name}"] = norm = nn.utils.get_total_norm(gradients)
+            if config.clip is not None:
+                nn.utils.clip_grads_with_norm_(trained, config.clip, norm)
             self.optimizers[name].param_groups[0]["lr"] = rate
             self.scaler.step(self.optimizers[name])
         self.scaler.update()
@@ -353,7 +351,7 @@ class _Trained:
             floats = [name for name, value in self.ema.items() if value.is_floating_point()]
             averaged, now = [self.ema[name] for name in floats], [current[name] for name in floats]
             torch._foreach_lerp_(averaged, now, 1 - config.ema)  # pyright: ignore
-        return terms
+        return terms, norms
 
     def state(self) -> dict[str, Any]:
         """All of it but the networks' weights."""
@@ -372,11 +370,6 @@ class _Trained:
         torch.set_rng_state(state["cpu_generator"])
         if self._device.type == "cuda" and state["cuda_generator"] is not None:
             torch.cuda.set_rng_state(state["cuda_generator"], self._device)
-
-
-def is_finished(run: Path) -> bool:
-    """Whether the training in a folder has run to its end."""
-    return (run / "model.safetensors").exists()
 
 
 @contextmanager
@@ -409,7 +402,8 @@ def fit(
 
     Raises:
         Interrupted: it was asked to stop; everything is saved.
-        UserError: the batch cannot be shared out among the processes.
+        UserError: the batch cannot be shared out among the processes; or a loss or a gradient is no number, and the
+            last checkpoint is from before it.
     """
     with joined(device) as ranks, _own_generator(config.seed), _interruptible() as asked:
         if config.batch % (ranks.count * config.accumulate):
@@ -433,23 +427,26 @@ def _fit(
     spawn: bool,
 ) -> None:
     trained, best = _Trained(method, config, device), _Best(method.choice)
-    log = _Log(run, config.log_every, device, _events(run, config.tensorboard and ranks.leads))
-    saved = checkpoint.steps_saved(run)
-    start = saved[-1] if saved else 0
-    if start:
-        trained.ema, state = checkpoint.load_state(run, start, trained.nets, device)
-        trained.load(state["trained"])
-        log.load(state["log"])
-        best.load(state["best"])
+    log, finite = _Log(device, _events(run, config.tensorboard and ranks.leads)), _watch(config, device)
+    saved = checkpoint.load_state(run, trained.nets, device)
+    start = kept = saved.step if saved is not None else 0
+    if saved is not None:
+        trained.ema, log.parts = saved.ema, saved.log
+        trained.load(saved.state["trained"])
+        log.load(saved.state["log"])
+        best.load(saved.state["best"])
+    wait_for_all(ranks)  # all have read what the leader removes
     if ranks.leads:
-        _drop_log_after(run, start)
+        checkpoint.drop_after(run, start)
     on_step(start, {})
 
     def save(step: int) -> None:
+        nonlocal kept
         state = {"trained": trained.state(), "log": log.state(ranks), "best": best.state()}
         if ranks.leads:
-            log.write(step)
-            checkpoint.save_state(run, step, trained.nets, trained.ema, state)
+            log.write(run, step)
+            checkpoint.save_state(run, step, trained.nets, trained.ema, state, log.parts)
+        kept = step
         wait_for_all(ranks)
 
     loader = DataLoader(
@@ -462,34 +459,43 @@ def _fit(
         generator=torch.Generator(),  # else it draws from torch's global one
     )
     for step, batch in enumerate(_ahead(loader, device), start + 1):
-        log.add(trained.step(step - 1, batch, method.losses, ranks))
-        last = step == config.steps
+        terms, norms = trained.step(step - 1, batch, method.losses, ranks)
+        finite.look(step, terms | norms)
+        log.add(terms | {name: torch.where(torch.isfinite(value), value, 0) for name, value in norms.items()})
+        last, stop = step == config.steps, asked.is_set()
+        to_log, to_save = step % config.log_every == 0, step % config.checkpoint_every == 0
+        to_validate = method.validate is not None and (step % config.validate_every == 0 or last)
+        if to_log or to_save or to_validate or last or stop:
+            finite.check(ranks, kept)
         figures: dict[str, float] = {}
-        if method.validate is not None and (step % config.validate_every == 0 or last):
+        if to_validate:
             figures = _validated(method, trained, ranks)
             best.consider(step, figures, trained.ema)
             last = last or (best.has_patience and agreed(best.is_over, ranks))
-        means = log.mean(step, ranks) if step % config.log_every == 0 or last else {}
+        means = log.mean(step, ranks) if to_log or last else {}
         log.note(step, figures)
-        on_step(1, means)
-        stop = asked.is_set() and not last
-        if (step % config.checkpoint_every == 0 and not last) or stop:
+        on_step(1, {name: value for name, value in means.items() if not name.startswith(GRADIENT)})
+        if (to_save or stop) and not last:
             save(step)
-        if stop:
+        if stop and not last:
             raise Interrupted(step)
         if last:
             _finish(run, log, best.weights or trained.ema, whole_config, step, best.step or step, ranks)
             return
 
 
+def _watch(config: LoopConfig, device: torch.device) -> Finite:
+    return Finite(device, fp16=config.precision == "fp16")
+
+
 def _finish(run: Path, log: _Log, weights: Weights, whole_config: Json, step: int, chosen: int, ranks: Ranks) -> None:
     """The log whole, and the model: the last average, or the one that was chosen."""
     if ranks.leads:
-        log.write(step)
-        _merge_log(run)
+        log.write(run, step)
+        log_sha256 = checkpoint.merge_log(run, log.parts)
         named = {name: value.cpu().contiguous() for name, value in weights.items()}
-        checkpoint.write_model(run / "model.safetensors", named, whole_config, chosen)
-        shutil.rmtree(run / "checkpoints", ignore_errors=True)
+        checkpoint.write_model(checkpoint.model_file(run), named, whole_config, chosen, log_sha256)
+        checkpoint.tidy(run)
     wait_for_all(ranks)
 
 

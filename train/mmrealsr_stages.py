@@ -37,7 +37,7 @@ from .mmrealsr import (
     NetworkConfig,
 )
 from .perceptual import ESRGAN, PerceptualConfig, PerceptualLoss
-from .runs import Stage
+from .runs import Stage, check_start
 from .schedule import Steps
 from .udem import UdemConfig
 from .usm import sharpened
@@ -62,7 +62,7 @@ class LossConfig(BaseModel):
 
 
 class TrainConfig(BaseModel):
-    """One stage.
+    """One stage. stage: the second goes on from a run of the first, and is refused without.
 
     detach_scores: the restoration's losses do not reach the UDEM through the scores that steer it. freeze_udem: nothing
     does.
@@ -145,6 +145,9 @@ def method_of(config: TrainConfig, groups: GroupSource, start: Mapping[str, Tens
             perceptual loss's own cannot be had.
     """
     _check_fit(groups, config)
+    check_start(config.stage, start)
+    if config.freeze_udem and config.network.modulated and start is None:
+        raise UserError("freeze_udem keeps the scores of an earlier run; name it with --start-from, or drop the key")
     net = built(partial(MMRealSR, config.network), config.loop.seed)
     if start is not None:
         start_with(net, start)

@@ -52,6 +52,11 @@ def local_device() -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
+def leads_here() -> bool:
+    """Whether this process is the one that writes, before the others are found."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def use_threads(count: int) -> None:
     """Do this process's arithmetic on so many threads."""
     torch.set_num_threads(count)
@@ -85,6 +90,13 @@ def average(tensors: Iterable[Tensor], ranks: Ranks) -> None:
 def average_gradients(net: nn.Module, ranks: Ranks) -> None:
     """Of all parameters that are trained; one without a gradient here has none anywhere."""
     average((value.grad for value in net.parameters() if value.grad is not None), ranks)
+
+
+def greatest(values: Tensor, ranks: Ranks) -> Tensor:
+    """The greatest of each value over all processes."""
+    if ranks.count > 1:
+        dist.all_reduce(values, op=dist.ReduceOp.MAX)
+    return values
 
 
 def agreed(leaders: bool, ranks: Ranks) -> bool:

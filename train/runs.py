@@ -1,6 +1,7 @@
 """One training of any method into the folder of a run: from groups or pairs, or from batches of any kind."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,16 +12,26 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from ..degrade.disk import only_builder
+from ..degrade.errors import UserError
 from ..degrade.provenance import sha256
 from ..noisebank.bank import NoiseBank
-from .checkpoint import check_identity, model_file, read_model, write_identity
+from .checkpoint import check_free, check_identity, is_finished, model_file, read_model, tidy, write_identity
 from .data import GroupBatch, GroupBatches, GroupSource
-from .loop import Batch, LoopConfig, Method, fit, is_finished
-from .ranks import Ranks
+from .loop import Batch, LoopConfig, Method, fit
+from .ranks import Ranks, leads_here
 
 B = TypeVar("B", bound=Batch)
 
 Stage = Literal[1, 2]
+
+
+def check_start(stage: Stage, start: Mapping[str, Tensor] | None) -> None:
+    """Raises UserError where a second stage would start from random weights."""
+    if stage == 2 and start is None:
+        raise UserError("stage 2 goes on from a run of stage 1; name it with --start-from")
+
+
 Make = Callable[[GroupSource, Mapping[str, Tensor] | None], Method[GroupBatch]]
 Validate = Callable[[nn.Module], dict[str, float]]
 OnStep = Callable[[int, dict[str, float]], None]
@@ -94,16 +105,32 @@ def train_on(
     identity: the hash of all that the batches and the first weights come from. batches: of a process among several.
 
     Raises:
-        UserError: `run` holds another training, or method or batches do not fit.
+        UserError: `run` holds another training, or method or batches do not fit, or it diverged.
+        BusyError: another process trains into it.
         Interrupted: it was asked to stop, and is saved.
     """
     whole = config.model_dump(mode="json")
-    check_identity(run, whole, identity)
-    if is_finished(run):
-        return False
-    method = make()
-    batches(Ranks())  # says what does not fit before the folder is taken
-    run.mkdir(parents=True, exist_ok=True)
-    write_identity(run, whole, identity)
-    fit(run, method, batches, loop, device=device, whole_config=whole, on_step=on_step, spawn=spawn)
+    check_free(run)
+    with _held(run):
+        check_identity(run, whole, identity)
+        if is_finished(run):
+            if leads_here():
+                tidy(run)
+            return False
+        method = make()
+        batches(Ranks())  # says what does not fit before the folder is taken
+        write_identity(run, whole, identity)
+        fit(run, method, batches, loop, device=device, whole_config=whole, on_step=on_step, spawn=spawn)
     return True
+
+
+@contextmanager
+def _held(run: Path) -> Generator[None]:
+    """Hold the folder of a run for this training; one that is empty at the end is not left behind."""
+    run.mkdir(parents=True, exist_ok=True)
+    try:
+        with only_builder(run) if leads_here() else nullcontext():
+            yield
+    finally:
+        with suppress(OSError):
+            run.rmdir()

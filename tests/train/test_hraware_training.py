@@ -267,7 +267,8 @@ def _log(run: Path) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for row in pq.read_table(run / "train.parquet").to_pylist():
         found.setdefault(row["name"], []).append(row["value"])
-    return found
+    assert {"grad_norm/generator", "grad_norm/reconstruction"} & found.keys()
+    return {name: values for name, values in found.items() if not name.startswith("grad_norm/")}
 
 
 def test_from_pairs_to_an_adapted_model(reconstruction: Path, model: Path, lr_images: Path, tmp_path: Path) -> None:

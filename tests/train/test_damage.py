@@ -1,0 +1,330 @@
+"""A training that diverges says so and keeps what was whole; damage to what a run holds is told, mended or named."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from rwsr.degrade import disk
+from rwsr.degrade.errors import BusyError, StoreError, UserError
+from rwsr.degrade.seeds import stream
+from rwsr.degrade.shards import Store
+from rwsr.eval.perceptual import lpips
+from rwsr.pipelines.config import compose
+from rwsr.pipelines.pages import read_log
+from rwsr.train import checkpoint
+from rwsr.train.checkpoint import config_of, read_model, steps_saved, write_model
+from rwsr.train.finite import Finite
+from rwsr.train.ranks import Ranks
+
+from ..commands import Stop, rwsr, stop_after
+from .test_loop import CONFIG, CPU, _nothing, _train
+
+LONGER = compose(CONFIG, sets=["loop.checkpoint_every=2", "loop.log_every=3"])
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines that a person is told."""
+    lines: list[str] = []
+    monkeypatch.setattr(checkpoint._log, "warning", lambda text, *of: lines.append(text % of))
+    return lines
+
+
+# ------------------------------------------------------------------------------------------------ divergence
+
+
+def test_a_training_that_diverges_stops_with_step_and_term(store: Store, tmp_path: Path) -> None:
+    """A hundred million times the learning rate: no model is left, and the message says what to change."""
+    config = compose(CONFIG, sets=["loop.learning_rate=1e30"])
+    with pytest.raises(UserError, match=r"is no number at step \d: .* lower loop.learning_rate, set loop.clip"):
+        _train(tmp_path / "run", store, config, CPU, _nothing)
+    assert not (tmp_path / "run/model.safetensors").exists()
+
+
+def test_the_first_step_that_is_no_number_is_named_however_late_it_is_looked_at() -> None:
+    """Looked at on the device in each step, on the host once."""
+    finite = Finite(CPU, fp16=False)
+    for step in range(1, 9):
+        bad = torch.tensor(float("nan" if step in (3, 4) else 1))
+        finite.look(step, {"pixel": torch.tensor(1.0), "gan": bad, "grad_norm/generator": bad if step > 3 else bad * 0})
+    with pytest.raises(UserError, match="gan is no number at step 3.*the checkpoint of step 2 is kept"):
+        finite.check(Ranks(), kept=2)
+
+
+def test_fp16_may_leave_out_steps_but_not_for_ever() -> None:
+    """The scaler skips steps whose gradient overflows while it looks for its scale; a loss is always a number."""
+    finite = Finite(CPU, fp16=True)
+    norm = torch.tensor(float("inf"))
+    for step in range(1, 32):
+        finite.look(step, {"grad_norm/generator": norm})
+    finite.check(Ranks(), kept=0)
+    finite.look(32, {"grad_norm/generator": norm})
+    with pytest.raises(UserError, match="the gradient of generator is no number at step 32.*bf16"):
+        finite.check(Ranks(), kept=0)
+
+
+def test_a_checkpoint_is_never_of_weights_that_are_no_numbers(store: Store, tmp_path: Path) -> None:
+    """The loss is looked at before each checkpoint: the last one kept is from before the first that was no number."""
+    steps = 0
+
+    def poison(done: int, _: dict[str, float]) -> None:
+        nonlocal steps
+        steps += done
+
+    config = compose(CONFIG, sets=["loop.checkpoint_every=1", "loop.log_every=7", "loop.learning_rate=1e12"])
+    with pytest.raises(UserError, match="is no number at step"):
+        _train(tmp_path / "run", store, config, CPU, poison)
+    for step in steps_saved(tmp_path / "run"):
+        folder = tmp_path / f"run/checkpoints/step-{step:08d}"
+        for name in ("generator", "ema"):
+            weights = torch.cat(
+                [v.flatten().double() for v in checkpoint.load_file(folder / f"{name}.safetensors").values()]
+            )
+            assert bool(torch.isfinite(weights).all())
+
+
+def test_gradients_are_clipped_and_their_norm_is_logged(store: Store, tmp_path: Path) -> None:
+    """The logged norm is that before clipping; a clip below it changes the weights, one far above it does not."""
+    norms, models = {}, {}
+    for clip in ("null", "1e9", "1e-9"):
+        run = tmp_path / clip
+        _train(run, store, compose(CONFIG, sets=[f"loop.clip={clip}"]), CPU, _nothing)
+        rows = pq.read_table(run / "train.parquet").to_pylist()
+        norms[clip] = [row["value"] for row in rows if row["name"] == "grad_norm/generator"]
+        models[clip] = read_model(run / "model.safetensors").weights
+    assert len(norms["null"]) == 4 and all(value > 1e-4 for value in norms["null"])
+    same = {clip: all(torch.equal(v, models["null"][k]) for k, v in models[clip].items()) for clip in models}
+    assert same == {"null": True, "1e9": True, "1e-9": False}
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_lpips_is_the_same_under_autocast(published: Path, precision: torch.dtype) -> None:
+    """Its features reach 256, whose square is beyond fp16: they are squared in fp32."""
+    net = lpips("squeeze")
+    rng = stream(0, "lpips")
+    a, b = (torch.from_numpy(rng.uniform(-1, 1, (1, 3, 64, 64))).float() for _ in range(2))
+    with torch.autocast("cpu", precision):
+        assert torch.equal(net(a, b), lpips("squeeze")(a, b))
+        under = net(a, b)
+    assert torch.allclose(under, net(a, b), atol=1e-6)
+
+
+# ---------------------------------------------------------------------------------------------------- damage
+
+
+def _stopped(run: Path, of: Store, limit: int = 5) -> None:
+    with pytest.raises(Stop):
+        _train(run, of, LONGER, CPU, stop_after(limit))
+
+
+def _flip(file: Path, at: float = 0.5) -> None:
+    data = bytearray(file.read_bytes())
+    data[int(at * (len(data) - 1))] ^= 4
+    file.write_bytes(data)
+
+
+def _empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+@pytest.mark.parametrize("name", ["generator.safetensors", "ema.safetensors", "state.pt", "sums.json"])
+@pytest.mark.parametrize("damage", [_flip, _empty, Path.unlink])
+def test_the_older_checkpoint_is_taken_where_the_newest_is_damaged(
+    store: Store,
+    tmp_path: Path,
+    said: list[str],
+    name: str,
+    damage: Callable[[Path], None],
+) -> None:
+    """With a line; the end is that of an uninterrupted training."""
+    _train(tmp_path / "whole", store, LONGER, CPU, _nothing)
+    _stopped(tmp_path / "run", store)
+    assert steps_saved(tmp_path / "run") == [2, 4]
+    damage(tmp_path / "run/checkpoints/step-00000004" / name)
+    seen: list[int] = []
+    _train(tmp_path / "run", store, LONGER, CPU, lambda steps, _: seen.append(steps))
+    assert seen[0] == 2 and len(said) == 1 and "checkpoint of step 4" in said[0]
+    for file in ("model.safetensors", "train.parquet"):
+        assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_where_no_checkpoint_is_whole_nothing_is_trained_in_silence(
+    store: Store, tmp_path: Path, said: list[str]
+) -> None:
+    """Neither from the start: somebody may have a copy."""
+    _stopped(tmp_path / "run", store)
+    for step in (2, 4):
+        _flip(tmp_path / f"run/checkpoints/step-{step:08d}/generator.safetensors")
+    with pytest.raises(StoreError, match="none of the checkpoints"):
+        _train(tmp_path / "run", store, LONGER, CPU, _nothing)
+
+
+def test_a_stray_folder_is_no_checkpoint(store: Store, tmp_path: Path) -> None:
+    """Eight letters are no step."""
+    _stopped(tmp_path / "run", store)
+    (tmp_path / "run/checkpoints/step-abcdefgh").mkdir()
+    assert _train(tmp_path / "run", store, LONGER, CPU, _nothing)
+
+
+def test_a_part_of_the_log_that_is_gone_is_named(store: Store, tmp_path: Path, said: list[str]) -> None:
+    """The training ends all the same: the model does not hang on it."""
+    _stopped(tmp_path / "run", store)
+    (tmp_path / "run/log/step-00000004.parquet").unlink()
+    _train(tmp_path / "run", store, LONGER, CPU, _nothing)
+    assert len(said) == 1 and "step-00000004.parquet cannot be read" in said[0]
+
+
+@pytest.mark.parametrize("damage", [_flip, _empty, lambda file: _flip(file, 0.01)])
+def test_a_damaged_model_is_not_a_finished_training(
+    store: Store,
+    tmp_path: Path,
+    damage: Callable[[Path], None],
+) -> None:
+    """Not counted as done, and not restored with; removed, the same command trains again."""
+    _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
+    before = (tmp_path / "run/model.safetensors").read_bytes()
+    damage(tmp_path / "run/model.safetensors")
+    for again in (
+        lambda: _train(tmp_path / "run", store, CONFIG, CPU, _nothing),
+        lambda: read_model(tmp_path / "run/model.safetensors"),
+    ):
+        with pytest.raises(StoreError, match=r"model.safetensors (is not what a training wrote|carries no)"):
+            again()
+    (tmp_path / "run/model.safetensors").unlink()
+    assert _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
+    assert (tmp_path / "run/model.safetensors").read_bytes() == before
+
+
+def test_no_flipped_bit_of_a_model_is_read(tmp_path: Path) -> None:
+    """In the weights, their names and shapes, or the config: each is told. Bits that change nothing may pass."""
+    weights = {"a.weight": torch.arange(24.0).reshape(2, 3, 4), "b": torch.tensor(7)}
+    path = tmp_path / "model.safetensors"
+    write_model(path, weights, {"method": "x", "network": {"feats": 4}}, 5)
+    whole, right = path.read_bytes(), read_model(path)
+    rng = stream(0, "flips")
+    for _ in range(400):
+        data = bytearray(whole)
+        data[int(rng.integers(len(data)))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(data)
+        try:
+            found = read_model(path)
+        except StoreError:
+            continue
+        assert (found.config, found.step) == (right.config, right.step)
+        assert all(torch.equal(found.weights[name], value) for name, value in weights.items())
+    path.write_bytes(whole)
+    assert config_of(path) == right.config
+
+
+def test_a_changed_log_is_not_drawn(store: Store, tmp_path: Path) -> None:
+    """train.parquet is bound by the model beside it."""
+    _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
+    assert read_log(tmp_path / "run").num_rows > 0
+    _flip(tmp_path / "run/train.parquet")
+    with pytest.raises(StoreError, match="train.parquet is not what a training wrote"):
+        read_log(tmp_path / "run")
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"config": {}, "data_sha256": 1, "x": 2}', b"\xff"])
+def test_a_damaged_identity_is_one_line(store: Store, tmp_path: Path, data: bytes) -> None:
+    """run.json emptied, or of other JSON."""
+    _stopped(tmp_path / "run", store)
+    (tmp_path / "run/run.json").write_bytes(data)
+    with pytest.raises(StoreError, match="run.json is"):
+        _train(tmp_path / "run", store, LONGER, CPU, _nothing)
+
+
+def test_a_finished_run_holds_nothing_but_its_artefacts(store: Store, tmp_path: Path) -> None:
+    """Killed just before the last clean-up, the next call does it."""
+    _stopped(tmp_path / "run", store)
+    kept = {name: shutil.copytree(tmp_path / "run" / name, tmp_path / name) for name in ("checkpoints", "log")}
+    _train(tmp_path / "run", store, LONGER, CPU, _nothing)
+    files = {"model.safetensors", "run.json", "train.parquet"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == files
+    for name, copy in kept.items():
+        shutil.copytree(copy, tmp_path / "run" / name)
+    assert not _train(tmp_path / "run", store, LONGER, CPU, _nothing)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == files
+
+
+def test_two_trainings_do_not_share_a_folder(store: Store, tmp_path: Path) -> None:
+    """The second is refused while the first lives."""
+
+    def second(steps: int, _: dict[str, float]) -> None:
+        with pytest.raises(BusyError, match="in use by another process"):
+            _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
+
+    assert _train(tmp_path / "run", store, CONFIG, CPU, second)
+
+
+def test_a_training_that_does_not_begin_leaves_no_folder(store: Store, tmp_path: Path) -> None:
+    """A batch larger than the store is told before anything is there."""
+    with pytest.raises(UserError, match="lower it"):
+        _train(tmp_path / "run", store, compose(CONFIG, sets=["loop.batch=13"]), CPU, _nothing)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_told_as_that(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever part of a checkpoint does not fit; with room, the same call goes on to the same end."""
+    _train(tmp_path / "whole", store, LONGER, CPU, _nothing)
+    full = [4]
+    write = disk._write
+
+    def no_room(file: Path, data: bytes) -> None:
+        full[0] -= 1
+        if full[0] == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+        write(file, data)
+
+    monkeypatch.setattr(disk, "_write", no_room)
+    with pytest.raises(OSError, match="No space left on device"):
+        _train(tmp_path / "run", store, LONGER, CPU, _nothing)
+    _train(tmp_path / "run", store, LONGER, CPU, _nothing)
+    assert (tmp_path / "run/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+
+
+# ---------------------------------------------------------------------------------------------------- stages
+
+
+def _shown(*arguments: str) -> str:
+    return rwsr("train", "show", *arguments)
+
+
+@pytest.mark.parametrize("preset", ["mm-realsr-small", "cugan-small"])
+def test_a_second_stage_is_refused_without_a_first_however_it_is_named(
+    store: Store, tmp_path: Path, preset: str
+) -> None:
+    """By --stage, by a config that `train show` printed, or by `--set stage=2`."""
+    command = ("train", "mm-realsr" if "mm" in preset else "cugan", "--preset", preset, "--out", tmp_path / "run")
+    pairs = tmp_path / "pairs.zarr"
+    photos = next(path for path in (tmp_path / "photos",) if path.exists())
+    rwsr("degrade", "build", "--preset", "cugan", "--source", photos, "--out", pairs, "--samples", 9, "--hr-size", 64)
+    data = ("--store", tmp_path / "groups.zarr" if "mm" in preset else pairs)
+    (tmp_path / "s2.yaml").write_text(_shown(preset, "--stage", "2"))
+    less = ("--set", "losses.perceptual.weight=0")
+    for told in (("--stage", 2), ("--config", tmp_path / "s2.yaml"), ("--set", "stage=2")):
+        patch = ("--set", "loop.lr_patch_px=16")
+        gan = ("--set", "losses.gan=0") if preset == "cugan-small" else ()
+        said = rwsr(*command, *data, *told, *less, *patch, *gan, code=1)
+        assert said == "stage 2 goes on from a run of stage 1; name it with --start-from"
+
+
+def test_a_stage_is_all_of_its_keys() -> None:
+    """`stage: 2` alone gives what --stage 2 gives, and both cannot say different things."""
+    assert _shown("mm-realsr-code", "--set", "stage=2") == _shown("mm-realsr-code", "--stage", "2")
+    assert _shown("mm-realsr-code", "--set", "stage=2") != _shown("mm-realsr-code")
+    assert "drop one of them" in rwsr("train", "show", "mm-realsr-code", "--set", "stage=2", "--stage", 1, code=1)
+
+
+@pytest.mark.parametrize(
+    ("preset", "key"), [("hr-aware", "restorer.method=nonsense"), ("hr-aware-pretrain", "far_model=abc")]
+)
+def test_what_a_training_fills_in_is_not_the_users(preset: str, key: str) -> None:
+    """Keys that say where the weights came from."""
+    assert "is filled in by the training" in rwsr("train", "show", preset, "--set", key, code=1)
