@@ -3,12 +3,14 @@
 The bytes decide what a file is, not its extension. Policy for what is not plain 8-bit RGB:
 
     grey (1, L)            the one channel three times
-    16 bits a channel      divided by 257 and rounded, so that 65535 becomes 255
+    9 to 16 bits           scaled and rounded, so that the largest value (4095 of 12 bits) becomes 255
+    grey of 0 for white    turned over
     palette (P)            its colours
     alpha (LA, PA, RGBA)   composited over white: what a viewer shows on a page
     CMYK, YCbCr, Lab, HSV  converted to RGB by Pillow
     EXIF orientation       applied; EXIF data that cannot be read count as none
     several frames         the first one
+    colour profile         not applied: every image is taken as sRGB; `ImageFile.profile` says of which it is
     anything else          refused (`unsupported-mode`)
 
 Pillow reads every header. The pixels of plain JPEG come from libjpeg-turbo (simplejpeg), which, unlike Pillow and
@@ -16,6 +18,7 @@ OpenCV, also refuses a file whose coded data is damaged in the middle; those of 
 checksum in the file is right; all others from Pillow. Where two of them can read a file, they agree to the bit.
 """
 
+import functools
 import hashlib
 import io
 import struct
@@ -23,6 +26,7 @@ import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -31,6 +35,7 @@ import simplejpeg
 from PIL import (
     BmpImagePlugin,
     Image,
+    ImageCms,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -44,6 +49,8 @@ from .errors import ImageError
 from .places import Place
 
 U8 = npt.NDArray[np.uint8]
+U16 = npt.NDArray[np.uint16]
+Levels = TypeVar("Levels", U8, U16)
 F32 = npt.NDArray[np.float32]
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
@@ -52,7 +59,10 @@ MAX_PIXELS = 178_956_970  # 2^29 / 3: what Pillow calls a decompression bomb
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 _CONVERTIBLE = ("1", "L", "P", "RGB", "CMYK", "YCbCr", "LAB", "HSV")
 _ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
-_TIFF_BITS_PER_SAMPLE, _EXIF_ORIENTATION = 258, 0x0112
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC, _EXIF_ORIENTATION = 256, 257, 258, 262, 0x0112
+_TIFF_EXTRA_SAMPLES = 338
+_WHITE_IS_ZERO, _PREMULTIPLIED = 0, 1  # of TIFF's photometric interpretation, and of its extra samples
+_COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM")  # of a PNG, beside a profile
 
 # BT.601 in 1/65536, and one half to round with. Each product and sum is below 2^24 of these: exact in float32.
 _LUMA = np.array([[19595, 38470, 7471, 32768]], dtype=np.float32) / 65536
@@ -61,11 +71,15 @@ _LUMA_PIXELS = 2**15  # whose float32 form fits into the cache
 
 @dataclass(frozen=True)
 class ImageFile:
-    """What a file holds: its pixels [H, W, 3] uint8 RGB, and how the file itself stored them."""
+    """What a file holds: its pixels [H, W, 3] uint8 RGB, and how the file itself stored them.
+
+    profile: the name of its colour profile, which is not applied; empty for sRGB and for a file without one.
+    """
 
     pixels: U8
     format: str
     mode: str
+    profile: str = ""
 
 
 @contextmanager
@@ -127,19 +141,61 @@ def _bits(image: PillowFile.ImageFile, data: bytes) -> int:
     return 8
 
 
-def _from_16_bits(data: bytes) -> Image.Image:
-    """The 8-bit image of a 16-bit colour file, of which Pillow would keep the high byte only."""
-    levels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if levels is None or levels.dtype != np.uint16 or levels.ndim != 3:  # pyright: ignore[reportUnnecessaryComparison]
-        raise ImageError("unsupported-mode", "16 bits a channel in a form without a policy; convert it to 8-bit RGB")
-    rgb = levels[..., [2, 1, 0, 3][: levels.shape[2]]]
-    return Image.fromarray(((rgb.astype(np.uint32) + 128) // 257).astype(np.uint8))
+class _DeepTiff:
+    """The header of a TIFF of 9 to 15 bits, or of 16 with 0 for white, most of which Pillow does not open."""
+
+    format, info = "TIFF", {}
+
+    def __init__(self, tags: TiffImagePlugin.ImageFileDirectory_v2) -> None:
+        self.tag_v2 = tags
+        self.size = int(tags[_TIFF_WIDTH]), int(tags[_TIFF_HEIGHT])
+        self.mode = f"{max(tags[_TIFF_BITS_PER_SAMPLE])}-bit"
+
+
+def _deep_tiff(data: bytes) -> _DeepTiff | None:
+    """The header of a TIFF file of such bits; None for all others."""
+    if not data.startswith((b"II*\0", b"MM\0*")):
+        return None
+    file = io.BytesIO(data)
+    tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
+    file.seek(tags.next)
+    try:
+        tags.load(file)
+        bits = max(tags[_TIFF_BITS_PER_SAMPLE])
+    except Exception:  # whatever it is, Pillow says it better
+        return None
+    turned_over = bits == 16 and tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
+    return _DeepTiff(tags) if 8 < bits < 16 or turned_over else None
+
+
+def _deep_levels(data: bytes, image: "PillowFile.ImageFile | _DeepTiff", bits: int) -> U16:
+    """The values of a file of more than 8 bits, [h, w, 1, 3 or 4] RGB with alpha, of which white is 65535.
+
+    Those of a TIFF are upright, those of a PNG as they are stored.
+    """
+    found = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if found is None or found.dtype != np.uint16:  # pyright: ignore[reportUnnecessaryComparison]
+        reason = f"{bits} bits a channel in a form without a policy; convert it to 8-bit RGB"
+        raise ImageError("unsupported-mode", reason)
+    levels = np.asarray(found[..., None] if found.ndim == 2 else found[..., [2, 1, 0, 3][: found.shape[2]]])
+    if bits < 16:  # in the high bits
+        top = (1 << bits) - 1
+        levels = ((levels.astype(np.uint32) >> (16 - bits)) * 65535 + top // 2) // top
+    tags = getattr(image, "tag_v2", {})
+    if levels.shape[2] == 1 and tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        levels = 65535 - levels
+    if levels.shape[2] == 4 and _PREMULTIPLIED in tags.get(_TIFF_EXTRA_SAMPLES, ()):
+        alpha = np.maximum(levels[..., 3:].astype(np.uint32), 1)
+        colours = np.minimum((levels[..., :3].astype(np.uint32) * 65535 + alpha // 2) // alpha, 65535)
+        levels = np.concatenate([colours, levels[..., 3:]], axis=2)
+    return levels.astype(np.uint16)
+
+
+def _to_8_bits(levels: U16) -> U8:
+    return ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT:
-        levels = np.asarray(image, dtype=np.uint32)
-        return Image.fromarray(((levels + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode in _ALPHA or "transparency" in image.info:
         rgba = image.convert("RGBA")
         page = Image.new("RGBA", rgba.size, "white")
@@ -149,7 +205,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     raise ImageError("unsupported-mode", f"pixel mode {image.mode} has no policy; convert it to 8-bit RGB")
 
 
-def _upright(pixels: U8, orientation: int) -> U8:
+def _upright(pixels: Levels, orientation: int) -> Levels:
     """The pixels turned as EXIF says; 1 and what is not defined leave them as they are."""
     match orientation:
         case 2:
@@ -168,30 +224,77 @@ def _upright(pixels: U8, orientation: int) -> U8:
             turned = pixels[:, ::-1].transpose(1, 0, 2)
         case _:
             return pixels
-    return np.ascontiguousarray(turned)
+    return np.ascontiguousarray(turned)  # pyright: ignore[reportReturnType]
 
 
-def _orientation(image: PillowFile.ImageFile) -> int:
-    return image.getexif().get(_EXIF_ORIENTATION, 1)
+def _orientation(image: "PillowFile.ImageFile | _DeepTiff") -> int:
+    """How the pixels of a loaded file must still be turned; Pillow and OpenCV turn those of a TIFF by themselves."""
+    return 1 if image.format == "TIFF" else image.getexif().get(_EXIF_ORIENTATION, 1)  # type: ignore[union-attr]
 
 
-def _pixels(data: bytes, image: PillowFile.ImageFile) -> U8:
-    """The upright pixels of an opened file."""
-    plain = image.mode in ("RGB", "L") and "transparency" not in image.info
-    if plain and image.format == "JPEG":
-        return _upright(simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True), _orientation(image))
-    if image.format == "PNG":
-        chunks = _png_chunks(data)
-        if image.mode == "P" and b"PLTE" not in chunks:
-            raise ImageError("damaged", "cannot be decoded whole: its palette is missing")
-        special = chunks.keys() & {b"acTL", b"eXIf", b"tRNS"} or "Raw profile type exif" in image.info
-        if plain and not special and _bits(image, data) == 8:
-            if (profile := chunks.get(b"iCCP")) is not None:  # has no say, but many make libpng talk
-                data = data[: profile.start] + data[profile.stop :]
-            return np.asarray(cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB), dtype=np.uint8)
+def _is_plain(image: PillowFile.ImageFile) -> bool:
+    return image.mode in ("RGB", "L") and "transparency" not in image.info
+
+
+def _deep(data: bytes, image: "PillowFile.ImageFile | _DeepTiff") -> U16 | None:
+    """The upright values of a file of more than 8 bits, once all of it could be read; None for all others."""
+    if isinstance(image, _DeepTiff):
+        return _deep_levels(data, image, max(image.tag_v2[_TIFF_BITS_PER_SAMPLE]))
+    bits = _bits(image, data)
+    if bits <= 8:
+        return None
     image.load()
-    deep = _bits(image, data) == 16 and image.mode not in _SIXTEEN_BIT
-    return _upright(np.asarray(_to_rgb(_from_16_bits(data) if deep else image)), _orientation(image))
+    if bits != 16 or (image.mode not in _SIXTEEN_BIT and image.mode not in ("RGB", "RGBA", "LA", "L")):
+        reason = f"{bits} bits of pixel mode {image.mode} have no policy; convert it to 8-bit RGB"
+        raise ImageError("unsupported-mode", reason)
+    return _upright(_deep_levels(data, image, bits), _orientation(image))
+
+
+def _pixels(data: bytes, image: "PillowFile.ImageFile | _DeepTiff") -> U8:
+    """The upright pixels of an opened file."""
+    if isinstance(image, PillowFile.ImageFile):
+        if _is_plain(image) and image.format == "JPEG":
+            return _upright(simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True), _orientation(image))
+        if image.format == "PNG":
+            chunks = _png_chunks(data)
+            if image.mode == "P" and b"PLTE" not in chunks:
+                raise ImageError("damaged", "cannot be decoded whole: its palette is missing")
+            special = chunks.keys() & {b"acTL", b"eXIf", b"tRNS"} or "Raw profile type exif" in image.info
+            if _is_plain(image) and not special and _bits(image, data) == 8:
+                return _plain_png(data, chunks)
+    levels = _deep(data, image)
+    if levels is not None:
+        eight = _to_8_bits(levels)
+        return np.asarray(_to_rgb(Image.fromarray(eight[..., 0] if eight.shape[2] == 1 else eight)))
+    assert isinstance(image, PillowFile.ImageFile)
+    image.load()
+    return _upright(np.asarray(_to_rgb(image)), _orientation(image))
+
+
+def _plain_png(data: bytes, chunks: dict[bytes, slice]) -> U8:
+    if (profile := chunks.get(b"iCCP")) is not None:  # has no say, but many make libpng talk
+        data = data[: profile.start] + data[profile.stop :]
+    found = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
+    if found is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise ImageError("damaged", "cannot be decoded whole: OpenCV gives it up")
+    return np.asarray(found, dtype=np.uint8)
+
+
+@contextmanager
+def _opened(data: bytes, max_pixels: int | None) -> "Generator[PillowFile.ImageFile | _DeepTiff]":
+    """The file with its header read, and small enough."""
+    if not data:
+        raise ImageError("empty", "the file has zero bytes")
+    with _as_image_error():
+        image = _deep_tiff(data) or _open(data)
+        try:
+            width, height = image.size
+            if max_pixels is not None and width * height > max_pixels:
+                raise ImageError("too-large", f"{width}x{height} is over max_pixels = {max_pixels}; raise --max-pixels")
+            yield image
+        finally:
+            if isinstance(image, PillowFile.ImageFile):
+                image.close()
 
 
 def decode(data: bytes, *, max_pixels: int | None = MAX_PIXELS) -> ImageFile:
@@ -202,14 +305,63 @@ def decode(data: bytes, *, max_pixels: int | None = MAX_PIXELS) -> ImageFile:
     Raises:
         ImageError: `not-an-image`, `damaged`, `too-large`, `unsupported-mode`.
     """
-    if not data:
-        raise ImageError("empty", "the file has zero bytes")
-    with _as_image_error(), _open(data) as image:
-        width, height = image.size
-        if max_pixels is not None and width * height > max_pixels:
-            raise ImageError("too-large", f"{width}x{height} is over max_pixels = {max_pixels}; raise --max-pixels")
+    with _opened(data, max_pixels) as image:
         form, mode = image.format or "", image.mode
-        return ImageFile(_pixels(data, image), form, mode)
+        return ImageFile(_pixels(data, image), form, mode, _profile_name(image.info.get("icc_profile")))
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The upright values of a file as it stores them, of 8 bits or of 16 for more: colours [h, w, 3], alpha [h, w] or
+    none; whether it is grey; and what says of which colours they are: an ICC profile, and chunks of a PNG.
+    """
+
+    colours: U8 | U16
+    alpha: U8 | U16 | None
+    grey: bool
+    profile: bytes | None
+    chunks: bytes = b""
+
+
+def decode_stored(data: bytes, *, max_pixels: int | None = MAX_PIXELS) -> Stored:
+    """What is in the bytes of a file, decoded as strictly, with all of its bits and the colours that alpha hides.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    plain = decode(data, max_pixels=max_pixels).pixels
+    with _opened(data, max_pixels) as image:
+        profile, chunks = image.info.get("icc_profile"), b""
+        if image.format == "PNG":
+            found = _png_chunks(data)
+            chunks = b"".join(data[found[name]] for name in _COLOUR_CHUNKS if name in found)
+        grey = image.mode in ("1", "L", "LA", "La", *_SIXTEEN_BIT)
+        levels = _deep(data, image)
+        if levels is not None:
+            alpha = levels[..., 3] if levels.shape[2] == 4 else None
+            grey = grey or levels.shape[2] == 1
+            colours = levels.repeat(3, axis=2) if levels.shape[2] == 1 else levels[..., :3]
+            return Stored(np.ascontiguousarray(colours), alpha, grey, profile, chunks)
+        assert isinstance(image, PillowFile.ImageFile)
+        if image.mode not in _ALPHA and "transparency" not in image.info:
+            return Stored(plain, None, grey, profile, chunks)
+        image.load()
+        rgba = _upright(np.asarray(image.convert("RGBA")), _orientation(image))
+        return Stored(rgba[..., :3], rgba[..., 3], grey, profile, chunks)
+
+
+@functools.lru_cache(maxsize=64)
+def _profile_name(profile: bytes | None) -> str:
+    """What a colour profile calls itself; empty for sRGB, and where there is none."""
+    if not profile:
+        return ""
+    try:
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        name = " ".join(ImageCms.getProfileDescription(opened).split())
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return "unreadable profile"
+    known = "".join(character for character in name.lower() if character.isalnum())
+    return "" if "srgb" in known else name or "unnamed profile"
 
 
 def read_bytes(path: Place) -> bytes:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from .errors import StoreError
 
-FORMAT = 4
+FORMAT = 5
 _PACKAGES = ("rwsr", "numpy", "opencv-python-headless", "pillow", "pyarrow", "scipy", "simplejpeg", "zarr")
 
 Json = dict[str, Any]

@@ -1,58 +1,53 @@
-"""Images to restore and the files of what became of them: 8 or 16 bits, grey or colour, with their alpha."""
+"""Images to restore and the files of what became of them: 8 or 16 bits, grey or colour, alpha, and colour profile."""
 
-import io
+import struct
+import zlib
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
+from scipy.ndimage import distance_transform_edt
 
-from ..degrade.errors import ImageError
-from ..degrade.image import decode
+from ..degrade.image import decode_stored
 from .restore import Pixels
+
+_HEADER_BYTES = 33  # of a PNG: its signature and IHDR, behind which colour chunks stand
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image as its file has it: colours [h, w, 3] of 8 or 16 bits, alpha [h, w] of as many, and whether it is grey.
+    """An image to restore: colours [h, w, 3] of 8 or 16 bits, alpha [h, w] of as many, and whether it is grey.
 
-    Colours are those of the file, also where alpha hides them.
+    Where alpha hides a place it has the colour of the nearest one that is seen, so that no hidden colour bleeds into
+    what is seen. profile: the ICC profile that the colours are of; chunks: of a PNG, which say the same.
     """
 
     pixels: Pixels
     alpha: Pixels | None
     grey: bool
-
-
-def _deep(data: bytes) -> Pixels | None:
-    """The 16-bit values of a file, [h, w, 3 or 4] RGB; None where it has 8."""
-    found: Any = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if found is None or found.dtype != np.uint16:
-        return None
-    if found.ndim == 2:
-        found = found[..., None].repeat(3, axis=2)
-    return found[..., [2, 1, 0, 3][: found.shape[2]]]
+    profile: bytes | None = None
+    chunks: bytes = b""
 
 
 def read_picture(data: bytes) -> Picture:
-    """The picture in the bytes of a file, decoded strictly.
+    """The picture in the bytes of a file, upright, decoded strictly.
 
     Raises:
-        ImageError: as `decode`.
+        ImageError: as `degrade.image.decode`.
     """
-    plain = decode(data)  # says what is damaged, and follows EXIF
-    grey = plain.mode in ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")
-    deep = _deep(data)
-    if deep is not None and deep.shape[:2] == plain.pixels.shape[:2]:
-        return Picture(deep[..., :3], deep[..., 3] if deep.shape[2] == 4 else None, grey)
-    with Image.open(io.BytesIO(data)) as image:
-        if image.mode not in ("LA", "PA", "RGBA", "La", "RGBa") and "transparency" not in image.info:
-            return Picture(plain.pixels, None, grey)
-        rgba = np.asarray(image.convert("RGBA"))
-    if rgba.shape[:2] != plain.pixels.shape[:2]:
-        raise ImageError("unsupported-mode", "has both alpha and an EXIF orientation; save it upright")
-    return Picture(rgba[..., :3], rgba[..., 3], grey)
+    found = decode_stored(data)
+    pixels = found.colours if found.alpha is None else _filled(found.colours, found.alpha)
+    return Picture(pixels, found.alpha, found.grey, found.profile, found.chunks)
+
+
+def _filled(colours: Pixels, alpha: Pixels) -> Pixels:
+    """The colours, each hidden one that of the nearest pixel that is not."""
+    hidden = alpha == 0
+    if not hidden.any() or hidden.all():
+        return colours
+    nearest = distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    assert isinstance(nearest, np.ndarray)
+    return np.ascontiguousarray(colours[nearest[0], nearest[1]])
 
 
 def enlarged_alpha(alpha: Pixels, scale: int) -> Pixels:
@@ -63,7 +58,9 @@ def enlarged_alpha(alpha: Pixels, scale: int) -> Pixels:
 
 
 def encode_picture(picture: Picture) -> bytes:
-    """A PNG file with the bits, the alpha and the channels of a picture; a grey one is the mean of its colours."""
+    """A PNG file with the bits, the alpha, the channels and the colour profile of a picture; a grey one is the mean of
+    its colours.
+    """
     bits = picture.pixels.dtype
     colours = picture.pixels[..., ::-1]
     if picture.grey:
@@ -73,4 +70,14 @@ def encode_picture(picture: Picture) -> bytes:
         colours = np.concatenate([colours, picture.alpha[..., None]], axis=2)
     done, data = cv2.imencode(".png", colours)
     assert done
-    return data.tobytes()
+    png = data.tobytes()
+    said = picture.chunks + _profile_chunk(picture.profile, grey=colours.shape[2] == 1)
+    return png[:_HEADER_BYTES] + said + png[_HEADER_BYTES:]
+
+
+def _profile_chunk(profile: bytes | None, *, grey: bool) -> bytes:
+    """iCCP; nothing where the profile is not of such pixels: that of a CMYK file, say, which became RGB."""
+    if profile is None or profile[16:20] != (b"GRAY" if grey else b"RGB "):
+        return b""
+    body = b"iCCP" + b"ICC profile\0\0" + zlib.compress(profile)
+    return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))

@@ -1,7 +1,7 @@
 """Restores the images of files and folders with any model."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -114,7 +114,7 @@ def _restore_one(
     pixels = restore_pixels(model, picture.pixels, scale, device, tile_px=tile_px, advance=advance)
     alpha = None if picture.alpha is None else enlarged_alpha(picture.alpha, scale)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(target, encode_picture(Picture(pixels, alpha, picture.grey)))
+    write_atomic(target, encode_picture(replace(picture, pixels=pixels, alpha=alpha)))
     return Restored(target, *scores)
 
 

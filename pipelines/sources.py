@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
         ("mode", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
+        ("profile", pa.string()),
         ("status", pa.string()),
         ("reason", pa.string()),
     ]
@@ -57,7 +58,8 @@ class IndexConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A row of `index.parquet`. path is relative to root, with forward slashes.
+    """A row of `index.parquet`. path is relative to root, with forward slashes. profile: the colour profile of a file
+    that is not in sRGB; its values are taken as if they were.
 
     status: ok, duplicate (same bytes as an earlier row), too-small, too-large, unsupported-mode, empty,
     not-an-image, damaged, unreadable, outside (a link that leads out of the folder).
@@ -72,6 +74,7 @@ class SourceRow:
     mode: str = ""
     width: int = 0
     height: int = 0
+    profile: str = ""
     status: str = "ok"
     reason: str = ""
 
@@ -201,7 +204,7 @@ def examine(row: SourceRow, config: IndexConfig) -> tuple[SourceRow, U8 | None]:
         row = replace(row, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         image = decode(data, max_pixels=config.max_pixels)
         height, width = image.pixels.shape[:2]
-        row = replace(row, format=image.format, mode=image.mode, width=width, height=height)
+        row = replace(row, format=image.format, mode=image.mode, width=width, height=height, profile=image.profile)
         if min(height, width) < config.min_side_px:
             raise ImageError("too-small", f"{width}x{height} is under min_side_px = {config.min_side_px}")
     except ImageError as error:
@@ -282,7 +285,9 @@ def read(path: Place) -> list[SourceRow]:
     Raises:
         StoreError: it is none, or names a file outside of its folder.
     """
-    rows = [SourceRow(**row) for row in tables.read(path, KIND)[0].to_pylist()]
+    table, _ = tables.read(path, KIND)
+    tables.check_schema(path, SCHEMA)
+    rows = [SourceRow(**row) for row in table.to_pylist()]
     for row in rows:
         if Path(row.path).is_absolute() or ".." in Path(row.path).parts:
             raise StoreError(f"{path} names {row.path}, outside of {row.root}; index the folder again")
@@ -312,6 +317,10 @@ def summary(rows: Sequence[SourceRow]) -> str:
     text = f"indexed {len(rows)} images: {good} ok"
     if counts:
         text += f", {counts.total()} left out ({', '.join(f'{n} {status}' for status, n in sorted(counts.items()))})"
+    profiles = Counter(row.profile for row in rows if row.status == "ok" and row.profile)
+    if profiles:
+        named = ", ".join(f"{count} {name}" for name, count in sorted(profiles.items()))
+        text += f"; taken as sRGB, which they are not: {named}"
     return text
 
 

@@ -323,7 +323,9 @@ def test_the_commands_take_a_cugan_run(pairs: Store, photos: Path, tmp_path: Pat
     said = rwsr("eval", "restoration", "--hr", photos, "--scale", 1, "--model", run, "--out", out, code=1)
     assert "nothing says so of" in said
     assert "has no UDEM" in rwsr("eval", "udem-curves", "--images", photos, "--model", run, "--out", out, code=1)
-    assert "stage 2 goes on from" in rwsr("train", "cugan", "--store", pairs.path, "--out", tmp_path / "s2", "--stage", 2, code=1)
+    assert "stage 2 goes on from" in rwsr(
+        "train", "cugan", "--store", pairs.path, "--out", tmp_path / "s2", "--stage", 2, code=1
+    )
 
 
 def test_onnx_is_told_the_condition(tmp_path: Path) -> None:
