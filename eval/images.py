@@ -1,9 +1,8 @@
 """Sets of images to measure on: stores of groups or pairs, and folders of HR with LR beside them or made of them."""
 
 import logging
-import re
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -18,11 +17,10 @@ from ..degrade.image import EXTENSIONS, U8, decode, read_bytes
 from ..degrade.places import Place
 from ..degrade.provenance import sha256_of
 from ..degrade.reader import ShardReader
+from ..degrade.roles import Role, paired_by_role, said_by
 from ..degrade.shards import Store
 from ..degrade.verify import digest
 
-# What a name says beside which image it is: BasicSR's 0001x4, RealSR's Canon_001_HR and _LR4, NTIRE's 0001_lq.
-_ROLES = r"_(?:hr|lr|gt|lq)\d*"
 _PLAIN = ("hr", "lr", "gt", "lq", "images")  # folders whose own name says nothing
 
 _log = logging.getLogger("rwsr")
@@ -144,29 +142,20 @@ def _files(folder: Place) -> dict[str, str]:
     return found
 
 
-def _stem(name: str, scale: int) -> str:
-    """What is left of a name once what says HR, LR or the scale is gone."""
-    path = PurePosixPath(name)
-    return str(path.with_name(re.sub(rf"(?:_?x{scale}|{_ROLES})$", "", path.stem, flags=re.IGNORECASE)))
-
-
-def _exact(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix(""))
-
-
-def _by_stem(names: Iterable[str], folder: Place, stem: Callable[[str], str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name in names:
-        if stem(name) in found:
-            raise UserError(f"{folder / name} and {folder / found[stem(name)]} are called alike; rename one of them")
-        found[stem(name)] = name
-    return found
+def _keys(name: str, scale: int, role: Role) -> list[str]:
+    """What an image may be called beside its role: its whole name, then what is left of that."""
+    keys = [_exact(name)]
+    for said in said_by(name):
+        if said.role is role and said.scale in (None, 1 if role is Role.HR else scale):
+            keys.append(said.image)
+    return keys
 
 
 def _paired(
     hr_names: Collection[str], lr_names: Collection[str], hr: Place, lr: Place, scale: int
 ) -> list[tuple[str, str]]:
-    """Which HR goes with which LR: by equal names, else by what is left of them without role and scale.
+    """Which HR goes with which LR: by equal names, else by what is left of them without role and scale. Several LR may
+    be of one HR (DIV2K's wild ones).
 
     Raises:
         UserError: an image has no partner, or two could be its partner.
@@ -174,15 +163,68 @@ def _paired(
     exact = {_exact(name): name for name in lr_names}
     if len(exact) == len(lr_names) and {_exact(name) for name in hr_names} == exact.keys():
         return [(name, exact[_exact(name)]) for name in hr_names]
-    stem = partial(_stem, scale=scale)
-    a, b = _by_stem(hr_names, hr, stem), _by_stem(lr_names, lr, stem)
-    if a.keys() == b.keys():
-        return [(name, b[key]) for key, name in a.items()]
-    lonely = sorted(a.keys() ^ b.keys())
-    raise UserError(
-        f"{len(lonely)} images have no partner in {hr} and {lr} (the first is {lonely[0]}); names must be equal "
-        f"but for x{scale}, _HR, _LR{scale}, _gt or _lq at their ends"
-    )
+    of_key = {_exact(name): name for name in hr_names}
+    for name in hr_names:
+        key = _keys(name, scale, Role.HR)[-1]
+        if of_key.setdefault(key, name) != name:
+            raise UserError(f"{hr / name} and {hr / of_key[key]} are called alike; rename one of them")
+    pairs: list[tuple[str, str]] = []
+    lonely: list[str] = []
+    for name in lr_names:
+        found = next((of_key[key] for key in _keys(name, scale, Role.LR) if key in of_key), None)
+        if found is None:
+            lonely.append(name)
+        else:
+            pairs.append((found, name))
+    lonely += sorted(set(hr_names) - {name for name, _ in pairs})
+    _check_not_alike(pairs, lr)
+    if lonely:
+        raise UserError(
+            f"{len(lonely)} images have no partner in {hr} and {lr} (the first is {sorted(lonely)[0]}); names must be "
+            f"equal but for x{scale}, _HR, _LR{scale}, _gt, _lq, _x1, H or L at their ends"
+        )
+    place_of = {name: i for i, name in enumerate(hr_names)}
+    return sorted(pairs, key=lambda pair: (place_of[pair[0]], pair[1]))
+
+
+def _check_not_alike(pairs: Sequence[tuple[str, str]], lr: Place) -> None:
+    """Several LR of one HR must differ in what their names say of how they were made."""
+    seen: dict[tuple[str, str], str] = {}
+    for hr_name, lr_name in pairs:
+        key = hr_name, said_by(lr_name)[0].variant
+        if key in seen:
+            raise UserError(f"{lr / lr_name} and {lr / seen[key]} are called alike; rename one of them")
+        seen[key] = lr_name
+
+
+def _exact(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _of_role(hashes: dict[str, str], role: Role, scale: int, folder: Place, *, pairs: bool) -> dict[str, str]:
+    """Of a folder that holds pairs, the images of one role, LR of one scale; of any other, all.
+
+    pairs: the folder must hold pairs.
+
+    Raises:
+        UserError: it does not, or has no LR of that scale.
+    """
+    found = paired_by_role(hashes)
+    if not found:
+        if pairs:
+            raise UserError(
+                f"{folder} is named as HR and as LR, and its names do not say which is which (_HR and _LR{scale}, "
+                "_gt and _lq, 001H and 001L ...); name two folders"
+            )
+        return hashes
+    kept = [
+        name for name in hashes if name in found[role] and (role is Role.HR or said_by(name)[0].scale in (None, scale))
+    ]
+    if not kept:
+        raise UserError(f"{folder} holds pairs, and no LR of scale {scale} among them; name its --scale")
+    if not pairs:
+        _log.warning("note: %s holds pairs: their %d %s images are taken", folder, len(kept), role.upper())
+    return {name: hashes[name] for name in kept}
 
 
 def _name_of(folder: Place) -> str:
@@ -196,24 +238,35 @@ def _pixels(file: Place) -> U8:
         raise ImageError(error.status, f"{file} {error.reason}") from None
 
 
-def _fitting(hr: U8, lr: U8, scale: int, where: str) -> U8:
-    """HR without the rest that does not fill an LR pixel, as the LR of test sets are made.
+def _fitting(hr: U8, lr: U8, scale: int, where: str) -> tuple[U8, U8]:
+    """HR and LR without the rest that has no whole partner: HR that does not fill an LR pixel, as the LR of test sets
+    are made; and LR that has no HR under all of it, as MATLAB's imresize makes them of uncropped HR.
 
     Raises:
-        UserError: the sizes do not belong together.
+        ImageError: `unfit`, the sizes do not belong together.
     """
-    height, width = (side * scale for side in lr.shape[:2])
-    if not (0 <= hr.shape[0] - height < scale and 0 <= hr.shape[1] - width < scale):
-        raise UserError(
-            f"{where}: HR is {hr.shape[1]}x{hr.shape[0]} and LR {lr.shape[1]}x{lr.shape[0]}, not {scale} times "
-            "less; name the right folders or scale"
+    sides = [(big, small, big - small * scale) for big, small in zip(hr.shape[:2], lr.shape[:2], strict=True)]
+    if not all(-scale < rest < scale for _, _, rest in sides):
+        upscaled = hr.shape == lr.shape
+        mend = (
+            "LR as large as HR (RealSR's versions 1 and 2 have such) is measured at --scale 1"
+            if upscaled
+            else "name the right folders or scale"
         )
-    return hr[:height, :width]
+        raise ImageError(
+            "unfit",
+            f"{where}: HR is {hr.shape[1]}x{hr.shape[0]} and LR {lr.shape[1]}x{lr.shape[0]}, not {scale} times less; "
+            f"{mend}",
+        )
+    height, width = (min(small, big // scale) for big, small, _ in sides)
+    if not height or not width:
+        raise ImageError("too-small", f"{where} is smaller than one LR pixel of --scale {scale}")
+    return hr[: height * scale, : width * scale], lr[:height, :width]
 
 
 def _pair(source: str, sample: int, hr_file: Place, lr_file: Place, scale: int) -> list[Item]:
-    hr, lr = _pixels(hr_file), _pixels(lr_file)
-    return [Item(source, sample, "lr", lr, _fitting(hr, lr, scale, str(hr_file)))]
+    hr, lr = _fitting(_pixels(hr_file), _pixels(lr_file), scale, str(hr_file))
+    return [Item(source, sample, "lr", np.ascontiguousarray(lr), hr)]
 
 
 def _reduced(image: npt.NDArray[np.float64], scale: int) -> npt.NDArray[np.float64]:
@@ -251,26 +304,36 @@ def _identity(kind: str, scale: int, hashes: Mapping[str, str]) -> str:
     return sha256_of([kind, str(scale), *(f"{name} {sha256}" for name, sha256 in hashes.items())])
 
 
+def _same(a: Place, b: Place) -> bool:
+    """Whether two names are of one folder."""
+    if isinstance(a, Path) and isinstance(b, Path):
+        return a.resolve() == b.resolve()
+    return str(a).rstrip("/") == str(b).rstrip("/")
+
+
 def of_folders(hr: Place | None, lr: Place | None, scale: int) -> ImageSet:
-    """The pairs of an HR and an LR folder; of an HR folder alone with LR made by MATLAB's bicubic, HR cropped to
-    whole LR pixels first; or the LR images of a folder without any HR.
+    """The pairs of an HR and an LR folder, which may be one; of an HR folder alone with LR made by MATLAB's bicubic, HR
+    cropped to whole LR pixels first; or the LR images of a folder without any HR.
+
+    Of a folder whose names say that it holds pairs, only the images of the role that it is named for are taken.
 
     Raises:
         UserError: a folder has no image, or an HR has no LR or the other way.
     """
     if hr is None:
         assert lr is not None
-        hashes = _files(lr)
+        hashes = _of_role(_files(lr), Role.LR, scale, lr, pairs=False)
         items = [ItemSource(partial(_single, name, i, lr / name), 1, False) for i, name in enumerate(hashes)]
         return ImageSet(_name_of(lr), _identity("lr", scale, hashes), scale, items)
-    hr_hashes = _files(hr)
+    together = lr is not None and _same(hr, lr)
+    hr_hashes = _of_role(_files(hr), Role.HR, scale, hr, pairs=together)
     if lr is None:
         items = [
             ItemSource(partial(_made_smaller, name, i, hr / name, scale), 1, True) for i, name in enumerate(hr_hashes)
         ]
         return ImageSet(f"{_name_of(hr)} (bicubic x{scale})", _identity("bicubic", scale, hr_hashes), scale, items)
-    lr_hashes = _files(lr)
+    lr_hashes = _of_role(_files(lr), Role.LR, scale, lr, pairs=together)
     pairs = _paired(hr_hashes, lr_hashes, hr, lr, scale)
     items = [ItemSource(partial(_pair, a, i, hr / a, lr / b, scale), 1, True) for i, (a, b) in enumerate(pairs)]
-    hashes = {name: f"{hr_hashes[name]} {other} {lr_hashes[other]}" for name, other in pairs}
+    hashes = {other: f"{name} {hr_hashes[name]} {lr_hashes[other]}" for name, other in pairs}
     return ImageSet(_name_of(hr), _identity("pairs", scale, hashes), scale, items)

@@ -43,6 +43,14 @@ _KINDS: dict[str, tuple[str, str, Better]] = {
 }
 NAMES = tuple(_KINDS)
 DEFAULT = ("psnr-y", "ssim-y")
+_LEAST_PX = {  # what a window or the last pooling leaves nothing of
+    "ssim-y": 11,
+    "ssim-rgb": 11,
+    "lpips-alex": 31,
+    "lpips-alex-cugan": 31,
+    "lpips-vgg": 16,
+    "lpips-squeeze": 17,
+}
 _CROPPED = ("psnr-y", "psnr-rgb", "ssim-y", "ssim-rgb")  # by the scale, unless it is said otherwise
 
 
@@ -51,7 +59,8 @@ class Metric:
     """A metric that is ready to measure.
 
     measure: SR and HR [B, 3, H, W], RGB in 0..1 -> [B] float64; NIQE does not look at the HR.
-    space: what it sees. border: pixels that are cropped from each side first. version: paper and variant.
+    space: what it sees. border: pixels that are cropped from each side first. version: paper and variant. least_px: the
+    least side, border included, of an image that has a value.
     """
 
     name: str
@@ -60,6 +69,7 @@ class Metric:
     space: str
     border: int
     version: str
+    least_px: int = 1
 
     @property
     def needs_hr(self) -> bool:
@@ -146,7 +156,8 @@ def named(name: str, *, scale: int, border: int | None, device: torch.device) ->
         raise UserError(f"metric {name} is unknown; known here: {', '.join(NAMES)}")
     version, space, better = _KINDS[name]
     cropped = border if border is not None else scale if name in _CROPPED else 0
-    return Metric(name, _measure(name, cropped, device), better, space, cropped, version)
+    least = _LEAST_PX.get(name, 1) + 2 * cropped
+    return Metric(name, _measure(name, cropped, device), better, space, cropped, version, least)
 
 
 def chosen(

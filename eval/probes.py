@@ -3,6 +3,7 @@ reward a degraded HR (HR-aware figures 8 and 7)? The networks come as callables.
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -162,6 +163,7 @@ def reconstruction(
             for ratio in ratios:
                 with torch.inference_mode():
                     found, wanted = reconstruct(lr, ratio * bicubic(lr, images.scale) + (1 - ratio) * hr, item.source)
+                least = min(found.shape[-2:])
                 rows += [
                     MetricRow(
                         protocol=RECONSTRUCTION,
@@ -171,7 +173,7 @@ def reconstruction(
                         **images.names(item),
                         member=item.member,
                         metric=metric.name,
-                        value=metric.measure(found, wanted).item(),
+                        value=metric.measure(found, wanted).item() if least >= metric.least_px else math.nan,
                         better=metric.better,
                         space=metric.space,
                         border=metric.border,

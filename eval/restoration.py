@@ -1,5 +1,6 @@
 """The protocol of every paper: restore each image of a set with each model, and measure against HR."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ from ..degrade.errors import UserError
 from .images import ImageSet, Item, opened
 from .metrics import Metric, check
 from .report import MetricRow, setting_of
-from .restore import Model, restore
+from .restore import Model, is_large, restore, restore_in_tiles
 from .tensors import to_tensor
 
 PROTOCOL = "restoration"
@@ -24,7 +25,8 @@ class Method:
     """A model under a name, the hash of its file (none for one without), and what it is told.
 
     conditioned: what is called instead of the model, with the condition [B, C] of the images too; where the setting
-    says nothing, rows say that condition.
+    says nothing, rows say that condition. seen: the model for one image that is restored in tiles, once it has seen all
+    of it, LR [1, 3, h, w]; none needs not.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Method:
     checkpoint: str = ""
     setting: str = "{}"
     conditioned: Conditioned | None = None
+    seen: Callable[[Tensor], Model] | None = None
 
     def told(self, item: Item) -> str:
         """The setting of an image's rows."""
@@ -51,6 +54,17 @@ class Method:
             )
         z = torch.tensor(told, dtype=torch.float32, device=device)
         return partial(_told, self.conditioned, z)
+
+
+def _restored(method: Method, items: Sequence[Item], lr: Tensor, scale: int, device: torch.device) -> Tensor:
+    """SR of LR [B, 3, h, w]; of large images in tiles."""
+    model = method.at(items, device)
+    if not is_large(lr, scale):
+        return restore(model, lr, device)
+    if method.seen is not None:
+        with torch.inference_mode():
+            model = method.seen(lr)
+    return restore_in_tiles(model, lr, scale, device)
 
 
 def _told(model: Conditioned, z: Tensor, lr: Tensor) -> Tensor:
@@ -73,7 +87,7 @@ def _batches(items: Sequence[Item]) -> Iterator[list[Item]]:
 def rows_of(
     images: ImageSet, items: Sequence[Item], method: Method, sr: Tensor, metrics: Sequence[Metric], protocol: str
 ) -> list[MetricRow]:
-    """Measure what a method made of some images, SR [B, 3, H, W].
+    """Measure what a method made of some images, SR [B, 3, H, W]; nan where they are too small for a metric.
 
     Raises:
         UserError: SR and HR cannot be compared, or a metric needs HR where there is none.
@@ -85,7 +99,10 @@ def rows_of(
         for metric in metrics:
             if hr is None and metric.needs_hr:
                 raise UserError(f"{metric.name} needs HR; measure niqe, or name a folder of HR")
-            values = metric.measure(sr, sr if hr is None else hr.to(sr.device)).tolist()
+            if min(sr.shape[-2:]) < metric.least_px:
+                values = [math.nan] * len(items)
+            else:
+                values = metric.measure(sr, sr if hr is None else hr.to(sr.device)).tolist()
             rows += [
                 MetricRow(
                     protocol=protocol,
@@ -122,6 +139,6 @@ def evaluate(
         for batch in _batches(items):
             lr = torch.stack([to_tensor(item.lr) for item in batch])
             for method in methods:
-                sr = restore(method.at(batch, device), lr, device)
+                sr = _restored(method, batch, lr, images.scale, device)
                 rows += rows_of(images, batch, method, sr.to(device), metrics, protocol)
         yield count, rows

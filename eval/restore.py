@@ -1,6 +1,6 @@
 """Restoring images with a model, which is any callable LR [B, 3, h, w] -> SR [B, 3, s*h, s*w], both in [0, 1]."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..degrade.errors import UserError
+from .tensors import to_pixels
 
 Model = Callable[[Tensor], Tensor]
 Device = torch.device
@@ -19,6 +20,7 @@ Pixels = npt.NDArray[np.uint8 | np.uint16]
 TILE_PX, OVERLAP_PX = 256, 48  # of LR; 34 px is how far the deepest model that we measured sees
 LEAST_TILE_PX = 32
 _LEAST_PX = 32  # smaller images are continued by their edges first
+_MOST_SR_PIXELS = 2**22  # of what is restored in one call: 64 feature maps of them are 1 GiB
 
 
 def _cubic(x: Tensor) -> Tensor:
@@ -116,20 +118,6 @@ def _spans(length: int, tile: int, overlap: int) -> list[_Span]:
     return spans
 
 
-def parts(pixels: Pixels, tile_px: int) -> Iterator[Tensor]:
-    """The image in equal parts of `tile_px` at most (0: whole), each [1, 3, h, w] in [0, 1]."""
-    height, width = pixels.shape[:2]
-    top = float(np.iinfo(pixels.dtype).max)
-    downs, acrosses = (
-        np.linspace(0, side, max(1, -(-side // tile_px) if tile_px else 1) + 1).round().astype(int).tolist()
-        for side in (height, width)
-    )
-    for y, y_end in zip(downs, downs[1:], strict=False):
-        for x, x_end in zip(acrosses, acrosses[1:], strict=False):
-            part = pixels[y:y_end, x:x_end].astype(np.float32) / top
-            yield torch.from_numpy(part).movedim(-1, 0)[None]
-
-
 def _ramp(span: _Span, scale: int) -> npt.NDArray[np.float32]:
     """The weight of a tile at each SR pixel that it writes: rising where it fades in, else 1."""
     weight = np.ones(len(span.write) * scale, dtype=np.float32)
@@ -163,13 +151,44 @@ def restore_pixels(
     Raises:
         UserError: the tile is too small, or the model gives another size than it should, or what is no number.
     """
+    height, width = lr.shape[:2]
+    out = np.empty((height * scale, width * scale, 3), dtype=lr.dtype)
+    _fill(out, model, lr, scale, device, tile_px, overlap_px, advance)
+    return out
+
+
+def is_large(lr: Tensor, scale: int) -> bool:
+    """Whether an image [..., h, w] is restored in tiles where it is measured: whole, its features fill the memory."""
+    return lr.shape[-2] * lr.shape[-1] * scale**2 > _MOST_SR_PIXELS
+
+
+def restore_in_tiles(model: Model, lr: Tensor, scale: int, device: Device) -> Tensor:
+    """As `restore`, of images that are 8-bit levels, tile by tile; not rounded."""
+    found: list[Tensor] = []
+    for pixels in to_pixels(lr):
+        sr = np.empty((pixels.shape[0] * scale, pixels.shape[1] * scale, 3), dtype=np.float32)
+        _fill(sr, model, pixels, scale, device, TILE_PX, None, lambda _: None)
+        found.append(torch.from_numpy(sr).movedim(-1, 0))
+    return torch.stack(found)
+
+
+def _fill(
+    out: npt.NDArray[np.uint8 | np.uint16 | np.float32],
+    model: Model,
+    lr: Pixels,
+    scale: int,
+    device: Device,
+    tile_px: int,
+    overlap_px: int | None,
+    advance: Callable[[int], None],
+) -> None:
+    """Restore [h, w, 3] into [s*h, s*w, 3]: levels as LR has them, or float32 in [0, 1]."""
     overlap = min(OVERLAP_PX, tile_px // 4) if overlap_px is None else overlap_px
     if tile_px and (tile_px < LEAST_TILE_PX or tile_px < 2.5 * overlap):
         least = max(LEAST_TILE_PX, round(2.5 * overlap))
         raise UserError(f"a tile of {tile_px} px is too small; use {least} or more, or 0 for the whole image")
     height, width = lr.shape[:2]
-    top = float(np.iinfo(lr.dtype).max)
-    out = np.empty((height * scale, width * scale, 3), dtype=lr.dtype)
+    top, in_levels = float(np.iinfo(lr.dtype).max), np.issubdtype(out.dtype, np.integer)
     for down in _spans(height, tile_px, overlap):
         for across in _spans(width, tile_px, overlap):
             part = lr[down.read.start : down.read.stop, across.read.start : across.read.stop].astype(np.float32) / top
@@ -186,7 +205,7 @@ def restore_pixels(
             columns = slice(
                 (across.write.start - across.read.start) * scale, (across.write.stop - across.read.start) * scale
             )
-            new = sr[:, rows, columns].movedim(0, -1).numpy() * top
+            new = sr[:, rows, columns].movedim(0, -1).numpy() * (top if in_levels else 1)
             at = (
                 slice(down.write.start * scale, down.write.stop * scale),
                 slice(across.write.start * scale, across.write.stop * scale),
@@ -195,6 +214,5 @@ def restore_pixels(
                 weight = (_ramp(down, scale)[:, None] * _ramp(across, scale))[..., None]
                 old = np.where(weight < 1, out[at], 0)
                 new = old + (new - old) * weight
-            out[at] = np.rint(new)
+            out[at] = np.rint(new) if in_levels else new
             advance(len(down.write) * len(across.write))
-    return out

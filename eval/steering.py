@@ -15,7 +15,7 @@ from torch import Tensor
 from .curves import SCORES, degraded, photographs
 from .images import ImageSet
 from .report import MetricRow, setting_of
-from .restore import Model
+from .restore import Model, is_large, restore_in_tiles
 from .sweeps import Modulated, sweep_of
 from .tensors import to_tensor
 from .trends import largest_step, spearman
@@ -69,15 +69,22 @@ def evaluate(
     checkpoint: str,
     device: torch.device,
     *,
+    scale: int,
     levels: Mapping[Told, float] = MIDDLING,
     steps: int = STEPS,
 ) -> Iterator[tuple[int, list[MetricRow]]]:
     """Restore every photograph, made smaller and degraded, under rising scores; (images done, rows) as they come.
 
     restore: LR, blur score, noise score -> SR. score: LR [1, 3, h, w] -> [1, 2]; the score that is not told is the one
-    that it gives. levels: of the degradation, one at a time.
+    that it gives. scale: SR size / LR size. levels: of the degradation, one at a time.
     """
     told_scores = [round(float(value), 4) for value in np.linspace(0, 1, steps)]
+
+    def at(lr: Tensor, scores: Sequence[float]) -> Tensor:
+        if not is_large(lr, scale):
+            return restore(lr, scores[0], scores[1])
+        return restore_in_tiles(lambda part: restore(part, scores[0], scores[1]), lr, scale, device)
+
     for count, items in photographs(images):
         rows: list[MetricRow] = []
         for item, clean in items:
@@ -88,8 +95,8 @@ def evaluate(
                     own = [float(value) for value in score(lr)[0]]
                     for value in told_scores:
                         own[SCORES.index(told)] = value
-                        sr = restore(lr, own[0], own[1])
-                        found = residual_noise(sr, restore(without, own[0], own[1])) if told == "noise" else detail(sr)
+                        sr = at(lr, own)
+                        found = residual_noise(sr, at(without, own)) if told == "noise" else detail(sr)
                         rows.append(
                             MetricRow(
                                 protocol=PROTOCOL,

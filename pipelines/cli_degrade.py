@@ -81,6 +81,7 @@ def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...], json_:
 @degrade.command("preview")
 @_preset
 @_source
+@options.choosing("hr")
 @_distilled
 @_with_bank
 @click.option("--out", type=options.OUT, required=True, help="The contact sheet, a PNG.")
@@ -92,6 +93,7 @@ def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...], json_:
 def degrade_preview(
     preset: str,
     folders: tuple[Place, ...],
+    chosen: options.Chosen,
     distilled: tuple[Place, ...],
     bank: Place | None,
     out: Place,
@@ -120,7 +122,7 @@ def degrade_preview(
     wanted = _store_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed)
     opened = _bank(bank)
     with tempfile.TemporaryDirectory() as folder:
-        rows = indexed(folders, distilled, Path(folder) / "index.parquet", Work())
+        rows = indexed(folders, distilled, Path(folder) / "index.parquet", options.index_config(chosen), Work())
     write(out, encode_png(preview_sheet(build_store.plan(wanted, rows, opened))))
     options.tell({"sheet": out, "counts": counts(rows)}, [f"wrote {out}"], json_=json_)
     options.exit_by(rows)
@@ -129,6 +131,7 @@ def degrade_preview(
 @degrade.command("build")
 @_preset
 @_source
+@options.choosing("hr")
 @_distilled
 @_with_bank
 @click.option("--out", type=options.OUT, required=True, help="The store; its index is kept as OUT.index.parquet.")
@@ -142,6 +145,7 @@ def degrade_preview(
 def degrade_build(
     preset: str,
     folders: tuple[Place, ...],
+    chosen: options.Chosen,
     distilled: tuple[Place, ...],
     bank: Place | None,
     out: Place,
@@ -170,6 +174,7 @@ def degrade_build(
         sources=tuple(map(str, folders)),
         distilled=tuple(map(str, distilled)),
         bank=str(bank) if bank else None,
+        images=options.index_config(chosen),
         config=_store_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed),
         work=jobs.Work(workers=workers, dask=dask),
     )

@@ -57,6 +57,7 @@ def _sets(*, required: bool) -> Callable[[F], F]:
 @click.option("--out", type=options.OUT, required=True, help="Folder for the indexes and the tile tables.")
 @click.option("--size", "sizes", type=int, multiple=True, help="Side of a tile in pixels.  [default: 256, 128, 64]")
 @click.option("--stride", type=int, default=None, help="Pixels from tile to tile, at the first size.  [default: size]")
+@options.choosing("lr")
 @options.image_limits
 @options.workers
 @options.as_json
@@ -66,6 +67,7 @@ def noisebank_scan(
     out: Place,
     sizes: tuple[int, ...],
     stride: int | None,
+    chosen: options.Chosen,
     max_pixels: int | None,
     follow_links: bool,
     workers: int,
@@ -94,7 +96,7 @@ def noisebank_scan(
         target,
         auxiliary,
         ScanConfig(grids=tuple(dict.fromkeys(grids))),
-        options.index_config(max_pixels, follow_links),
+        options.index_config(chosen, max_pixels, follow_links),
         Work(workers=workers, dask=dask),
     )
     tiles = {each.name: each.num_tiles() for each in found}
@@ -226,6 +228,7 @@ def _bank_config(
 @click.option("--literal", is_flag=True, default=None, help="cati: constant and clipped tiles count too.")
 @click.option("--max-var", type=float, default=None, help="threshold: luma variance below this.  [default: 20]")
 @click.option("--min-mean", type=float, default=None, help="Luma mean above this.  [default: 0]")
+@options.choosing("lr")
 @options.image_limits
 @options.configured
 @options.workers
@@ -246,6 +249,7 @@ def noisebank_build(
     literal: bool | None,
     max_var: float | None,
     min_mean: float | None,
+    chosen: options.Chosen,
     max_pixels: int | None,
     follow_links: bool,
     config: Path | None,
@@ -286,7 +290,7 @@ def noisebank_build(
         auxiliary=tuple(map(str, auxiliary)),
         scan=str(scan_folder) if scan_folder else None,
         config=bank_config,
-        images=options.index_config(max_pixels, follow_links),
+        images=options.index_config(chosen, max_pixels, follow_links),
         work=jobs.Work(workers=workers, dask=dask),
     )
     made = options.tracked(jobs.bank, job, "noise_bank", track=track)

@@ -5,8 +5,10 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import click
@@ -171,12 +173,55 @@ def image_limits(function: F) -> F:
     )(function)
 
 
-def index_config(max_pixels: int | None, follow_links: bool, min_side: int | None = None) -> "IndexConfig":
+@dataclass(frozen=True)
+class Chosen:
+    """Which files of the folders are looked at: of pairs one role, and by patterns."""
+
+    role: str
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+
+
+def choosing(role: str) -> Callable[[F], F]:
+    """--include, --exclude and --role, as the one argument `chosen`. role: what is taken unless something is said."""
+
+    def add(function: F) -> F:
+        @click.option(
+            "--role",
+            type=click.Choice(["hr", "lr", "both"]),
+            default=role,
+            show_default=True,
+            help="Of a folder of pairs (_HR and _LR4, 001H and 001L, ...): which of them.",
+        )
+        @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave such files out; repeatable.")
+        @click.option(
+            "--include", multiple=True, metavar="PATTERN", help="Only files like it, as '*_HR.png'; repeatable."
+        )
+        @wraps(function)
+        def chosen(*args: Any, role: str, include: tuple[str, ...], exclude: tuple[str, ...], **kwargs: Any) -> Any:
+            return function(*args, chosen=Chosen(role, include, exclude), **kwargs)
+
+        return cast(F, chosen)
+
+    return add
+
+
+def index_config(
+    chosen: Chosen, max_pixels: int | None = None, follow_links: bool = False, min_side: int | None = None
+) -> "IndexConfig":
     """Which images count as usable."""
     from .config import compose
     from .sources import IndexConfig
 
-    return compose(IndexConfig(), min_side_px=min_side, max_pixels=max_pixels, follow_links=follow_links or None)
+    return compose(
+        IndexConfig(),
+        min_side_px=min_side,
+        max_pixels=max_pixels,
+        follow_links=follow_links or None,
+        role=chosen.role,
+        include=chosen.include,
+        exclude=chosen.exclude,
+    )
 
 
 def configured(function: F) -> F:

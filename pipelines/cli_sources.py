@@ -17,6 +17,7 @@ def sources() -> None:
 @click.argument("folders", nargs=-1, required=True, type=options.PLACE, metavar="DIR...")
 @click.option("--out", type=options.OUT, required=True, help="The index: a Parquet table.")
 @click.option("--min-side", type=click.IntRange(min=1), default=None, help="Least side in pixels.  [default: 64]")
+@options.choosing("both")
 @options.image_limits
 @click.option("--layout", type=click.Choice(LAYOUTS), default=None, help="Insist on a data set's folders and counts.")
 @options.workers
@@ -26,6 +27,7 @@ def sources_index(
     folders: tuple[Place, ...],
     out: Place,
     min_side: int | None,
+    chosen: options.Chosen,
     max_pixels: int | None,
     follow_links: bool,
     layout: str | None,
@@ -46,7 +48,7 @@ def sources_index(
     from . import jobs, layouts
     from . import sources as index_
 
-    config = options.index_config(max_pixels, follow_links, min_side)
+    config = options.index_config(chosen, max_pixels, follow_links, min_side)
     if layout is not None:
         layouts.check(layout, index_.listed(folders, config))
     job = jobs.SourcesJob(

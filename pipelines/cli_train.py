@@ -43,6 +43,7 @@ def _of_a_training(presets: tuple[str, ...], told: str) -> Callable[[_Command], 
         click.option(
             "--steps", type=click.IntRange(min=1), default=None, help="Training steps.  [default: the preset's]"
         ),
+        options.choosing("hr"),
         options.seeded,
         options.configured,
         options.trackable,
@@ -68,6 +69,7 @@ def _train(
     folders: tuple[Place, ...],
     recipe: Path | None,
     out: Path,
+    chosen: options.Chosen,
     preset: str,
     stage: Literal[1, 2] | None = None,
     bank: Place | None = None,
@@ -93,6 +95,7 @@ def _train(
         recipe=str(recipe) if recipe else None,
         out=str(out),
         preset=preset,
+        images=options.index_config(chosen),
         config=composed.model_dump(mode="json"),
         start_from=str(start_from) if start_from else None,
         val_store=str(val_store) if val_store else None,
@@ -208,6 +211,7 @@ _FINE_TUNE = ("hr-aware", "hr-aware-small", "lway", "lway-small", "self-training
     type=options.PLACE,
     help="Folder of LR images of one camera; repeatable.",
 )
+@options.choosing("lr")
 @click.option(
     "--reconstruction", type=options.LOCAL, default=None, help="A run of `rwsr train hr-aware-pretrain`, of its scale."
 )
@@ -231,6 +235,7 @@ _FINE_TUNE = ("hr-aware", "hr-aware-small", "lway", "lway-small", "self-training
 def train_hr_aware(
     model: Path,
     lr_images: tuple[Place, ...],
+    chosen: options.Chosen,
     reconstruction: Path | None,
     far_model: Path | None,
     out: Path,
@@ -268,6 +273,7 @@ def train_hr_aware(
         reconstruction=str(reconstruction) if reconstruction else None,
         out=str(out),
         preset=preset,
+        images=options.index_config(chosen, min_side=1),
         config=composed.model_dump(mode="json"),
         far_model=str(far_model) if far_model else None,
         val_store=str(val_store) if val_store else None,

@@ -22,7 +22,7 @@ from ..train.cugan import CUnet
 from ..train.far import Strength
 from ..train.hraware import encoder_for, far_of, open_reconstruction
 from ..train.hraware_measures import reconstructing
-from ..train.mmrealsr import MMRealSR
+from ..train.mmrealsr import MMRealSR, scores_of, under_whole_scores
 from ..train.restorers import Restorer, open_restorer
 from .build_store import open_samples
 from .console import progress, say
@@ -104,7 +104,8 @@ def _check_scale(restorers: Sequence[Restorer], scale: int) -> None:
 def method_of(restorer: Restorer) -> Method:
     """A model as it is; MM-RealSR's goes by its own scores, CUGAN's is told how each image was degraded."""
     told = setting_of({"scores": "udem"}) if restorer.modulated else "{}"
-    return Method(restorer.name, restorer.net, restorer.checkpoint, told, restorer.conditioned)
+    seen = None if restorer.modulated is None else partial(under_whole_scores, restorer.modulated)
+    return Method(restorer.name, restorer.net, restorer.checkpoint, told, restorer.conditioned, seen)
 
 
 def _baselines(scale: int) -> list[Method]:
@@ -214,7 +215,7 @@ def _steered(path: Path, device: Device) -> tuple[Restorer, MMRealSR | CUnet]:
 
 def _own_scores(net: MMRealSR | CUnet) -> Model:
     """What a network is told of the dimension that is not swept: the UDEM's score, or nothing of what is not there."""
-    return net.score if isinstance(net, MMRealSR) else (lambda lr: lr.new_zeros(lr.shape[0], 2))
+    return partial(scores_of, net) if isinstance(net, MMRealSR) else (lambda lr: lr.new_zeros(lr.shape[0], 2))
 
 
 def modulation(images: ImageSet, model: Path, names: Sequence[str], by: str, grid: int, out: Place) -> Measured:
@@ -269,7 +270,7 @@ def udem(images: ImageSet, models: Mapping[str, Path], levels: int, out: Place) 
 
     def parts(name: str, path: Path) -> Iterator[tuple[int, list[MetricRow]]]:
         restorer, net = _modulated(path, device)
-        return curves.evaluate(images, net.score, name, restorer.checkpoint, device, levels=levels)
+        return curves.evaluate(images, partial(scores_of, net), name, restorer.checkpoint, device, levels=levels)
 
     return _of_each("scores of", images, models, out, parts)
 
@@ -283,7 +284,15 @@ def steering_by(images: ImageSet, models: Mapping[str, Path], steps: int, out: P
         levels = steering.MIDDLING if isinstance(net, MMRealSR) else steering.STRONGEST
         own = _own_scores(net)
         return steering.evaluate(
-            images, net.restore_at, own, name, restorer.checkpoint, device, levels=levels, steps=steps
+            images,
+            net.restore_at,
+            own,
+            name,
+            restorer.checkpoint,
+            device,
+            scale=restorer.scale,
+            levels=levels,
+            steps=steps,
         )
 
     return _of_each("steering", images, models, out, parts)

@@ -33,6 +33,7 @@ def _is_place(text: str) -> str:
 
 
 PlaceText = Annotated[str, AfterValidator(_is_place)]
+LR_IMAGES = IndexConfig(role="lr", min_side_px=1)  # of any size: what is fine-tuned on has patches of its own length
 
 
 class Work(BaseModel):
@@ -88,6 +89,7 @@ class StoreJob(BaseModel):
     sources: tuple[PlaceText, ...] = Field(min_length=1)
     distilled: tuple[PlaceText, ...] = ()
     bank: PlaceText | None = None
+    images: IndexConfig = IndexConfig(role="hr")
     config: StoreConfig
     work: Work = Field(default_factory=Work)
 
@@ -111,6 +113,7 @@ class TrainJob(BaseModel):
     start_from: str | None = None
     val_store: PlaceText | None = None
     bank: PlaceText | None = None
+    images: IndexConfig = IndexConfig(role="hr")
     far_model: str | None = None
 
 
@@ -129,6 +132,7 @@ class FineTuneJob(BaseModel):
     reconstruction: str | None = None
     out: str
     preset: str
+    images: IndexConfig = LR_IMAGES
     config: dict[str, Any] = {}
     far_model: str | None = None
     val_store: PlaceText | None = None
@@ -253,9 +257,11 @@ def open_bank(text: str | None) -> NoiseBank | None:
     return NoiseBank.open(place(text)) if text else None
 
 
-def indexed(folders: Sequence[Place], distilled: Sequence[Place], out: Place, work: Work) -> list[SourceRow]:
+def indexed(
+    folders: Sequence[Place], distilled: Sequence[Place], out: Place, images: IndexConfig, work: Work
+) -> list[SourceRow]:
     """Every file of the folders, then the images of the distilled lists; what cannot be used is named."""
-    rows = sources.index(folders, out, IndexConfig(), work.executor)
+    rows = sources.index(folders, out, images, work.executor)
     listed = [row for path in distilled for row in build_bank.read_distilled(path)]
     name_left_out(rows)
     return sources.mark_duplicates([*rows, *listed])
@@ -264,7 +270,8 @@ def indexed(folders: Sequence[Place], distilled: Sequence[Place], out: Place, wo
 def planned(job: StoreJob) -> tuple[build_store.Plan, list[SourceRow]]:
     """What a store would be built from; indexes the folders."""
     out, opened = place(job.out), open_bank(job.bank)
-    rows = indexed(_places(job.sources), _places(job.distilled), out.with_name(f"{out.name}.index.parquet"), job.work)
+    index_at = out.with_name(f"{out.name}.index.parquet")
+    rows = indexed(_places(job.sources), _places(job.distilled), index_at, job.images, job.work)
     return build_store.plan(job.config, rows, opened), rows
 
 
@@ -309,7 +316,7 @@ def train(job: TrainJob) -> Made:
     if job.store:
         data = stored(place(job.store), bank)
     else:
-        data = live(_places(job.sources), recipe, out, preset=job.preset, bank=bank)
+        data = live(_places(job.sources), recipe, out, preset=job.preset, images=job.images, bank=bank)
     for note in notes_on(composed, data):
         say(note)
     trained = train_run(
@@ -331,11 +338,16 @@ def _trained(out: Path, line: str | None) -> Made:
     return Made(values, lines, [], changed=line is not None)
 
 
-def index_lr(folders: Sequence[Place], at: Path, executor: Executor) -> tuple[SourceRow, ...]:
+def index_lr(
+    folders: Sequence[Place],
+    at: Path,
+    executor: Executor,
+    images: IndexConfig = LR_IMAGES,
+) -> tuple[SourceRow, ...]:
     """The index of LR images of any size, as what is fine-tuned on has patches of its own length; what is left out is
     named.
     """
-    rows = sources.index(folders, at, IndexConfig(min_side_px=1), executor)
+    rows = sources.index(folders, at, images, executor)
     name_left_out(rows)
     return tuple(rows)
 
@@ -353,7 +365,7 @@ def fine_tune(job: FineTuneJob) -> Made:
         val = partial(
             evaluating.image_set, *(place(at) if at else None for at in (job.val_store, job.val_hr, job.val_lr))
         )
-    rows = index_lr(_places(job.lr_images), out / "index.parquet", Work().executor)
+    rows = index_lr(_places(job.lr_images), out / "index.parquet", Work().executor, job.images)
     inputs = Inputs(
         model=Path(job.model),
         rows=rows,

@@ -68,7 +68,7 @@ class LiveGroups:
 
 
 def live_groups(
-    folders: Sequence[Place], index: Place, config: StoreConfig, executor: Executor
+    folders: Sequence[Place], index: Place, config: StoreConfig, images: IndexConfig, executor: Executor
 ) -> tuple[LiveGroups, str]:
     """The groups or pairs that a config makes of the images below the folders, and the identity of both.
 
@@ -80,6 +80,6 @@ def live_groups(
             f"recipe {config.recipe.kind} takes its noise from a bank; set recipe.strength=0 and name the --bank, or "
             "build a store and train on that"
         )
-    planned = plan(config, sources.index(folders, index, IndexConfig(), executor))
+    planned = plan(config, sources.index(folders, index, images, executor))
     identity = sha256_of([canonical(config.model_dump(mode="json")), planned.inputs_sha256])
     return LiveGroups(planned, executor.workers), identity

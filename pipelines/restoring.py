@@ -9,10 +9,10 @@ from ..degrade.disk import write_atomic
 from ..degrade.errors import ImageError, UserError
 from ..degrade.image import EXTENSIONS, read_bytes
 from ..eval.files import Picture, encode_picture, enlarged_alpha, read_picture
-from ..eval.restore import Device, Model, parts, pick_device, restore_pixels
+from ..eval.restore import Device, Model, pick_device, restore_pixels
 from ..train import mmrealsr
 from ..train.restorers import Restorer, open_restorer
-from .console import printable, progress
+from .console import printable, progress, say
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,13 @@ def _check_apart(images: Sequence[Path], todo: Sequence[tuple[Path, Path]], out:
 
 
 def _modulated(
-    net: mmrealsr.MMRealSR, picture: Picture, blur: float | None, noise: float | None, tile_px: int, device: Device
+    net: mmrealsr.MMRealSR, picture: Picture, blur: float | None, noise: float | None, tile_px: int
 ) -> tuple[Model, float, float]:
-    """The model under the chosen scores, or the mean of those that the UDEM gives the parts of the image."""
+    """The model under the chosen scores, or those that the UDEM gives the whole image, whatever the tiles."""
     if blur is not None and noise is not None:
         return (lambda x: net.restore_at(x, blur, noise)), blur, noise
-    found = [net.score(part.to(device))[0].tolist() for part in parts(picture.pixels, tile_px)]
-    own = [sum(each[which] for each in found) / len(found) for which in (mmrealsr.BLUR, mmrealsr.NOISE)]
-    first, second = (mean if told is None else told for mean, told in zip(own, (blur, noise), strict=True))
+    own = mmrealsr.whole_scores(net, picture.pixels, tile_px)
+    first, second = (score if told is None else told for score, told in zip(own, (blur, noise), strict=True))
     return (lambda x: net.restore_at(x, first, second)), first, second
 
 
@@ -108,9 +107,14 @@ def _restore_one(
         assert condition is not None
         scores, model = condition, partial(restorer.conditioned.restore_at, blur=condition[0], noise=condition[1])
     elif restorer.modulated is not None:
-        model, *found = _modulated(restorer.modulated, picture, blur, noise, tile_px, device)
+        model, *found = _modulated(restorer.modulated, picture, blur, noise, tile_px)
         scores = (found[0], found[1])
     scale = restorer.scale
+    if restorer.pools_whole and tile_px and max(picture.pixels.shape[:2]) > tile_px:
+        say(
+            f"note: {printable(path.name)}: {restorer.name} looks at statistics of the whole image, which tiles of "
+            f"{tile_px} px have not; --tile 0 restores it whole"
+        )
     pixels = restore_pixels(model, picture.pixels, scale, device, tile_px=tile_px, advance=advance)
     alpha = None if picture.alpha is None else enlarged_alpha(picture.alpha, scale)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -5,9 +5,10 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from functools import partial
-from pathlib import Path
-from typing import Annotated
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,7 +19,8 @@ from ..degrade.image import EXTENSIONS, MAX_PIXELS, U8, decode, read_bytes
 from ..degrade.objects import ObjectPath
 from ..degrade.places import Place, absolute, place
 from ..degrade.provenance import provenance, sha256_of
-from .console import progress
+from ..degrade.roles import Role, paired_by_role
+from .console import progress, say
 from .executors import Executor, run
 
 KIND = "sources-index"
@@ -46,7 +48,9 @@ class IndexConfig(BaseModel):
     """Which images count as usable.
 
     min_side_px: shorter images are `too-small`. max_pixels: larger ones are `too-large`, before they are decoded.
-    follow_links: links that lead out of the named folder are followed; otherwise they are `outside`.
+    follow_links: links that lead out of the named folder are followed; otherwise they are `outside`. role: of a folder
+    whose names say that it holds pairs (degrade/roles.py), which of the two are looked at. include, exclude: patterns
+    as `*_HR.png` of the path below the folder, or of the name alone; one of the first must fit, none of the second.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -54,6 +58,18 @@ class IndexConfig(BaseModel):
     min_side_px: Annotated[int, Field(ge=1)] = 64
     max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
     follow_links: bool = False
+    role: Literal["hr", "lr", "both"] = "both"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def wants(self, path: str) -> bool:
+        """Whether the patterns let a file in, by its path below the folder."""
+        named = (path, PurePosixPath(path).name)
+        fits = {
+            kind: any(fnmatch(each, pattern) for each in named for pattern in getattr(self, kind))
+            for kind in ("include", "exclude")
+        }
+        return (fits["include"] or not self.include) and not fits["exclude"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +200,28 @@ def _listed_below(folder: Place, config: IndexConfig) -> list[SourceRow]:
         rows = [_row(str(folder), found) for found in _walk(folder, config)]
     else:
         raise UserError(f"{folder} is not a folder; name a folder of images")
+    rows = _of_role(folder, [row for row in rows if config.wants(row.path)], config)
     if not any(row.status == "ok" for row in rows):
         why = f"; {rows[0].file} {rows[0].reason}" if rows else ""
         raise UserError(
             f"no image below {folder} (looked for {', '.join(sorted(EXTENSIONS))}){why}; name another folder"
         )
     return rows
+
+
+def _of_role(folder: Place, rows: list[SourceRow], config: IndexConfig) -> list[SourceRow]:
+    """The rows of the wanted role where a folder holds pairs, which is said."""
+    found = paired_by_role(row.path for row in rows)
+    if not found:
+        return rows
+    counts = " and ".join(f"{len(names)} {role.upper()}" for role, names in found.items())
+    if config.role == "both":
+        say(f"note: {folder} holds pairs, {counts} by their names: all are taken alike; --role chooses")
+        return rows
+    wanted = set(found[Role(config.role)])
+    others = {name for names in found.values() for name in names} - wanted
+    say(f"note: {folder} holds pairs, {counts} by their names: the {config.role.upper()} are taken; --role chooses")
+    return [row for row in rows if row.path not in others]
 
 
 def examine(row: SourceRow, config: IndexConfig) -> tuple[SourceRow, U8 | None]:

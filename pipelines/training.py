@@ -36,6 +36,7 @@ from .config import compose, compose_values, composed_values, merged
 from .console import progress
 from .executors import Executor, cores
 from .live import live_groups
+from .sources import IndexConfig
 
 Config = mmrealsr_stages.TrainConfig | cugan_stages.CuganConfig | edl_stages.EdlConfig | hraware_stages.PretrainConfig
 PRESETS: dict[str, Callable[[Stage], Config]] = {
@@ -203,7 +204,15 @@ def stored(store_folder: Place, bank: Place | None = None) -> Data:
     return Data(StoredGroups(store), digest(store), recipe, isinstance(store.path, ObjectPath), noise)
 
 
-def live(folders: Sequence[Place], config: Path | None, out: Path, *, preset: str, bank: Place | None = None) -> Data:
+def live(
+    folders: Sequence[Place],
+    config: Path | None,
+    out: Path,
+    *,
+    preset: str,
+    images: IndexConfig = IndexConfig(role="hr"),  # noqa: B008 - frozen
+    bank: Place | None = None,
+) -> Data:
     """What the config of a store (`rwsr degrade show`) makes of the images below the folders, rendered while training.
 
     Raises:
@@ -215,7 +224,7 @@ def live(folders: Sequence[Place], config: Path | None, out: Path, *, preset: st
             "recipe.only=[2,30]`)"
         )
     composed = compose(_RECIPES.get(preset, presets.cugan)(), config=config)
-    groups, identity = live_groups(folders, out / "index.parquet", composed, Executor(cores()))
+    groups, identity = live_groups(folders, out / "index.parquet", composed, images, Executor(cores()))
     recipe = composed.recipe.model_dump(mode="json")
     return Data(groups, identity, recipe, noise=None if bank is None else NoiseBank.open(bank))
 

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..degrade.provenance import Json
+from ..eval.restore import TILE_PX, Model, Pixels, is_large
 from .rrdb import RRDB, scaled_kaiming
 from .udem import Udem, UdemConfig
 
@@ -18,6 +20,7 @@ BASE, BLURRIER, NOISIER, CLEAN, WORST = range(MEMBERS)  # of a group, in the sto
 _LARGEST_SCALE = 4
 _SCALES: dict[int, Literal[1, 2, 4]] = {3: 4, 12: 2, 48: 1}  # by the channels of the first conv
 BLUR, NOISE = range(2)  # scores
+_SCORED_PX = 2 * TILE_PX  # of what is looked at at once where scores alone are wanted
 
 
 class NetworkConfig(BaseModel):
@@ -110,6 +113,10 @@ class MMRealSR(nn.Module):
         """The UDEM's scores [B, 2] of LR [B, 3, h, w]: blur, noise."""
         return self.de_net(lr)
 
+    def score_in_tiles(self, lr: Tensor, tile_px: int) -> Tensor:
+        """The same of one image, a tile at a time; 0 is the whole image at once."""
+        return self.de_net.in_tiles(lr, tile_px or max(lr.shape[2:]))
+
     def forward(self, lr: Tensor, scores: Tensor | None = None) -> Tensor:
         """SR under the given scores [B, 2]; without them, under those that the UDEM predicts."""
         first = x = self.conv_first(self._folded(lr))
@@ -175,3 +182,22 @@ def chosen_scores(net: MMRealSR, lr: Tensor, *, blur: float | None, noise: float
         if value is not None:
             scores[:, which] = value
     return scores
+
+
+def whole_scores(net: MMRealSR, pixels: Pixels, tile_px: int) -> tuple[float, float]:
+    """Blur and noise of a whole image [h, w, 3], of which no more than a tile is looked at at once; 0 is all of it."""
+    top = np.float32(np.iinfo(pixels.dtype).max)
+    with torch.inference_mode():
+        blur, noise = net.score_in_tiles(torch.from_numpy(pixels / top).movedim(-1, 0)[None], tile_px)[0].tolist()
+    return blur, noise
+
+
+def scores_of(net: MMRealSR, lr: Tensor) -> Tensor:
+    """The UDEM's scores [B, 2] of images [B, 3, h, w]; one that is large is looked at in tiles."""
+    return net.score_in_tiles(lr, _SCORED_PX) if lr.shape[0] == 1 and is_large(lr, 1) else net.score(lr)
+
+
+def under_whole_scores(net: MMRealSR, lr: Tensor) -> Model:
+    """The network under the scores of a whole image [1, 3, h, w], for the tiles of it."""
+    blur, noise = net.score_in_tiles(lr, _SCORED_PX)[0].tolist()
+    return lambda tile: net.restore_at(tile, blur, noise)

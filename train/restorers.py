@@ -55,6 +55,15 @@ class Restorer:
     config: Json | None = None
 
     @property
+    def pools_whole(self) -> bool:
+        """Whether the network looks at statistics of all that it sees, so that tiles are not the whole image's.
+
+        Of MM-RealSR's UDEM the scores of the whole image are taken, whatever the tiles.
+        """
+        kinds = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.InstanceNorm2d)
+        return isinstance(self.net, Imdn) or any(isinstance(part, kinds) for part in self.net.modules())
+
+    @property
     def modulated(self) -> mmrealsr.MMRealSR | None:
         """The network, where it scores images by itself and can be told how strongly to restore."""
         return self.net if isinstance(self.net, mmrealsr.MMRealSR) and self.net.modulated else None

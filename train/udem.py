@@ -60,6 +60,17 @@ def _branch(config: UdemConfig) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def _extent(config: UdemConfig) -> tuple[int, int]:
+    """How many LR pixels apart the features are, and how far to each side one of them sees."""
+    stride, reach = 1, 1
+    for stage, (feats, blocks, down) in enumerate(zip(config.feats, config.blocks, config.downscales, strict=True)):
+        reach += 2 * blocks * stride
+        if down > 1 or config.feats[min(stage + 1, len(config.feats) - 1)] != feats:
+            reach += stride
+            stride *= down
+    return stride, reach
+
+
 class Udem(nn.Module):
     """[B, 3, h, w] in [0, 1] -> [B, 2] scores in (0, 1): blur, then noise. The two branches share nothing.
 
@@ -75,6 +86,7 @@ class Udem(nn.Module):
             for _ in range(2)
         )
         scaled_kaiming(self, config.init_scale)
+        self._stride, self._reach = _extent(config)
 
     def forward(self, lr: Tensor) -> Tensor:
         scores: list[Tensor] = []
@@ -82,3 +94,28 @@ class Udem(nn.Module):
             features: Tensor = body(first(lr))
             scores.append(fc(features.mean(dim=(2, 3))))
         return torch.cat(scores, dim=1)
+
+    def in_tiles(self, lr: Tensor, tile_px: int) -> Tensor:
+        """The same scores [1, 2] of one image [1, 3, h, w] on any device, of which no more than a tile of that side and
+        what the features beside it see is looked at at once: features are pooled over all tiles, then scored once.
+        """
+        here = next(self.parameters()).device
+        step = max(1, tile_px // self._stride) * self._stride
+        context = -(-self._reach // self._stride) * self._stride
+        height, width = lr.shape[2:]
+        sums = [torch.zeros(1, fc[0].in_features, dtype=torch.float64) for fc in self.fc_degree]  # type: ignore[index]
+        count = 0
+        for y in range(0, height, step):
+            for x in range(0, width, step):
+                above, left = max(0, y - context), max(0, x - context)
+                part = lr[:, :, above : y + step + context, left : x + step + context].to(here)
+                rows, columns = (
+                    slice((start - begin) // self._stride, -(-(min(start + step, side) - begin) // self._stride))
+                    for start, begin, side in ((y, above, height), (x, left, width))
+                )
+                count += (rows.stop - rows.start) * (columns.stop - columns.start)
+                for number, (first, body) in enumerate(zip(self.conv_first, self.body, strict=True)):
+                    features: Tensor = body(first(part))[:, :, rows, columns]
+                    sums[number] += features.double().sum(dim=(2, 3)).cpu()
+        pooled = ((each / count).float().to(here) for each in sums)
+        return torch.cat([fc(each) for fc, each in zip(self.fc_degree, pooled, strict=True)], dim=1)

@@ -28,7 +28,18 @@ def _items(hr: Path | None, lr: Path | None, scale: int = 4) -> list[Item]:
 
 @pytest.mark.parametrize(
     ("hr", "lr"),
-    [("0001.png", "0001x4.png"), ("Canon_001_HR.png", "Canon_001_LR4.png"), ("a_GT.bmp", "a.png"), ("x.png", "x.png")],
+    [
+        ("0001.png", "0001x4.png"),
+        ("Canon_001_HR.png", "Canon_001_LR4.png"),
+        ("a_GT.bmp", "a.png"),
+        ("x.png", "x.png"),
+        ("0801.png", "0801x4m.png"),
+        ("0801.png", "0801x4d.png"),
+        ("0801.png", "0801x4w3.png"),
+        ("DSC_1454_x1.png", "DSC_1454_x4.png"),
+        ("001H.png", "001L.png"),
+        ("matrix4.png", "matrix4x4.png"),
+    ],
 )
 def test_names_of_the_field_belong_together(tmp_path: Path, hr: str, lr: str) -> None:
     """BasicSR's, RealSR's and the classic sets'; the rest of HR that fills no LR pixel is left out."""
@@ -64,8 +75,11 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"1 images have no partner .*the first is b"):
         of_folders(hr, _folder(tmp_path / "one", {"a.png": (16, 16)}), 4)
     wrong = _folder(tmp_path / "wrong", {"a.png": (16, 16), "b.png": (32, 32)})
-    with pytest.raises(UserError, match=r"b.png: HR is 64x64 and LR 32x32, not 4 times less"):
+    with pytest.raises(ImageError, match=r"b.png: HR is 64x64 and LR 32x32, not 4 times less"):
         _items(hr, wrong)
+    as_large = _folder(tmp_path / "v1", {"a.png": (64, 64), "b.png": (64, 64)})
+    with pytest.raises(ImageError, match=r"RealSR's versions 1 and 2 have such\) is measured at --scale 1"):
+        _items(hr, as_large)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no image below .*empty"):
         of_folders(tmp_path / "empty", None, 4)
@@ -107,3 +121,50 @@ def test_set5s_lr_is_the_published_one(data: Path) -> None:
     made = of_folders(data / "test/Set5", None, 4)
     for a, b in zip(published.items, made.items, strict=True):
         assert np.array_equal(a.read()[0].lr, b.read()[0].lr)
+
+
+def test_several_lr_of_one_hr_are_each_measured(tmp_path: Path) -> None:
+    """DIV2K's wild ones: four of each."""
+    hr = _folder(tmp_path / "HR", {"0801.png": (64, 64), "0802.png": (64, 64)})
+    lr = _folder(tmp_path / "wild", {f"080{i}x4w{j}.png": (16, 16) for i in (1, 2) for j in (1, 2, 3, 4)})
+    found = _items(hr, lr)
+    assert [item.source for item in found] == ["0801.png"] * 4 + ["0802.png"] * 4
+    assert len({item.sample for item in found}) == 8
+
+
+PAIRS = {
+    "CameraSR": ({"001H.PNG": (60, 64), "001L.PNG": (60, 64), "002H.PNG": (60, 64), "002L.PNG": (60, 64)}, 1),
+    "RealSR": ({f"Canon_00{i}_{n}.png": (s, s) for i in (1, 2) for n, s in (("HR", 64), ("LR4", 16))}, 4),
+    "DRealSR": ({f"DSC_{i}_x{s}.png": (64 // s, 64 // s) for i in (14, 15) for s in (1, 4)}, 4),
+}
+
+
+@pytest.mark.parametrize("layout", PAIRS)
+def test_one_folder_of_pairs_is_paired_by_role(tmp_path: Path, layout: str, caplog: pytest.LogCaptureFixture) -> None:
+    """No image is its own partner, whichever way the folder is named; alone it is HR, or LR, not both."""
+    sizes, scale = PAIRS[layout]
+    folder = _folder(tmp_path / "pairs", sizes)
+    (tmp_path / "link").symlink_to(folder)
+    for other in (folder, tmp_path / "link", folder / ".." / "pairs"):
+        found = _items(folder, other, scale)
+        assert len(found) == 2 and all(item.hr is not None for item in found)
+        assert not any(np.array_equal(item.lr, item.hr) for item in found)
+    assert {item.source for item in _items(folder, None, 1)} == {item.source for item in found}
+    lr = {item.source for item in _items(None, folder, scale)}
+    assert len(lr) == 2 and not lr & {item.source for item in found}
+    assert "holds pairs: their 2 HR images are taken" in caplog.text
+
+
+def test_one_folder_without_roles_is_no_set_of_pairs(tmp_path: Path) -> None:
+    """Each file with itself would be a perfect score."""
+    folder = _folder(tmp_path / "x", {"box1.png": (64, 64), "box2.png": (64, 64)})
+    with pytest.raises(UserError, match="do not say which is which"):
+        of_folders(folder, folder, 1)
+    assert len(_items(folder, None, 1)) == 2
+
+
+def test_lr_of_an_uncropped_hr_is_cut_to_whole_pixels(tmp_path: Path) -> None:
+    """MATLAB's imresize gives 128 pixels of 510; what has no HR under all of it is left out."""
+    hr, lr = _folder(tmp_path / "hr", {"a.png": (510, 402)}), _folder(tmp_path / "lr", {"a.png": (128, 101)})
+    [item] = _items(hr, lr)
+    assert item.lr.shape == (127, 100, 3) and item.hr is not None and item.hr.shape == (508, 400, 3)

@@ -147,7 +147,7 @@ def test_steering_by_hand(images: ImageSet) -> None:
     def score(lr: Tensor) -> Tensor:
         return torch.tensor([[0.25, 0.75]])
 
-    rows = _rows(steering.evaluate(images, restore, score, "m", "", CPU, steps=5))
+    rows = _rows(steering.evaluate(images, restore, score, "m", "", CPU, scale=1, steps=5))
     assert len(rows) == 3 * 2 * 5
     assert all(blur == 0.25 or noise == 0.75 for blur, noise in told)  # one is told, the other the model's own
     found = {each.told: each for each in steering.steering_of(rows, "m")}

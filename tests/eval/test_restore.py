@@ -12,7 +12,7 @@ from torch.nn import functional
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.image import U8, to_float
 from rwsr.degrade.resample import resize
-from rwsr.eval.restore import bicubic, lanczos, parts, restore_pixels
+from rwsr.eval.restore import bicubic, is_large, lanczos, restore, restore_in_tiles, restore_pixels
 from rwsr.eval.tensors import to_tensor
 
 CPU = torch.device("cpu")
@@ -98,9 +98,15 @@ def test_wrong_sizes_are_told() -> None:
         restore_pixels(lambda x: x, image, 4, CPU)
 
 
-def test_parts_are_equal_and_whole(astronaut: U8) -> None:
-    """None is larger than asked for; together they are the image."""
-    found = list(parts(astronaut[:100, :70], 32))
-    assert len(found) == 4 * 3 and all(max(each.shape[-2:]) <= 32 for each in found)
-    assert sum(each.shape[-1] * each.shape[-2] for each in found) == 7000
-    assert len(list(parts(astronaut, 0))) == 1
+def test_what_is_measured_in_tiles_is_the_whole(astronaut: U8) -> None:
+    """Not rounded to levels, and equal to one call to the last bits of fp32."""
+    model, lr = _Seen(2), to_tensor(astronaut[:300, :400])[None]
+    found = restore_in_tiles(model, lr, 2, CPU)
+    assert model.largest == 256
+    assert torch.allclose(found, restore(model, lr, CPU), atol=2e-6)
+
+
+def test_an_image_is_large_by_its_sr() -> None:
+    """Four megapixels of SR: DIV2K's HR is whole, a photograph of a camera is not."""
+    assert not is_large(torch.empty(1, 3, 510, 510), 4) and is_large(torch.empty(1, 3, 756, 1008), 4)
+    assert not is_large(torch.empty(1, 3, 2040, 2040), 1)

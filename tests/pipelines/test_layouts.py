@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from rwsr.degrade.errors import UserError
-from rwsr.pipelines import layouts
+from rwsr.pipelines import layouts, sources
 from rwsr.pipelines.cli_sources import LAYOUTS
 from rwsr.pipelines.sources import IndexConfig, SourceRow, listed
+
+from ..commands import rwsr
+from ..conftest import scene
 
 
 def _rows(root: Path, folder: str, names: list[str]) -> list[SourceRow]:
@@ -58,3 +62,28 @@ def test_an_unknown_folder_is_nothing_special(tmp_path: Path) -> None:
 def test_the_command_knows_every_layout() -> None:
     """--layout offers what the table has."""
     assert set(LAYOUTS) == {known.layout for known in layouts.KNOWN}
+
+
+@pytest.mark.parametrize("names", [("001H.PNG", "001L.PNG"), ("Canon_001_HR.png", "Canon_001_LR4.png")])
+def test_of_a_folder_of_pairs_each_command_takes_its_role(tmp_path: Path, names: tuple[str, str]) -> None:
+    """Noise is of LR, crops are of HR; both are chosen by --role, and patterns by --include and --exclude."""
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    for seed, name in enumerate((*names, *(each.replace("001", "002") for each in names))):
+        Image.fromarray(scene(seed, 160, 160)).save(folder / name)
+    hr, lr = ({name, name.replace("001", "002")} for name in names)
+
+    def of_bank(*told: str) -> set[str]:
+        out = tmp_path / f"bank{len(list(tmp_path.iterdir()))}.zarr"
+        rwsr("noisebank", "build", "--target", folder, "--out", out, "--size", 32, *told)
+        return {row.path for row in sources.read(out.with_name(f"{out.name}.scan") / "target/index.parquet")}
+
+    def of_store(*told: str) -> set[str]:
+        out = tmp_path / f"store{len(list(tmp_path.iterdir()))}.zarr"
+        rwsr("degrade", "build", "--preset", "bicubic", "--source", folder, "--out", out, "--hr-size", 64, *told)
+        return {row.path for row in sources.read(out.with_name(f"{out.name}.index.parquet"))}
+
+    assert of_bank() == lr and of_bank("--role", "hr") == hr
+    assert of_store() == hr and of_store("--role", "lr") == lr and of_store("--role", "both") == hr | lr
+    assert of_store("--include", "*001*") == {names[0]} and of_store("--exclude", "*002*") == {names[0]}
+    assert "no image below" in rwsr("sources", "index", folder, "--out", tmp_path / "i", "--include", "x*", code=1)
