@@ -5,7 +5,7 @@ put together in one table, commits.parquet, which is the mark of the whole store
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
@@ -41,10 +41,11 @@ class Commit:
 
 @dataclass(frozen=True)
 class Finished:
-    """What commits.parquet says of a whole store."""
+    """What commits.parquet says of a whole store. metadata: the zarr.json of the group and of each array."""
 
     shards: Mapping[int, Commit]
     manifest: StoredFile
+    metadata: tuple[StoredFile, ...]
 
 
 def mark_name(shard: int) -> str:
@@ -79,10 +80,11 @@ def read_marks(store: Place, num_shards: int) -> dict[int, Commit]:
     return marks
 
 
-def write_finished(store: Place, commits: Iterable[Commit], manifest: StoredFile, provenance: Provenance) -> None:
+def write_finished(store: Place, found: Finished, provenance: Provenance) -> None:
     """Mark the whole store; the last thing that is written of it."""
-    rows = [{"shard": c.shard, **asdict(file)} for c in commits for file in (*c.files, c.rows)]
-    table = pa.Table.from_pylist([*rows, {"shard": None, **asdict(manifest)}], schema=_SCHEMA)
+    rows = [{"shard": c.shard, **asdict(file)} for c in found.shards.values() for file in (*c.files, c.rows)]
+    rows += [{"shard": None, **asdict(file)} for file in (*found.metadata, found.manifest)]
+    table = pa.Table.from_pylist(rows, schema=_SCHEMA)
     tables.write(store / COMMITS, table, provenance)
 
 
@@ -97,11 +99,11 @@ def read_finished(store: Place, provenance: Provenance) -> Finished | None:
         return None
     try:
         table, made = tables.read(path, provenance.kind)
-        tables.check_schema(path, _SCHEMA)
+        tables.check_schema(path, provenance.kind, _SCHEMA)
         files: dict[int | None, list[StoredFile]] = {}
         for row in table.to_pylist():
             files.setdefault(row.pop("shard"), []).append(StoredFile(**row))
-        [manifest] = files.pop(None)
+        *metadata, manifest = files.pop(None)
         shards = {s: Commit(s, tuple(parts[:-1]), parts[-1]) for s, parts in files.items() if s is not None}
     except StoreError:
         raise
@@ -111,4 +113,4 @@ def read_finished(store: Place, provenance: Provenance) -> Finished | None:
         raise StoreError(
             f"{path} and zarr.json are not of one store; mend the one that was changed, or build again in a new folder"
         )
-    return Finished(shards, manifest)
+    return Finished(shards, manifest, tuple(metadata))

@@ -391,7 +391,10 @@ def read_source(root: Place, name: str, sha256: str) -> U8:
     try:
         data = read_bytes(file)
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise ImageError("changed", "changed since it was indexed; index the folder again")
+            raise ImageError(
+                "changed",
+                "changed since it was indexed; index the folder again, with --rehash where its time is as before",
+            )
         return decode(data, max_pixels=None).pixels
     except ImageError as error:
         raise ImageError(error.status, f"{file} {error.reason}") from None

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 import cv2
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import StoreError
 
@@ -85,19 +85,27 @@ def here(of: Provenance) -> Provenance:
     return of.model_copy(update={"versions": _versions(), "cpu": _cpu()})
 
 
-def parse(value: Mapping[str, Any], kind: str, where: str) -> Provenance:
+def parse(value: object, kind: str, where: str) -> Provenance:
     """The provenance that an artefact carries.
 
     Raises:
         StoreError: it is of another kind, or of a format that this version does not know.
     """
+    if not isinstance(value, dict):
+        raise StoreError(f"{where} carries no provenance that can be read; build it again")
     if value.get("format") != FORMAT:
         raise StoreError(
             f"{where} has format {value.get('format')}, this rwsr reads format {FORMAT}; use the rwsr that wrote it"
         )
     if value.get("kind") != kind:
         raise StoreError(f"{where} is a {value.get('kind')}, not a {kind}; name the right folder or file")
-    return Provenance.model_validate(value)
+    try:
+        made = Provenance.model_validate(value)
+    except ValidationError:
+        raise StoreError(f"{where} carries a damaged provenance; build it again") from None
+    if sha256(canonical(made.config)) != made.config_sha256:
+        raise StoreError(f"{where} carries a config that is not the one that was hashed; build it again")
+    return made
 
 
 def _first_difference(old: Any, new: Any, path: str = "") -> str:

@@ -245,9 +245,11 @@ def to_row(sample: int, path: str, source: Source, drawn: Draw, rendered: Render
 
 
 def in_use(store: Store) -> list[int]:
-    """The samples that readers give: all, but for groups that the build measured and flagged as disordered."""
+    """The samples that readers give: all, but for groups that the build measured as disordered: flagged, or such as no
+    draw brought in order (a flat photograph has no blur to order). Those of `recipe.disorder=keep` are given.
+    """
     samples = range(store.layout.num_samples)
-    if store.provenance.config["recipe"].get("disorder") != "flag":
+    if store.provenance.config["recipe"].get("disorder", "keep") == "keep":
         return list(samples)
     names = store.manifest(columns=["disorder"])["disorder"].to_pylist()
     return [sample for sample in samples if not names[sample]]

@@ -19,6 +19,7 @@ Zarr itself fills a missing shard with zeros and does not notice two swapped one
 
 import json
 import platform
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -54,6 +55,7 @@ BUILDING = "building"
 _PLAN = f"{BUILDING}/plan.parquet"
 _ROWS = f"{BUILDING}/rows"
 _EMPTY = 2**64 - 1
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # names that become those of files and folders
 _DIMENSIONS = ("member", "y", "x", "channel")  # of a group of images; an image has the last three
 
 
@@ -192,16 +194,26 @@ def _read_attributes(path: Place) -> Json:
     try:
         value = json.loads(data)
     except ValueError:
-        raise StoreError(f"{path}/zarr.json is damaged; remove {path} and build it again") from None
+        raise _damaged(path) from None
     try:
-        return value["attributes"]["rwsr"]
+        found = value["attributes"]["rwsr"]
+        if not isinstance(found, dict):
+            raise TypeError
+        return found
     except (KeyError, TypeError):
         raise StoreError(f"{path} was not written by rwsr; name a store that it built") from None
 
 
 def kind_of(path: Place) -> str:
     """What kind of store lies in a folder; raises StoreError when it is none of ours."""
-    return str(_read_attributes(path)["provenance"]["kind"])
+    try:
+        return str(_read_attributes(path)["provenance"]["kind"])
+    except (KeyError, TypeError):
+        raise _damaged(path) from None
+
+
+def _damaged(path: Place) -> StoreError:
+    return StoreError(f"{path}/zarr.json is damaged; copy it again, or remove {path} and build it again")
 
 
 def open_unfinished(path: Place, kind: str) -> Store:
@@ -211,10 +223,24 @@ def open_unfinished(path: Place, kind: str) -> Store:
         StoreError: the folder is missing, not a store of ours, or of another kind or format.
     """
     value = _read_attributes(path)
-    provenance = parse(value["provenance"], kind, str(path))
-    arrays = tuple(ArraySpec(a["name"], tuple(a["sample_shape"])) for a in value["layout"]["arrays"])
-    layout = Layout(value["layout"]["num_samples"], value["layout"]["samples_per_shard"], arrays)
-    return Store(places.absolute(path), layout, provenance, value["attributes"])
+    provenance = parse(value.get("provenance"), kind, str(path))
+    try:
+        arrays = tuple(ArraySpec(str(a["name"]), tuple(map(int, a["sample_shape"]))) for a in value["layout"]["arrays"])
+        layout = Layout(int(value["layout"]["num_samples"]), int(value["layout"]["samples_per_shard"]), arrays)
+        sizes = [layout.num_samples, layout.samples_per_shard, *(side for each in arrays for side in each.sample_shape)]
+        attributes = dict(value["attributes"])
+        members = [str(name) for name in attributes.get("members", ())]
+    except (KeyError, TypeError, ValueError):
+        raise _damaged(path) from None
+    if not arrays or min(sizes) < 1:
+        raise _damaged(path)
+    for name in (*(each.name for each in arrays), *members):
+        if not _PLAIN.fullmatch(name):
+            raise StoreError(
+                f"{path}/zarr.json names {name!r}, and a name of letters, digits, - and _ alone may become one of a "
+                "file; it was changed, or is not ours: do not use it"
+            )
+    return Store(places.absolute(path), layout, provenance, attributes)
 
 
 def open_store(path: Place, kind: str) -> Store:
@@ -288,13 +314,59 @@ def write_shard(store: Store, shard: int, blocks: Mapping[str, U8], rows: pa.Tab
 def _finished(store: Store) -> Finished | None:
     """The mark of the whole store, or None where it or the manifest is missing or cut short."""
     found = read_finished(store.path, store.provenance)
-    return found if found and places.size(store.path / MANIFEST) == found.manifest.bytes else None
+    if found is None:
+        return None
+    _check_metadata(store, found)
+    _check_names(store, found.shards)
+    return found if places.size(store.path / MANIFEST) == found.manifest.bytes else None
+
+
+def _metadata_names(store: Store) -> list[str]:
+    return ["zarr.json", *(f"{spec.name}/zarr.json" for spec in store.layout.arrays)]
+
+
+def metadata_of(store: Store) -> tuple[StoredFile, ...]:
+    """What a mark says of the zarr.json of the group and of each array, as they are now; raises StoreError where one is
+    missing."""
+    found: list[StoredFile] = []
+    for name in _metadata_names(store):
+        try:
+            found.append(_stored(name, (store.path / name).read_bytes()))
+        except (FileNotFoundError, NotADirectoryError):
+            raise StoreError(f"{store.path / name} is missing; copy it again") from None
+    return tuple(found)
+
+
+def _check_metadata(store: Store, found: Finished) -> None:
+    """Raises StoreError where a zarr.json of a finished store is not the one that was committed. One that is missing is
+    made again by the build, and named by `verify`."""
+    for committed in found.metadata:
+        file = store.path / committed.path
+        if places.size(file) is not None and _stored(committed.path, file.read_bytes()) != committed:
+            raise StoreError(f"{file} is not what was committed; copy it again, or remove {store.path} and build again")
+    if [each.path for each in found.metadata] != _metadata_names(store):
+        raise StoreError(f"{store.path / COMMITS} names other arrays than zarr.json; build it again")
+
+
+def _check_names(store: Store, commits: Mapping[int, Commit]) -> None:
+    """Raises StoreError where a mark names other files than those of its shard."""
+    for shard, commit in commits.items():
+        wanted = ([spec.shard_name(shard) for spec in store.layout.arrays], f"{_ROWS}/{shard:06d}.parquet")
+        if ([file.path for file in commit.files], commit.rows.path) != wanted:
+            raise StoreError(f"{store.path}: the mark of shard {shard} names files of another; build it again")
 
 
 def commits_of(store: Store) -> Mapping[int, Commit]:
     """The mark of each shard that has one."""
-    finished = _finished(store)
-    return finished.shards if finished else read_marks(store.path, store.layout.num_shards)
+    return _commits_of(store, _finished(store))
+
+
+def _commits_of(store: Store, finished: Finished | None) -> Mapping[int, Commit]:
+    if finished is not None:
+        return finished.shards
+    marks = read_marks(store.path, store.layout.num_shards)
+    _check_names(store, marks)
+    return marks
 
 
 def missing_shards(store: Store) -> list[int]:
@@ -303,7 +375,7 @@ def missing_shards(store: Store) -> list[int]:
 
 
 def _missing_shards(store: Store, finished: Finished | None) -> list[int]:
-    commits = finished.shards if finished else read_marks(store.path, store.layout.num_shards)
+    commits = _commits_of(store, finished)
     files = {
         shard: {file.path: file.bytes for file in (*commit.files, *(() if finished else (commit.rows,)))}
         for shard, commit in commits.items()
@@ -337,5 +409,6 @@ def finish(store: Store) -> None:
                 for rows in chain([first], groups):
                     writer.write_table(rows, row_group_size=rows.num_rows)
             manifest = StoredFile(MANIFEST, file.stat().st_size, places.sha256(file))
-        write_finished(store.path, commits, manifest, store.provenance)
+        whole = Finished({commit.shard: commit for commit in commits}, manifest, metadata_of(store))
+        write_finished(store.path, whole, store.provenance)
     places.remove_below(store.path / BUILDING)

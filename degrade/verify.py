@@ -7,12 +7,15 @@ import pyarrow.parquet as pq
 from . import places, tables
 from .commits import Commit, read_finished
 from .provenance import canonical, sha256
-from .shards import MANIFEST, Store, commits_of, metadata_files
+from .shards import MANIFEST, Store, commits_of, metadata_files, metadata_of
 
 
 def digest(store: Store) -> str:
-    """One hash for all that a finished store holds: every shard file, and the manifest's rows of each shard."""
-    files = (f"{file.path} {file.sha256}" for c in commits_of(store).values() for file in (*c.files, c.rows))
+    """One hash for all that a finished store holds: every shard file, the manifest's rows of each shard, and each
+    zarr.json.
+    """
+    files = [f"{file.path} {file.sha256}" for c in commits_of(store).values() for file in (*c.files, c.rows)]
+    files += [f"{file.path} {file.sha256}" for file in metadata_of(store)]
     return sha256("\n".join(files))
 
 

@@ -18,6 +18,7 @@ from ..degrade.places import Place
 from ..degrade.provenance import sha256_of
 from ..degrade.reader import ShardReader
 from ..degrade.roles import Role, paired_by_role, said_by
+from ..degrade.samples import in_use
 from ..degrade.shards import Store
 from ..degrade.verify import digest
 
@@ -107,13 +108,14 @@ def _group(
 
 
 def of_store(store: Store) -> ImageSet:
-    """Every member of every sample of a store."""
+    """Every member of every sample of a store but those that no reader gives."""
     rows = store.manifest(columns=["source", "condition"]).to_pylist()
     members = [str(name) for name in store.attributes["members"]]
     group = partial(_group, ShardReader(store, "hr"), ShardReader(store, "lr"), members)
     items = [
         ItemSource(partial(group, i, row["source"], row["condition"] and tuple(row["condition"])), len(members), True)
-        for i, row in enumerate(rows)
+        for i in in_use(store)
+        for row in [rows[i]]
     ]
     return ImageSet(str(store.path.name), digest(store), int(store.attributes["scale"]), items)
 

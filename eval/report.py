@@ -116,7 +116,7 @@ def write(path: Place, rows: Sequence[MetricRow]) -> None:
 def read(path: Place) -> list[MetricRow]:
     """The rows of a report; raises StoreError when it is missing or something else."""
     table, _ = tables.read(path, KIND)
-    tables.check_schema(path, SCHEMA)
+    tables.check_schema(path, KIND, SCHEMA)
     return [MetricRow(**row) for row in table.to_pylist()]
 
 
@@ -128,7 +128,7 @@ def check(path: Place) -> None:
     """
     if path.is_file():
         tables.read_provenance(path, KIND)
-        tables.check_schema(path, SCHEMA)
+        tables.check_schema(path, KIND, SCHEMA)
 
 
 @contextmanager

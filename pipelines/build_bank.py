@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -209,7 +210,10 @@ def distilled_path(out: Place) -> Place:
 def read_distilled(path: Place) -> list[SourceRow]:
     """The images of a distilled list; raises StoreError when the file is missing or something else."""
     table, _ = tables.read(path, DISTILLED_KIND)
-    tables.check_schema(path, DISTILLED)
+    tables.check_schema(path, DISTILLED_KIND, DISTILLED)
+    for row in table.to_pylist():
+        if Path(row["path"]).is_absolute() or ".." in Path(row["path"]).parts:
+            raise StoreError(f"{path} names {row['path']!r}, outside of {row['root']}; build its bank again")
     return [
         SourceRow(root=row["root"], path=row["path"], sha256=row["sha256"], width=row["width"], height=row["height"])
         for row in table.to_pylist()

@@ -4,15 +4,17 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from ..degrade import seeds
-from ..degrade.errors import StoreError, UserError
+from ..degrade.errors import ImageError, StoreError, UserError
 from ..degrade.image import U8, read_source
 from ..degrade.layout import ArraySpec, Layout, samples_per_shard
+from ..degrade.objects import ObjectPath
 from ..degrade.places import Place, absolute, place, write
 from ..degrade.provenance import canonical, provenance, sha256_of
 from ..degrade.reader import ShardReader
@@ -34,12 +36,14 @@ from ..degrade.shards import Store, begin, check_here, kind_of, open_store, writ
 from ..noisebank.bank import NoiseBank
 from . import sources
 from .build_shards import render_missing
+from .console import printable
 from .executors import Executor
 from .sources import SourceRow
 
 _ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest
 
 _PLAN_ROWS = 4096
+_MOST_NAMED = 3
 _PLAN = pa.schema(
     [
         ("first", pa.int64()),
@@ -187,15 +191,23 @@ def open_samples(path: Place) -> Store:
 
 @dataclass(frozen=True)
 class Disorder:
-    """Of a store of groups: how many draws it took, how many groups took more than one, and how many are disordered."""
+    """Of a store of groups: how many draws it took, how many groups took more than one, and how many are disordered, of
+    which sources; left_out: whether readers leave them out.
+    """
 
     num_draws: int
     num_redrawn: int
     num_disordered: int
+    sources: tuple[str, ...]
+    left_out: bool
 
     @property
     def line(self) -> str:
-        kept = f"; {self.num_disordered} are not in order" if self.num_disordered else ", all in measured order"
+        kept = ", all in measured order"
+        if self.num_disordered:
+            named = ", ".join(self.sources[:_MOST_NAMED]) + (", ..." if len(self.sources) > _MOST_NAMED else "")
+            then = "readers leave them out" if self.left_out else "they are given all the same"
+            kept = f"; {self.num_disordered} are not in order ({named}): {then}"
         return f"{self.num_redrawn} groups were drawn again, {self.num_draws} draws in all{kept}"
 
     def as_dict(self) -> dict[str, int]:
@@ -206,24 +218,43 @@ def disorder_of(store: Store) -> Disorder | None:
     """None for a store of pairs, which have no order."""
     if store.provenance.kind != GROUPS:
         return None
-    table = store.manifest(columns=["draw", "disorder"])
+    table = store.manifest(columns=["draw", "disorder", "source"])
     draws = np.asarray(table["draw"])
-    disordered = sum(bool(names) for names in table["disorder"].to_pylist())
-    return Disorder(int((draws + 1).sum()), int((draws > 0).sum()), disordered)
+    rows = zip(table["source"].to_pylist(), table["disorder"].to_pylist(), strict=True)
+    disordered = [source for source, names in rows if names]
+    left_out = store.provenance.config["recipe"]["disorder"] != "keep"
+    named = tuple(dict.fromkeys(map(printable, disordered)))
+    return Disorder(int((draws + 1).sum()), int((draws > 0).sum()), len(disordered), named, left_out)
 
 
 def _recorded(store: Store) -> tuple[list[Place], Place | None]:
     try:
         value = json.loads((store.path / _ROOTS).read_text())
-        return [place(root) for root in value["roots"]], place(value["bank"]) if value["bank"] else None
+        roots, bank = [place(root) for root in value["roots"]], place(value["bank"]) if value["bank"] else None
+        remote = [each for each in (*roots, bank) if isinstance(each, ObjectPath)]
+        if remote and not isinstance(store.path, ObjectPath):  # a file of a store does not choose whom we ask
+            raise UserError(
+                f"{store.path / _ROOTS} names {remote[0]}; name the sources with --source, a bank with --bank"
+            )
+        return roots, bank
+    except UserError:
+        raise
     except (OSError, ValueError, KeyError, TypeError):
         raise StoreError(f"{store.path / _ROOTS} is missing or damaged; name the sources with --source") from None
 
 
 def _find_source(row: dict[str, Any], folders: Sequence[Place]) -> U8:
+    if Path(row["source"]).is_absolute() or ".." in Path(row["source"]).parts:
+        raise StoreError(f"the manifest names {row['source']!r}, outside of its folder; do not use this store")
+    changed: ImageError | None = None
     for folder in folders:
-        if (folder / row["source"]).is_file():
-            return read_source(folder, row["source"], row["source_sha256"])
+        try:
+            if (folder / row["source"]).is_file():
+                return read_source(folder, row["source"], row["source_sha256"])
+        except ImageError as error:  # another of that name: of another data set, say
+            changed = error
+    if changed is not None:
+        raise changed
     names = ", ".join(str(folder) for folder in folders)
     raise StoreError(f"{row['source']} is not below {names}; name the folder of the sources with --source")
 

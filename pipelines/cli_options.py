@@ -180,6 +180,7 @@ class Chosen:
     role: str
     include: tuple[str, ...]
     exclude: tuple[str, ...]
+    rehash: bool
 
 
 def choosing(role: str) -> Callable[[F], F]:
@@ -197,9 +198,14 @@ def choosing(role: str) -> Callable[[F], F]:
         @click.option(
             "--include", multiple=True, metavar="PATTERN", help="Only files like it, as '*_HR.png'; repeatable."
         )
+        @click.option(
+            "--rehash", is_flag=True, help="Read every file again, also where its size and time are as before."
+        )
         @wraps(function)
-        def chosen(*args: Any, role: str, include: tuple[str, ...], exclude: tuple[str, ...], **kwargs: Any) -> Any:
-            return function(*args, chosen=Chosen(role, include, exclude), **kwargs)
+        def chosen(
+            *args: Any, role: str, include: tuple[str, ...], exclude: tuple[str, ...], rehash: bool, **kwargs: Any
+        ) -> Any:
+            return function(*args, chosen=Chosen(role, include, exclude, rehash), **kwargs)
 
         return cast(F, chosen)
 
@@ -221,6 +227,7 @@ def index_config(
         role=chosen.role,
         include=chosen.include,
         exclude=chosen.exclude,
+        rehash=chosen.rehash,
     )
 
 

@@ -11,10 +11,10 @@ import json
 from functools import partial
 from pathlib import Path
 
-from ..degrade.disk import write_atomic
+from ..degrade.disk import only_builder, write_atomic
 from ..degrade.errors import StoreError, UserError
 from ..degrade.image import encode_png
-from ..degrade.places import remove_partials
+from ..degrade.places import is_empty, remove_partials
 from ..degrade.provenance import canonical
 from ..degrade.reader import ShardReader
 from ..degrade.samples import in_use
@@ -24,10 +24,21 @@ from .console import progress
 from .executors import Executor, run
 
 _MARK = "export.json"
+_END = b"\x00\x00\x00\x00IEND\xae\x42\x60\x82"  # of every PNG
 
 
 def _name(sample: int) -> str:
     return f"{sample:06d}.png"
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a PNG is there to its end."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(-len(_END), 2)
+            return file.read() == _END
+    except OSError:
+        return False
 
 
 def _write_shard(shard: int, store: Store, samples: frozenset[int], out: Path) -> int:
@@ -36,7 +47,7 @@ def _write_shard(shard: int, store: Store, samples: frozenset[int], out: Path) -
     written = 0
     for sample in store.layout.rows(shard):
         paths = [out / folder / _name(sample) for folder in ("hr", *members)]
-        if sample not in samples or all(path.exists() for path in paths):
+        if sample not in samples or all(_is_whole(path) for path in paths):
             continue
         hr, lr = (ShardReader(store, name).read([sample])[0] for name in ("hr", "lr"))
         for path, pixels in zip(paths, (hr, *lr), strict=True):
@@ -56,7 +67,7 @@ def _claim(out: Path, identity: str) -> None:
         if found != identity:
             raise UserError(f"{out} holds an export of another store; use another --out")
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not is_empty(out):
         raise UserError(f"{out} is not an empty folder; use another --out")
     write_atomic(mark, canonical({"store": identity, "done": False}).encode())
 
@@ -68,8 +79,16 @@ def export(store: Store, out: Path, executor: Executor) -> tuple[int, int]:
         UserError: `out` holds something else.
         StoreError: the store is damaged.
     """
-    identity = digest(store)
     out = out.absolute()  # so that a worker elsewhere finds it
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is not an empty folder; use another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    with only_builder(out):
+        return _export(store, out, executor)
+
+
+def _export(store: Store, out: Path, executor: Executor) -> tuple[int, int]:
+    identity = digest(store)
     _claim(out, identity)
     remove_partials(out)
     samples = in_use(store)

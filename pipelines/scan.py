@@ -71,7 +71,7 @@ class SetScan:
     def provenance(self) -> Provenance:
         """Which images and grids; raises StoreError where the scan is missing, unfinished or not a scan's table."""
         made = tables.read_provenance(self.tiles, KIND)
-        tables.check_schema(self.tiles, tiles.SCHEMA)
+        tables.check_schema(self.tiles, KIND, tiles.SCHEMA)
         return made
 
     def grids(self) -> tuple[TileGrid, ...]:
@@ -201,7 +201,9 @@ def scan_set(
     files = sources.listed(folders, index_config)
     places.make_folder(found.folder)
     with places.only_builder(found.folder, say) as still_ours:
-        known = _known(found, config, index_config)
+        known = None if index_config.rehash else _known(found, config, index_config)
+        if index_config.rehash:
+            places.remove_below(found.folder / "parts")
         if known is not None and _is_current(known, files):
             return known
         if known is not None and set(found.grids()) != set(config.grids):

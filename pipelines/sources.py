@@ -51,6 +51,7 @@ class IndexConfig(BaseModel):
     follow_links: links that lead out of the named folder are followed; otherwise they are `outside`. role: of a folder
     whose names say that it holds pairs (degrade/roles.py), which of the two are looked at. include, exclude: patterns
     as `*_HR.png` of the path below the folder, or of the name alone; one of the first must fit, none of the second.
+    rehash: files are read again although their size and time are those of an earlier index; no part of what comes out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -61,6 +62,7 @@ class IndexConfig(BaseModel):
     role: Literal["hr", "lr", "both"] = "both"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    rehash: Annotated[bool, Field(exclude=True)] = False
 
     def wants(self, path: str) -> bool:
         """Whether the patterns let a file in, by its path below the folder."""
@@ -262,6 +264,8 @@ def mark_duplicates(rows: Sequence[SourceRow]) -> list[SourceRow]:
 
 def unchanged(rows: Sequence[SourceRow], out: Place, config: IndexConfig) -> dict[tuple[str, str], SourceRow]:
     """Rows of an earlier index at `out` whose files have the size and time that they had then."""
+    if config.rehash:
+        return {}
     try:
         old = read(out)
         old_config = tables.read_provenance(out, KIND).config
@@ -318,7 +322,7 @@ def read(path: Place) -> list[SourceRow]:
         StoreError: it is none, or names a file outside of its folder.
     """
     table, _ = tables.read(path, KIND)
-    tables.check_schema(path, SCHEMA)
+    tables.check_schema(path, KIND, SCHEMA)
     rows = [SourceRow(**row) for row in table.to_pylist()]
     for row in rows:
         if Path(row.path).is_absolute() or ".." in Path(row.path).parts:

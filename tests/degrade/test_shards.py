@@ -240,7 +240,9 @@ def test_verify_finds_every_fault(stored: Store, fault: str) -> None:
     try:
         assert len(_problems(stored)) >= 1
     except StoreError as error:
-        assert "commits.parquet" in str(error) and fault in UNREADABLE
+        assert ("commits.parquet" in str(error) and fault in UNREADABLE) or (
+            "zarr.json is not what was" in str(error) or "config that is not the one" in str(error)
+        )
 
 
 @pytest.mark.parametrize(
@@ -424,7 +426,10 @@ def test_two_builders_at_once_are_refused(tmp_path: Path) -> None:
     [
         (lambda p: places.remove_below(p), "not a store|does not exist"),
         (lambda p: (p / "zarr.json").write_bytes(b"{}"), "not written by rwsr"),
-        (lambda p: (p / "zarr.json").write_bytes(b"{"), "zarr.json is damaged; remove .*store.zarr and build"),
+        (
+            lambda p: (p / "zarr.json").write_bytes(b"{"),
+            "zarr.json is damaged; copy it again, or remove .*store.zarr and build",
+        ),
         (lambda p: _edit(p, lambda r: r["provenance"].update(format=99)), "format 99"),
         (lambda p: _edit(p, lambda r: r["provenance"].update(kind="noise-bank")), "is a noise-bank"),
     ],

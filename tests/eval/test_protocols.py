@@ -156,9 +156,11 @@ def test_steering_by_hand(images: ImageSet) -> None:
     noise, blur = found["noise"].values, found["blur"].values
     assert noise[-1] / noise[0] < 0.02 and blur[-1] / blur[0] > 1.2  # 1: all is the mean
     assert plots.steering_curves({"m": list(found.values())}).light.startswith(b"\x89PNG")
-    contrary = _rows(steering.evaluate(images, lambda lr, b, n: restore(lr, 1 - b, 1 - n), score, "c", "", CPU))
+    contrary = _rows(
+        steering.evaluate(images, lambda lr, b, n: restore(lr, 1 - b, 1 - n), score, "c", "", CPU, scale=1)
+    )
     assert [each.spearman for each in steering.steering_of(contrary, "c")] == pytest.approx([-1, -1])
-    deaf = _rows(steering.evaluate(images, lambda lr, b, n: lr, score, "d", "", CPU, steps=3))
+    deaf = _rows(steering.evaluate(images, lambda lr, b, n: lr, score, "d", "", CPU, scale=1, steps=3))
     assert [each.spearman for each in steering.steering_of(deaf, "d")] == [0, 0]
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from rwsr.degrade import tables
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.image import U8, decode
 from rwsr.degrade.render import apply
@@ -291,7 +292,7 @@ def test_a_scan_that_was_tampered_with_is_refused(
     table = pq.read_table(path)
     field = table.schema.get_field_index(column)
     wrong = table.set_column(field, table.schema.field(field), pa.array([value] * len(table), pa.int32()))
-    pq.write_table(wrong.replace_schema_metadata(table.schema.metadata), path)
+    tables.write(path, wrong, tables.read_provenance(path, "tile-statistics"))
     with pytest.raises(StoreError, match=says):
         build_bank.build(tmp_path / "b.zarr", open_scan(tmp_path / "s"), BANK, Executor(1))
     assert not (tmp_path / "b.zarr").exists()
@@ -301,7 +302,8 @@ def test_a_table_of_other_columns_is_refused(photos: Path, tmp_path: Path) -> No
     """The missing column is named."""
     _scan(photos, tmp_path / "s")
     path = tmp_path / "s/target/tiles.parquet"
-    pq.write_table(pq.read_table(path).drop_columns(["clipped"]), path)
+    made = tables.read_provenance(path, "tile-statistics")
+    tables.write(path, pq.read_table(path).drop_columns(["clipped"]), made)
     with pytest.raises(StoreError, match=r"has other columns than it must \(clipped \(double\)\)"):
         open_scan(tmp_path / "s")
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from rwsr.degrade.disk import only_builder
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.reader import ShardReader
 from rwsr.degrade.shards import Store
@@ -74,6 +75,9 @@ def test_flagged_groups_are_not_exported(photos: Path, tmp_path: Path) -> None:
     assert sorted(file.name for file in (tmp_path / "png/noisier").iterdir()) == ordered
 
 
+from ..commands import rwsr
+
+
 @pytest.mark.parametrize("preset", ["mm-realsr", "bsrgan", "cugan", "bicubic"])
 def test_the_report_is_the_same_for_any_number_of_workers(preset: str, photos: Path, tmp_path: Path) -> None:
     """A page and a table, byte for byte; a row for each member of each measured sample."""
@@ -94,3 +98,17 @@ def test_the_measurements_are_those_of_the_images(photos: Path, tmp_path: Path) 
     """Bicubic pairs: all detail, no noise to speak of, no shift."""
     table = measure_store(built(photos, tmp_path / "p.zarr", "bicubic"), 12, Executor(1))
     assert np.median(np.asarray(table["gain"])) > 0.9 and np.asarray(table["registration_error"]).max() < 1e-4
+
+
+def test_a_file_that_was_cut_is_exported_again(photos: Path, tmp_path: Path) -> None:
+    """The second run writes it; while another exports there, it is refused."""
+    store = tmp_path / "p.zarr"
+    rwsr("degrade", "build", "--preset", "bicubic", "--source", photos, "--out", store, "--hr-size", 64, "--samples", 4)
+    out = tmp_path / "png"
+    rwsr("store", "export", store, "--out", out)
+    whole = (out / "lr/000002.png").read_bytes()
+    (out / "lr/000002.png").write_bytes(whole[:100])
+    assert "1 were written now" in rwsr("store", "export", store, "--out", out)
+    assert (out / "lr/000002.png").read_bytes() == whole
+    with only_builder(out):
+        assert "in use by another process" in rwsr("store", "export", store, "--out", out, code=1)
