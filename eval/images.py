@@ -1,7 +1,6 @@
 """Sets of images to measure on: stores of groups or pairs, and folders of HR with LR beside them or made of them."""
 
 import logging
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +20,9 @@ from ..degrade.roles import Role, paired_by_role, said_by
 from ..degrade.samples import in_use
 from ..degrade.shards import Store
 from ..degrade.verify import digest
+from .known_sets import name_of, words_of
 
-_PLAIN = ("hr", "lr", "gt", "lq", "images")  # folders whose own name says nothing
+UNFIT = "unfit"  # the status of an HR and an LR whose sizes do not belong together
 
 _log = logging.getLogger("rwsr")
 
@@ -91,8 +91,17 @@ def opened(images: ImageSet) -> Iterator[tuple[int, list[Item]]]:
 
 
 def check_fits(images: ImageSet) -> None:
-    """Read every image once, before long work; raises UserError where two do not belong together."""
-    deque(opened(images), maxlen=0)
+    """Read every image once, before long work; raises UserError where two do not belong together, or none is whole."""
+    whole = 0
+    for source in images.items:
+        try:
+            whole += len(source.read())
+        except ImageError as error:
+            if error.status == UNFIT:
+                raise UserError(str(error)) from None
+            _log.warning("left out: %s: %s", error.status, error)
+    if not whole:
+        raise UserError(f"none of the images of {images.name} can be read; see the lines above")
 
 
 def _group(
@@ -229,8 +238,10 @@ def _of_role(hashes: dict[str, str], role: Role, scale: int, folder: Place, *, p
     return {name: hashes[name] for name in kept}
 
 
-def _name_of(folder: Place) -> str:
-    return f"{folder.parent.name}/{folder.name}" if folder.name.lower() in _PLAIN else folder.name
+def _name_of(folder: Place, scale: int | None = None) -> str:
+    """What a report calls the images of a folder; scale: of pairs, whose figures depend on it."""
+    name = name_of(str(folder.resolve()) if isinstance(folder, Path) else str(folder))
+    return name if scale is None or f"x{scale}" in words_of(name) else f"{name} x{scale}"
 
 
 def _pixels(file: Place) -> U8:
@@ -256,7 +267,7 @@ def _fitting(hr: U8, lr: U8, scale: int, where: str) -> tuple[U8, U8]:
             else "name the right folders or scale"
         )
         raise ImageError(
-            "unfit",
+            UNFIT,
             f"{where}: HR is {hr.shape[1]}x{hr.shape[0]} and LR {lr.shape[1]}x{lr.shape[0]}, not {scale} times less; "
             f"{mend}",
         )
@@ -326,7 +337,7 @@ def of_folders(hr: Place | None, lr: Place | None, scale: int) -> ImageSet:
         assert lr is not None
         hashes = _of_role(_files(lr), Role.LR, scale, lr, pairs=False)
         items = [ItemSource(partial(_single, name, i, lr / name), 1, False) for i, name in enumerate(hashes)]
-        return ImageSet(_name_of(lr), _identity("lr", scale, hashes), scale, items)
+        return ImageSet(f"{_name_of(lr)} (no HR)", _identity("lr", scale, hashes), scale, items)
     together = lr is not None and _same(hr, lr)
     hr_hashes = _of_role(_files(hr), Role.HR, scale, hr, pairs=together)
     if lr is None:
@@ -338,4 +349,4 @@ def of_folders(hr: Place | None, lr: Place | None, scale: int) -> ImageSet:
     pairs = _paired(hr_hashes, lr_hashes, hr, lr, scale)
     items = [ItemSource(partial(_pair, a, i, hr / a, lr / b, scale), 1, True) for i, (a, b) in enumerate(pairs)]
     hashes = {other: f"{name} {hr_hashes[name]} {lr_hashes[other]}" for name, other in pairs}
-    return ImageSet(_name_of(hr), _identity("pairs", scale, hashes), scale, items)
+    return ImageSet(_name_of(hr, scale), _identity("pairs", scale, hashes), scale, items)

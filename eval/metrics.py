@@ -160,6 +160,15 @@ def named(name: str, *, scale: int, border: int | None, device: torch.device) ->
     return Metric(name, _measure(name, cropped, device), better, space, cropped, version, least)
 
 
+def lpips_here() -> str:
+    """LPIPS by AlexNet, which papers mean where they say no more, or by SqueezeNet where its files are not there."""
+    try:
+        perceptual.check_lpips("alex")
+    except MissingWeights:
+        return "lpips-squeeze"
+    return "lpips-alex"
+
+
 def chosen(
     names: Sequence[str], *, scale: int, border: int | None, device: torch.device
 ) -> tuple[list[Metric], dict[str, str]]:

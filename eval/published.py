@@ -6,6 +6,8 @@ Where a paper contradicts itself or its code, the note says so; such figures are
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .known_sets import is_called, words_of
+
 
 @dataclass(frozen=True)
 class Published:
@@ -25,14 +27,15 @@ class Published:
 
 
 _MM_REALSR = {
-    ("RealSRSet", "niqe"): (8.31, 8.23, 6.17, 4.62, 4.53, 4.62),
-    ("RealSRSet", "lpips-vgg"): (0.4047, 0.4054, 0.3757, 0.3647, 0.3640, 0.3606),
-    ("RealSRSet", "dists-mm-realsr"): (0.2201, 0.2190, 0.1764, 0.1535, 0.1545, 0.1664),
+    ("RealSR (Cai et al.)", "niqe"): (8.31, 8.23, 6.17, 4.62, 4.53, 4.62),
+    ("RealSR (Cai et al.)", "lpips-vgg"): (0.4047, 0.4054, 0.3757, 0.3647, 0.3640, 0.3606),
+    ("RealSR (Cai et al.)", "dists-mm-realsr"): (0.2201, 0.2190, 0.1764, 0.1535, 0.1545, 0.1664),
     ("AIM19", "niqe"): (2.86, 3.60, 4.77, 3.92, 3.60, 3.61),
     ("AIM19", "lpips-vgg"): (0.5566, 0.5558, 0.4635, 0.4048, 0.3957, 0.3948),
     ("AIM19", "dists-mm-realsr"): (0.2325, 0.2336, 0.1944, 0.1596, 0.1545, 0.1507),
 }
 _MM_METHODS = ("RealSR", "ESRGAN", "CUGAN, best of 121", "BSRGAN", "Real-ESRGAN", "MM-RealSR")
+_MM_SEGMENTED_ON = "RealSR (Cai et al.)"  # not BSRGAN's RealSRSet, which has no HR
 _MM_SEGMENTED = {
     "lpips-vgg": (0.3957, 0.3910, 0.3950, 0.4125, 0.3905, 0.3662),
     "dists-mm-realsr": (0.1764, 0.1820, 0.1910, 0.1942, 0.1760, 0.1632),
@@ -123,24 +126,35 @@ _HR_AWARE = {  # PSNR-Y, SSIM, LPIPS
     ("RealSR-Nikon", "RealESRGAN+, LWay"): (25.21, 0.7532, 0.2781),
     ("RealSR-Nikon", "RealESRGAN+, HR-aware"): (25.14, 0.7449, 0.2681),
 }
-HR_AWARE_ABLATIONS: dict[str, dict[str, tuple[float | None, float | None, float | None]]] = {  # RealESRGAN+
-    "1": {  # NTIRE20, as tables 3 and 4
-        "before": _HR_AWARE["NTIRE20", "RealESRGAN+"],
-        "LWay": _HR_AWARE["NTIRE20", "RealESRGAN+, LWay"],
-        "HR-aware": _HR_AWARE["NTIRE20", "RealESRGAN+, HR-aware"],
-    },
-    "2": {  # RealSR Canon
-        "neither": (26.20, 0.7889, 0.2525),
-        "controller": (25.78, 0.7858, 0.2434),
-        "FAR": (25.40, 0.7668, 0.2522),
-        "both": (25.46, 0.7674, 0.2510),
+HrAwareRows = dict[str, tuple[float | None, float | None, float | None]]  # PSNR, SSIM, LPIPS of each variant
+
+
+def _hr_aware_1(data: str) -> HrAwareRows:
+    return {
+        "before": _HR_AWARE[data, "RealESRGAN+"],
+        "LWay": _HR_AWARE[data, "RealESRGAN+, LWay"],
+        "HR-aware": _HR_AWARE[data, "RealESRGAN+, HR-aware"],
+    }
+
+
+HR_AWARE_ABLATIONS: dict[str, dict[str, HrAwareRows]] = {  # of RealESRGAN+, by table and set
+    "1": {data: _hr_aware_1(data) for data in ("NTIRE20", "RealSR-Canon", "RealSR-Nikon")},
+    "2": {
+        "RealSR-Canon": {
+            "neither": (26.20, 0.7889, 0.2525),
+            "controller": (25.78, 0.7858, 0.2434),
+            "FAR": (25.40, 0.7668, 0.2522),
+            "both": (25.46, 0.7674, 0.2510),
+        }
     },
     "3": {
-        "SR model": (24.22, 0.6878, 0.2397),
-        "VGG-19": (25.55, 0.7112, 0.2460),
-        "CLIP RN50": (25.87, 0.7204, 0.2369),
+        "NTIRE20": {
+            "SR model": (24.22, 0.6878, 0.2397),  # EDSR
+            "VGG-19": (25.55, 0.7112, 0.2460),
+            "CLIP RN50": (25.87, 0.7204, 0.2369),
+        }
     },
-    "4": {"1 - HQI": (25.79, 0.7196, 0.2370), "HQI": (25.87, 0.7204, 0.2369)},
+    "4": {"NTIRE20": {"1 - HQI": (25.79, 0.7196, 0.2370), "HQI": (25.87, 0.7204, 0.2369)}},
 }
 _HR_AWARE_NOTE = "border, SSIM's colours and LPIPS's net unsaid"
 _SET5 = (("IMDN", "x2", 38.00), ("IMDN", "x4", 32.21), ("RLFN", "x2", 38.07), ("RLFN", "x4", 32.24))
@@ -152,13 +166,24 @@ def _mm_realsr() -> list[Published]:
         "lpips-vgg": "the paper does not say that it is LPIPS-VGG; the code does",
         "dists-mm-realsr": "fed with -1..1 where DISTS expects 0..1",
     }
+
+    def note(data: str, metric: str, method: str) -> str:
+        said = [notes[metric]] if notes[metric] else []
+        if data.startswith("RealSR"):
+            said.append("the paper does not say which version and camera of RealSR")
+            if method == "MM-RealSR" and metric != "niqe":
+                said.append("tables 1 and 2 disagree: LPIPS 0.3606 and 0.3662, DISTS 0.1664 and 0.1632")
+        return "; ".join(said)
+
     found = [
-        Published("MM-RealSR", "table 1", data, method, "", metric, value, notes[metric])
+        Published("MM-RealSR", "table 1", data, method, "", metric, value, note(data, metric, method))
         for (data, metric), values in _MM_REALSR.items()
         for method, value in zip(_MM_METHODS, values, strict=True)
     ]
     return found + [
-        Published("MM-RealSR", "table 2", "RealSRSet", method, "", metric, value, notes[metric])
+        Published(
+            "MM-RealSR", "table 2", _MM_SEGMENTED_ON, method, "", metric, value, note(_MM_SEGMENTED_ON, metric, method)
+        )
         for metric, values in _MM_SEGMENTED.items()
         for method, value in zip(_SEGMENTS, values, strict=True)
     ]
@@ -179,7 +204,7 @@ def _cugan(members_1: Sequence[str], members_2: Sequence[str]) -> list[Published
 
 
 def _rest() -> list[Published]:
-    unsaid = "RGB or Y, and LPIPS's network, are not stated"
+    unsaid = "the paper does not say RGB or Y, nor LPIPS's network; its code: RGB of uint8 less 4 px, AlexNet"
     metrics = ("psnr", "ssim", "lpips")
     found = [
         Published("RWSR-EDL", table, data, method, "", metric, value, unsaid)
@@ -201,8 +226,9 @@ def _rest() -> list[Published]:
     ]
     found += [
         Published("HR-aware", f"table {table}", data, f"RealESRGAN+, {method}", "", metric, value, _HR_AWARE_NOTE)
-        for table, data in (("2", "RealSR-Canon"), ("3", "NTIRE20"), ("4", "NTIRE20"))
-        for method, values in HR_AWARE_ABLATIONS[table].items()
+        for table in ("2", "3", "4")
+        for data, rows in HR_AWARE_ABLATIONS[table].items()
+        for method, values in rows.items()
         for metric, value in zip(("psnr-y", "ssim", "lpips"), values, strict=True)
         if value is not None
     ]
@@ -223,22 +249,35 @@ def published() -> list[Published]:
     ]
 
 
+NO_HR = "(no HR)"  # at the end of the name of a set without HR
+
+
 def beside(data: str, metrics: Sequence[str], protocol: str = "restoration") -> list[Published]:
     """The figures on a set of that name by metrics of those names or of their family (`lpips` beside `lpips-alex`).
 
-    CUGAN's stand beside its own settings only; those of one scale beside sets of that scale.
+    Names are compared word by word: MM-RealSR's "RealSR (Cai et al.)" stands beside any set with the word RealSR, which
+    BSRGAN's RealSRSet is not. A set without HR has none: no paper measured it so. CUGAN's stand beside its own settings
+    only; all others beside sets of their scale, 4 but for Set5.
     """
-
-    def plain(text: str) -> str:
-        short = text.lower().replace("2019", "19").replace("2020", "20")
-        return "".join(character for character in short if character.isalnum())
-
+    if data.endswith(NO_HR):
+        return []
     families = {name.split("-")[0] for name in metrics}
+    words = words_of(data)
+
+    def of_scale(each: Published) -> bool:
+        return each.paper == "CUGAN" or (each.member if each.member.startswith("x") else "x4") in words
+
     return [
         each
         for each in published()
-        if plain(each.data) in plain(data)
+        if is_called(data, each.data.partition(" (")[0])
         and (each.metric in metrics or each.metric in families)
         and (each.paper == "CUGAN") == (protocol == "cugan-settings")
-        and (not each.member.startswith("x") or f" {each.member})" in data)
+        and of_scale(each)
     ]
+
+
+def of_set(table: str, data: str) -> tuple[str, HrAwareRows]:
+    """The rows of an ablation of HR-aware, and the set that they are of: the measured one where the table has it."""
+    own = {name: rows for name, rows in HR_AWARE_ABLATIONS[table].items() if is_called(data, name)}
+    return next(iter((own or HR_AWARE_ABLATIONS[table]).items()))

@@ -14,7 +14,7 @@ RULES: Mapping[
     "the last step": None,
     "least NIQE of SR": "niqe",
     "least FAR of SR": "far",
-    "least LPIPS, with HR": "lpips-squeeze",
+    "least LPIPS, with HR": "lpips",
 }
 
 
@@ -36,11 +36,14 @@ def _figures(log: pa.Table) -> dict[str, dict[int, float]]:
 
 
 def stopped(logs: Sequence[pa.Table], metrics: Sequence[str]) -> list[Stopped]:
-    """Of each rule whose figure is in all the logs; nothing where no metric was measured meanwhile."""
+    """Of each rule whose figure is in all the logs; nothing where no metric was measured meanwhile. `lpips` is
+    whichever LPIPS was measured.
+    """
     runs = [_figures(log) for log in logs]
     there = [metric for metric in metrics if all(metric in run for run in runs)]
     found: list[Stopped] = []
-    for rule, by in RULES.items():
+    for rule, told in RULES.items():
+        by = next((name for name in runs[0] if name.startswith("lpips")), told) if told == "lpips" else told
         if not there or (by is not None and any(by not in run for run in runs)):
             continue
         known = [{step: value for step, value in run[by or there[0]].items() if np.isfinite(value)} for run in runs]

@@ -5,6 +5,7 @@ best of four models each trained on a quarter of the range. Both are readings of
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -132,8 +133,10 @@ def best_of(rows: Sequence[MetricRow], metric: str, *, name: str) -> list[Metric
     sign = 1 if judged[0].better == "higher" else -1
     best: dict[Image, MetricRow] = {}
     for row in judged:
-        if row.image not in best or sign * row.value > sign * best[row.image].value:
+        if math.isfinite(row.value) and (row.image not in best or sign * row.value > sign * best[row.image].value):
             best[row.image] = row
+    for row in judged:
+        best.setdefault(row.image, row)  # none has a value: the first stands for all
     chosen = {(image, row.model, row.setting) for image, row in best.items()}
     return [
         replace(row, model=name, checkpoint="", setting=setting_of({"best by": metric}))
@@ -162,7 +165,7 @@ def best_and_true(rows: Sequence[MetricRow], model: str, metric: str) -> list[Fo
             true[row.image] = setting["z"][0], setting["z"][1]
         elif "blur" in setting:
             value = row.value if row.better == "higher" else -row.value
-            if row.image not in best or value > best[row.image][0]:
+            if not math.isnan(value) and (row.image not in best or value > best[row.image][0]):
                 best[row.image] = value, (setting["blur"], setting["noise"])
     return [Found(true[image], best[image][1]) for image in best if image in true]
 

@@ -71,15 +71,15 @@ def _branches(which: str) -> dict[str, Any]:
 
 
 _OFF = {"weight": 0}
-TABLES: dict[str, tuple[Variant, ...]] = {
+TABLES: dict[str, tuple[Variant, ...]] = {  # VII and VIII are of the target alone: their best is IX's "injection"
     "VII": (
-        Variant("single branch", changes=_branches("single")),
-        Variant("dual without mask", changes=_branches("dual")),
-        Variant("dual with mask", changes=_branches("masked")),
+        Variant("single branch", "target", changes=_branches("single")),
+        Variant("dual without mask", "target", changes=_branches("dual")),
+        Variant("dual with mask", "target", changes=_branches("masked")),
     ),
     "VIII": (
-        Variant("VGG-128", changes=_losses(gan={"discriminator": "vgg128"}) | {"loop": {"lr_patch_px": 32}}),
-        Variant("Patch-D", changes=_losses(gan={"discriminator": "patch"}) | {"loop": {"lr_patch_px": 32}}),
+        Variant("VGG-128", "target", changes=_losses(gan={"discriminator": "vgg128"}) | {"loop": {"lr_patch_px": 32}}),
+        Variant("Patch-D", "target", changes=_losses(gan={"discriminator": "patch"}) | {"loop": {"lr_patch_px": 32}}),
     ),
     "IX": (
         Variant("no injection", "target", noise=False),
@@ -102,7 +102,7 @@ class Plan:
     """An ablation. target, auxiliary: folders of photographs; held_out: HR to measure on, with its LR unless all is
     spoilt here. psnr_steps: of the model that every training starts from, as published: the main generator alone, by L1
     on the target's pairs without noise; 0 is none. seeds: trainings of each variant. samples, hr_size_px: of each
-    store. workers: trainings at once.
+    store. workers: trainings at once. metrics: none is those of the paper.
     """
 
     out: Path
@@ -121,6 +121,7 @@ class Plan:
     tile_px: int
     spoil: bool
     workers: int
+    metrics: tuple[str, ...] = ()
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -333,6 +334,9 @@ def run(plan: Plan) -> "Finished":
         runs=runs,
         logs={variant: list(each.values()) for variant, each in runs.items()},
         paper=EDL_ABLATIONS[plan.table],
+        paper_data="RealSR-Canon",
         notes=(TOOK_NOTHING,) if _took_nothing(plan) else (),
     )
-    return ablation_report.finished(plan.out, image_set(None, hr, lr, SCALE), title, [sheet])
+    return ablation_report.finished(
+        plan.out, image_set(None, hr, lr, SCALE), title, [sheet], ablation_report.metrics_of(plan.metrics)
+    )

@@ -9,25 +9,27 @@ from ..degrade.disk import write_atomic
 from ..eval import ablations, plots, report
 from ..eval.ablations import Ablation
 from ..eval.images import ImageSet
+from ..eval.metrics import lpips_here
 from ..eval.page import Part, Picture, Section, Table, page
 from ..train.checkpoint import read_log
 from .evaluating import restoration
 from .pages import sections_of
 
-METRICS = ("psnr-y", "ssim-y", "lpips-squeeze")
 Paper = Mapping[str, tuple[float | None, float | None, float | None]]  # PSNR, SSIM, LPIPS of each variant
 
 
 @dataclass(frozen=True)
 class Sheet:
     """A table to measure and draw. runs: of each variant its models by name, with their files. logs: of each variant
-    the folders of its trainings. paper: what the paper has. notes, tables: what else there is to say.
+    the folders of its trainings. paper, paper_data: what the paper has, and of which set. notes,
+    tables: what else there is to say.
     """
 
     title: str
     runs: Mapping[str, Mapping[str, Path]]
     logs: Mapping[str, Sequence[Path]]
     paper: Paper
+    paper_data: str
     notes: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
 
@@ -37,11 +39,16 @@ class Sheet:
         return max(len(each) for each in self.runs.values())
 
 
-def measure(sheet: Sheet, images: ImageSet, out: Path) -> dict[str, Ablation]:
+def metrics_of(told: Sequence[str]) -> tuple[str, ...]:
+    """What an ablation measures: what it is told, or PSNR, SSIM and LPIPS, by AlexNet where its files are."""
+    return tuple(told) or ("psnr-y", "ssim-y", lpips_here())
+
+
+def measure(sheet: Sheet, images: ImageSet, out: Path, metrics: Sequence[str]) -> dict[str, Ablation]:
     """Restore the held-out images by every model, into the report `out`; what each metric says of the variants."""
     models = {name: path for each in sheet.runs.values() for name, path in each.items()}
-    found = restoration(images, models, METRICS, None, out)
-    measured = [metric for metric in METRICS if metric not in found.skipped]
+    found = restoration(images, models, metrics, None, out)
+    measured = [metric for metric in metrics if metric not in found.skipped]
     names = {variant: list(each) for variant, each in sheet.runs.items()}
     return {metric: ablations.ablation(found.rows, names, metric) for metric in measured}
 
@@ -66,13 +73,18 @@ def lines(sheet: Sheet, found: Mapping[str, Ablation]) -> list[str]:
         f"{variant}: " + ", ".join(f"{metric} {_mean(each, variant)}" for metric, each in found.items())
         for variant in sheet.runs
     ]
-    return [*rows, *(_order(sheet.paper, each) for each in found.values())]
+    return [*rows, *(_order(sheet, each) for each in found.values())]
 
 
-def _order(table: Paper, found: Ablation) -> str:
+_COLUMNS = ("psnr", "ssim", "lpips")
+
+
+def _order(sheet: Sheet, found: Ablation) -> str:
     """Whether a metric puts the variants in the paper's order, where the paper has such a metric of all of them."""
-    column = ("psnr", "ssim", "lpips").index(found.metric.partition("-")[0])
-    paper = {name: value for name, values in table.items() if (value := values[column]) is not None}
+    family = found.metric.partition("-")[0]
+    column = _COLUMNS.index(family) if family in _COLUMNS else None
+    values = {} if column is None else {name: each[column] for name, each in sheet.paper.items()}
+    paper = {name: value for name, value in values.items() if value is not None}
     together = [f"{a} and {b}" for a, b in pairwise(found.order) if not found.holds(a, b)]
     if _alone(found):
         sure = "one training of each tells no order"
@@ -83,7 +95,8 @@ def _order(table: Paper, found: Ablation) -> str:
         return f"{ours}; the paper has no such figure"
     expected = tuple(sorted(paper, key=paper.__getitem__, reverse=found.better == "higher"))
     known = tuple(name for name in found.order if name in paper)
-    return f"{ours}, as in the paper" if known == expected else f"{ours}; in the paper: {', '.join(expected)}"
+    on = f"on {sheet.paper_data}"
+    return f"{ours}, as in the paper {on}" if known == expected else f"{ours}; in the paper {on}: {', '.join(expected)}"
 
 
 def _table(sheet: Sheet, found: Mapping[str, Ablation]) -> Table:
@@ -109,9 +122,10 @@ def _section(sheet: Sheet, found: Mapping[str, Ablation], data: str) -> Section:
     body += sheet.tables
     text = (
         f"Variants: {len(sheet.runs)}; trainings of each: {sheet.trainings}, measured on {data}; ± is their standard "
-        "deviation. The paper's figures are of other data, networks and lengths: only the order can be compared.",
+        f"deviation. The paper's figures are of {sheet.paper_data}, other networks and lengths: only the order can be "
+        "compared.",
         *(f"Note: {each}." for each in sheet.notes),
-        *(_order(sheet.paper, each) for each in found.values()),
+        *(_order(sheet, each) for each in found.values()),
     )
     return Section(sheet.title, text, body)
 
@@ -134,9 +148,9 @@ class Finished:
     runs: dict[str, dict[str, list[float]]]
 
 
-def finished(out: Path, images: ImageSet, title: str, sheets: Sequence[Sheet]) -> Finished:
+def finished(out: Path, images: ImageSet, title: str, sheets: Sequence[Sheet], metrics: Sequence[str]) -> Finished:
     """Measure the trainings of tables into out/metrics.parquet, and draw out/report.html."""
-    measured = [(sheet, measure(sheet, images, out / "metrics.parquet")) for sheet in sheets]
+    measured = [(sheet, measure(sheet, images, out / "metrics.parquet", metrics)) for sheet in sheets]
     told: list[str] = []
     runs: dict[str, dict[str, list[float]]] = {}
     for sheet, found in measured:

@@ -21,9 +21,10 @@ from ..degrade.image import U8
 from ..degrade.places import Place
 from ..degrade.samples import StoreConfig
 from ..eval.images import ImageSet, check_fits, first_of
+from ..eval.metrics import lpips_here
 from ..eval.page import Table
 from ..eval.perceptual import check_lpips
-from ..eval.published import HR_AWARE_ABLATIONS
+from ..eval.published import of_set
 from ..eval.stopping import stopped
 from ..train.checkpoint import read_log
 from ..train.established import check_weights
@@ -32,7 +33,7 @@ from ..train.ranks import local_device
 from ..train.restorers import Restorer
 from . import jobs, sources, spoilt, training
 from .ablation import plain_name
-from .ablation_report import Finished, Sheet, finished
+from .ablation_report import Finished, Sheet, finished, metrics_of
 from .config import compose, compose_values
 from .console import say
 from .evaluating import image_set, open_alike
@@ -97,7 +98,7 @@ class Plan:
     images to fine-tune on (LR alone) and to measure on; spoil: the camera that LR is made of HR by. samples,
     hr_size_px, pairs_sets: of the pairs. pretrain_steps, preset, steps: of the two trainings. pretrain_seeds: of the
     reconstruction networks; where there are fewer than seeds, several fine-tunings go through one. workers: trainings
-    at once.
+    at once. far_model: of table 3's first row; none is the model that is fine-tuned. metrics: none is the paper's.
     """
 
     out: Path
@@ -118,6 +119,8 @@ class Plan:
     samples: int
     hr_size_px: int
     workers: int
+    far_model: Path | None = None
+    metrics: tuple[str, ...] = ()
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -129,7 +132,7 @@ class Plan:
 
     def network_run(self, network: Network, seed: int, model: str) -> Path:
         """Where a reconstruction network is trained; one that looks through the SR model is that model's own."""
-        of_model = f"-{plain_name(model)}" if network == "SR model" else ""
+        of_model = f"-{plain_name(model)}" if network == "SR model" and self.far_model is None else ""
         return self.out / "reconstructions" / f"{plain_name(network)}{of_model}-{seed % self.pretrain_seeds}"
 
     def run(self, model: str, variant: Variant, seed: int) -> Path:
@@ -261,8 +264,9 @@ def _fine_tune(
     fine_tune_run(run, inputs, config, val=val)
 
 
-def _far_model(network: Network | None, model: Path) -> Path | None:
-    return model if network == "SR model" else None
+def _far_model(plan: Plan, network: Network | None, model: Path) -> Path | None:
+    """What FAR looks through in the row of an SR model: the one that is named, or that which is fine-tuned."""
+    return (plan.far_model or model) if network == "SR model" else None
 
 
 def _pretrainings(plan: Plan, store: Place, scale: int) -> list[Training]:
@@ -272,7 +276,7 @@ def _pretrainings(plan: Plan, store: Place, scale: int) -> list[Training]:
             config = _pretraining(plan, network, seed, scale)
             for model, path in plan.models.items():
                 run = plan.network_run(network, seed, model)
-                found[run] = Training(run, partial(_pretrain, run, store, config, _far_model(network, path)))
+                found[run] = Training(run, partial(_pretrain, run, store, config, _far_model(plan, network, path)))
     return list(found.values())
 
 
@@ -283,7 +287,7 @@ def _fine_tunings(plan: Plan, images: Images) -> list[Training]:
             for variant in plan.variants:
                 run, config = plan.run(model, variant, seed), _fine_tuning(plan, variant, seed)
                 network = None if variant.network is None else plan.network_run(variant.network, seed, model)
-                through = _far_model(variant.network, path)
+                through = _far_model(plan, variant.network, path)
                 found.append(Training(run, partial(_fine_tune, run, path, network, config, images, through)))
     return found
 
@@ -291,7 +295,10 @@ def _fine_tunings(plan: Plan, images: Images) -> list[Training]:
 # ------------------------------------------------------------------------------------------------------ results
 
 
-def _sheet(plan: Plan, model: str, path: Path, scale: int) -> Sheet:
+def _sheet(plan: Plan, model: str, path: Path, scale: int, data: str) -> Sheet:
+    paper_data, paper = of_set(plan.table, data)
+    if plan.far_model is None:
+        paper = {name: values for name, values in paper.items() if name != "SR model"}  # the paper's is EDSR
     trained = {
         variant.name: [plan.run(model, variant, seed) for seed in range(plan.seeds)] for variant in plan.variants
     }
@@ -302,18 +309,24 @@ def _sheet(plan: Plan, model: str, path: Path, scale: int) -> Sheet:
         title=f"HR-aware table {plan.table}: {model}",
         runs=runs,
         logs=trained,
-        paper=HR_AWARE_ABLATIONS[plan.table],
+        paper=paper,
+        paper_data=paper_data,
         tables=(_stopping(trained),),
         notes=(
             "the models are fine-tuned on the LR of the images that they are measured on, as in the paper",
             *_stand_ins(plan, scale),
+            *(
+                ["FAR's SR model is the one that is fine-tuned; the paper's is EDSR, which --far-model can name"]
+                if plan.table == "3" and plan.far_model is None
+                else []
+            ),
         ),
     )
 
 
 def _stopping(trained: Mapping[str, Sequence[Path]]) -> Table:
     """What each rule of stopping would have given of each variant."""
-    metrics = ("psnr-y", "lpips-squeeze")
+    metrics = ("psnr-y", lpips_here())
     rows: list[tuple[str, ...]] = []
     for name, runs in trained.items():
         for each in stopped([read_log(run) for run in runs], metrics):
@@ -347,6 +360,6 @@ def run(plan: Plan) -> Finished:
     large_enough(images.rows, max(_fine_tuning(plan, each, 0).loop.lr_patch_px for each in plan.variants))
     train_all(_pretrainings(plan, _pairs(plan, scale), scale), plan.workers)
     train_all(_fine_tunings(plan, images), plan.workers)
-    sheets = [_sheet(plan, model, path, scale) for model, path in plan.models.items()]
+    sheets = [_sheet(plan, model, path, scale, measured_on.name) for model, path in plan.models.items()]
     title = f"HR-aware table {plan.table}"
-    return finished(plan.out, measured_on, title, sheets)
+    return finished(plan.out, measured_on, title, sheets, metrics_of(plan.metrics))

@@ -12,6 +12,15 @@ from .cli_train import EDL, EDL_TOLD
 _TABLES = "VII: branches. VIII: discriminators. IX: noise injection and NGDC. X: losses."
 
 
+_metrics = click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="As of `rwsr eval`; may be repeated.  [default: psnr-y, ssim-y and lpips-alex, else lpips-squeeze]",
+)
+
+
 @click.group()
 def ablation() -> None:
     """Do the tables of a paper as one command: data, trainings by several seeds, measurement, a page."""
@@ -42,6 +51,7 @@ def ablation() -> None:
 )
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings at once.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A key of the training; may be repeated.")
+@_metrics
 @options.as_json
 def ablation_rwsr_edl(
     table: str,
@@ -60,6 +70,7 @@ def ablation_rwsr_edl(
     tile: int,
     workers: int,
     sets: tuple[str, ...],
+    metrics: tuple[str, ...],
     json_: bool,
 ) -> None:
     """Do an ablation of RWSR-EDL: build its data, train every variant by every seed, measure, and draw the table.
@@ -90,6 +101,7 @@ def ablation_rwsr_edl(
         tile_px=tile,
         spoil=spoil,
         workers=workers,
+        metrics=metrics,
     )
     found = ablations.run(plan)
     options.tell({"page": found.page, "table": table, "runs": found.runs}, found.lines, json_=json_)
@@ -142,6 +154,13 @@ def ablation_rwsr_edl(
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A key of fine-tuning; may be repeated.")
 @click.option("--pretrain-set", "pretrain_sets", multiple=True, metavar="KEY=VALUE", help="A key of pretraining.")
 @click.option("--pairs-set", "pairs_sets", multiple=True, metavar="KEY=VALUE", help="A key of the pairs, second-order.")
+@_metrics
+@click.option(
+    "--far-model",
+    type=options.LOCAL,
+    default=None,
+    help="Of table 3: the SR model that FAR looks through (EDSR's place).",
+)
 @options.as_json
 def ablation_hr_aware(
     table: str,
@@ -162,6 +181,8 @@ def ablation_hr_aware(
     sets: tuple[str, ...],
     pretrain_sets: tuple[str, ...],
     pairs_sets: tuple[str, ...],
+    metrics: tuple[str, ...],
+    far_model: Path | None,
     json_: bool,
 ) -> None:
     """Do a table of HR-aware: pretrain, fine-tune SR models on LR alone by every variant and seed, measure, and draw.
@@ -195,6 +216,8 @@ def ablation_hr_aware(
         samples=samples,
         hr_size_px=hr_size,
         workers=workers,
+        far_model=far_model,
+        metrics=metrics,
     )
     found = adaptation.run(plan)
     options.tell({"page": found.page, "table": table, "runs": found.runs}, found.lines, json_=json_)

@@ -1,6 +1,7 @@
 """The protocols of `eval` on the models and images that a command names."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -161,6 +162,8 @@ def _collect(title: str, total: int, parts: Iterator[tuple[int, list[MetricRow]]
 
 
 def _say_what_has_no_value(rows: Sequence[MetricRow]) -> None:
+    if all(math.isnan(row.value) and row.metric != "niqe" for row in rows):
+        raise UserError("no image is large enough for any of the metrics; lower --border, or name larger images")
     for metric, (without, exact) in report.not_finite(rows).items():
         if without:
             say(f"{metric} has no value for {without} images (too small or flat); its mean is over the others")

@@ -121,6 +121,11 @@ def _strips(crops: Sequence[Crop], rows: Sequence[MetricRow], metric: str) -> li
     return found
 
 
+def _as_printed(value: float) -> str:
+    """With as many digits as the paper has."""
+    return f"{value:.2f}" if round(value, 2) == value else f"{value:.4f}".rstrip("0")
+
+
 def _beside_papers(rows: Sequence[MetricRow]) -> list[Part]:
     """What papers print for a set of that name."""
     metrics = _unique(row.metric.partition(",")[0] for row in rows)
@@ -128,7 +133,7 @@ def _beside_papers(rows: Sequence[MetricRow]) -> list[Part]:
     if not found:
         return []
     lines = tuple(
-        (each.paper, each.table, each.method, each.member, each.metric, _number(each.metric, each.value), each.note)
+        (each.paper, each.table, each.method, each.member, each.metric, _as_printed(each.value), each.note)
         for each in found
     )
     caution = Caution(

@@ -15,7 +15,7 @@ from ..degrade.recipe import BlurNoise
 from ..degrade.samples import GROUPS, StoreConfig
 from ..degrade.verify import digest
 from ..eval.images import ImageSet, of_store
-from ..eval.metrics import DEFAULT, chosen
+from ..eval.metrics import DEFAULT, chosen, lpips_here
 from ..eval.report import mean_of
 from ..eval.restoration import Method, evaluate
 from ..eval.restore import Device, Model
@@ -46,7 +46,6 @@ PRESETS: dict[str, Callable[[Stage], Config]] = {
     **hraware_stages.PRETRAIN_PRESETS,
 }
 
-_VALIDATION = (*DEFAULT, "lpips-squeeze")  # the last where its published weights are
 
 # What is rendered where folders are named instead of a store, and no recipe.
 _RECIPES = {
@@ -104,13 +103,15 @@ def held_out(store_folder: Place) -> ImageSet:
 
 
 def validation(images: ImageSet, scale: int, device: Device, wanted: Sequence[str] = ()) -> Validate:
-    """The means of `_VALIDATION` on images, as a training asks for them; raises UserError.
+    """The means of PSNR, SSIM and, where published weights are, LPIPS on images, as a training asks for them.
+
+    Raises UserError.
 
     wanted: metrics that must be among them.
     """
     if images.scale != scale:
         raise UserError(f"the held-out images, {images.name}, are for scale {images.scale}, the network for {scale}")
-    metrics, missing = chosen((*_VALIDATION, *wanted), scale=images.scale, border=None, device=device)
+    metrics, missing = chosen((*DEFAULT, lpips_here(), *wanted), scale=images.scale, border=None, device=device)
     for name in wanted:
         if name in missing:
             raise UserError(f"{name} cannot be measured here ({missing[name]}); choose another")

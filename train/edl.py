@@ -87,8 +87,10 @@ class Edl(nn.Module):
     """LR [B, 3, h, w] in [0, 1] -> SR [B, 3, scale*h, scale*w].
 
     The mask is a softmax over channels (Eq. 4), so that it sums to 1 over them at every pixel, and M_beta = 1 - M_alpha
-    (paper and code; a third of three channels on average: it parts colours rather than places). What the paper leaves
-    open: `dual` without a mask is the mean of the two branches, since the sum of two images would be twice as bright.
+    (paper and code; a third of three channels on average: it parts colours rather than places). Branches of images
+    start near the identity, from a tenth of Kaiming's weights; those of features have no identity to start near, and
+    keep torch's own weights, as published. What the paper leaves open: `dual` without a mask is the mean of the two
+    branches, since the sum of two images would be twice as bright.
     """
 
     def __init__(self, config: EdlNetworkConfig) -> None:
@@ -104,9 +106,10 @@ class Edl(nn.Module):
         if config.branches == "masked-features":
             self.adversarial_tail = nn.Conv2d(config.branch_feats, 3, 3, padding=1)
             self.pixel_tail = nn.Conv2d(config.branch_feats, 3, 3, padding=1)
-        for name, part in self.named_children():
-            if name != "generator":
-                scaled_kaiming(part, 0.1)
+        if config.branches != "masked-features":
+            for name, part in self.named_children():
+                if name != "generator":
+                    scaled_kaiming(part, 0.1)
 
     def masks(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """M_alpha and M_beta of the intermediate image [B, 3, H, W]; their sum is 1 (Eq. 4)."""

@@ -74,7 +74,7 @@ class DegradationEncoder(nn.Module):
                 f"the degradation encoder takes {LEAST_PX} px or more on each side, not {width}x{height}; use larger "
                 "patches"
             )
-        x = self.body(image)
+        x = self.body[1:](functional.leaky_relu(self.body[0](image), _SLOPE))
         for conv in self.down:
             x = functional.leaky_relu(conv(x), _SLOPE)
         x = x.mean(dim=(2, 3))

@@ -106,7 +106,7 @@ def test_equal_names_belong_together_whatever_is_in_them(tmp_path: Path) -> None
         ("max2.png", 16),
         ("max3.png", 24),
     ]
-    assert found.name == f"{tmp_path.name}/HR"
+    assert found.name == f"{tmp_path.name}/HR x2"
 
 
 def test_links_that_lead_nowhere_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """The papers' protocols on models whose answer is known."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,19 @@ from torch import Tensor, nn
 
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.image import U8
-from rwsr.eval import ablations, cugan_settings, curves, examples, plots, probes, published, steering, sweeps, trends
+from rwsr.eval import (
+    ablations,
+    cugan_settings,
+    curves,
+    examples,
+    known_sets,
+    plots,
+    probes,
+    published,
+    steering,
+    sweeps,
+    trends,
+)
 from rwsr.eval.images import ImageSet, of_folders
 from rwsr.eval.metrics import Metric, named
 from rwsr.eval.report import MetricRow, mean
@@ -296,4 +309,51 @@ def test_published_figures_are_whole() -> None:
     assert not published.beside("LIVE1", ["dists"])
     assert [each.method for each in published.beside("set5 (bicubic x4)", ["psnr-y"])] == ["IMDN", "RLFN"]
     assert not published.beside("mine", ["psnr-y"])
-    assert "RWSR-EDL" in [each.method for each in published.beside("NTIRE2020/HR", ["psnr-rgb"])]
+    assert "RWSR-EDL" in [each.method for each in published.beside("NTIRE2020/HR x4", ["psnr-rgb"])]
+
+
+@pytest.mark.parametrize(
+    ("folder", "scale", "paper"),
+    [
+        ("RealSR(V3)/Canon/Test/4", 4, "RWSR-EDL"),
+        ("RealSR(V3)/Nikon/Test/4", 4, "HR-aware"),
+        ("AIM2019/valid-gt-clean", 4, "RWSR-EDL"),
+        ("x/track1-valid-gt", 4, "RWSR-EDL"),
+        ("Corrupted-va-x", 4, "RWSR-EDL"),
+        ("CameraSR/City100/City100_iPhoneX", 4, "RWSR-EDL"),
+        ("RealSR/HR", 4, "MM-RealSR"),
+        ("RealSR V3 test", 4, "MM-RealSR"),
+        ("RealSRSet", 4, None),
+        ("MyRealSRSetCopy", 4, None),
+        ("RealSR-Canon/HR", 2, None),
+        ("RealSR(V3)/Canon/Test/2", 2, None),
+    ],
+)
+def test_a_papers_figures_stand_beside_its_own_set_and_scale_only(folder: str, scale: int, paper: str | None) -> None:
+    """Told by official folder names, word by word; never beside another set, scale, or a set without HR."""
+    name = known_sets.name_of(folder)
+    name = name if f"x{scale}" in known_sets.words_of(name) else f"{name} x{scale}"
+    found = {each.paper for each in published.beside(name, ["psnr-y", "lpips-vgg", "niqe"])}
+    assert paper in found if paper is not None else not found
+    assert not published.beside(f"{name} {published.NO_HR}", ["niqe"])
+
+
+def test_an_ablations_order_is_that_of_the_measured_set() -> None:
+    """HR-aware's table 1 has NTIRE20, Canon and Nikon, whose orders differ."""
+    orders = {}
+    for data in ("NTIRE20 x4", "RealSR-Canon (Test x4)", "RealSR-Nikon (Test x4)", "mine x4"):
+        on, rows = published.of_set("1", data)
+        orders[on] = sorted(rows, key=lambda name, r=rows: -(r[name][0] or 0))
+        assert on.split("-")[0] in data or data == "mine x4"
+    assert orders["RealSR-Canon"] == ["LWay", "HR-aware", "before"] != orders["NTIRE20"]
+
+
+@pytest.mark.parametrize("values", [(math.nan, 4.0, 3.0), (4.0, math.nan, 3.0), (4.0, 3.0, math.nan)])
+def test_the_best_is_a_number(images: ImageSet, values: tuple[float, ...]) -> None:
+    """NIQE of a flat output has no value; wherever it stands, it is not the best."""
+    [row] = _rows(evaluate(images, [Method("m", bicubic_model(4))], [_metric("psnr-y")], CPU))[:1]
+    rows = [
+        replace(row, metric="niqe", better="lower", value=value, setting=f'{{"n": {i}}}')
+        for i, value in enumerate(values)
+    ]
+    assert [each.value for each in sweeps.best_of(rows, "niqe", name="best")] == [3.0]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,10 @@ def test_what_cannot_end_well_is_told_before_the_work(hr: Path, models: tuple[Pa
 
 def test_json_is_json(hr: Path, tmp_path: Path) -> None:
     """Where a figure is infinite, or no number."""
-    said = rwsr("eval", "restoration", "--lr", hr, "--hr", hr, "--scale", 1, "--out", tmp_path / "m.parquet", "--json")
+    same = shutil.copytree(hr, tmp_path / "same")
+    said = rwsr(
+        "eval", "restoration", "--lr", same, "--hr", hr, "--scale", 1, "--out", tmp_path / "m.parquet", "--json"
+    )
     found = json.loads(said[said.index("{") :], parse_constant=pytest.fail)
     assert found["means"]["degraded"]["psnr-y"] == "inf"
 
@@ -189,14 +193,17 @@ def test_metrics_that_cannot_be_measured_are_skipped_by_name(
         (["--out", "m.parquet"], "name either a --store, or folders"),
         (["--hr", "{hr}", "--store", "s.zarr", "--out", "m.parquet"], "name either a --store, or folders"),
         (["--hr", "{hr}", "--metric", "psnr", "--out", "m.parquet"], "metric psnr is unknown; known here: psnr-y"),
-        (["--lr", "{hr}", "--metric", "psnr-y", "--out", "m.parquet"], "psnr-y needs HR, and mine has none"),
+        (["--lr", "{hr}", "--metric", "psnr-y", "--out", "m.parquet"], "psnr-y needs HR, and mine (no HR) has none"),
         (["--hr", "{hr}", "--model", "{m}", "--scale", "2", "--out", "m.parquet"], "model-1 enlarges 4 times"),
         (
             ["--hr", "{hr}", "--model", "{m}", "--model", "{m}", "--out", "m.parquet"],
             "two of the models are called model-1",
         ),
         (["--hr", "{hr}", "--model", "no.pth", "--out", "m.parquet"], "no.pth does not exist"),
-        (["--hr", "{hr}", "--border", "60", "--out", "m.parquet"], "is gone after cropping 60 px"),
+        (
+            ["--hr", "{hr}", "--border", "60", "--out", "m.parquet"],
+            "no image is large enough for any of the metrics; lower --border",
+        ),
     ],
 )
 def test_what_is_wrong_is_told(hr: Path, models: tuple[Path, Path], arguments: list[str], says: str) -> None:

@@ -20,6 +20,8 @@ from rwsr.pipelines.export_store import export
 from rwsr.pipelines.presets import PRESETS
 from rwsr.pipelines.quality import measure_store, write_quality
 
+from ..commands import rwsr
+
 
 def built(photos: Path, out: Path, preset: str, *sets: str) -> Store:
     """A store of twelve samples of 64-pixel crops, its index beside it."""
@@ -73,9 +75,6 @@ def test_flagged_groups_are_not_exported(photos: Path, tmp_path: Path) -> None:
     ordered = [f"{i:06d}.png" for i, found in enumerate(names) if not found]
     assert export(store, tmp_path / "png", Executor(1))[0] == len(ordered) < 12
     assert sorted(file.name for file in (tmp_path / "png/noisier").iterdir()) == ordered
-
-
-from ..commands import rwsr
 
 
 @pytest.mark.parametrize("preset", ["mm-realsr", "bsrgan", "cugan", "bicubic"])

@@ -25,6 +25,7 @@ from rwsr.train.data import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.discriminators import PatchDiscriminator, VggDiscriminator
 from rwsr.train.edl import Branches, Edl, EdlNetworkConfig, network, parts_of
 from rwsr.train.edl_stages import EdlConfig, EdlLosses, aim19, code, edl, generator_terms, impressionism, small
+from rwsr.train.loop import built
 from rwsr.train.mmrealsr import MMRealSR
 from rwsr.train.restorers import open_restorer, open_run
 
@@ -349,3 +350,15 @@ def test_the_commands_take_an_edl_run(photos: Path, pairs: Store, bank: Path, tm
     lr = torch.rand(1, 3, 9, 12)
     opened, trained = (open_restorer(tmp_path / name, CPU).net for name in ("model.pth", "run"))
     assert torch.equal(opened(lr), trained(lr))
+
+
+def test_the_published_codes_branches_start_as_they_were_published() -> None:
+    """Of features, without an identity to start near: torch's own weights, by which I_G reaches SR."""
+    config = EdlNetworkConfig(feats=4, blocks=1, growth=4, branches="masked-features", branch_feats=64)
+    net = built(partial(Edl, config), 0)
+    image = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        spread = float(net.pixel_tail(net.pixel(image)).std())
+    assert 0.01 < spread < 0.1  # 1.1e-4 from a tenth of Kaiming's weights, 0.028 to 0.040 of the official modules
+    bound = (64 * 9) ** -0.5  # of torch's default weights
+    assert 0.9 * bound < float(net.pixel_tail.weight.detach().abs().max()) <= bound
