@@ -1,5 +1,6 @@
 """Single draws that several recipes share: kernels, resizes, noises."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -30,8 +31,9 @@ def whole(rng: np.random.Generator, low: int, high: int) -> int:
     return int(rng.integers(low, high + 1))
 
 
-def kernel_size(rng: np.random.Generator) -> int:
-    return 2 * whole(rng, 3, 10) + 1  # 7, 9, ..., 21
+def kernel_size(rng: np.random.Generator, sizes: tuple[int, int] = (7, 21)) -> int:
+    """An odd number in a range of two, both included."""
+    return 2 * whole(rng, sizes[0] // 2, sizes[1] // 2) + 1
 
 
 def lowest_cutoff(size: int) -> float:
@@ -58,9 +60,9 @@ def beta_of(rng: np.random.Generator, order: Order, kind: KernelKind) -> float:
     return _beta(rng, order.plateau_beta) if kind.startswith("plateau") else 1.0
 
 
-def final_sinc(rng: np.random.Generator, probability: float) -> tuple[Blur, ...]:
+def final_sinc(rng: np.random.Generator, probability: float, sizes: tuple[int, int] = (7, 21)) -> tuple[Blur, ...]:
     """The sinc of the last step, or nothing."""
-    size, cutoff = kernel_size(rng), uniform(rng, np.pi / 3, np.pi)
+    size, cutoff = kernel_size(rng, sizes), uniform(rng, np.pi / 3, np.pi)
     if rng.random() >= probability:
         return ()
     return (Blur(kernel=Kernel(kind="sinc", size=size, cutoff=cutoff)),)
@@ -84,7 +86,14 @@ def factor(rng: np.random.Generator, order: Order, towards: Direction) -> float:
 
 
 def mode(rng: np.random.Generator, order: Order) -> ResizeMode:
-    return order.resize_modes[rng.integers(len(order.resize_modes))]
+    return mode_of(rng, order.resize_modes, order.resize_mode_probs)
+
+
+def mode_of(rng: np.random.Generator, modes: Sequence[ResizeMode], shares: Sequence[float] | None) -> ResizeMode:
+    """One of the modes, as often as their shares say; none is evenly."""
+    if shares is None:
+        return modes[int(rng.integers(len(modes)))]
+    return modes[int(rng.choice(len(modes), p=np.array(shares) / sum(shares)))]
 
 
 def resize_to(size_px: float, mode: ResizeMode, order: Order) -> Resize:

@@ -68,7 +68,7 @@ def _sigma_pair(rng: np.random.Generator, sigma: Range, least_gap: float) -> tup
 
 
 def _kernel_levels(rng: np.random.Generator, order: Order, gaps: GroupGaps, *, sinc: bool) -> Levels[Kernel]:
-    size = draws.kernel_size(rng)
+    size = draws.kernel_size(rng, order.kernel_sizes)
     if sinc:
         return _same(Kernel(kind="sinc", size=size, cutoff=uniform(rng, draws.lowest_cutoff(size), np.pi)))
     kind = draws.gaussian_kind(rng, order)

@@ -10,7 +10,7 @@ from .steps import BankNoise, Blur, Degradation, GaussianNoise, Jpeg, NoiseSourc
 
 
 def _blur(rng: np.random.Generator, order: Order) -> tuple[Blur, ...]:
-    size = draws.kernel_size(rng)
+    size = draws.kernel_size(rng, order.kernel_sizes)
     if rng.random() >= order.blur_prob:
         return ()
     if rng.random() < order.sinc_prob:
@@ -26,9 +26,10 @@ def _blur(rng: np.random.Generator, order: Order) -> tuple[Blur, ...]:
     return (Blur(kernel=Kernel(kind=kind, size=size, sigma_x=sigma_x, sigma_y=sigma_y, theta=theta, beta=beta)),)
 
 
-def _resize(rng: np.random.Generator, order: Order, size_px: int) -> Resize:
-    factor = draws.factor(rng, order, draws.direction(rng, order))
-    return draws.resize_to(size_px * factor, draws.mode(rng, order), order)
+def _resize(rng: np.random.Generator, order: Order, size_px: int) -> tuple[Resize, ...]:
+    direction = draws.direction(rng, order)
+    found = draws.resize_to(size_px * draws.factor(rng, order, direction), draws.mode(rng, order), order)
+    return () if direction == "keep" and not order.keep_resizes else (found,)
 
 
 def _noise(rng: np.random.Generator, order: Order, field: str) -> GaussianNoise | PoissonNoise:
@@ -38,8 +39,11 @@ def _noise(rng: np.random.Generator, order: Order, field: str) -> GaussianNoise 
     return PoissonNoise(scale=uniform(rng, *order.poisson_scale), grey=grey, field=field)
 
 
-def _codec(rng: np.random.Generator, order: Order) -> Jpeg | Webp:
-    return draws.codec(round(uniform(rng, *order.jpeg_quality)), order, webp=bool(rng.random() < order.webp_prob))
+def _codec(rng: np.random.Generator, order: Order) -> tuple[Jpeg | Webp, ...]:
+    if order.jpeg_prob < 1 and rng.random() >= order.jpeg_prob:
+        return ()
+    found = draws.codec(round(uniform(rng, *order.jpeg_quality)), order, webp=bool(rng.random() < order.webp_prob))
+    return (found,)
 
 
 def sample_second_order(
@@ -52,17 +56,21 @@ def sample_second_order(
     lr_size_px = hr_size_px // recipe.scale
     rounds = (
         *_blur(rng, recipe.first),
-        _resize(rng, recipe.first, hr_size_px),
+        *_resize(rng, recipe.first, hr_size_px),
         _noise(rng, recipe.first, fields[0]),
-        _codec(rng, recipe.first),
+        *_codec(rng, recipe.first),
         *_blur(rng, recipe.second),
-        _resize(rng, recipe.second, lr_size_px),
+        *_resize(rng, recipe.second, lr_size_px),
         _noise(rng, recipe.second, fields[1]),
     )
-    back = draws.resize_to(lr_size_px, draws.mode(rng, recipe.second), recipe.second)
-    back_and_sinc = (back, *draws.final_sinc(rng, recipe.final_sinc_prob))
+    if recipe.final_resize_modes is None:
+        last = draws.mode(rng, recipe.second)
+    else:
+        last = draws.mode_of(rng, recipe.final_resize_modes, recipe.final_resize_mode_probs)
+    back = draws.resize_to(lr_size_px, last, recipe.second)
+    back_and_sinc = (back, *draws.final_sinc(rng, recipe.final_sinc_prob, recipe.final_kernel_sizes))
     codec = _codec(rng, recipe.second)
-    return (*rounds, *((*back_and_sinc, codec) if rng.random() < 0.5 else (codec, *back_and_sinc)))
+    return (*rounds, *((*back_and_sinc, *codec) if rng.random() < 0.5 else (*codec, *back_and_sinc)))
 
 
 def _level(rng: np.random.Generator, most: float, step: float) -> float:

@@ -31,6 +31,21 @@ def _check_rises(model: BaseModel, *names: str) -> None:
             raise ValueError(f"{name} = [{low:g}, {high:g}] is not 0 <= low <= high; order it")
 
 
+def _check_odd(name: str, sizes: tuple[int, int]) -> None:
+    low, high = sizes
+    if not (1 <= low <= high <= 51 and low % 2 and high % 2):
+        raise ValueError(f"{name} = [{low}, {high}] are not odd, from 1 to 51; mend them")
+
+
+def _check_weights(name: str, weights: tuple[float, ...] | None, of: tuple[str, ...] | None) -> None:
+    if weights is None:
+        return
+    if of is None or len(weights) != len(of):
+        raise ValueError(f"{name} are not as many as the modes; give each mode one")
+    if abs(sum(weights) - 1) > 1e-6:
+        raise ValueError(f"{name} sum to {sum(weights):g}; make them sum to 1")
+
+
 class KernelProbabilities(_Frozen):
     """How often each family of Gaussian is drawn, when the kernel is not a sinc. Together 1."""
 
@@ -63,14 +78,17 @@ class ResizeProbabilities(_Frozen):
 class Order(_Frozen):
     """One round of blur, resize, noise and JPEG (Real-ESRGAN section 3).
 
-    blur_prob: how often there is a blur at all. blur_sigma: pixels. noise_sigma_255: grey levels of 255.
-    poisson_scale: multiples of the photon noise. resize_range: (smallest when shrinking, largest when
-    enlarging), as factors. resize_modes: drawn from evenly. generalized_beta, plateau_beta: shape; half the
-    draws below 1, half above. antialias: of the modes that have both forms. jpeg_quality: 1..100. jpeg_sampling: of
-    the chroma. webp_prob: how often WebP takes the place of JPEG, at the same quality.
+    blur_prob: how often there is a blur at all. kernel_sizes: odd, from and to. blur_sigma: pixels. noise_sigma_255:
+    grey levels of 255. poisson_scale: multiples of the photon noise. resize_range: (smallest when shrinking, largest
+    when enlarging), as factors. resize_modes: drawn from evenly, or as often as resize_mode_probs say. keep_resizes:
+    where the second round's resize keeps the size, that is the LR size (Real-ESRGAN); without it, whatever the first
+    round left (traiNNer-redux). generalized_beta, plateau_beta: shape; half the draws below 1, half above. antialias:
+    of the modes that have both forms. jpeg_quality: 1..100. jpeg_sampling: of the chroma. jpeg_prob: how often there is
+    a codec at all. webp_prob: how often WebP takes the place of JPEG, at the same quality.
     """
 
     blur_prob: Probability = 1
+    kernel_sizes: tuple[int, int] = (7, 21)
     kernels: KernelProbabilities = KernelProbabilities()
     sinc_prob: Probability = 0.1
     blur_sigma: Range
@@ -79,11 +97,14 @@ class Order(_Frozen):
     resize: ResizeProbabilities
     resize_range: Range
     resize_modes: Annotated[tuple[ResizeMode, ...], Field(min_length=1)] = ("area", "bilinear", "bicubic")
+    resize_mode_probs: tuple[Probability, ...] | None = None
+    keep_resizes: bool = True
     antialias: bool = False
     gaussian_noise_prob: Probability = 0.5
     noise_sigma_255: Range
     poisson_scale: Range
     grey_noise_prob: Probability = 0.4
+    jpeg_prob: Probability = 1
     jpeg_quality: tuple[Quality, Quality] = (30, 95)
     jpeg_sampling: JpegSampling = "420"
     webp_prob: Probability = 0
@@ -99,13 +120,18 @@ class Order(_Frozen):
                 raise ValueError(f"{name} = [{low:g}, {high:g}] is not 0 < low <= 1 <= high; widen it to hold 1")
         if not 0 < self.resize_range[0] <= 1 <= self.resize_range[1]:
             raise ValueError(f"resize_range = {list(self.resize_range)} is not 0 < down <= 1 <= up; mend it")
+        _check_odd("kernel_sizes", self.kernel_sizes)
+        _check_weights("resize_mode_probs", self.resize_mode_probs, self.resize_modes)
         return self
 
 
 class Usm(_Frozen):
-    """Unsharp masking of the HR before anything else. radius: pixels. threshold_255: in grey levels."""
+    """Unsharp masking of the HR that LR is made of. radius: pixels; radius_range: drawn for each sample instead, as
+    traiNNer-redux does. threshold_255: in grey levels.
+    """
 
     radius: Annotated[int, Field(ge=1, le=50)] = 50
+    radius_range: tuple[Annotated[int, Field(ge=1, le=50)], Annotated[int, Field(ge=1, le=50)]] | None = None
     weight: Annotated[float, Field(ge=0)] = 0.5
     threshold_255: Annotated[float, Field(ge=0)] = 10
 
@@ -113,8 +139,10 @@ class Usm(_Frozen):
 class SecondOrder(_Frozen):
     """LR/HR pairs of Real-ESRGAN: two rounds, then back to the LR size with a sinc, before or after the last JPEG.
 
-    scale: HR size / LR size. final_sinc_prob: how often the last filter is a sinc instead of nothing. usm: sharpens
-    the HR that is degraded and stored; null leaves it as it is.
+    scale: HR size / LR size. final_sinc_prob: how often the last filter is a sinc instead of nothing, of
+    final_kernel_sizes. final_resize_modes: of the resize to the LR size, where they are not those of the second round.
+    usm: LR is made of sharpened HR; HR is stored as it is, for a training to sharpen what it compares with (its
+    losses.sharpen_target) and to show a discriminator unsharpened.
     """
 
     kind: Literal["second-order"] = "second-order"
@@ -122,7 +150,16 @@ class SecondOrder(_Frozen):
     first: Order
     second: Order
     final_sinc_prob: Probability = 0.8
+    final_kernel_sizes: tuple[int, int] = (7, 21)
+    final_resize_modes: Annotated[tuple[ResizeMode, ...], Field(min_length=1)] | None = None
+    final_resize_mode_probs: tuple[Probability, ...] | None = None
     usm: Usm | None = None
+
+    @model_validator(mode="after")
+    def _finals_hold(self) -> Self:
+        _check_odd("final_kernel_sizes", self.final_kernel_sizes)
+        _check_weights("final_resize_mode_probs", self.final_resize_mode_probs, self.final_resize_modes)
+        return self
 
 
 class GroupGaps(_Frozen):
@@ -142,9 +179,10 @@ class Groups(_Frozen):
     """Contrast and anchor groups of MM-RealSR: five members of one second-order chain.
 
     As `SecondOrder`, and: clean_resize: how the CLEAN anchor is made smaller; bilinear without antialiasing is
-    MM-RealSR's code. gaps: how far members are apart. disorder: what becomes of a group whose measured order is not
-    the one that its levels mean (degrade/order.py): `reject` draws it again, crop and all, at most most_draws times;
-    `flag` keeps it and readers leave it out; `keep` keeps it.
+    MM-RealSR's code. sharpen_clean_again: where usm is set, CLEAN is made of HR sharpened twice, as that code does.
+    gaps: how far members are apart. disorder: what becomes of a group whose measured order is not the one that its
+    levels mean (degrade/order.py): `reject` draws it again, crop and all, at most most_draws times; `flag` keeps it and
+    readers leave it out; `keep` keeps it.
     """
 
     kind: Literal["groups"] = "groups"
@@ -154,6 +192,7 @@ class Groups(_Frozen):
     final_sinc_prob: Probability = 0.8
     usm: Usm | None = None
     clean_resize: Literal["area", "bilinear", "bicubic", "matlab-bicubic"] = "bilinear"
+    sharpen_clean_again: bool = True
     gaps: GroupGaps = GroupGaps()
     disorder: Literal["reject", "flag", "keep"] = "reject"
     most_draws: Annotated[int, Field(ge=1, le=1000)] = 32
@@ -165,6 +204,10 @@ class Groups(_Frozen):
             if order.blur_prob != 1:
                 raise ValueError(
                     f"{name}.blur_prob = {order.blur_prob:g}, but members must differ in blur; set it to 1"
+                )
+            if order.jpeg_prob != 1:
+                raise ValueError(
+                    f"{name}.jpeg_prob = {order.jpeg_prob:g}, but members must differ in compression; set it to 1"
                 )
             low, high = order.jpeg_quality
             if high - low < self.gaps.jpeg_quality[0]:
@@ -213,9 +256,7 @@ class Shuffled(_Frozen):
     @model_validator(mode="after")
     def _ranges_hold(self) -> Self:
         _check_rises(self, "noise_sigma_255", "jpeg_quality")
-        low, high = self.kernel_sizes
-        if not (1 <= low <= high <= 51 and low % 2 and high % 2):
-            raise ValueError(f"kernel_sizes = [{low}, {high}] are not odd, from 1 to 51; mend them")
+        _check_odd("kernel_sizes", self.kernel_sizes)
         if self.mixed_noise_prob + self.grey_noise_prob > 1:
             raise ValueError("mixed_noise_prob + grey_noise_prob is more than 1; lower one")
         for name in ("iso_sigma", "aniso_variance"):

@@ -12,13 +12,14 @@ from PIL import Image
 
 from .image import F32
 
-ResizeMode = Literal["area", "bilinear", "bicubic", "lanczos", "matlab-bicubic"]
+ResizeMode = Literal["area", "bilinear", "bicubic", "lanczos", "nearest-exact", "matlab-bicubic"]
 
 _POINTWISE: dict[ResizeMode, int] = {
     "area": cv2.INTER_AREA,
     "bilinear": cv2.INTER_LINEAR,
     "bicubic": cv2.INTER_CUBIC,
     "lanczos": cv2.INTER_LANCZOS4,
+    "nearest-exact": cv2.INTER_NEAREST_EXACT,
 }
 _ANTIALIASED: dict[ResizeMode, Image.Resampling] = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -58,7 +59,8 @@ def _matlab_bicubic(image: F32, height: int, width: int) -> F32:
 def resize(image: F32, height: int, width: int, mode: ResizeMode, *, antialias: bool = False) -> F32:
     """The image at another size; the same size is no work at all.
 
-    area: the mean over each pixel's area when it reduces, bilinear when it enlarges. bilinear, bicubic
+    area: the mean over each pixel's area when it reduces, close to nearest when it enlarges. nearest-exact: the pixel
+    under each centre, as torch's and Pillow's. bilinear, bicubic
     (a = -0.75, as torch) and lanczos (8 taps) look at the nearest pixels only, as torch's interpolate does;
     with `antialias` they widen with the reduction (Pillow's filters: bicubic has a = -0.5, lanczos 3 lobes).
     matlab-bicubic: MATLAB's imresize, borders included.

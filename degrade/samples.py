@@ -16,7 +16,7 @@ from .groups import ROLES, Role, sample_group
 from .image import U8, to_float, to_uint8
 from .order import MEASURE_TYPE, Measure, disorders, measure, twin
 from .pairs import downscale, sample_blur_noise, sample_noise_injection, sample_second_order
-from .recipe import BlurNoise, Downscale, Groups, NoiseInjection, Recipe, SecondOrder, Shuffled
+from .recipe import BlurNoise, Downscale, Groups, NoiseInjection, Recipe, SecondOrder, Shuffled, Usm
 from .render import render_all
 from .seeds import stream
 from .shards import Store
@@ -166,9 +166,19 @@ def draw_sample(config: StoreConfig, source: Source, sample: int, draw: int, ban
         case Downscale():
             members = {"lr": downscale(recipe, hr_px)}
     if isinstance(recipe, Groups | SecondOrder | Shuffled) and recipe.usm is not None:
-        hr = (UnsharpMask(**recipe.usm.model_dump()),)
+        mask = _unsharp_mask(recipe.usm, stream(config.seed, "usm", *identity))
+        again = isinstance(recipe, Groups) and recipe.sharpen_clean_again
+        members = {
+            name: (*((mask, mask) if again and name == Role.CLEAN else (mask,)), *steps)
+            for name, steps in members.items()
+        }
     y, x = (int(box.integers(0, side - crop_px + 1)) for side in (source.height, source.width))
     return Draw(draw, y, x, crop_px, hr, members, condition)
+
+
+def _unsharp_mask(usm: Usm, rng: np.random.Generator) -> UnsharpMask:
+    radius = usm.radius if usm.radius_range is None else int(rng.integers(usm.radius_range[0], usm.radius_range[1] + 1))
+    return UnsharpMask(radius=radius, weight=usm.weight, threshold_255=usm.threshold_255)
 
 
 def check_bank(config: StoreConfig, bank: NoiseSource | None) -> NoiseSource:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..degrade.errors import UserError
 from ..degrade.places import Place, write
 from . import cli_options as options
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from ..degrade.samples import StoreConfig
     from ..noisebank.bank import NoiseBank
 
-_PRESETS = ("real-esrgan", "second-order", "bsrgan", "mm-realsr", "cugan", "rwsr-edl", "bicubic")
+_PRESETS = ("real-esrgan", "second-order", "bsrgan", "mm-realsr", "mm-realsr-stage-1", "cugan", "rwsr-edl", "bicubic")
 
 
 @click.group()
@@ -20,11 +21,29 @@ def degrade() -> None:
     """Degraded images: LR/HR pairs, and groups whose order in blur and noise is known (MM-RealSR)."""
 
 
-def _store_config(preset: str, **changes: Any) -> "StoreConfig":
-    from .config import compose
+def _store_config(preset: str | None, *, config: Path | None, sets: tuple[str, ...], **changes: Any) -> "StoreConfig":
+    """The preset, by its option or by `preset:` in the file, changed; a file that is whole needs none."""
+    from ..degrade.samples import StoreConfig
+    from .config import compose_values, composed_values, merged, validated
     from .presets import PRESETS
 
-    return compose(PRESETS[preset](), **changes)
+    values = composed_values(config, sets)
+    values = merged(values, {name: value for name, value in changes.items() if value is not None})
+    named = values.pop("preset", preset)
+    if preset is not None and named != preset:
+        raise UserError(f"{config} is of preset {named}, and --preset is {preset}; drop one of them")
+    recipe = values.get("recipe")
+    kind = recipe.get("kind") if isinstance(recipe, dict) else None
+    if named is None:
+        if kind is None:
+            raise click.UsageError("name a --preset, or a --config that says `preset: NAME` or is a whole one")
+        return validated(StoreConfig, values, str(config))
+    if named not in PRESETS:
+        raise UserError(f"preset {named} is unknown; known here: {', '.join(PRESETS)}")
+    base = PRESETS[named]()
+    if kind is not None and kind != base.recipe.kind:
+        raise UserError(f"recipe.kind = {kind}, but preset {named} is {base.recipe.kind}; drop one of them")
+    return compose_values(base, values)
 
 
 def _bank(path: Place | None) -> "NoiseBank | None":
@@ -33,7 +52,9 @@ def _bank(path: Place | None) -> "NoiseBank | None":
     return NoiseBank.open(path) if path else None
 
 
-_preset = click.option("--preset", type=click.Choice(_PRESETS), required=True, help="Recipe to start from.")
+_preset = click.option(
+    "--preset", type=click.Choice(_PRESETS), default=None, help="Recipe to start from.  [default: the --config's]"
+)
 _source = click.option(
     "--source", "folders", multiple=True, required=True, type=options.PLACE, help="Folder of images; may be repeated."
 )
@@ -91,7 +112,7 @@ def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...], json_:
 @options.configured
 @options.as_json
 def degrade_preview(
-    preset: str,
+    preset: str | None,
     folders: tuple[Place, ...],
     chosen: options.Chosen,
     distilled: tuple[Place, ...],
@@ -143,7 +164,7 @@ def degrade_preview(
 @options.trackable
 @options.as_json
 def degrade_build(
-    preset: str,
+    preset: str | None,
     folders: tuple[Place, ...],
     chosen: options.Chosen,
     distilled: tuple[Place, ...],
@@ -190,8 +211,8 @@ def degrade_build(
 def degrade_import(options_file: Path, out: Path | None, json_: bool) -> None:
     """Make a config of a BasicSR, Real-ESRGAN, MM-RealSR, neosr or traiNNer options file (YAML or TOML).
 
-    Keys without a meaning here are named on stderr. Give the config to build with --config, beside the preset that is
-    printed.
+    Keys of a degradation that change nothing are named on stderr, and loudly those that would change the result and
+    have no counterpart here. Give the config to build with --config.
 
     \b
     Example:
@@ -205,14 +226,21 @@ def degrade_import(options_file: Path, out: Path | None, json_: bool) -> None:
     found = import_options(options_file)
     for name, reason in found.without_meaning.items():
         say(f"left out: {printable(name)}: {reason}")
+    for name, reason in found.changes.items():
+        say(f"note: {printable(name)}: {reason}")
     text = to_yaml(found.config)
-    preset = "mm-realsr" if found.config.recipe.kind == "groups" else "real-esrgan"
+    preset = found.preset
     lines = [text.rstrip()]
     if out is not None:
         write_atomic(out, text.encode())
-        lines = [f"wrote {out}; use it with: rwsr degrade build --preset {preset} --config {out}"]
+        lines = [f"wrote {out}; use it with: rwsr degrade build --config {out}"]
     options.tell(
-        {"preset": preset, "config": found.config.model_dump(mode="json"), "left_out": found.without_meaning},
+        {
+            "preset": preset,
+            "config": found.config.model_dump(mode="json"),
+            "left_out": found.without_meaning,
+            "changes": found.changes,
+        },
         lines,
         json_=json_,
     )

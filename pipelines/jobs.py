@@ -316,7 +316,9 @@ def train(job: TrainJob) -> Made:
     if job.store:
         data = stored(place(job.store), bank)
     else:
-        data = live(_places(job.sources), recipe, out, preset=job.preset, images=job.images, bank=bank)
+        data = live(
+            _places(job.sources), recipe, out, preset=job.preset, images=job.images, bank=bank, trained=composed
+        )
     for note in notes_on(composed, data):
         say(note)
     trained = train_run(

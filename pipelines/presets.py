@@ -35,20 +35,25 @@ def mm_realsr() -> StoreConfig:
     """MM-RealSR's contrast and anchor groups: Real-ESRGAN's second-order chain, five members a group.
 
     The numbers are those of both training files of MM-RealSR (commit 3473102), which are Real-ESRGAN's x4plus
-    ones. The second blur is always on and both JPEGs share one range, as in that code. The HR is not sharpened,
-    as in its second stage; its first stage sharpens it: --set recipe.usm={}.
+    ones. The second blur is always on and both JPEGs share one range, as in that code. LR is made of HR as it is, as in
+    its second stage; for its first stage there is `mm-realsr-stage-1`. HR is the same in both.
     """
     return StoreConfig(recipe=Groups(scale=4, first=_FIRST, second=_SECOND), hr_size_px=400)
 
 
+def mm_realsr_stage_1() -> StoreConfig:
+    """MM-RealSR's groups, LR of sharpened HR, CLEAN of twice sharpened: its first stage's, by the published code."""
+    return StoreConfig(recipe=Groups(scale=4, first=_FIRST, second=_SECOND, usm=Usm()), hr_size_px=400)
+
+
 def real_esrgan() -> StoreConfig:
-    """Real-ESRGAN's second-order pairs of sharpened HR and LR, the numbers of its x4plus training file."""
+    """Real-ESRGAN's second-order pairs, LR of sharpened HR, with the numbers of its x4plus training file."""
     second = _SECOND.model_copy(update={"blur_prob": 0.8})
     return StoreConfig(recipe=SecondOrder(scale=4, first=_FIRST, second=second, usm=Usm()), hr_size_px=400)
 
 
 def second_order() -> StoreConfig:
-    """The same pairs with the HR as it is, not sharpened: HR-aware's, whose FAR should learn natural images."""
+    """The same pairs, LR of the HR as it is: HR-aware's, which learns how LR comes of natural images."""
     sharpened = real_esrgan()
     return sharpened.model_copy(update={"recipe": sharpened.recipe.model_copy(update={"usm": None})})
 
@@ -83,6 +88,7 @@ PRESETS: dict[str, Callable[[], StoreConfig]] = {
     "second-order": second_order,
     "bsrgan": bsrgan,
     "mm-realsr": mm_realsr,
+    "mm-realsr-stage-1": mm_realsr_stage_1,
     "cugan": cugan,
     "rwsr-edl": rwsr_edl,
     "bicubic": bicubic,

@@ -56,6 +56,7 @@ _RECIPES = {
     "esrgan": presets.bicubic,
     "cugan": presets.cugan,
     "cugan-small": presets.cugan,
+    "unet": presets.cugan,
     **dict.fromkeys(edl_stages.PRESETS, presets.rwsr_edl_without_noise),
     **dict.fromkeys(hraware_stages.PRETRAIN_PRESETS, presets.second_order),
 }
@@ -180,6 +181,7 @@ def notes_on(config: Config, data: Data) -> list[str]:
     name, notes = data.groups.name, list[str]()
     if isinstance(config, edl_stages.EdlConfig) and data.recipe.get("strength") == 0 and data.noise is None:
         notes.append(f"note: the pairs of {name} have no noise, and no --bank is named: none is injected")
+    notes += _notes_on_sharpening(config, data)
     told = not isinstance(config, cugan_stages.CuganConfig) or config.network.conditioned
     if not told and data.recipe.get("only") is None:
         notes.append(
@@ -187,6 +189,27 @@ def notes_on(config: Config, data: Data) -> list[str]:
             "(recipe.only=[2,30])"
         )
     return notes
+
+
+def _notes_on_sharpening(config: Config, data: Data) -> list[str]:
+    """Where LR and targets are not sharpened as the published training has them."""
+    if not isinstance(config, mmrealsr_stages.TrainConfig):
+        return []
+    name, sharp = data.groups.name, data.groups.sharpened
+    if not config.losses.sharpen_target:
+        mend = "set losses.sharpen_target=true, as published"
+        return (
+            [f"note: LR of {name} is made of sharpened HR, and the targets are not sharpened; {mend}"] if sharp else []
+        )
+    wanted = config.stage == 1 if config.network.modulated else True
+    if sharp == wanted:
+        return []
+    preset = "real-esrgan" if not config.network.modulated else "mm-realsr-stage-1" if wanted else "mm-realsr"
+    made, published = ("sharpened HR", "HR as it is") if sharp else ("HR as it is", "sharpened HR")
+    return [
+        f"note: LR of {name} is made of {made}; the published training has LR of {published} (rwsr degrade build "
+        f"--preset {preset}; recipe.usm)"
+    ]
 
 
 def stored(store_folder: Place, bank: Place | None = None) -> Data:
@@ -205,6 +228,16 @@ def stored(store_folder: Place, bank: Place | None = None) -> Data:
     return Data(StoredGroups(store), digest(store), recipe, isinstance(store.path, ObjectPath), noise)
 
 
+_OF_ONE_DEGRADATION = "unet"
+
+
+def _recipe_of(preset: str, config: Config) -> StoreConfig:
+    """What is rendered for a training where nothing else is said."""
+    if isinstance(config, mmrealsr_stages.TrainConfig) and config.network.modulated and config.losses.sharpen_target:
+        return presets.mm_realsr_stage_1() if config.stage == 1 else presets.mm_realsr()
+    return _RECIPES[preset]()
+
+
 def live(
     folders: Sequence[Place],
     config: Path | None,
@@ -213,18 +246,19 @@ def live(
     preset: str,
     images: IndexConfig = IndexConfig(role="hr"),  # noqa: B008 - frozen
     bank: Place | None = None,
+    trained: Config | None = None,
 ) -> Data:
     """What the config of a store (`rwsr degrade show`) makes of the images below the folders, rendered while training.
 
     Raises:
         UserError: the config or the folders are wrong.
     """
-    if preset not in _RECIPES and config is None:
+    if preset == _OF_ONE_DEGRADATION and config is None:
         raise UserError(
             f"preset {preset} is trained on one degradation; name it with --recipe (`rwsr degrade show cugan --set "
             "recipe.only=[2,30]`)"
         )
-    composed = compose(_RECIPES.get(preset, presets.cugan)(), config=config)
+    composed = compose(_recipe_of(preset, trained or PRESETS[preset](1)), config=config)
     groups, identity = live_groups(folders, out / "index.parquet", composed, images, Executor(cores()))
     recipe = composed.recipe.model_dump(mode="json")
     return Data(groups, identity, recipe, noise=None if bank is None else NoiseBank.open(bank))

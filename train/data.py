@@ -36,7 +36,7 @@ class GroupSource(Protocol):
     """Where groups come from: a store, or rendered when they are asked for.
 
     name: for messages. scale: HR pixels an LR pixel. lr_size_px: side of the LR. members: LR images of a group, one in
-    a pair. sharpened: whether HR went through the unsharp mask. conditions: numbers that say how a pair is degraded.
+    a pair. sharpened: whether LR is made of sharpened HR. conditions: numbers that say how a pair is degraded.
     in_use: the numbers of the groups.
     """
 

@@ -47,7 +47,7 @@ class LossConfig(BaseModel):
     """Weights of the terms; 0 leaves a term out.
 
     margin: of the ranking. sharpen_target: pixel and perceptual losses look at HR sharpened by Real-ESRGAN's unsharp
-    mask, the discriminator at HR as it is (stage 2 of the code; stage 1 sharpens when the store is built).
+    mask, the discriminator at HR as it is: MM-RealSR's code in both stages, and Real-ESRGAN.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -172,11 +172,6 @@ def _check_fit(groups: GroupSource, config: TrainConfig) -> None:
             f"{groups.name} holds pairs; modulation is learned from groups (rwsr degrade build --preset mm-realsr), "
             "pairs are for the presets real-esrgan and esrgan"
         )
-    if config.losses.sharpen_target and groups.sharpened:
-        raise UserError(
-            f"the HR of {groups.name} is sharpened already; set losses.sharpen_target=false, or build the store with "
-            "recipe.usm=null"
-        )
 
 
 # ---------------------------------------------------------------------------------------------------- presets
@@ -186,11 +181,11 @@ def code(stage: Stage) -> TrainConfig:
     """The published training files, four processes taken as one: 24 groups of LR 48, then 16 of LR 64.
 
     Stage 2 keeps the UDEM frozen, its metric losses are only logged there and so left out here; its targets are
-    sharpened. Stage 1 sharpens HR when the store is built (`--set recipe.usm={}`).
+    sharpened. So are stage 1's, whose LR is made of sharpened HR too (`rwsr degrade build --preset mm-realsr-stage-1`).
     """
     if stage == 1:
         loop = LoopConfig(steps=70_000, batch=24, lr_patch_px=48, schedule=Steps(at=(1_000_000,)))
-        return TrainConfig(stage=1, loop=loop)
+        return TrainConfig(stage=1, losses=LossConfig(sharpen_target=True), loop=loop)
     return TrainConfig(
         stage=2,
         detach_scores=True,
@@ -262,21 +257,20 @@ def small(stage: Stage) -> TrainConfig:
 def real_esrgan(stage: Stage) -> TrainConfig:
     """Real-ESRGAN: no modulation, on the pairs of `real-esrgan`; 1,000K steps on pixels, then 400K with all losses.
 
-    Its stores hold sharpened HR, of which LR is made and which pixel and perceptual losses look at, as published. The
-    published discriminator looks at HR as it was; here it sees the sharpened.
+    LR is made of sharpened HR, pixel and perceptual losses look at sharpened HR, the discriminator at HR as it is.
     """
     network = NetworkConfig(modulated=False)
     if stage == 1:
         return TrainConfig(
             stage=1,
             network=network,
-            losses=LossConfig(ranking=0, anchor=0),
+            losses=LossConfig(ranking=0, anchor=0, sharpen_target=True),
             loop=LoopConfig(steps=1_000_000, batch=48, lr_patch_px=64),
         )
     return TrainConfig(
         stage=2,
         network=network,
-        losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(), gan=GanConfig()),
+        losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(), gan=GanConfig(), sharpen_target=True),
         loop=LoopConfig(steps=400_000, batch=48, lr_patch_px=64, learning_rate=1e-4),
     )
 

@@ -66,7 +66,7 @@ def test_every_draw_ends_at_the_lr_size_and_lies_in_the_source(preset: str, seed
 def test_real_esrgan_has_the_published_frequencies() -> None:
     """Second blur in 80 %, a tenth of the kernels sincs, final sinc in 80 %, JPEG last in half; levels in range."""
     n = 1500
-    drawn = _steps("real-esrgan", n)
+    drawn = [steps[1:] for steps in _steps("real-esrgan", n)]  # after the unsharp mask
     blurs = Counter(len([s for s in steps[:-3] if isinstance(s, Blur)]) for steps in drawn)
     assert blurs[2] / n == pytest.approx(0.8, abs=0.04) and blurs[1] + blurs[2] == n
     first = [steps[0].kernel.kind for steps in drawn if isinstance(steps[0], Blur)]
@@ -84,10 +84,44 @@ def test_real_esrgan_has_the_published_frequencies() -> None:
     assert min(qualities) == 30 and max(qualities) == 95 and np.mean(qualities) == pytest.approx(62.5, abs=1.5)
 
 
-def test_real_esrgan_sharpens_its_hr() -> None:
-    """The published training file degrades and targets the sharpened HR; without usm the HR is the crop."""
-    assert _draw("real-esrgan", 0).hr == (UnsharpMask(radius=50, weight=0.5, threshold_255=10),)
-    assert _draw("real-esrgan", 0, "recipe.usm=null").hr == ()
+def test_real_esrgans_lr_is_of_sharpened_hr() -> None:
+    """The published training file degrades sharpened HR; HR itself is the crop, which its discriminator sees."""
+    drawn, plain = _draw("real-esrgan", 0), _draw("real-esrgan", 0, "recipe.usm=null")
+    assert drawn.members["lr"] == (UnsharpMask(radius=50, weight=0.5, threshold_255=10), *plain.members["lr"])
+    assert drawn.hr == plain.hr == ()
+
+
+def test_mm_realsrs_first_stage_sharpens_the_clean_anchor_twice() -> None:
+    """`anchor_min` of the published code is made of the sharpened GT, sharpened once more; HR is the same in both."""
+    first, second = _draw("mm-realsr-stage-1", 0), _draw("mm-realsr", 0)
+    mask = UnsharpMask(radius=50, weight=0.5, threshold_255=10)
+    for name, steps in second.members.items():
+        assert first.members[name] == (*([mask, mask] if name == "clean" else [mask]), *steps)
+    assert first.hr == second.hr == () and (first.y, first.x) == (second.y, second.x)
+    once = _draw("mm-realsr-stage-1", 0, "recipe.sharpen_clean_again=false")
+    assert once.members["clean"] == (mask, *second.members["clean"])
+
+
+def test_what_other_trainers_draw_is_drawn_as_often_as_they_say() -> None:
+    """traiNNer-redux's: whether there is a JPEG, modes by weight, kernel sizes, resizes that do nothing, USM radii."""
+    sets = ["recipe.first.jpeg_prob=0.25", "recipe.second.jpeg_prob=0", "recipe.first.kernel_sizes=[5,9]"]
+    sets += ["recipe.first.resize={up: 0, down: 1, keep: 0}", "recipe.first.resize_modes=[nearest-exact, area]"]
+    sets += ["recipe.first.resize_mode_probs=[0.8, 0.2]", "recipe.second.resize={up: 0, down: 0, keep: 1}"]
+    sets += ["recipe.second.keep_resizes=false", "recipe.usm={radius_range: [3, 7]}", "recipe.final_sinc_prob=1"]
+    sets += ["recipe.final_kernel_sizes=[5,5]", "recipe.final_resize_modes=[bicubic]"]
+    drawn = _steps("real-esrgan", 400, *sets)
+    masks, jpegs, resizes, sizes, finals = [], [], [], [], []
+    for steps in drawn:
+        masks += [s.radius for s in steps if isinstance(s, UnsharpMask)]
+        jpegs.append(sum(isinstance(s, Jpeg) for s in steps))
+        resizes.append([s.mode for s in steps if isinstance(s, Resize)])
+        blurs = [s.kernel for s in steps if isinstance(s, Blur)]
+        sizes.append(blurs[0].size)
+        finals.append(blurs[-1].size)
+    assert set(masks) == {3, 4, 5, 6, 7} and set(finals) == {5} and set(sizes) == {5, 7, 9}
+    assert np.mean(jpegs) == pytest.approx(0.25, abs=0.05) and max(jpegs) == 1
+    assert all(len(each) == 2 and each[1] == "bicubic" for each in resizes)
+    assert np.mean([each[0] == "nearest-exact" for each in resizes]) == pytest.approx(0.8, abs=0.05)
 
 
 def test_webp_takes_the_place_of_jpeg() -> None:

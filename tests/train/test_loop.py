@@ -24,13 +24,14 @@ from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose, to_yaml
 from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.presets import bicubic, mm_realsr, real_esrgan
-from rwsr.pipelines.training import live, stored, train_run
+from rwsr.pipelines.training import live, notes_on, stored, train_run
 from rwsr.train import runs
 from rwsr.train.checkpoint import read_model, steps_saved
 from rwsr.train.data import GroupBatches, StoredGroups
 from rwsr.train.loop import built
 from rwsr.train.mmrealsr import MMRealSR
-from rwsr.train.mmrealsr_stages import TrainConfig, esrgan, generator_terms, method_of, small
+from rwsr.train.mmrealsr_stages import TrainConfig, code, esrgan, generator_terms, method_of, small
+from rwsr.train.mmrealsr_stages import real_esrgan as real_esrgan_training
 from rwsr.train.restorers import open_run
 
 from ..commands import Stop, stop_after
@@ -230,15 +231,17 @@ def test_esrgan_is_trained_on_pairs(pairs: Store, tmp_path: Path) -> None:
 
 
 def test_samples_that_do_not_fit_are_refused(pairs: Store, store: Store, photos: Path, tmp_path: Path) -> None:
-    """Modulation wants groups; HR that is sharpened is not sharpened again."""
+    """Modulation wants groups; where LR or targets are not sharpened as published, a line says so."""
     with pytest.raises(UserError, match="pairs.zarr holds pairs; modulation is learned from groups"):
         _train(tmp_path / "a", pairs, CONFIG, CPU, _nothing)
     rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
     config = compose(real_esrgan(), hr_size_px=64, num_samples=4)
     sharp = build_store.build(tmp_path / "sharp.zarr", build_store.plan(config, rows), Executor(1))[0]
-    twice = compose(ESRGAN, losses={"sharpen_target": True, "gan": {"weight": 0}})
-    with pytest.raises(UserError, match="is sharpened already; set losses.sharpen_target=false"):
-        _train(tmp_path / "b", sharp, twice, CPU, _nothing)
+    assert "the targets are not sharpened" in notes_on(ESRGAN, stored(sharp.path))[0]
+    assert notes_on(real_esrgan_training(1), stored(sharp.path)) == []
+    assert "--preset real-esrgan" in notes_on(real_esrgan_training(2), stored(pairs.path))[0]
+    assert "--preset mm-realsr-stage-1" in notes_on(code(1), stored(store.path))[0]
+    assert notes_on(code(2), stored(store.path)) == [] == notes_on(CONFIG, stored(store.path))
 
 
 def test_a_training_that_is_refused_takes_no_folder(pairs: Store, store: Store, tmp_path: Path) -> None:
