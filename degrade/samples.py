@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -31,8 +31,12 @@ _LEAST_LR_PX = 16  # less cannot be measured
 class StoreConfig(BaseModel):
     """A store of samples: what they are drawn from, how many, and from which seed.
 
-    hr_size_px: side of the square HR crops; a multiple of the scale. num_samples: groups or pairs.
-    shard_mib: size of a shard's HR block, MiB; the samples in it are a power of two.
+    hr_size_px: side of the square HR crops; a multiple of the scale. num_samples: groups or pairs. weigh: a source
+    serves as many samples as any other (`image`), or by its area, as where large images are cut into pieces first.
+    source_scales: crops are cut as if of the source at one of these sizes (1 is as it is), drawn among those at which
+    it still holds a crop; Real-ESRGAN's DF2K is at 1, 0.75, 0.5 and 1/3. pad_small: sources smaller than a crop are
+    continued by reflection to the right and below, as BasicSR does, instead of left out. shard_mib: size of a shard's
+    HR block, MiB; the samples in it are a power of two.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -41,6 +45,9 @@ class StoreConfig(BaseModel):
     hr_size_px: Annotated[int, Field(ge=16)]
     num_samples: Annotated[int, Field(ge=1)] = 1000
     seed: Annotated[int, Field(ge=0)] = 0
+    weigh: Literal["image", "area"] = "image"
+    source_scales: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1,)
+    pad_small: bool = False
     shard_mib: Annotated[float, Field(gt=0)] = 32
 
     @model_validator(mode="after")
@@ -172,8 +179,26 @@ def draw_sample(config: StoreConfig, source: Source, sample: int, draw: int, ban
             name: (*((mask, mask) if again and name == Role.CLEAN else (mask,)), *steps)
             for name, steps in members.items()
         }
-    y, x = (int(box.integers(0, side - crop_px + 1)) for side in (source.height, source.width))
-    return Draw(draw, y, x, crop_px, hr, members, condition)
+    size = _size_in_source(config, source, stream(config.seed, "source-scale", *identity))
+    if size != crop_px:
+        hr = (Resize(height=crop_px, width=crop_px, mode="lanczos", antialias=True), *hr)
+    y, x = (int(box.integers(0, max(0, side - size) + 1)) for side in (source.height, source.width))
+    return Draw(draw, y, x, size, hr, members, condition)
+
+
+def _size_in_source(config: StoreConfig, source: Source, rng: np.random.Generator) -> int:
+    """Side of what is cut from the source, so that it is a crop once the source is at the drawn scale."""
+    if config.source_scales == (1,):
+        return config.crop_size_px
+    sizes = [round(config.crop_size_px / scale) for scale in config.source_scales]
+    fitting = [size for size in sizes if size <= min(source.width, source.height)] or [min(sizes)]
+    return fitting[int(rng.integers(len(fitting)))]
+
+
+def holds(config: StoreConfig, width: int, height: int) -> bool:
+    """Whether crops can be cut from an image of that size."""
+    least = min(round(config.crop_size_px / scale) for scale in config.source_scales)
+    return config.pad_small or min(width, height) >= least
 
 
 def _unsharp_mask(usm: Usm, rng: np.random.Generator) -> UnsharpMask:
@@ -202,7 +227,11 @@ def render(drawn: Draw, pixels: U8, *, bank: NoiseSource | None = None) -> Rende
 
     Members come from the HR before it is rounded to 8 bits.
     """
-    crop = to_float(np.ascontiguousarray(pixels[drawn.y : drawn.y + drawn.size, drawn.x : drawn.x + drawn.size]))
+    cut = pixels[drawn.y : drawn.y + drawn.size, drawn.x : drawn.x + drawn.size]
+    below, right = (drawn.size - side for side in cut.shape[:2])
+    if below or right:
+        cut = np.pad(cut, ((0, below), (0, right), (0, 0)), mode="reflect")
+    crop = to_float(np.ascontiguousarray(cut))
     hr = render_all(crop, [drawn.hr], bank=bank)[0]
     names = list(drawn.members)
     steps = [drawn.members[name] for name in names]

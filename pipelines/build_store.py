@@ -27,6 +27,7 @@ from ..degrade.samples import (
     StoreConfig,
     check_bank,
     from_row,
+    holds,
     make,
     manifest_schema,
     render,
@@ -75,7 +76,7 @@ class Plan:
 
 
 def plan(config: StoreConfig, rows: Sequence[SourceRow], bank: NoiseBank | None = None) -> Plan:
-    """Share the samples out among the usable sources that are large enough: equally, to within one.
+    """Share the samples out among the usable sources that are large enough: equally or by area, to within one.
 
     Raises:
         UserError: no source is as large as a crop, or the bank does not fit the recipe.
@@ -85,20 +86,32 @@ def plan(config: StoreConfig, rows: Sequence[SourceRow], bank: NoiseBank | None 
     elif bank is not None:
         raise UserError(f"recipe {config.recipe.kind} takes no noise from a bank; leave --bank out")
     good = sources.usable(rows)
-    large = [row for row in good if min(row.width, row.height) >= config.crop_size_px]
+    large = [row for row in good if holds(config, row.width, row.height)]
     if not large:
         raise UserError(
             f"none of {len(good)} usable images is at least {config.crop_size_px} px on its shorter side; "
-            "lower hr_size_px (--hr-size), or name larger images"
+            "lower hr_size_px (--hr-size), set pad_small=true, or name larger images"
         )
-    share, rest = divmod(config.num_samples, len(large))
-    lucky = set(seeds.stream(config.seed, "shares").permutation(len(large))[:rest].tolist())
-    counts = tuple(share + (i in lucky) for i in range(len(large)))
+    counts = _shares(config, large)
     hr = ArraySpec("hr", (config.hr_size_px, config.hr_size_px, 3))
     lr = ArraySpec("lr", (len(config.members), config.lr_size_px, config.lr_size_px, 3))
     per_shard = samples_per_shard(hr.sample_bytes, int(config.shard_mib * 2**20))
     layout = Layout(config.num_samples, per_shard, (hr, lr))
     return Plan(config, tuple(large), counts, layout, len(good) - len(large), bank)
+
+
+def _shares(config: StoreConfig, rows: Sequence[SourceRow]) -> tuple[int, ...]:
+    """How many samples each source serves; what is left after whole shares goes to some that are drawn."""
+    drawn = seeds.stream(config.seed, "shares").permutation(len(rows))
+    if config.weigh == "image":
+        share, rest = divmod(config.num_samples, len(rows))
+        whole = np.full(len(rows), share)
+    else:
+        areas = np.array([row.width * row.height for row in rows], dtype=np.float64)
+        whole = np.floor(config.num_samples * areas / areas.sum()).astype(np.int64)
+        rest = config.num_samples - int(whole.sum())
+    whole[drawn[:rest]] += 1
+    return tuple(whole.tolist())
 
 
 def planned_rows(planned: Plan) -> Iterator[pa.Table]:

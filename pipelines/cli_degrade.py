@@ -156,7 +156,9 @@ def degrade_preview(
 @_distilled
 @_with_bank
 @click.option("--out", type=options.OUT, required=True, help="The store; its index is kept as OUT.index.parquet.")
-@click.option("--samples", type=click.IntRange(min=1), default=None, help="Groups or pairs.  [default: 1000]")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=None, help="Groups or pairs.  [default: the preset's, 10000]"
+)
 @_hr_size
 @options.seeded
 @options.configured

@@ -1,13 +1,12 @@
 """Fine-tuning of an SR model on folders of LR images, as one call: what is named is opened, checked and trained."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..degrade.errors import UserError
-from ..degrade.image import U8, read_source
+from ..degrade.image import U8
 from ..degrade.objects import ObjectPath
 from ..degrade.places import place
 from ..degrade.provenance import sha256, sha256_of
@@ -29,10 +28,9 @@ from ..train.runs import Validate, train_on
 from . import sources
 from .config import compose_values, composed_values, merged
 from .console import printable, say
+from .decoded import DecodedImages
 from .sources import SourceRow
 from .training import check_not_filled_in, told, validation
-
-_KEPT_BYTES = 1 << 29  # of decoded images that a process holds
 
 
 @dataclass(frozen=True)
@@ -68,22 +66,15 @@ def compose_values_of(preset: str, values: Mapping[str, Any]) -> FineTuneConfig:
 
 
 class LrImages:
-    """An `LrSource` over the rows of an index; so many decoded images are kept as are `_KEPT_BYTES` together."""
+    """An `LrSource` over the rows of an index."""
 
     def __init__(self, rows: Sequence[SourceRow]) -> None:
         self.name = "the LR images"
         self.sizes_px = [(row.width, row.height) for row in rows]
-        self._rows = list(rows)
-        self._decoded: OrderedDict[int, U8] = OrderedDict()
+        self._images = DecodedImages(rows)
 
     def read(self, number: int) -> U8:
-        row = self._rows[number]
-        if number not in self._decoded:
-            self._decoded[number] = read_source(place(row.root), row.path, row.sha256)
-            while len(self._decoded) > 1 and sum(each.nbytes for each in self._decoded.values()) > _KEPT_BYTES:
-                self._decoded.popitem(last=False)
-        self._decoded.move_to_end(number)
-        return self._decoded[number]
+        return self._images.read(number)
 
 
 def large_enough(rows: Sequence[SourceRow], patch_px: int) -> list[SourceRow]:

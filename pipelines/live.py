@@ -1,6 +1,5 @@
-"""Groups and pairs rendered when they are asked for, from the plan of a store: the same samples."""
+"""Groups and pairs rendered when they are asked for: fresh ones for ever, each a function of its number."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,25 +7,27 @@ import cv2
 import numpy as np
 
 from ..degrade.errors import UserError
-from ..degrade.image import U8, read_source
-from ..degrade.places import Place, place
+from ..degrade.order import disorders
+from ..degrade.places import Place
 from ..degrade.provenance import canonical, sha256_of
-from ..degrade.recipe import BlurNoise
+from ..degrade.recipe import BlurNoise, Groups
 from ..degrade.samples import Draw, Rendered, Source, StoreConfig, make
+from ..degrade.seeds import stream
 from ..train.data import Samples
 from . import sources
 from .build_store import Plan, plan
+from .decoded import DecodedImages
 from .executors import Executor
-from .sources import IndexConfig, SourceRow
+from .sources import IndexConfig
 
-_KEPT = 8  # decoded images that a process holds
+_MOST_SOURCES = 16  # that are asked for a group in order
 
 
 class LiveGroups:
-    """A `GroupSource` over a plan. Rendering runs on threads; a few decoded images are kept.
+    """A `GroupSource` without an end. Sample n is cut from a source that (seed, n) draws, by `weigh` evenly or by area,
+    and degraded by what (seed, source, n) draws: the same whatever the threads, loaders, ranks and interruptions.
 
-    Groups that are not in order are drawn again as in a store, where `recipe.disorder` is reject; otherwise they are
-    all used: which are disordered is only known once they are rendered.
+    A group that is not in its measured order is given up for one of another source, unless the recipe keeps such.
     """
 
     def __init__(self, planned: Plan, threads: int) -> None:
@@ -36,30 +37,35 @@ class LiveGroups:
         self.members = len(planned.config.members)
         self.sharpened = getattr(planned.config.recipe, "usm", None) is not None
         self.conditions = 2 if isinstance(planned.config.recipe, BlurNoise) else 0
-        self.in_use = list(range(planned.config.num_samples))
-        self._config, self._rows, self._threads = planned.config, planned.rows, threads
-        self._stops = np.cumsum(planned.counts)
-        self._decoded: OrderedDict[int, U8] = OrderedDict()
+        self.in_use = None
+        self._config, self._threads = planned.config, threads
+        self._images = DecodedImages(planned.rows)
+        areas = [row.width * row.height if planned.config.weigh == "area" else 1 for row in planned.rows]
+        self._stops = np.cumsum(areas, dtype=np.float64)
 
-    def _pixels(self, number: int) -> U8:
-        row = self._rows[number]
-        if number not in self._decoded:
-            self._decoded[number] = read_source(place(row.root), row.path, row.sha256)
-            while len(self._decoded) > _KEPT:
-                self._decoded.popitem(last=False)
-        self._decoded.move_to_end(number)
-        return self._decoded[number]
+    def _source(self, sample: int, attempt: int) -> int:
+        drawn = stream(self._config.seed, "live-source", sample, attempt).random()
+        return int(np.searchsorted(self._stops, drawn * self._stops[-1], side="right"))
 
-    def _render(self, task: tuple[int, SourceRow, U8]) -> tuple[Draw, Rendered]:
-        sample, row, pixels = task
+    def _render(self, sample: int) -> tuple[Draw, Rendered]:
         cv2.setNumThreads(1)
-        return make(self._config, Source(row.sha256, row.width, row.height), pixels, sample)
+        recipe = self._config.recipe
+        keeps = not isinstance(recipe, Groups) or recipe.disorder == "keep"
+        for attempt in range(_MOST_SOURCES):
+            number = self._source(sample, attempt)
+            row = self._images.rows[number]
+            source = Source(row.sha256, row.width, row.height)
+            drawn, rendered = make(self._config, source, self._images.read(number), sample)
+            if keeps or rendered.measured is None or not disorders(rendered.measured):
+                return drawn, rendered
+        raise UserError(
+            f"{_MOST_SOURCES} sources in a row gave no group in order, the last {row.path}; "  # pyright: ignore
+            "name other photographs (flat or black ones have no order), or set recipe.disorder=keep"
+        )
 
     def read(self, samples: list[int]) -> Samples:
-        numbers = [int(np.searchsorted(self._stops, sample, side="right")) for sample in samples]
-        tasks = [(s, self._rows[n], self._pixels(n)) for s, n in zip(samples, numbers, strict=True)]
         with ThreadPoolExecutor(self._threads) as pool:
-            made = list(pool.map(self._render, tasks))
+            made = list(pool.map(self._render, samples))
         return Samples(
             np.stack([rendered.hr for _, rendered in made]),
             np.stack([rendered.lr for _, rendered in made]),
@@ -72,6 +78,8 @@ def live_groups(
 ) -> tuple[LiveGroups, str]:
     """The groups or pairs that a config makes of the images below the folders, and the identity of both.
 
+    num_samples of the config means nothing: there is no end.
+
     Raises:
         UserError: the config wants a noise bank, or no image is as large as a crop.
     """
@@ -81,5 +89,6 @@ def live_groups(
             "build a store and train on that"
         )
     planned = plan(config, sources.index(folders, index, images, executor))
-    identity = sha256_of([canonical(config.model_dump(mode="json")), planned.inputs_sha256])
+    endless = config.model_copy(update={"num_samples": 1})
+    identity = sha256_of([canonical(endless.model_dump(mode="json")), planned.inputs_sha256])
     return LiveGroups(planned, executor.workers), identity

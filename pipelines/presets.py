@@ -15,6 +15,7 @@ from ..degrade.recipe import (
 )
 from ..degrade.samples import StoreConfig
 
+_MANY = 10_000  # samples: what a first training meets some hundred times
 _FIRST = Order(
     blur_sigma=(0.2, 3),
     resize=ResizeProbabilities(up=0.2, down=0.7, keep=0.1),
@@ -38,18 +39,22 @@ def mm_realsr() -> StoreConfig:
     ones. The second blur is always on and both JPEGs share one range, as in that code. LR is made of HR as it is, as in
     its second stage; for its first stage there is `mm-realsr-stage-1`. HR is the same in both.
     """
-    return StoreConfig(recipe=Groups(scale=4, first=_FIRST, second=_SECOND), hr_size_px=400)
+    return StoreConfig(recipe=Groups(scale=4, first=_FIRST, second=_SECOND), hr_size_px=400, num_samples=_MANY)
 
 
 def mm_realsr_stage_1() -> StoreConfig:
     """MM-RealSR's groups, LR of sharpened HR, CLEAN of twice sharpened: its first stage's, by the published code."""
-    return StoreConfig(recipe=Groups(scale=4, first=_FIRST, second=_SECOND, usm=Usm()), hr_size_px=400)
+    return StoreConfig(
+        recipe=Groups(scale=4, first=_FIRST, second=_SECOND, usm=Usm()), hr_size_px=400, num_samples=_MANY
+    )
 
 
 def real_esrgan() -> StoreConfig:
     """Real-ESRGAN's second-order pairs, LR of sharpened HR, with the numbers of its x4plus training file."""
     second = _SECOND.model_copy(update={"blur_prob": 0.8})
-    return StoreConfig(recipe=SecondOrder(scale=4, first=_FIRST, second=second, usm=Usm()), hr_size_px=400)
+    return StoreConfig(
+        recipe=SecondOrder(scale=4, first=_FIRST, second=second, usm=Usm()), hr_size_px=400, num_samples=_MANY
+    )
 
 
 def second_order() -> StoreConfig:
@@ -60,27 +65,27 @@ def second_order() -> StoreConfig:
 
 def bsrgan() -> StoreConfig:
     """BSRGAN's pairs: blurs, two-part downscale, noise and JPEG in random order, as in its released code."""
-    return StoreConfig(recipe=Shuffled(scale=4), hr_size_px=288)
+    return StoreConfig(recipe=Shuffled(scale=4), hr_size_px=288, num_samples=_MANY)
 
 
 def cugan() -> StoreConfig:
     """CUGAN's blur and noise pairs at one size: r in [0, 4] by 0.1, sigma in [0, 50], and the condition z."""
-    return StoreConfig(recipe=BlurNoise(), hr_size_px=480)
+    return StoreConfig(recipe=BlurNoise(), hr_size_px=480, num_samples=_MANY)
 
 
 def rwsr_edl() -> StoreConfig:
     """RWSR-EDL's noise-injected pairs: the source halved is the HR, a quarter of it plus bank noise the LR."""
-    return StoreConfig(recipe=NoiseInjection(scale=4, cleanup=2), hr_size_px=128)
+    return StoreConfig(recipe=NoiseInjection(scale=4, cleanup=2), hr_size_px=256, num_samples=_MANY)
 
 
 def rwsr_edl_without_noise() -> StoreConfig:
     """The same without noise, which a training then draws anew in each epoch."""
-    return StoreConfig(recipe=NoiseInjection(scale=4, cleanup=2, strength=0), hr_size_px=128)
+    return StoreConfig(recipe=NoiseInjection(scale=4, cleanup=2, strength=0), hr_size_px=256, num_samples=_MANY)
 
 
 def bicubic() -> StoreConfig:
     """LR by MATLAB's bicubic alone: the baseline of most papers."""
-    return StoreConfig(recipe=Downscale(scale=4), hr_size_px=400)
+    return StoreConfig(recipe=Downscale(scale=4), hr_size_px=400, num_samples=_MANY)
 
 
 PRESETS: dict[str, Callable[[], StoreConfig]] = {

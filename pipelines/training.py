@@ -179,6 +179,10 @@ class Data:
 def notes_on(config: Config, data: Data) -> list[str]:
     """What a person may have forgotten in naming this data."""
     name, notes = data.groups.name, list[str]()
+    if data.groups.in_use is not None:
+        count, seen = len(data.groups.in_use), config.loop.steps * config.loop.batch
+        fresh = "; --source renders fresh ones in every step" if seen > _MANY * count else ""
+        notes.append(f"note: each of the {count} samples of {name} is met {seen / max(1, count):,.1f} times{fresh}")
     if isinstance(config, edl_stages.EdlConfig) and data.recipe.get("strength") == 0 and data.noise is None:
         notes.append(f"note: the pairs of {name} have no noise, and no --bank is named: none is injected")
     notes += _notes_on_sharpening(config, data)
@@ -229,6 +233,7 @@ def stored(store_folder: Place, bank: Place | None = None) -> Data:
 
 
 _OF_ONE_DEGRADATION = "unet"
+_MANY = 100  # times that a sample is met
 
 
 def _recipe_of(preset: str, config: Config) -> StoreConfig:

@@ -37,7 +37,7 @@ class GroupSource(Protocol):
 
     name: for messages. scale: HR pixels an LR pixel. lr_size_px: side of the LR. members: LR images of a group, one in
     a pair. sharpened: whether LR is made of sharpened HR. conditions: numbers that say how a pair is degraded.
-    in_use: the numbers of the groups.
+    in_use: the numbers of the groups; none where there is no end of them.
     """
 
     name: str
@@ -46,7 +46,11 @@ class GroupSource(Protocol):
     members: int
     sharpened: bool
     conditions: int
-    in_use: list[int]
+
+    @property
+    def in_use(self) -> list[int] | None:
+        """The numbers of the groups, or none."""
+        ...
 
     def read(self, samples: list[int]) -> Samples:
         """Those groups."""
@@ -140,10 +144,10 @@ def _keys(seed: int, step: int, samples: Sequence[int]) -> Tensor:
 class GroupBatches(Dataset[GroupBatch]):
     """Batch number `step` of a training: which groups, which crop and flip of each, all from keyed streams.
 
-    Every epoch is a new permutation of the groups; a crop is lr_patch_px of each LR and the same place of HR, half of
-    them mirrored; turned: also half of them upside down, and half with the axes swapped. noise: a bank of which new
-    noise is added to each LR crop in each step (RWSR-EDL Eq. 11). Of several processes each gets its own part of the
-    same batch.
+    Every epoch is a new permutation of the groups, where there is an end of them; a crop is lr_patch_px of each LR and
+    the same place of HR, half of them mirrored; turned: also half of them upside down, and half with the axes swapped.
+    noise: a bank of which new noise is added to each LR crop in each step (RWSR-EDL Eq. 11). Of several processes each
+    gets its own part of the same batch.
     """
 
     def __init__(
@@ -159,8 +163,8 @@ class GroupBatches(Dataset[GroupBatch]):
     ) -> None:
         self._source, self._ranks, self._turned, self._noise = source, ranks or Ranks(), turned, noise
         self._batch, self._patch, self._seed = batch, lr_patch_px, seed
-        self._in_use = np.array(source.in_use, dtype=np.int64)
-        if batch > len(self._in_use):
+        self._in_use = None if source.in_use is None else np.array(source.in_use, dtype=np.int64)
+        if self._in_use is not None and batch > len(self._in_use):
             raise UserError(
                 f"loop.batch = {batch} is more than the {len(self._in_use)} samples in use of {source.name}; lower it"
             )
@@ -177,7 +181,10 @@ class GroupBatches(Dataset[GroupBatch]):
 
     def _samples(self, step: int) -> list[int]:
         """Of this process, in the order of the whole batch."""
-        whole = _of_epochs(self._in_use, self._seed, step, self._batch)
+        if self._in_use is None:
+            whole = np.arange(step * self._batch, (step + 1) * self._batch)
+        else:
+            whole = _of_epochs(self._in_use, self._seed, step, self._batch)
         share = self._batch // self._ranks.count
         return whole[self._ranks.rank * share : (self._ranks.rank + 1) * share].tolist()
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pydantic import ValidationError
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.image import F32
+from rwsr.degrade.image import F32, U8
 from rwsr.degrade.recipe import BlurNoise, Downscale, NoiseInjection, SecondOrder, Shuffled
-from rwsr.degrade.samples import Draw, Source, StoreConfig, draw_sample
+from rwsr.degrade.samples import Draw, Source, StoreConfig, draw_sample, holds, render
 from rwsr.degrade.steps import (
     AnyStep,
     BankNoise,
@@ -24,8 +25,10 @@ from rwsr.degrade.steps import (
     UnsharpMask,
     Webp,
 )
+from rwsr.pipelines.build_store import plan
 from rwsr.pipelines.config import compose
 from rwsr.pipelines.presets import PRESETS
+from rwsr.pipelines.sources import SourceRow
 
 SOURCE = Source("00", 900, 700)
 
@@ -248,3 +251,41 @@ def test_every_preset_is_valid_when_read_again() -> None:
     """Its dump is a config of the same recipe."""
     for make in PRESETS.values():
         assert StoreConfig.model_validate(make().model_dump(mode="json")) == make()
+
+
+def test_sources_serve_by_area_where_that_is_wanted() -> None:
+    """A source four times as large serves four times as many samples; all are given out, whatever is left over."""
+    rows = [SourceRow("/", f"{i}.png", sha256=str(i), width=w, height=100) for i, w in enumerate((100, 400, 125))]
+    by_image, by_area = (
+        plan(compose(PRESETS["bicubic"](), hr_size_px=64, num_samples=1000, weigh=weigh), rows).counts
+        for weigh in ("image", "area")
+    )
+    assert sorted(by_image) == [333, 333, 334] and sum(by_area) == 1000
+    assert [round(count / 10) for count in by_area] == [16, 64, 20]
+
+
+def test_crops_are_of_the_source_at_one_of_several_sizes(astronaut: U8) -> None:
+    """Where the source still holds a crop at that size; the cut is larger, and made smaller to HR."""
+    config = compose(PRESETS["bicubic"](), hr_size_px=128, source_scales=[1, 0.5, 0.2])
+    source, sizes = Source("a" * 64, 512, 512), set()
+    for sample in range(40):
+        drawn = draw_sample(config, source, sample, 0, None)
+        sizes.add(drawn.size)
+        assert drawn.y + drawn.size <= 512 and drawn.x + drawn.size <= 512
+        assert render(drawn, astronaut).hr.shape == (128, 128, 3)
+        cut = astronaut[drawn.y : drawn.y + drawn.size, drawn.x : drawn.x + drawn.size]
+        expected = np.asarray(Image.fromarray(cut).resize((128, 128), Image.Resampling.LANCZOS)).astype(int)
+        assert np.abs(render(drawn, astronaut).hr.astype(int) - expected).max() <= 1
+    assert sizes == {128, 256}  # a fifth of the photograph holds no crop
+    assert holds(config, 128, 200) and not holds(config, 127, 900)
+
+
+def test_small_sources_are_continued_by_reflection(astronaut: U8) -> None:
+    """To the right and below, as BasicSR does; without the key they are left out."""
+    config = compose(PRESETS["bicubic"](), hr_size_px=128, pad_small=True)
+    small = astronaut[:70, :200]
+    drawn = draw_sample(config, Source("b" * 64, 200, 70), 0, 0, None)
+    assert drawn.y == 0 and holds(config, 200, 70) and not holds(compose(config, pad_small=False), 200, 70)
+    hr = render(drawn, small).hr
+    assert np.array_equal(hr[:70], small[:, drawn.x : drawn.x + 128])
+    assert np.array_equal(hr[70:], small[68:10:-1, drawn.x : drawn.x + 128])

@@ -80,7 +80,21 @@ def test_of_a_folder_of_pairs_each_command_takes_its_role(tmp_path: Path, names:
 
     def of_store(*told: str) -> set[str]:
         out = tmp_path / f"store{len(list(tmp_path.iterdir()))}.zarr"
-        rwsr("degrade", "build", "--preset", "bicubic", "--source", folder, "--out", out, "--hr-size", 64, *told)
+        rwsr(
+            "degrade",
+            "build",
+            "--preset",
+            "bicubic",
+            "--source",
+            folder,
+            "--out",
+            out,
+            "--hr-size",
+            64,
+            "--samples",
+            8,
+            *told,
+        )
         return {row.path for row in sources.read(out.with_name(f"{out.name}.index.parquet"))}
 
     assert of_bank() == lr and of_bank("--role", "hr") == hr

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from rwsr.degrade.errors import StoreError, UserError
@@ -237,11 +238,11 @@ def test_samples_that_do_not_fit_are_refused(pairs: Store, store: Store, photos:
     rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
     config = compose(real_esrgan(), hr_size_px=64, num_samples=4)
     sharp = build_store.build(tmp_path / "sharp.zarr", build_store.plan(config, rows), Executor(1))[0]
-    assert "the targets are not sharpened" in notes_on(ESRGAN, stored(sharp.path))[0]
-    assert notes_on(real_esrgan_training(1), stored(sharp.path)) == []
-    assert "--preset real-esrgan" in notes_on(real_esrgan_training(2), stored(pairs.path))[0]
-    assert "--preset mm-realsr-stage-1" in notes_on(code(1), stored(store.path))[0]
-    assert notes_on(code(2), stored(store.path)) == [] == notes_on(CONFIG, stored(store.path))
+    assert "the targets are not sharpened" in notes_on(ESRGAN, stored(sharp.path))[1]
+    assert len(notes_on(real_esrgan_training(1), stored(sharp.path))) == 1
+    assert "--preset real-esrgan" in notes_on(real_esrgan_training(2), stored(pairs.path))[1]
+    assert "--preset mm-realsr-stage-1" in notes_on(code(1), stored(store.path))[1]
+    assert len(notes_on(code(2), stored(store.path))) == 1 == len(notes_on(CONFIG, stored(store.path)))
 
 
 def test_a_training_that_is_refused_takes_no_folder(pairs: Store, store: Store, tmp_path: Path) -> None:
@@ -359,20 +360,47 @@ def test_validation_is_in_the_log(store: Store, tmp_path: Path) -> None:
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
-def test_groups_rendered_meanwhile_are_those_of_the_store(store: Store, photos: Path, tmp_path: Path) -> None:
-    """Sample by sample, whatever the threads and the loaders; and so are the losses."""
-    recipe = compose(mm_realsr(), hr_size_px=64, num_samples=12)
+def test_groups_rendered_meanwhile_are_fresh_and_a_function_of_their_number(photos: Path, tmp_path: Path) -> None:
+    """Whatever the threads and loaders, and stopped and resumed: the same losses; no group is met twice."""
+    recipe = compose(mm_realsr(), hr_size_px=64)
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
     data = live([photos], tmp_path / "recipe.yaml", tmp_path, preset="mm-realsr-small")
-    stored_groups = StoredGroups(store)
-    samples = [11, 0, 5, 6, 1]
-    for a, b in zip(data.groups.read(samples), stored_groups.read(samples), strict=True):
-        assert np.array_equal(a, b)
-    _train(tmp_path / "stored", store, CONFIG, CPU, _nothing)
-    config = compose(CONFIG, sets=["loop.loaders=1"])
-    assert train_run(tmp_path / "live", data, config)
-    logs = [(tmp_path / run / "train.parquet").read_bytes() for run in ("stored", "live")]
-    assert logs[0] == logs[1]
+    assert data.groups.in_use is None
+    first, again = data.groups.read([7, 0, 40_000]), data.groups.read([40_000, 7])
+    assert np.array_equal(first.lr[[2, 0]], again.lr) and np.array_equal(first.hr[[2, 0]], again.hr)
+    batches = GroupBatches(data.groups, batch=3, lr_patch_px=16, seed=0)
+    groups = [round(float(group.double().sum()), 6) for step in range(8) for group in batches[step].lr]
+    assert len(set(groups)) == 24
+    assert train_run(tmp_path / "whole", data, CONFIG)
+    with pytest.raises(Stop):
+        runs.train(tmp_path / "broken", data.groups, data.identity, CONFIG, CONFIG.loop, partial(method_of, CONFIG),
+        CPU,
+                   stop_after(5))  # fmt: skip
+    assert train_run(tmp_path / "broken", data, CONFIG)
+    assert train_run(tmp_path / "loaders", data, compose(CONFIG, sets=["loop.loaders=1"]))
+    logs = [(tmp_path / run / "train.parquet").read_bytes() for run in ("whole", "broken", "loaders")]
+    assert logs[0] == logs[1] == logs[2]
+
+
+def test_groups_without_an_order_are_given_up_for_another_source(photos: Path, tmp_path: Path) -> None:
+    """A flat photograph has none: it is never met. Of flat ones alone there is an error."""
+    (tmp_path / "flat").mkdir() Image.fromarray(np.full((90, 90, 3), 255, np.uint8)).save(tmp_path / "flat/flat.png")
+    (tmp_path / "recipe.yaml").write_text(to_yaml(compose(mm_realsr(), hr_size_px=64, sets=["recipe.most_draws=2"])))
+    told = {"config": tmp_path / "recipe.yaml", "preset": "mm-realsr-small"} data = live([photos, tmp_path / "flat"],
+    told["config"], tmp_path, preset="mm-realsr-small")  # type: ignore[arg-type] assert all(group.std() > 0 for group
+    in data.groups.read(list(range(12))).hr) flat = live([tmp_path / "flat"], told["config"], tmp_path / "b",
+    preset="mm-realsr-small")  # type: ignore[arg-type] with pytest.raises(UserError, match="gave no group in order, the
+    last flat.png"):
+        flat.groups.read([0])
+
+
+def test_how_often_a_sample_is_met_is_said(store: Store, photos: Path, tmp_path: Path) -> None:
+    """Of a store always; with a way out where it is often. Of sources never: they are fresh."""
+    assert "each of the 12 samples of" in notes_on(CONFIG, stored(store.path))[0]
+    often = notes_on(small(1), stored(store.path))[0]
+    assert "is met 1,000.0 times; --source renders fresh ones" in often
+    (tmp_path / "recipe.yaml").write_text(to_yaml(compose(mm_realsr(), hr_size_px=64)))
+    assert notes_on(CONFIG, live([photos], tmp_path / "recipe.yaml", tmp_path, preset="mm-realsr-small")) == []
 
 
 def test_tensorboard_gets_what_the_log_gets(store: Store, tmp_path: Path) -> None:
