@@ -12,8 +12,9 @@ _KEPT_BYTES = 1 << 29
 
 
 class DecodedImages:
-    """The pixels of the rows of an index, by their numbers; those that were asked for last are kept. Safe under threads;
-    another process begins with none.
+    """The pixels of the rows of an index, by their numbers; those that were asked for last are kept.
+
+    Safe under threads; another process begins with none.
     """
 
     def __init__(self, rows: Sequence[SourceRow]) -> None:

@@ -25,7 +25,7 @@ from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose, to_yaml
 from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.presets import bicubic, mm_realsr, real_esrgan
-from rwsr.pipelines.training import live, notes_on, stored, train_run
+from rwsr.pipelines.training import Data, live, notes_on, stored, train_run
 from rwsr.train import runs
 from rwsr.train.checkpoint import read_model, steps_saved
 from rwsr.train.data import GroupBatches, StoredGroups
@@ -52,6 +52,12 @@ OnStep = Callable[[int, dict[str, float]], None]
 def _train(run: Path, store: Store, config: TrainConfig, device: torch.device, on_step: OnStep, **told: Any) -> bool:
     make = partial(method_of, config)
     return runs.train(run, StoredGroups(store), digest(store), config, config.loop, make, device, on_step, **told)
+
+
+def _train_on(run: Path, data: Data) -> None:
+    """Five steps of seven."""
+    make = partial(method_of, CONFIG)
+    runs.train(run, data.groups, data.identity, CONFIG, CONFIG.loop, make, CPU, stop_after(5))
 
 
 def _nothing(steps: int, terms: dict[str, float]) -> None:
@@ -373,9 +379,7 @@ def test_groups_rendered_meanwhile_are_fresh_and_a_function_of_their_number(phot
     assert len(set(groups)) == 24
     assert train_run(tmp_path / "whole", data, CONFIG)
     with pytest.raises(Stop):
-        runs.train(tmp_path / "broken", data.groups, data.identity, CONFIG, CONFIG.loop, partial(method_of, CONFIG),
-        CPU,
-                   stop_after(5))  # fmt: skip
+        _train_on(tmp_path / "broken", data)
     assert train_run(tmp_path / "broken", data, CONFIG)
     assert train_run(tmp_path / "loaders", data, compose(CONFIG, sets=["loop.loaders=1"]))
     logs = [(tmp_path / run / "train.parquet").read_bytes() for run in ("whole", "broken", "loaders")]
@@ -384,14 +388,15 @@ def test_groups_rendered_meanwhile_are_fresh_and_a_function_of_their_number(phot
 
 def test_groups_without_an_order_are_given_up_for_another_source(photos: Path, tmp_path: Path) -> None:
     """A flat photograph has none: it is never met. Of flat ones alone there is an error."""
-    (tmp_path / "flat").mkdir() Image.fromarray(np.full((90, 90, 3), 255, np.uint8)).save(tmp_path / "flat/flat.png")
-    (tmp_path / "recipe.yaml").write_text(to_yaml(compose(mm_realsr(), hr_size_px=64, sets=["recipe.most_draws=2"])))
-    told = {"config": tmp_path / "recipe.yaml", "preset": "mm-realsr-small"} data = live([photos, tmp_path / "flat"],
-    told["config"], tmp_path, preset="mm-realsr-small")  # type: ignore[arg-type] assert all(group.std() > 0 for group
-    in data.groups.read(list(range(12))).hr) flat = live([tmp_path / "flat"], told["config"], tmp_path / "b",
-    preset="mm-realsr-small")  # type: ignore[arg-type] with pytest.raises(UserError, match="gave no group in order, the
-    last flat.png"):
-        flat.groups.read([0])
+    flat, recipe = tmp_path / "flat", tmp_path / "recipe.yaml"
+    flat.mkdir()
+    Image.fromarray(np.full((90, 90, 3), 255, np.uint8)).save(flat / "flat.png")
+    recipe.write_text(to_yaml(compose(mm_realsr(), hr_size_px=64, sets=["recipe.most_draws=2"])))
+    data = live([photos, flat], recipe, tmp_path, preset="mm-realsr-small")
+    assert all(group.std() > 0 for group in data.groups.read(list(range(12))).hr)
+    alone = live([flat], recipe, tmp_path / "b", preset="mm-realsr-small")
+    with pytest.raises(UserError, match="gave no group in order, the last flat.png"):
+        alone.groups.read([0])
 
 
 def test_how_often_a_sample_is_met_is_said(store: Store, photos: Path, tmp_path: Path) -> None:
