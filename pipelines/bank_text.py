@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ..noisebank.bank import NoiseBank
 from ..noisebank.cati import CatiRule, ThresholdRule
 from ..noisebank.yields import Yield
+from .console import printable
 
 
 def describe_rule(rule: CatiRule | ThresholdRule) -> str:
@@ -54,7 +57,30 @@ def bank_values(bank: NoiseBank) -> dict[str, Any]:
         "rule": bank.rule.model_dump(),
         "cati": bank.cati.model_dump() if bank.cati else None,
         "sets": [each.model_dump() for each in bank.sets],
+        "notes": bank_notes(bank),
     }
+
+
+_PUBLISHED_VARIANCE = ThresholdRule().max_var  # Impressionism's, which RWSR-EDL's code has too
+_HANDFUL = 16  # patches: fewer repeat themselves in every batch
+
+
+def bank_notes(bank: NoiseBank) -> list[str]:
+    """What of a bank is likely to be no noise, or too little of it."""
+    notes: list[str] = []
+    variance = float(np.asarray(bank.table["variance"]).max())
+    if variance > _PUBLISHED_VARIANCE:
+        notes.append(
+            f"note: patches of a variance up to {variance:,.0f} are in it, where the published threshold is "
+            f"{_PUBLISHED_VARIANCE:g}: that is texture rather than noise; take a smaller --size, a lower --quantile, "
+            "--rule threshold, or photographs with flat places"
+        )
+    if len(bank.patches) < _HANDFUL:
+        notes.append(f"note: it has {len(bank.patches)} patches; name more photographs, or take a smaller --size")
+    sources = set(bank.table["source_sha256"].to_pylist())
+    if len(sources) == 1 and sum(each.num_images for each in bank.sets) > 1:
+        notes.append(f"note: all patches are of one image, {printable(bank.table['source'][0].as_py())}")
+    return notes
 
 
 def bank_lines(bank: NoiseBank) -> list[str]:
@@ -75,4 +101,4 @@ def bank_lines(bank: NoiseBank) -> list[str]:
         )
     if bank.cati is None:
         lines.append(f"rule: {describe_rule(bank.rule)}, mean > {bank.rule.min_mean:g}")
-    return [*lines, f"{len(bank.patches):,} patches of {bank.size_px} px"]
+    return [*lines, f"{len(bank.patches):,} patches of {bank.size_px} px", *bank_notes(bank)]

@@ -7,6 +7,16 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
+import pytest
+import torch
+from PIL import Image
+
+from rwsr.train.compact import Compact
+from rwsr.train.imdn import Imdn
+
+from .commands import flags, rwsr
+from .conftest import scene
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
@@ -29,6 +39,102 @@ def test_every_command_of_the_readme_works_in_order(tmp_path: Path) -> None:
         assert result.returncode == 0, f"{line}\n{result.stderr}"
     for block in _blocks("python"):
         subprocess.run([sys.executable, "-c", block], cwd=tmp_path, check=True)
+
+
+# Of each training what makes a step of it small; no size of a store or of a patch is touched.
+_TINY = ["network.feats=4", "network.blocks=1", "network.growth=4", "loop.batch=2"]
+_UDEM = "network.udem={feats: [4], blocks: [1], downscales: [2]}"
+_STEPS = ["--steps", "2"]
+_SMALLER = {
+    "train mm-realsr": [*_STEPS, *flags("--set", _TINY)],
+    "train cugan": [*_STEPS, *flags("--set", ["network.feats=[4,6,8]", "network.blocks=1", "loop.batch=2"])],
+    "train rwsr-edl": [*_STEPS, *flags("--set", [*_TINY, "network.branch_feats=4", "losses.gan.feats=4"])],
+    "train hr-aware-pretrain": [
+        *_STEPS,
+        *flags(
+            "--set", ["network.feats=4", "network.code=8", "network.image_blocks=1", "network.degradation_blocks=1"]
+        ),
+        *flags(
+            "--set",
+            ["loop.batch=2", "network.far.net=squeezenet", "network.controller.hqi=squeeze", "losses.net=squeeze"],
+        ),
+    ],
+    "train hr-aware": [*_STEPS, *flags("--set", ["loop.batch=1", "losses.net=squeeze"])],
+    "degrade build": ["--samples", "4"],
+    "ablation hr-aware": ["--steps", "1", "--pretrain-steps", "1", "--samples", "8", "--seeds", "1"],
+    "eval": [],
+}
+_NO_VGG = ["losses.perceptual.net=squeezenet"]  # VGG-19's file is published, not ours
+_ELSEWHERE = ("s3://", "tcp://", "flow serve", "flow run", "flow example", "...")  # tested with servers of their own
+
+
+def _indented() -> list[str]:
+    """The commands of the README that are not in a block of `sh`."""
+    lines = re.findall(r"^    (rwsr .*)$", README, re.MULTILINE)
+    return [line.split("   #")[0] for line in lines if not any(word in line for word in _ELSEWHERE)]
+
+
+def _picture(path: Path, seed: int, side: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(scene(seed, side, side)).save(path)
+
+
+def _folders(below: Path) -> None:
+    """What the README's folders stand for, in small."""
+    for folder, side in {"DF2K": 420, "VALID": 420, "BSDS500/train": 260, "CID22": 200, "CBSD68": 96}.items():
+        for seed in range(2):
+            _picture(below / folder / f"{seed}.png", seed, side)
+    for folder in ("MINE", "DIV2K"):
+        for seed in range(2):
+            _picture(below / folder / f"{folder}{seed}.png", 5 + seed, 600)
+    for name, side in (("Canon_001_HR.png", 96), ("Canon_001_LR4.png", 24)):
+        _picture(below / "RealSR/Canon/Test/4" / name, 3, side)
+    _picture(below / "Set5/baby.png", 4, 96)
+    _picture(below / "photo.png", 4, 64)
+    torch.save({"params": Compact(4, 2, 4).state_dict()}, below / "model.pth")
+    torch.save({"params": Compact(4, 2, 4).state_dict()}, below / "RealESRGAN_x4plus.pth")
+    torch.save({"params": Imdn(4).state_dict()}, below / "IMDN_x4.pth")
+
+
+def test_every_other_command_of_the_readme_works_in_order(
+    tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the artefacts that the commands before it made, with the sizes that they say; only networks, numbers of steps
+    and of samples are smaller."""
+    monkeypatch.chdir(tmp_path)
+    _folders(tmp_path)
+    rwsr(
+        "degrade",
+        "build",
+        "--preset",
+        "mm-realsr",
+        "--source",
+        "VALID",
+        "--out",
+        "g.zarr",
+        "--hr-size",
+        96,
+        "--samples",
+        2,
+    )
+    rwsr("train", "mm-realsr", "--store", "g.zarr", "--out", "run", "--preset", "mm-realsr-small", *_STEPS,
+         *flags("--set", [*_TINY, _UDEM, "loop.lr_patch_px=16"]))  # fmt: skip
+    commands = _indented()
+    assert len(commands) == 29
+    for line in commands:
+        program, *words = shlex.split(line)
+        assert program == "rwsr"
+        more = next((extra for start, extra in _SMALLER.items() if " ".join(words).startswith(start)), [])
+        if "--samples" in more and "--samples" in words and int(words[words.index("--samples") + 1]) < 4:
+            more = []
+        if words[:2] == ["train", "mm-realsr"] and "esrgan" not in words:
+            more = [*more, "--set", _UDEM]
+        if "--stage" in words or words[:2] == ["train", "rwsr-edl"]:
+            more = [*more, *flags("--set", _NO_VGG)]
+        try:
+            rwsr(*words, *more)
+        except AssertionError as error:
+            raise AssertionError(f"{line}\n{error}") from None
 
 
 def test_the_example_of_a_pipeline_runs(tmp_path: Path) -> None:

@@ -206,20 +206,20 @@ def test_rwsr_edl_cleans_up_by_two_and_injects_a_piece_of_a_patch() -> None:
     """HR is the crop halved, LR a quarter of it plus noise from a place inside a patch."""
     places = set()
     for seed in range(40):
-        drawn = _draw("rwsr-edl", seed)
+        drawn = _draw("rwsr-edl", seed, "hr_size_px=128")
         assert drawn.size == 256 and drawn.hr == (Resize(height=128, width=128, mode="matlab-bicubic"),)
         shrink, noise = drawn.members["lr"]
         assert shrink == Resize(height=32, width=32, mode="matlab-bicubic") and isinstance(noise, BankNoise)
-        assert noise.patch < 3 and noise.y <= 8 and noise.x <= 8 and noise.bank == "00ff"
+        assert noise.patch < 3 and noise.y <= 32 and noise.x <= 32 and noise.bank == "00ff"
         places.add((noise.patch, noise.y, noise.x))
     assert len(places) > 30
     assert _draw("rwsr-edl", 0, "recipe.cleanup=1").hr == ()
 
 
-@pytest.mark.parametrize(("bank", "says"), [(None, "name one with --bank"), (Bank(), "use --hr-size 160 at most")])
+@pytest.mark.parametrize(("bank", "says"), [(None, "name one with --bank"), (Bank(), "use --hr-size 256 at most")])
 def test_a_bank_that_does_not_fit_is_refused(bank: Bank | None, says: str) -> None:
     """None at all, or patches smaller than an LR crop."""
-    config = compose(PRESETS["rwsr-edl"](), hr_size_px=256)
+    config = compose(PRESETS["rwsr-edl"](), hr_size_px=260)
     with pytest.raises(UserError, match=says):
         draw_sample(config, SOURCE, 0, 0, bank)
 

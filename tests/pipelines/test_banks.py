@@ -30,6 +30,8 @@ from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.scan import ScanConfig, open_scan, scan, scan_grids
 from rwsr.pipelines.sources import IndexConfig
 
+from ..commands import rwsr
+
 Tree = Callable[[Path], dict[str, bytes]]
 Box = tuple[str, int, int]
 GRID = TileGrid(size=16, stride=16)
@@ -409,3 +411,24 @@ def test_a_changed_source_fails_with_its_name(photos: Path, tmp_path: Path) -> N
         os.truncate(path, 100)
     with pytest.raises(UserError, match=r"\.png changed since it was indexed"):
         build_bank.build(tmp_path / "b.zarr", scans, BANK, Executor(1))
+
+
+def _made(folder: Path, contrast: float, count: int) -> Path:
+    """Photographs all of whose places have that standard deviation, in grey levels."""
+    folder.mkdir()
+    for i in range(count):
+        noise = stream(0, "texture", i).normal(0, contrast, (128, 128, 1)).repeat(3, axis=2)
+        _save(folder, f"{i}.png", (128 + noise).clip(1, 254).astype(np.uint8))
+    return folder
+
+
+def test_a_bank_of_texture_is_not_built_without_a_word(tmp_path: Path) -> None:
+    """Variances far above the published threshold, a handful of patches, all of one image; a bank of noise is quiet."""
+    build = ("noisebank", "build", "--size", 32, "--out")
+    said = rwsr(*build, tmp_path / "t.zarr", "--target", _made(tmp_path / "texture", 30, 2))
+    assert "where the published threshold is 20: that is texture rather than noise" in said
+    assert "note: it has 1 patches" in said and "note: all patches are of one image" in said
+    quiet = rwsr(
+        *build, tmp_path / "n.zarr", "--target", _made(tmp_path / "noise", 3, 12), "--set", "rule.quantile=0.2"
+    )
+    assert "note:" not in quiet
