@@ -2,12 +2,17 @@
 
 import errno
 import fcntl
+import hashlib
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from .errors import BusyError
+from .machine import is_running, machine
+
+PARTIAL = ".partial"
 
 
 def sync_folder(folder: Path) -> None:
@@ -19,14 +24,34 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _partial(path: Path) -> Path:
+    """Where a file of this process stands while it is written: short whatever its own name is."""
+    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]
+    return path.with_name(f"{path.name[:40]}.{name}.{machine()}-{os.getpid()}{PARTIAL}")
+
+
+@cache
+def _tidied(folder: Path, pid: int) -> None:
+    """Once a process and folder: remove what killed runs of this machine left half-written there."""
+    for leftover in folder.glob(f"*{PARTIAL}"):
+        where, dash, number = leftover.name.removesuffix(PARTIAL).rpartition(".")[2].partition("-")
+        if dash and where == machine() and number.isdigit() and int(number) != pid and not is_running(int(number)):
+            leftover.unlink(missing_ok=True)
+
+
 @contextmanager
 def _beside(path: Path) -> Generator[Path]:
-    """Where a file stands while it is written; gone when the block ends, and trouble names the file itself."""
+    """Where a file stands while it is written, made anew, never through a link; gone when the block ends, and trouble
+    names the file itself.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "is not a regular file; name another place", str(path))
-    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")  # a killed run's leftover is overwritten
+    _tidied(path.parent, os.getpid())
+    beside = _partial(path)
     try:
+        beside.unlink(missing_ok=True)
+        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # fails where somebody put a link
         yield beside
     except OSError as error:
         raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from None

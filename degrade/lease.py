@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 
 from .errors import BusyError, StoreError
+from .machine import is_running, machine
 from .objects import ObjectPath
 
 LEASE_SECONDS = 20.0
@@ -25,22 +26,12 @@ LEASE_SECONDS = 20.0
 class _Holder:
     token: str
     host: str
+    machine: str
     pid: int
     beat: int
 
     def encode(self) -> bytes:
         return json.dumps(asdict(self)).encode()
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process of this machine lives."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's
-    return True
 
 
 def _busy(path: ObjectPath, holder: _Holder) -> BusyError:
@@ -51,8 +42,11 @@ def _busy(path: ObjectPath, holder: _Holder) -> BusyError:
 
 
 def _is_dead(holder: _Holder, me: _Holder) -> bool:
-    """Known only of processes of this machine; one that has our own number is gone."""
-    return holder.host == me.host and (holder.pid == me.pid or not is_running(holder.pid))
+    """Known only of processes that have their numbers from where we have ours; one that has our own number is gone.
+
+    Two containers may have one host name and equal numbers, so the name alone says nothing.
+    """
+    return holder.machine == me.machine and (holder.pid == me.pid or not is_running(holder.pid))
 
 
 def _read(path: ObjectPath) -> tuple[_Holder, str] | None:
@@ -100,7 +94,7 @@ def lease(path: ObjectPath, wait: Callable[[], None]) -> Generator[Callable[[], 
     Raises:
         BusyError: another process is building.
     """
-    me = _Holder(secrets.token_hex(8), platform.node(), os.getpid(), 0)
+    me = _Holder(secrets.token_hex(8), platform.node(), machine(), os.getpid(), 0)
     version = _take(path, me, wait)
     ended, lost = threading.Event(), threading.Event()
 
@@ -110,7 +104,7 @@ def lease(path: ObjectPath, wait: Callable[[], None]) -> Generator[Callable[[], 
         while not ended.wait(LEASE_SECONDS / 5):
             number += 1
             try:
-                renewed = path.write_new(_Holder(me.token, me.host, me.pid, number).encode(), over=version)
+                renewed = path.write_new(_Holder(me.token, me.host, me.machine, me.pid, number).encode(), over=version)
                 if renewed is None:  # another's by now; or ours, and the answer to an earlier beat was lost
                     holder, renewed = _read(path) or (None, "")
                     if holder is None or holder.token != me.token:

@@ -42,13 +42,13 @@ class StoreConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     recipe: Recipe
-    hr_size_px: Annotated[int, Field(ge=16)]
+    hr_size_px: Annotated[int, Field(ge=16, le=16384)]
     num_samples: Annotated[int, Field(ge=1)] = 1000
     seed: Annotated[int, Field(ge=0)] = 0
     weigh: Literal["image", "area"] = "image"
     source_scales: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1,)
     pad_small: bool = False
-    shard_mib: Annotated[float, Field(gt=0)] = 32
+    shard_mib: Annotated[float, Field(gt=0, le=65536)] = 32
 
     @model_validator(mode="after")
     def _whole_lr_pixels(self) -> Self:

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..degrade.errors import UserError
+from ..degrade.errors import StoreError, UserError
 from ..degrade.image import F32, U8, to_float
 from ..degrade.layout import ArraySpec, Layout, samples_per_shard
 from ..degrade.places import Place
@@ -110,6 +110,15 @@ class NoiseBank:
     def open(path: Place) -> "NoiseBank":
         """The bank in a folder; raises StoreError when it is missing, unfinished or damaged."""
         store = open_store(path, KIND)
+        try:
+            return NoiseBank._of(store)
+        except (ValidationError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{path} is no bank that this rwsr reads ({type(error).__name__}); build it again"
+            ) from None
+
+    @staticmethod
+    def _of(store: Store) -> "NoiseBank":
         return NoiseBank(
             store=store,
             patches=ShardReader(store, "patches"),

@@ -15,7 +15,8 @@ from ..degrade.provenance import Json
 
 M = TypeVar("M", bound=BaseModel)
 
-_MOST_SAID = 3
+_MOST_SAID, _MOST_NODES, _MOST_BYTES = 3, 100_000, 2**22
+_MOST_SHOWN = 80  # letters of a wrong value
 
 
 def merged(low: Json, high: Mapping[str, Any]) -> Json:
@@ -36,15 +37,39 @@ def merged(low: Json, high: Mapping[str, Any]) -> Json:
 
 
 class _OneOfEach(yaml.SafeLoader):
-    """YAML whose keys are each written once; plain YAML lets the last one win, unseen."""
+    """YAML whose keys are each written once (plain YAML lets the last one win, unseen), and which stays small when its
+    aliases are written out.
+    """
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None and _written_out(node, {}) > _MOST_NODES:
+            raise yaml.YAMLError(f"it has more than {_MOST_NODES:,} values once its aliases are written out")
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [name.value for name, _ in node.value if isinstance(name, yaml.ScalarNode) and name.value != "<<"]
-        for i, name in enumerate(names):
-            if name in names[:i]:
-                mark = node.value[i][0].start_mark
-                raise yaml.MarkedYAMLError(problem=f"{name} is written twice", problem_mark=mark)
+        seen: set[str] = set()
+        for name, _ in node.value:
+            if isinstance(name, yaml.ScalarNode) and name.value != "<<":
+                if name.value in seen:
+                    raise yaml.MarkedYAMLError(problem=f"{name.value} is written twice", problem_mark=name.start_mark)
+                seen.add(name.value)
         return super().construct_mapping(node, deep)
+
+
+def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node is, those behind its aliases counted each time."""
+    if id(node) in known:
+        return known[id(node)]
+    known[id(node)] = _MOST_NODES  # where it holds itself
+    below = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+    parts = below if isinstance(node, yaml.CollectionNode) else []
+    known[id(node)] = min(1 + sum(_written_out(part, known) for part in parts), 2 * _MOST_NODES)
+    return known[id(node)]
+
+
+# What scalars and nests make of PyYAML and tomllib: dates and numbers that are none, tags of another kind, depth.
+_NO_VALUE = (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 def _kind_of(value: object) -> str:
@@ -58,6 +83,8 @@ def read_file(path: Path) -> Json:
         UserError: it is missing, of another kind, not well-formed, or not a table.
     """
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UserError(f"{path} has more than {_MOST_BYTES >> 20} MiB; that is no config")
         text = path.read_text(encoding="utf-8")
         match path.suffix.lower():
             case ".toml":
@@ -71,11 +98,18 @@ def read_file(path: Path) -> Json:
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise UserError(f"{path} is not well-formed: {line}{error.problem}") from None
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not well-formed: {' '.join(str(error).split())}") from None
+    except UserError:
+        raise
+    except _NO_VALUE as error:
+        said = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise UserError(f"{path} is not well-formed: {said[:200] or type(error).__name__}") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} holds {_kind_of(value)}, not keys; write `name: value` lines")
     return {str(name): part for name, part in value.items()}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def _set(text: str) -> Json:
@@ -84,9 +118,11 @@ def _set(text: str) -> Json:
     if not equals or not all(path.split(".")):
         raise UserError(f"--set {text} names no key; write --set key.path=value")
     try:
-        tree: Any = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise UserError(f"--set {text}: {value!r} is not a value; quote it, or write a list as [1,2]") from None
+        tree: Any = yaml.load(value, _OneOfEach)
+    except _NO_VALUE:
+        raise UserError(
+            f"--set {_short(text)}: {_short(value)!r} is not a value; quote it, or write a list as [1,2]"
+        ) from None
     for name in reversed(path.split(".")):
         tree = {name: tree}
     return tree
@@ -145,7 +181,7 @@ def _wrong(error: ErrorDetails, where: str) -> str:
         return f"{where} {_KINDS[error['type']]}"
     if error["type"] == "value_error":
         return f"{where}: {message}" if where else message
-    return f"{where} = {error['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{where} = {_short(repr(error['input']))}: {message[0].lower()}{message[1:]}"
 
 
 def _explain(error: ValidationError, base: BaseModel | type[BaseModel]) -> str:

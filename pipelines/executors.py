@@ -123,7 +123,11 @@ def _threads(function: Callable[[T], R], tasks: Sequence[T], workers: int) -> It
 
 @contextmanager
 def _client(executor: Executor) -> Generator["Client"]:
-    """A Dask client: of a cluster on loopback that lives as long as the block, or of the scheduler at an address."""
+    """A Dask client: of a cluster on loopback that lives as long as the block, or of the scheduler at an address.
+
+    The cluster on loopback talks by TLS with certificates that it makes for itself: other users of the machine, who can
+    reach its port, cannot hand it code to run.
+    """
     from dask.distributed import Client, LocalCluster
 
     if executor.dask == LOCAL:
@@ -132,6 +136,7 @@ def _client(executor: Executor) -> Generator["Client"]:
                 n_workers=executor.workers,
                 threads_per_worker=1,
                 host="127.0.0.1",
+                security=True,
                 dashboard_address="127.0.0.1:0",
                 silence_logs=50,
             ) as cluster,

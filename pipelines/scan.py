@@ -205,6 +205,7 @@ def scan_set(
         if index_config.rehash:
             places.remove_below(found.folder / "parts")
         if known is not None and _is_current(known, files):
+            places.remove_below(found.folder / "parts")  # of a run that was killed while it removed them
             return known
         if known is not None and set(found.grids()) != set(config.grids):
             known = None  # it has more than is asked for now: made again, as it is not of these files

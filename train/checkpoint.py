@@ -217,8 +217,9 @@ def load_trained(path: Path, device: torch.device, what: str, make: Callable[[An
     try:
         net = make(model.config["network"])
         net.load_state_dict(model.weights)
-    except (ValueError, KeyError, RuntimeError) as error:
-        raise StoreError(f"{file} does not hold {what} network: {str(error).splitlines()[0]}") from None
+    except (ValueError, KeyError, RuntimeError, TypeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise StoreError(f"{file} does not hold {what} network: {said}") from None
     return net.to(device).eval().requires_grad_(False)
 
 

@@ -13,7 +13,7 @@ from ..degrade.provenance import Json
 from .rrdb import scaled_kaiming
 
 METHOD = "cugan"
-_Feats = Annotated[int, Field(ge=1)]
+_Feats = Annotated[int, Field(ge=1, le=4096)]
 _MULTIPLE = 4  # of the sides that two strided convs take without losing a row
 
 
@@ -28,7 +28,7 @@ class CUnetConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     feats: tuple[_Feats, _Feats, _Feats] = (64, 128, 256)
-    blocks: Annotated[int, Field(ge=1)] = 2
+    blocks: Annotated[int, Field(ge=1, le=256)] = 2
     conditioned: bool = True
     zero_keeps: bool = False
 

@@ -47,7 +47,7 @@ class CuganConfig(BaseModel):
     method: Literal["cugan"] = METHOD
     stage: Stage = 1
     network: CUnetConfig = CUnetConfig()
-    discriminator_feats: Annotated[int, Field(ge=1)] = 64
+    discriminator_feats: Annotated[int, Field(ge=1, le=4096)] = 64
     losses: CuganLosses = CuganLosses()
     loop: LoopConfig = LoopConfig()
 

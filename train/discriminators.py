@@ -21,7 +21,7 @@ class GanConfig(BaseModel):
     weight: Annotated[float, Field(ge=0)] = 0.1
     relativistic: bool = False
     discriminator: Literal["unet", "vgg128", "patch"] = "unet"
-    feats: Annotated[int, Field(ge=1)] = 64
+    feats: Annotated[int, Field(ge=1, le=4096)] = 64
 
 
 def _normalised(conv: nn.Conv2d) -> nn.Module:

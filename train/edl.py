@@ -28,11 +28,11 @@ class EdlNetworkConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     scale: Literal[1, 2, 4] = 4
-    feats: Annotated[int, Field(ge=1)] = 64
-    blocks: Annotated[int, Field(ge=1)] = 23
-    growth: Annotated[int, Field(ge=1)] = 32
+    feats: Annotated[int, Field(ge=1, le=4096)] = 64
+    blocks: Annotated[int, Field(ge=1, le=256)] = 23
+    growth: Annotated[int, Field(ge=1, le=4096)] = 32
     branches: Branches = "masked"
-    branch_feats: Annotated[int, Field(ge=1)] = 64
+    branch_feats: Annotated[int, Field(ge=1, le=4096)] = 64
     start_as_enlarger: bool = False
 
     def generator(self) -> NetworkConfig:

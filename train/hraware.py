@@ -22,7 +22,7 @@ from .normal import Normal
 from .reconstructor import CODE_FEATS, FEATS, LEAST_PX, DegradationEncoder, ImageEncoder, Reconstructor
 from .restorers import PRETRAINED, open_restorer
 
-_Count = Annotated[int, Field(ge=1)]
+_Count = Annotated[int, Field(ge=1, le=4096)]
 
 
 class ControllerConfig(BaseModel):
@@ -54,7 +54,7 @@ class ReconstructionConfig(BaseModel):
     feats: _Count = FEATS
     code: _Count = CODE_FEATS
     degradation_blocks: _Count = 16
-    image_blocks: Annotated[int, Field(ge=0)] = 6
+    image_blocks: Annotated[int, Field(ge=0, le=256)] = 6
     demodulate: bool = True
     style_bias: Literal[0, 1] = 0
     skip: bool = False

@@ -49,9 +49,9 @@ class LoopConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     steps: Annotated[int, Field(ge=1)] = 70_000
-    batch: Annotated[int, Field(ge=1)] = 6
+    batch: Annotated[int, Field(ge=1, le=65536)] = 6
     accumulate: Annotated[int, Field(ge=1)] = 1
-    lr_patch_px: Annotated[int, Field(ge=8)] = 48
+    lr_patch_px: Annotated[int, Field(ge=8, le=16384)] = 48
     turned: bool = False
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     betas: tuple[float, float] = (0.9, 0.99)
@@ -66,7 +66,7 @@ class LoopConfig(BaseModel):
     log_every: Annotated[int, Field(ge=1)] = 100
     checkpoint_every: Annotated[int, Field(ge=1)] = 1000
     validate_every: Annotated[int, Field(ge=1)] = 5000
-    loaders: Annotated[int, Field(ge=0)] = 0
+    loaders: Annotated[int, Field(ge=0, le=256)] = 0
     tensorboard: bool = False
 
     @model_validator(mode="after")

@@ -37,11 +37,11 @@ class NetworkConfig(BaseModel):
 
     scale: Literal[1, 2, 4] = 4
     modulated: bool = True
-    feats: Annotated[int, Field(ge=1)] = 64
-    blocks: Annotated[int, Field(ge=1)] = 23
-    growth: Annotated[int, Field(ge=1)] = 32
-    embed_feats: Annotated[int, Field(ge=1)] = 512
-    modulator_feats: Annotated[int, Field(ge=1)] = 320
+    feats: Annotated[int, Field(ge=1, le=4096)] = 64
+    blocks: Annotated[int, Field(ge=1, le=256)] = 23
+    growth: Annotated[int, Field(ge=1, le=4096)] = 32
+    embed_feats: Annotated[int, Field(ge=1, le=4096)] = 512
+    modulator_feats: Annotated[int, Field(ge=1, le=4096)] = 320
     start_as_enlarger: bool = False
     udem: UdemConfig = UdemConfig()
 

@@ -2,7 +2,8 @@
 
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -157,6 +158,22 @@ def _by_spandrel(path: Path, weights: Weights | None = None) -> tuple[nn.Module,
     return found.model, int(found.scale)
 
 
+# What the content of a file can make of our own code: other keys, types, sizes.
+_NO_NETWORK = (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+
+
+@contextmanager
+def _fitting(path: Path) -> Generator[None]:
+    """Name a file whose content is of no network."""
+    try:
+        yield
+    except UserError:
+        raise
+    except _NO_NETWORK as error:
+        said = " ".join(str(error).split())[-200:] or type(error).__name__
+        raise StoreError(f"{path} does not hold a network that fits its config or its names ({said})") from None
+
+
 def _is_ours(path: Path) -> bool:
     return path.is_dir() or (path.suffix == ".safetensors" and config_of(path) is not None)
 
@@ -170,18 +187,17 @@ def open_run(path: Path, device: torch.device, *, name: str | None = None) -> Re
         raise StoreError(f"{path} reconstructs LR (hr-aware-pretrain) and restores nothing; name a model that does")
     if method == FINE_TUNED:
         return _fine_tuned(path, device, name or path.stem)
-    net = load_trained(path, device, f"a {method}", _OURS.get(method, mmrealsr.of_sizes))
+    with _fitting(file):
+        net = load_trained(path, device, f"a {method}", _OURS.get(method, mmrealsr.of_sizes))
     return Restorer(name or path.stem, net, net.scale, places.sha256(file), config)
 
 
 def _fine_tuned(path: Path, device: torch.device, name: str) -> Restorer:
     file = model_file(path)
     model = read_model(file)
-    config = made_by(model.config)
-    try:
+    with _fitting(file):
+        config = made_by(model.config)
         found = _known(model.weights, config)
-    except (ValueError, KeyError, RuntimeError) as error:
-        raise StoreError(f"{file} does not hold its network: {str(error).splitlines()[0]}") from None
     net, scale = _by_spandrel(file, model.weights) if found is None else (found, found.scale)
     return Restorer(name, net.to(device).eval().requires_grad_(False), scale, places.sha256(file), config)
 
@@ -198,19 +214,18 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
         return open_run(path, device, name=name)
     file, config = path, None
     if path.suffix in (".param", ".bin"):
-        found = _known(check_numbers(ncnn.read(path.with_suffix(".param")), path))
+        with _fitting(path):
+            found = _known(check_numbers(ncnn.read(path.with_suffix(".param")), path))
         if found is None:
             raise StoreError(f"{path} is not a compact model; name another checkpoint")
         file = path.with_suffix(".bin")
         net: nn.Module = found
         scale = found.scale
     else:
-        try:
+        with _fitting(path):
             weights, told = _tensors(path)
             config = made_by(told)
             found = _known(weights, config)
-        except RuntimeError as error:
-            raise StoreError(f"{path} does not fit its network: {str(error).splitlines()[-1].strip()}") from None
         net, scale = _by_spandrel(path) if found is None else (found, found.scale)
     net = net.to(device).eval().requires_grad_(False)
     return Restorer(name or path.stem, net, scale, places.sha256(file), config)

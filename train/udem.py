@@ -10,7 +10,7 @@ from torch.nn import functional
 from .rrdb import scaled_kaiming
 
 _FC_FEATS = 512
-_Count = Annotated[int, Field(ge=1)]
+_Count = Annotated[int, Field(ge=1, le=4096)]
 
 
 class UdemConfig(BaseModel):
@@ -23,7 +23,7 @@ class UdemConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     feats: tuple[_Count, ...] = (64, 64, 64, 128)
-    blocks: tuple[_Count, ...] = (2, 2, 2, 2)
+    blocks: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (2, 2, 2, 2)
     downscales: tuple[_Count, ...] = (1, 1, 2, 1)
     init_scale: Annotated[float, Field(gt=0)] = 0.1
 

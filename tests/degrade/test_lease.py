@@ -1,6 +1,7 @@
 """On object storage one builder at a time holds a lease; that of a dead one is taken over."""
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -22,8 +23,9 @@ def path(s3: Callable[[], ObjectPath], monkeypatch: pytest.MonkeyPatch) -> Objec
     return s3() / "store/lease.json"
 
 
-def _held_by(path: ObjectPath, host: str, pid: int) -> None:
-    path.write_bytes(json.dumps({"token": "other", "host": host, "pid": pid, "beat": 0}).encode())
+def _held_by(path: ObjectPath, host: str, pid: int, where: str = "elsewhere") -> None:
+    holder = {"token": "other", "host": host, "machine": where, "pid": pid, "beat": 0}
+    path.write_bytes(json.dumps(holder).encode())
 
 
 def _never() -> None:
@@ -64,6 +66,14 @@ def test_a_living_builder_is_named_and_a_killed_one_replaced_at_once(path: Objec
     holder.stdout.close()
     with lease(path, _never) as check:
         check()
+
+
+def test_a_container_with_our_name_and_number_is_not_taken_for_dead(path: ObjectPath) -> None:
+    """Host name and process number are equal there, and it lives: it is watched, never robbed at once."""
+    _held_by(path, platform.node(), os.getpid(), "other namespace")
+    waited: list[float] = []
+    with lease(path, lambda: waited.append(time.monotonic())):
+        assert len(waited) == 1 and time.monotonic() - waited[0] >= 1.0
 
 
 def test_a_silent_builder_of_another_machine_is_replaced_after_a_while(path: ObjectPath) -> None:

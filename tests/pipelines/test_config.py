@@ -1,5 +1,6 @@
 """Configs come from a preset, a file and --set; every mistake is one line that says how to mend it."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,84 @@ def test_a_trainings_preset_is_printed_in_full(preset: str, stage: int, tmp_path
 def test_a_preset_without_stages_has_no_second() -> None:
     """It would be the first again."""
     assert "rwsr-edl has one stage" in rwsr("train", "show", "rwsr-edl", "--stage", 2, code=2)
+
+
+_BOMB = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)
+)
+HOSTILE_FILES = {
+    "a bomb.yaml": _BOMB,
+    "a bomb as a value.yaml": f"{_BOMB}seed: *a9\n",
+    "deep.yaml": "a: " + "[" * 3000 + "]" * 3000,
+    "deep keys.yaml": "".join(f"{' ' * i}a:\n" for i in range(2000)),
+    "deep.toml": "a = " + "[" * 3000 + "]" * 3000,
+    "many keys.yaml": "".join(f"key{i}: {i}\n" for i in range(20_000)),
+    "no int.yaml": "seed: !!int x",
+    "no bool.yaml": "seed: !!bool x",
+    "no timestamp.yaml": "seed: !!timestamp x",
+    "no date.yaml": "seed: 2020-13-45",
+    "no date.toml": "seed = 2020-13-45",
+    "digits.yaml": "seed: " + "9" * 5000,
+    "digits.toml": "seed = " + "9" * 5000,
+    "python.yaml": "seed: !!python/object/apply:os.system ['true']",
+    "itself.yaml": "a: &a [*a]",
+    "null byte.yaml": "a: \0",
+    "a list.yaml": "[1, 2]",
+    "binary.yaml": "\x80\x81",
+    "twice.yaml": "seed: 1\nseed: 2\n",
+    "nan.yaml": "hr_size_px: .nan",
+    "blocks.yaml": "hr_size_px: 100000000000",
+    "large.yaml": "#" * 2**23,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_FILES)
+def test_a_hostile_config_is_one_line_and_soon(tmp_path: Path, name: str) -> None:
+    """Bombs, depth, dates and numbers that are none: no traceback, no hang, no wall of text."""
+    path = tmp_path / name
+    path.write_text(HOSTILE_FILES[name], encoding="latin-1" if name == "binary.yaml" else "utf-8")
+    begun = time.monotonic()
+    said = rwsr("degrade", "show", "mm-realsr", "--config", path, code=1)
+    assert time.monotonic() - begun < 5
+    assert "\n" not in said and len(said) < 600
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["seed=2020-13-45", "seed=!!int x", "seed=!!bool x", "seed=!!timestamp x", "seed=" + "9" * 5000, "seed=" + "[" * 3000,
+     "seed=*a", "seed=&a [*a]", "seed=.nan", "seed=.inf", "=1", "a..b=1", "seed", "recipe=1", "recipe.first=null"],
+)  # fmt: skip
+def test_a_hostile_set_is_one_line(text: str) -> None:
+    """The value of a key as YAML reads it."""
+    said = rwsr("degrade", "show", "mm-realsr", "--set", text, code=1)
+    assert "\n" not in said and len(said) < 600
+
+
+@pytest.mark.parametrize(
+    "key", ["network.blocks", "network.feats", "loop.batch", "loop.loaders", "network.udem.blocks"]
+)
+def test_sizes_that_no_network_has_are_refused_before_it_is_made(key: str) -> None:
+    """Ten million blocks would be made for minutes."""
+    value = "[10000000]" if key.endswith("udem.blocks") else "10000000"
+    assert "less than or equal to" in rwsr("train", "show", "mm-realsr-code", "--set", f"{key}={value}", code=1)
+
+
+def test_a_config_file_needs_no_preset_beside_it(tmp_path: Path, photos: Path) -> None:
+    """A whole one by itself, one that names its preset by that; two that differ are refused."""
+    whole, named, part = tmp_path / "whole.yaml", tmp_path / "named.yaml", tmp_path / "part.yaml"
+    whole.write_text(rwsr("degrade", "show", "bicubic"))
+    named.write_text("preset: bicubic\nhr_size_px: 64\n")
+    part.write_text("hr_size_px: 64\n")
+    build = ("degrade", "build", "--source", photos, "--samples", 2, "--hr-size", 64)
+    digests = [
+        rwsr(*build, "--out", tmp_path / f"{path.stem}.zarr", "--config", path).split("digest ")[1]
+        for path in (whole, named)
+    ]
+    assert digests[0] == digests[1]
+    rwsr(*build, "--out", tmp_path / "x.zarr", "--config", part, code=2)
+    assert "drop one of them" in rwsr(
+        *build, "--out", tmp_path / "x.zarr", "--config", named, "--preset", "cugan", code=1
+    )
+    assert "drop one of them" in rwsr(
+        *build, "--out", tmp_path / "x.zarr", "--config", whole, "--preset", "cugan", code=1
+    )

@@ -16,7 +16,7 @@ from rwsr.degrade.errors import UserError
 from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.cli import root
 from rwsr.pipelines.config import compose
-from rwsr.pipelines.executors import Executor, run
+from rwsr.pipelines.executors import Executor, _client, run
 from rwsr.pipelines.presets import mm_realsr
 
 from ..loopback import free_port
@@ -212,3 +212,24 @@ def test_workers_in_another_folder_find_relative_places(
         result = CliRunner().invoke(root, [*command, "--dask", address])
         assert result.exit_code == 0, result.output
     assert (tmp_path / "s.zarr/commits.parquet").is_file() and (tmp_path / "b.zarr/commits.parquet").is_file()
+
+
+_INTRUDER = """
+import sys
+from distributed import Client, Security
+own = Security.temporary() if sys.argv[2] == "own certificate" else None
+Client(sys.argv[1], timeout="3s", security=own).submit(print, 1).result(timeout=3)
+print("ran code")
+"""
+
+
+def test_nobody_else_on_the_machine_can_hand_code_to_a_local_cluster() -> None:
+    """Whoever knows its port: neither without encryption, nor by it without the certificate."""
+    with _client(Executor(1, "local")) as client:
+        address = client.scheduler.address  # pyright: ignore
+        assert address.startswith("tls://127.0.0.1:") and client.submit(sum, [1, 2]).result() == 3
+        for guess in (address, address.replace("tls://", "tcp://")):
+            for having in ("no certificate", "own certificate"):
+                command = [sys.executable, "-c", _INTRUDER, guess, having]
+                intruder = subprocess.run(command, capture_output=True, text=True)
+                assert intruder.returncode != 0 and "ran code" not in intruder.stdout
