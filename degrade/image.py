@@ -54,6 +54,7 @@ Levels = TypeVar("Levels", U8, U16)
 F32 = npt.NDArray[np.float32]
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
+_OPENCV_PX = 2**20  # the longest side of a PNG that OpenCV reads
 MAX_PIXELS = 178_956_970  # 2^29 / 3: what Pillow calls a decompression bomb
 
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
@@ -109,6 +110,9 @@ def _open(data: bytes) -> PillowFile.ImageFile:
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return WebPImagePlugin.WebPImageFile(file)
     if data.startswith(b"BM"):
+        pixels_at, header = struct.unpack_from("<I", data, 10)[0], struct.unpack_from("<I", data, 14)[0]
+        if pixels_at < 14 + header:
+            raise ImageError("damaged", f"cannot be decoded whole: its pixels would begin at byte {pixels_at}")
         return BmpImagePlugin.BmpImageFile(file)
     raise ImageError("not-an-image", "is no PNG, JPEG, TIFF, WebP or BMP; remove it, or convert it to one of these")
 
@@ -255,12 +259,15 @@ def _pixels(data: bytes, image: "PillowFile.ImageFile | _DeepTiff") -> U8:
     if isinstance(image, PillowFile.ImageFile):
         if _is_plain(image) and image.format == "JPEG":
             return _upright(simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True), _orientation(image))
+        if image.format == "JPEG":
+            simplejpeg.decode_jpeg(data, colorspace="CMYK", strict=True)  # Pillow has the colours, and fills up a cut
         if image.format == "PNG":
             chunks = _png_chunks(data)
             if image.mode == "P" and b"PLTE" not in chunks:
                 raise ImageError("damaged", "cannot be decoded whole: its palette is missing")
             special = chunks.keys() & {b"acTL", b"eXIf", b"tRNS"} or "Raw profile type exif" in image.info
-            if _is_plain(image) and not special and _bits(image, data) == 8:
+            small = max(image.size) <= _OPENCV_PX
+            if _is_plain(image) and not special and small and _bits(image, data) == 8:
                 return _plain_png(data, chunks)
     levels = _deep(data, image)
     if levels is not None:

@@ -146,6 +146,26 @@ def test_a_file_that_ends_early_is_damaged(form: str, astronaut: U8) -> None:
     assert _status(data[: len(data) // 2]) in ("damaged", "not-an-image")
 
 
+def test_a_cut_that_is_closed_again_is_found(astronaut: U8) -> None:
+    """Pillow fills up the rest of a JPEG in grey, and for CMYK there is no second decoder of the colours."""
+    for mode in ("RGB", "L", "CMYK"):
+        whole = _file(Image.fromarray(astronaut).convert(mode), "JPEG")
+        assert _status(whole[: len(whole) // 2] + b"\xff\xd9") == "damaged"
+        assert decode(whole).mode == mode
+
+
+def test_a_bmp_whose_pixels_begin_in_its_header_is_damaged(astronaut: U8) -> None:
+    """Pillow would read the header as pixels."""
+    whole = _file(Image.fromarray(astronaut[:40, :50]), "BMP")
+    assert _status(whole[:10] + bytes([5, 0, 0, 0]) + whole[14:]) == "damaged"
+
+
+def test_a_png_longer_than_opencv_reads_is_read_by_pillow() -> None:
+    """OpenCV refuses a side of more than 2^20 pixels."""
+    line = np.random.default_rng(0).integers(0, 256, (1, 2**20 + 3, 3), dtype=np.uint8)
+    assert np.array_equal(decode(_file(Image.fromarray(line), compress_level=1)).pixels, line)
+
+
 def test_each_unusable_file_has_its_word() -> None:
     """Text, nothing, and a bomb are told apart."""
     assert _status(b"hello, I am a text file") == "not-an-image"

@@ -141,7 +141,8 @@ def test_a_hostile_config_is_one_line_and_soon(tmp_path: Path, name: str) -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ["seed=2020-13-45", "seed=!!int x", "seed=!!bool x", "seed=!!timestamp x", "seed=" + "9" * 5000, "seed=" + "[" * 999,
+    ["seed=2020-13-45", "seed=!!int x", "seed=!!bool x", "seed=!!timestamp x",
+     "seed=" + "9" * 5000, "seed=" + "[" * 999,
      "seed=*a", "seed=&a [*a]", "seed=.nan", "seed=.inf", "=1", "a..b=1", "seed", "recipe=1", "recipe.first=null"],
 )  # fmt: skip
 def test_a_hostile_set_is_one_line(text: str) -> None:
