@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 
@@ -394,7 +393,7 @@ def _row_groups(store: Store, commits: Sequence[Commit]) -> Iterator[pa.Table]:
     step = store.layout.shards_per_row_group
     parts = places.read_all([store.path / commit.rows.path for commit in commits])
     for start in range(0, len(commits), step):
-        yield pa.concat_tables([pq.read_table(pa.BufferReader(next(parts))) for _ in commits[start : start + step]])
+        yield pa.concat_tables([tables.parsed(next(parts)) for _ in commits[start : start + step]])
 
 
 def finish(store: Store) -> None:

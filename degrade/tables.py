@@ -145,6 +145,16 @@ def _checked(file: BinaryIO, path: Place, kind: str, *, body: bool) -> Provenanc
     return made
 
 
+def parsed(source: "pa.NativeFile | BinaryIO | bytes", *, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table in a Parquet file, or some columns of it; raises pa.ArrowException, OSError.
+
+    Read by this thread alone: threads of Arrow's that still hold something of Python's abort a process that ends.
+    """
+    file = pa.BufferReader(source) if isinstance(source, bytes) else source
+    with pq.ParquetFile(file, page_checksum_verification=True) as opened:
+        return opened.read(columns=None if columns is None else list(columns), use_threads=False)
+
+
 def read_provenance(path: Place, kind: str) -> Provenance:
     """The provenance in a Parquet file.
 
@@ -168,7 +178,7 @@ def read(path: Place, kind: str, *, columns: Sequence[str] | None = None) -> tup
     """A table, or some columns of it, and its provenance; raises as `read_provenance`."""
     wanted = None if columns is None else list(columns)
     with _readable(path, kind, whole=True) as (source, provenance):
-        return pq.read_table(source, columns=wanted, page_checksum_verification=True), provenance
+        return parsed(source, columns=wanted), provenance
 
 
 def read_where(path: Place, kind: str, equals: tuple[str, object]) -> pa.Table:
@@ -193,7 +203,7 @@ def row_groups(path: Place, kind: str) -> Iterator[pa.Table]:
 def read_row_group(path: Place, kind: str, group: int) -> pa.Table:
     """One row group of a table; raises as `read_provenance`."""
     with _readable(path, kind) as (source, _), pq.ParquetFile(source, page_checksum_verification=True) as opened:
-        return opened.read_row_group(group)
+        return opened.read_row_group(group, use_threads=False)
 
 
 def read_overlapping(path: Place, kind: str, span: range, *, first: str, stop: str) -> pa.Table:
@@ -201,6 +211,16 @@ def read_overlapping(path: Place, kind: str, span: range, *, first: str, stop: s
 
     Row groups that hold none are not read.
     """
-    wanted = [(first, "<", span.stop), (stop, ">", span.start)]
-    with _readable(path, kind) as (source, _):
-        return pq.read_table(source, filters=wanted, page_checksum_verification=True)
+    with _readable(path, kind) as (source, _), pq.ParquetFile(source, page_checksum_verification=True) as opened:
+        firsts, stops = (opened.schema_arrow.get_field_index(name) for name in (first, stop))
+        groups = []
+        for at in range(opened.num_row_groups):
+            group = opened.metadata.row_group(at)
+            if (
+                group.num_rows
+                and group.column(firsts).statistics.min < span.stop
+                and group.column(stops).statistics.max > span.start
+            ):
+                groups.append(at)
+        rows = opened.read_row_groups(groups, use_threads=False)
+    return rows.filter((np.asarray(rows[first]) < span.stop) & (np.asarray(rows[stop]) > span.start))

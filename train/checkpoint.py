@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ..degrade.disk import sync_folder, write_atomic
 from ..degrade.errors import StoreError, UserError
 from ..degrade.provenance import Json, canonical, sha256
+from ..degrade.tables import parsed
 
 N = TypeVar("N", bound=nn.Module)
 _KEPT = 2
@@ -180,7 +181,7 @@ def read_log(run: Path) -> pa.Table:
     if wanted is not None and sha256(data) != wanted:
         raise _damaged(path, "its hash is another")
     try:
-        return pq.read_table(pa.BufferReader(data), columns=["step", "name", "value"])
+        return parsed(data, columns=["step", "name", "value"])
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:120]
         raise StoreError(f"{path} is not the log of a run ({reason}); name the folder of another") from None
@@ -371,7 +372,7 @@ def merge_log(run: Path, parts: Mapping[str, str]) -> str:
         if sha256(data) != parts[name]:
             _log.warning("%s is damaged: %s lacks these steps", path, run / _LOG)
             continue
-        found.append(pq.read_table(pa.BufferReader(data)))
+        found.append(parsed(data))
     sink = pa.BufferOutputStream()
     pq.write_table(pa.concat_tables(found), sink, compression="zstd", write_page_checksum=True)
     whole = sink.getvalue().to_pybytes()

@@ -327,7 +327,7 @@ def test_the_commands_take_an_edl_run(photos: Path, pairs: Store, bank: Path, tm
     recipe.write_text(rwsr("degrade", "show", "rwsr-edl", *changes))
     live = ("train", "rwsr-edl", "--source", photos, "--bank", bank, "--out", tmp_path / "live", *few)
     rwsr(*live, "--recipe", recipe)
-    assert "none of 4 usable images is at least 256 px" in rwsr(*live, code=1)
+    assert "none of 4 usable images is at least 512 px" in rwsr(*live, code=1)
     noisy = ("degrade", "build", "--preset", "rwsr-edl", "--source", photos, "--hr-size", 96, "--samples", 3)
     rwsr(*noisy, "--bank", bank, "--out", tmp_path / "noisy.zarr")
     rwsr("train", "rwsr-edl", "--store", tmp_path / "noisy.zarr", "--out", tmp_path / "from-store", *few)
