@@ -48,7 +48,7 @@ layers: $(VENV)/.rwsr-dev  ## import-linter: who may import whom
 	@$(BIN)/lint-imports
 
 # evaluation.py, mmrealsr.py and training.py need folders of yours; each says which.
-BENCHMARKS := degrade noisebank pipelines faults demo
+BENCHMARKS := degrade noisebank pipelines faults damage crash_points demo
 
 bench: $(VENV)/.rwsr-test  ## The measurements behind the figures we give, but those that need your folders
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
