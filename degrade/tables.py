@@ -5,7 +5,6 @@ stand in the metadata too (`rwsr-footer`, `rwsr-body`), the first as that of a f
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -100,6 +99,8 @@ def _readable(
 ) -> Generator[tuple["pa.NativeFile | BinaryIO", Provenance]]:
     """What pyarrow reads a table from, and its provenance, once its hashes are right; what is damaged there is named.
 
+    On a disk it is Arrow's own: its threads that are not done with a file of Python's abort a process that ends.
+
     whole: check all bytes of it, unless it is very large; else the footer alone.
 
     Raises:
@@ -107,7 +108,11 @@ def _readable(
     """
     try:
         small = whole and (places.size(path) or 0) <= _WHOLE_BYTES
-        with io.BytesIO(path.read_bytes()) if small else places.open_file(path) as file:
+        if small:
+            opened = pa.BufferReader(path.read_bytes())
+        else:
+            opened = pa.OSFile(str(path)) if isinstance(path, Path) else places.open_file(path)
+        with opened as file:
             provenance = _checked(file, path, kind, body=small)
             file.seek(0)
             yield file, provenance
@@ -148,7 +153,7 @@ def _checked(file: BinaryIO, path: Place, kind: str, *, body: bool) -> Provenanc
 def parsed(source: "pa.NativeFile | BinaryIO | bytes", *, columns: Sequence[str] | None = None) -> pa.Table:
     """The table in a Parquet file, or some columns of it; raises pa.ArrowException, OSError.
 
-    Read by this thread alone: threads of Arrow's that still hold something of Python's abort a process that ends.
+    Bytes are read by this thread alone.
     """
     file = pa.BufferReader(source) if isinstance(source, bytes) else source
     with pq.ParquetFile(file, page_checksum_verification=True) as opened:

@@ -68,7 +68,7 @@ def restore(
 
     Models are runs of `rwsr train`, the published files of IMDN, RLFN and Real-ESRGAN's compact models (.pth, or ncnn's
     .param and .bin), and with `pip install 'rwsr[models]'` all that spandrel knows. A run can be told how strongly to
-    restore: a higher score mends more. An image that cannot be read is named and left out.
+    restore: a higher score mends more. An image that cannot be read or written is named and left out.
 
     \b
     Example:

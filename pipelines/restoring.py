@@ -1,5 +1,6 @@
 """Restores the images of files and folders with any model."""
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +15,9 @@ from ..train import mmrealsr
 from ..train.restorers import Restorer, open_restorer
 from .console import printable, progress, say
 
+# What one image's place may refuse while those of others do not; a full disk ends them all.
+_OF_ONE_TARGET = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM)
+
 
 @dataclass(frozen=True)
 class Restored:
@@ -26,7 +30,7 @@ class Restored:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An image that could not be read, and why."""
+    """An image that could not be read or written, and why."""
 
     path: Path
     reason: str
@@ -168,5 +172,9 @@ def restore_files(
                 done.append(found)
             except ImageError as error:
                 left_out.append(LeftOut(path, error.reason))
+            except OSError as error:
+                if error.errno not in _OF_ONE_TARGET:
+                    raise
+                left_out.append(LeftOut(path, f"cannot be written to {target}: {error.strerror}"))
             advance(1, "")
     return done, left_out

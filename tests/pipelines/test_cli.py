@@ -1,6 +1,7 @@
 """The `rwsr` command as a person runs it: a real process, its words and its exit code."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -216,6 +217,17 @@ def test_restore_leaves_out_what_it_cannot_read(work: Path, tmp_path: Path) -> N
     files = (tmp_path / "bad.png", work / "photos/1.png")
     result = rwsr("restore", *files, "--model", work / "run", "--out", tmp_path / "o", code=3)
     assert "left out" in result.stderr and (tmp_path / "o/1.png").exists()
+
+
+def test_restore_leaves_out_what_has_no_place(work: Path, tmp_path: Path) -> None:
+    """A file stands where the folder of one image would be made: the next one is restored all the same."""
+    for name in ("a/0.png", "b.png"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True, parents=True)
+        shutil.copy(work / "photos/0.png", tmp_path / "in" / name)
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o/a").write_text("in the way")
+    result = rwsr("restore", tmp_path / "in", "--model", work / "run", "--out", tmp_path / "o", code=3)
+    assert "cannot be written to" in result.stderr and (tmp_path / "o/b.png").exists()
 
 
 @pytest.mark.parametrize(
