@@ -336,7 +336,6 @@ def decode_stored(data: bytes, *, max_pixels: int | None = MAX_PIXELS) -> Stored
     Raises:
         ImageError: as `decode`.
     """
-    plain = decode(data, max_pixels=max_pixels).pixels
     with _opened(data, max_pixels) as image:
         profile, chunks = image.info.get("icc_profile"), b""
         if image.format == "PNG":
@@ -350,6 +349,7 @@ def decode_stored(data: bytes, *, max_pixels: int | None = MAX_PIXELS) -> Stored
             colours = levels.repeat(3, axis=2) if levels.shape[2] == 1 else levels[..., :3]
             return Stored(np.ascontiguousarray(colours), alpha, grey, profile, chunks)
         assert isinstance(image, PillowFile.ImageFile)
+        plain = _pixels(data, image)
         if image.mode not in _ALPHA and "transparency" not in image.info:
             return Stored(plain, None, grey, profile, chunks)
         image.load()

@@ -202,10 +202,10 @@ def _directions(shares: object, where: str) -> Json:
     """Of a resize; random.choices takes any weights, here they sum to 1."""
     if not (isinstance(shares, list) and len(shares) == 3 and sum(shares) > 0):
         raise UserError(f"{where} is not [up, down, keep]; mend it")
-    return dict(zip(("up", "down", "keep"), _together_one(shares), strict=True))
+    return dict(zip(("up", "down", "keep"), _as_shares(shares), strict=True))
 
 
-def _together_one(weights: list[float]) -> list[float]:
+def _as_shares(weights: list[float]) -> list[float]:
     """Weights as shares; those that are shares already as they are."""
     total = sum(weights)
     return weights if abs(total - 1) < 1e-6 else [each / total for each in weights]
@@ -216,7 +216,7 @@ def _without_modes(found: Json, modes: str, shares: str) -> None:
     if found.get(modes) == []:
         found[modes], found[shares] = ["bilinear"], None
     elif isinstance(found.get(shares), list) and sum(found[shares]) > 0:
-        found[shares] = _together_one(found[shares])
+        found[shares] = _as_shares(found[shares])
 
 
 def _put(

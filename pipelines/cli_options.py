@@ -184,7 +184,7 @@ class Chosen:
 
 
 def choosing(role: str) -> Callable[[F], F]:
-    """--include, --exclude and --role, as the one argument `chosen`. role: what is taken unless something is said."""
+    """--role, --include, --exclude and --rehash, as the one argument `chosen`. role: its default."""
 
     def add(function: F) -> F:
         @click.option(

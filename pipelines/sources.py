@@ -67,11 +67,11 @@ class IndexConfig(BaseModel):
     def wants(self, path: str) -> bool:
         """Whether the patterns let a file in, by its path below the folder."""
         named = (path, PurePosixPath(path).name)
-        fits = {
-            kind: any(fnmatch(each, pattern) for each in named for pattern in getattr(self, kind))
-            for kind in ("include", "exclude")
-        }
-        return (fits["include"] or not self.include) and not fits["exclude"]
+
+        def fits(patterns: tuple[str, ...]) -> bool:
+            return any(fnmatch(each, pattern) for each in named for pattern in patterns)
+
+        return (not self.include or fits(self.include)) and not fits(self.exclude)
 
 
 @dataclass(frozen=True, slots=True)

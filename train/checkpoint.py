@@ -101,16 +101,10 @@ def _about(path: Path, metadata: Mapping[str, str]) -> Json:
     """What a model file says of itself; raises StoreError where that is nothing that we write."""
     try:
         value = json.loads(metadata[_METADATA])
-        # a file of rwsr 0.1.0 has no hashes
-        known = (
-            {"config", "step", "log_sha256", "sha256"}
-            if isinstance(value, dict) and len(value) > 2
-            else {
-                "config",
-                "step",
-            }
-        )
-        if value.keys() != known or not isinstance(value["config"], dict):
+        if not isinstance(value, dict):
+            raise ValueError("its metadata are others")
+        hashes = {"log_sha256", "sha256"} if "sha256" in value else set[str]()  # a file of rwsr 0.1.0 has none
+        if value.keys() != {"config", "step"} | hashes or not isinstance(value["config"], dict):
             raise ValueError("its metadata are others")
         return value
     except (ValueError, AttributeError) as error:
