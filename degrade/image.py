@@ -11,7 +11,8 @@ The bytes decide what a file is, not its extension. Policy for what is not plain
     EXIF orientation       applied; EXIF data that cannot be read count as none
     several frames         the first one
     colour profile         not applied: every image is taken as sRGB; `ImageFile.profile` says of which it is
-    anything else          refused (`unsupported-mode`)
+    a PNG's texts          passed over
+    anything else          refused (`unsupported-mode`), run lengths in a BMP too
 
 Pillow reads every header. The pixels of plain JPEG come from libjpeg-turbo (simplejpeg), which, unlike Pillow and
 OpenCV, also refuses a file whose coded data is damaged in the middle; those of plain PNG from OpenCV, once every
@@ -47,6 +48,7 @@ from PIL import (
 
 from .errors import ImageError
 from .places import Place
+from .progressive import missing_scans
 
 U8 = npt.NDArray[np.uint8]
 U16 = npt.NDArray[np.uint16]
@@ -63,6 +65,7 @@ _ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC, _EXIF_ORIENTATION = 256, 257, 258, 262, 0x0112
 _TIFF_EXTRA_SAMPLES = 338
 _WHITE_IS_ZERO, _PREMULTIPLIED = 0, 1  # of TIFF's photometric interpretation, and of its extra samples
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM")  # of a PNG, beside a profile
 
 # BT.601 in 1/65536, and one half to round with. Each product and sum is below 2^24 of these: exact in float32.
@@ -98,13 +101,35 @@ def _as_image_error() -> Generator[None]:
         raise ImageError("damaged", f"cannot be decoded whole: {text}") from None
 
 
+def _without_texts(png: bytes) -> bytes:
+    """A PNG without its texts, but those that may be EXIF data."""
+    parts, at, kept = list[bytes](), 8, 0
+    while at + 12 <= len(png):
+        length, kind = struct.unpack_from(">I4s", png, at)
+        end = at + 12 + length
+        if kind in _TEXT_CHUNKS and not png.startswith(b"Raw profile type", at + 8):
+            parts.append(png[kept:at])
+            kept = end
+        at = end
+    return b"".join([*parts, png[kept:]]) if parts else png
+
+
+def _open_png(data: bytes) -> PillowFile.ImageFile:
+    try:  # texts have no say: a bomb among them must not cost the pixels
+        return PngImagePlugin.PngImageFile(io.BytesIO(_without_texts(data)))
+    except ValueError as error:
+        if "MAX_TEXT_CHUNK" not in str(error):
+            raise
+        raise ImageError("too-large", "its colour profile inflates to over 1 MiB; save it with another") from None
+
+
 def _open(data: bytes) -> PillowFile.ImageFile:
     """The file with its header read, by its first bytes."""
     file = io.BytesIO(data)
     if data.startswith(b"\xff\xd8"):
         return JpegImagePlugin.JpegImageFile(file)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PngImagePlugin.PngImageFile(file)
+        return _open_png(data)
     if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return TiffImagePlugin.TiffImageFile(file)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
@@ -113,7 +138,10 @@ def _open(data: bytes) -> PillowFile.ImageFile:
         pixels_at, header = struct.unpack_from("<I", data, 10)[0], struct.unpack_from("<I", data, 14)[0]
         if pixels_at < 14 + header:
             raise ImageError("damaged", f"cannot be decoded whole: its pixels would begin at byte {pixels_at}")
-        return BmpImagePlugin.BmpImageFile(file)
+        bmp = BmpImagePlugin.BmpImageFile(file)
+        if bmp.tile[0].codec_name == "bmp_rle":  # whose decoders fill up with black what is cut or jumps outside
+            raise ImageError("unsupported-mode", "run lengths in a BMP have no policy; convert it to PNG")
+        return bmp
     raise ImageError("not-an-image", "is no PNG, JPEG, TIFF, WebP or BMP; remove it, or convert it to one of these")
 
 
@@ -257,6 +285,8 @@ def _deep(data: bytes, image: "PillowFile.ImageFile | _DeepTiff") -> U16 | None:
 def _pixels(data: bytes, image: "PillowFile.ImageFile | _DeepTiff") -> U8:
     """The upright pixels of an opened file."""
     if isinstance(image, PillowFile.ImageFile):
+        if image.format == "JPEG" and missing_scans(data):
+            raise ImageError("damaged", "cannot be decoded whole: the last scans of a progressive JPEG are missing")
         if _is_plain(image) and image.format == "JPEG":
             return _upright(simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True), _orientation(image))
         if image.format == "JPEG":
@@ -281,7 +311,7 @@ def _pixels(data: bytes, image: "PillowFile.ImageFile | _DeepTiff") -> U8:
 def _plain_png(data: bytes, chunks: dict[bytes, slice]) -> U8:
     if (profile := chunks.get(b"iCCP")) is not None:  # has no say, but many make libpng talk
         data = data[: profile.start] + data[profile.stop :]
-    found = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
+    found = cv2.imdecode(np.frombuffer(_without_texts(data), dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
     if found is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise ImageError("damaged", "cannot be decoded whole: OpenCV gives it up")
     return np.asarray(found, dtype=np.uint8)

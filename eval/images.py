@@ -1,7 +1,7 @@
 """Sets of images to measure on: stores of groups or pairs, and folders of HR with LR beside them or made of them."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ..degrade import places
 from ..degrade.errors import ImageError, UserError
 from ..degrade.image import EXTENSIONS, U8, decode, read_bytes
+from ..degrade.patterns import fits
 from ..degrade.places import Place
 from ..degrade.provenance import sha256_of
 from ..degrade.reader import ShardReader
@@ -129,18 +130,45 @@ def of_store(store: Store) -> ImageSet:
     return ImageSet(str(store.path.name), digest(store), int(store.attributes["scale"]), items)
 
 
-def _files(folder: Place) -> dict[str, str]:
-    """The hash of each image below a folder that can be read, by its name; the others are named and left out.
+@dataclass(frozen=True)
+class Selection:
+    """Which images of folders are measured, and what a report calls them.
+
+    include, exclude: patterns (degrade/patterns.py); of pairs, either name may fit the first, and neither the second.
+    name: instead of that of the folder, as a paper calls the data set.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    name: str | None = None
+
+    def wants(self, *names: str) -> bool:
+        """Whether an image, or a pair by its two names, is measured."""
+        kept = not self.include or any(fits(each, self.include) for each in names)
+        return kept and not any(fits(each, self.exclude) for each in names)
+
+
+ALL = Selection()
+
+
+def _names(folder: Place) -> list[str]:
+    """The names of the images below a folder.
 
     Raises:
         UserError: there is no folder, or no image in it.
     """
     if isinstance(folder, Path) and not folder.is_dir():
         raise UserError(f"{folder} is not a folder; name a folder of images")
+    found = [name for name in places.names_below(folder) if PurePosixPath(name).suffix.lower() in EXTENSIONS]
+    if not found:
+        raise UserError(f"no image below {folder} (looked for {', '.join(sorted(EXTENSIONS))}); name another folder")
+    return found
+
+
+def _hashes(folder: Place, names: Iterable[str]) -> dict[str, str]:
+    """The hash of each image that can be read, by its name; the others are named and left out."""
     found: dict[str, str] = {}
-    for name in places.names_below(folder):
-        if PurePosixPath(name).suffix.lower() not in EXTENSIONS:
-            continue
+    for name in names:
         try:
             name.encode()
             found[name] = places.sha256(folder / name)
@@ -148,8 +176,6 @@ def _files(folder: Place) -> dict[str, str]:
             _log.warning("left out: unreadable: %r: its name is not UTF-8; rename it", name)
         except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             _log.warning("left out: unreadable: %s: %s", folder / name, error.strerror)
-    if not found:
-        raise UserError(f"no image below {folder} (looked for {', '.join(sorted(EXTENSIONS))}); name another folder")
     return found
 
 
@@ -163,13 +189,13 @@ def _keys(name: str, scale: int, role: Role) -> list[str]:
 
 
 def _paired(
-    hr_names: Collection[str], lr_names: Collection[str], hr: Place, lr: Place, scale: int
+    hr_names: Collection[str], lr_names: Collection[str], hr: Place, lr: Place, scale: int, selection: Selection
 ) -> list[tuple[str, str]]:
     """Which HR goes with which LR: by equal names, else by what is left of them without role and scale. Several LR may
     be of one HR (DIV2K's wild ones).
 
     Raises:
-        UserError: an image has no partner, or two could be its partner.
+        UserError: a wanted image has no partner, or two could be its partner.
     """
     exact = {_exact(name): name for name in lr_names}
     if len(exact) == len(lr_names) and {_exact(name) for name in hr_names} == exact.keys():
@@ -188,6 +214,7 @@ def _paired(
         else:
             pairs.append((found, name))
     lonely += sorted(set(hr_names) - {name for name, _ in pairs})
+    lonely = [name for name in lonely if selection.wants(name)]
     _check_not_alike(pairs, lr)
     if lonely:
         raise UserError(
@@ -212,7 +239,7 @@ def _exact(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(""))
 
 
-def _of_role(hashes: dict[str, str], role: Role, scale: int, folder: Place, *, pairs: bool) -> dict[str, str]:
+def _of_role(names: list[str], role: Role, scale: int, folder: Place, *, pairs: bool) -> list[str]:
     """Of a folder that holds pairs, the images of one role, LR of one scale; of any other, all.
 
     pairs: the folder must hold pairs.
@@ -220,28 +247,32 @@ def _of_role(hashes: dict[str, str], role: Role, scale: int, folder: Place, *, p
     Raises:
         UserError: it does not, or has no LR of that scale.
     """
-    found = paired_by_role(hashes)
+    found = paired_by_role(names)
     if not found:
         if pairs:
             raise UserError(
                 f"{folder} is named as HR and as LR, and its names do not say which is which (_HR and _LR{scale}, "
                 "_gt and _lq, 001H and 001L ...); name two folders"
             )
-        return hashes
+        return names
     kept = [
-        name for name in hashes if name in found[role] and (role is Role.HR or said_by(name)[0].scale in (None, scale))
+        name for name in names if name in found[role] and (role is Role.HR or said_by(name)[0].scale in (None, scale))
     ]
     if not kept:
         raise UserError(f"{folder} holds pairs, and no LR of scale {scale} among them; name its --scale")
     if not pairs:
         _log.warning("note: %s holds pairs: their %d %s images are taken", folder, len(kept), role.upper())
-    return {name: hashes[name] for name in kept}
+    return kept
 
 
-def _name_of(folder: Place, scale: int | None = None) -> str:
-    """What a report calls the images of a folder; scale: of pairs, whose figures depend on it."""
-    name = name_of(str(folder.resolve()) if isinstance(folder, Path) else str(folder))
-    return name if scale is None or f"x{scale}" in words_of(name) else f"{name} x{scale}"
+def _name_of(folder: Place) -> str:
+    """What a report calls the images of a folder."""
+    return name_of(str(folder.resolve()) if isinstance(folder, Path) else str(folder))
+
+
+def _with_scale(name: str, scale: int) -> str:
+    """The name of pairs, whose figures depend on their scale."""
+    return name if f"x{scale}" in words_of(name) else f"{name} x{scale}"
 
 
 def _pixels(file: Place) -> U8:
@@ -324,29 +355,51 @@ def _same(a: Place, b: Place) -> bool:
     return str(a).rstrip("/") == str(b).rstrip("/")
 
 
-def of_folders(hr: Place | None, lr: Place | None, scale: int) -> ImageSet:
+def of_folders(hr: Place | None, lr: Place | None, scale: int, selection: Selection = ALL) -> ImageSet:
     """The pairs of an HR and an LR folder, which may be one; of an HR folder alone with LR made by MATLAB's bicubic, HR
     cropped to whole LR pixels first; or the LR images of a folder without any HR.
 
     Of a folder whose names say that it holds pairs, only the images of the role that it is named for are taken.
 
     Raises:
-        UserError: a folder has no image, or an HR has no LR or the other way.
+        UserError: a folder has no image that is wanted, or an HR has no LR or the other way.
     """
-    if hr is None:
-        assert lr is not None
-        hashes = _of_role(_files(lr), Role.LR, scale, lr, pairs=False)
-        items = [ItemSource(partial(_single, name, i, lr / name), 1, False) for i, name in enumerate(hashes)]
-        return ImageSet(f"{_name_of(lr)} (no HR)", _identity("lr", scale, hashes), scale, items)
-    together = lr is not None and _same(hr, lr)
-    hr_hashes = _of_role(_files(hr), Role.HR, scale, hr, pairs=together)
-    if lr is None:
-        items = [
-            ItemSource(partial(_made_smaller, name, i, hr / name, scale), 1, True) for i, name in enumerate(hr_hashes)
-        ]
-        return ImageSet(f"{_name_of(hr)} (bicubic x{scale})", _identity("bicubic", scale, hr_hashes), scale, items)
-    lr_hashes = _of_role(_files(lr), Role.LR, scale, lr, pairs=together)
-    pairs = _paired(hr_hashes, lr_hashes, hr, lr, scale)
+    if hr is not None and lr is not None:
+        return _of_pairs(hr, lr, scale, selection)
+    folder = hr or lr
+    assert folder is not None
+    role, kind = (Role.HR, "bicubic") if hr is not None else (Role.LR, "lr")
+    names = [name for name in _names(folder) if selection.wants(name)]
+    _check_any(names, selection, folder)
+    hashes = _hashes(folder, _of_role(names, role, scale, folder, pairs=False))
+    _check_any(hashes, selection, folder)
+    if role is Role.LR:
+        items = [ItemSource(partial(_single, name, i, folder / name), 1, False) for i, name in enumerate(hashes)]
+    else:
+        made = [partial(_made_smaller, name, i, folder / name, scale) for i, name in enumerate(hashes)]
+        items = [ItemSource(each, 1, True) for each in made]
+    said = f"bicubic x{scale}" if role is Role.HR else "no HR"
+    name = f"{selection.name or _name_of(folder)} ({said})"
+    return ImageSet(name, _identity(kind, scale, hashes), scale, items)
+
+
+def _of_pairs(hr: Place, lr: Place, scale: int, selection: Selection) -> ImageSet:
+    together = _same(hr, lr)
+    hr_names = _of_role(_names(hr), Role.HR, scale, hr, pairs=together)
+    lr_names = _of_role(_names(lr), Role.LR, scale, lr, pairs=together)
+    pairs = [pair for pair in _paired(hr_names, lr_names, hr, lr, scale, selection) if selection.wants(*pair)]
+    _check_any(pairs, selection, hr)
+    hr_hashes = _hashes(hr, dict.fromkeys(name for name, _ in pairs))
+    lr_hashes = _hashes(lr, [other for name, other in pairs if name in hr_hashes])
+    pairs = [(name, other) for name, other in pairs if other in lr_hashes]
+    _check_any(pairs, selection, hr)
     items = [ItemSource(partial(_pair, a, i, hr / a, lr / b, scale), 1, True) for i, (a, b) in enumerate(pairs)]
     hashes = {other: f"{name} {hr_hashes[name]} {lr_hashes[other]}" for name, other in pairs}
-    return ImageSet(_name_of(hr, scale), _identity("pairs", scale, hashes), scale, items)
+    name = _with_scale(selection.name or _name_of(hr), scale)
+    return ImageSet(name, _identity("pairs", scale, hashes), scale, items)
+
+
+def _check_any(found: Collection[object], selection: Selection, folder: Place) -> None:
+    if not found:
+        mend = "name other patterns" if selection.include or selection.exclude else "see the lines above"
+        raise UserError(f"no image below {folder} is left to measure; {mend}")

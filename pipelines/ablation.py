@@ -39,6 +39,7 @@ Data = Literal["target", "mixed", "ngdc"]
 SCALE = 4
 TOOK_NOTHING = "no auxiliary image lies in the target's interval, so NGDC takes none and trains on the target alone"
 _CURVE_IMAGES, _CURVE_POINTS = 8, 8
+_OF_THE_CAMERA = IndexConfig(role="lr")  # of pairs: those that its noise is in
 
 
 def plain_name(text: str) -> str:
@@ -169,8 +170,14 @@ def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
     """Target and auxiliary folders, HR and LR: as they are, or spoilt; raises UserError where HR is a source too."""
     photos, executor = plan.out / "photos", Executor(plan.workers)
     kinds = {"target": plan.target, "auxiliary": plan.auxiliary, "held-out": (plan.held_out,)}
+    clean = IndexConfig(role="hr")
     rows = {
-        kind: sources.index(folders, plan.out / f"{kind}.index.parquet", IndexConfig(), executor)
+        kind: sources.index(
+            folders,
+            plan.out / f"{kind}.index.parquet",
+            clean if plan.spoil or kind == "held-out" else _OF_THE_CAMERA,
+            executor,
+        )
         for kind, folders in kinds.items()
         if folders
     }
@@ -239,7 +246,14 @@ def _build(plan: Plan, target: Sequence[Place], auxiliary: Sequence[Place]) -> d
     bank, mixed_bank = plan.out / "bank.zarr", plan.out / "mixed-bank.zarr"
     banks = {bank: (target, auxiliary)} | ({mixed_bank: ([*target, *auxiliary], [])} if "mixed" in wanted else {})
     for at, (first, second) in banks.items():
-        job = BankJob(out=str(at), target=_texts(first), auxiliary=_texts(second), config=grid, work=work)
+        job = BankJob(
+            out=str(at),
+            target=_texts(first),
+            auxiliary=_texts(second),
+            config=grid,
+            images=_OF_THE_CAMERA,
+            work=work,
+        )
         _say(f"{at.name}:", jobs.bank(job).lines)
     if _took_nothing(plan):
         say(f"note: {TOOK_NOTHING}")
@@ -253,7 +267,14 @@ def _build(plan: Plan, target: Sequence[Place], auxiliary: Sequence[Place]) -> d
     for kind, (folders, listed, of_bank) in kinds.items():
         if kind in wanted:
             at = plan.out / f"{kind}.zarr"
-            job = StoreJob(out=str(at), sources=_texts(folders), distilled=listed, config=config, work=work)
+            job = StoreJob(
+                out=str(at),
+                sources=_texts(folders),
+                distilled=listed,
+                config=config,
+                images=_OF_THE_CAMERA,
+                work=work,
+            )
             _say(f"{at.name}:", jobs.store(job).lines)
             made[kind] = Built(at, of_bank)
     return made

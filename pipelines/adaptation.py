@@ -210,8 +210,8 @@ def _images(plan: Plan, scale: int) -> Images:
     """HR and LR as they are, or LR made; raises UserError where HR is a source of the pretraining too."""
     executor = Executor(plan.workers)
     plan.out.mkdir(parents=True, exist_ok=True)
-    pretrain = sources.index(plan.pretrain_on, plan.out / "pretrain.index.parquet", IndexConfig(), executor)
-    hr = sources.index([plan.hr], plan.out / "hr.index.parquet", IndexConfig(), executor)
+    pretrain = sources.index(plan.pretrain_on, plan.out / "pretrain.index.parquet", IndexConfig(role="hr"), executor)
+    hr = sources.index([plan.hr], plan.out / "hr.index.parquet", IndexConfig(role="hr"), executor)
     sources.check_apart(pretrain, hr)
     jobs.name_left_out(hr)
     if plan.lr is not None:

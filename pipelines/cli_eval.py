@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -27,19 +29,67 @@ def evaluate() -> None:
     """
 
 
+@dataclass(frozen=True)
+class Which:
+    """What is measured: a store, or folders and which images of them."""
+
+    store: Place | None = None
+    hr: Place | None = None
+    lr: Place | None = None
+    scale: int = 1
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    name: str | None = None
+
+    def opened(self) -> "ImageSet":
+        """The images; raises UserError."""
+        from ..eval.images import Selection
+        from .evaluating import image_set
+
+        return image_set(self.store, self.hr, self.lr, self.scale, Selection(self.include, self.exclude, self.name))
+
+
+def _of_which(function: F, *kinds: Callable[[F], F]) -> F:
+    """The options of some kinds, and --include, --exclude and --name, as the one argument `which`."""
+    names = {each.name for each in fields(Which)}
+
+    @wraps(function)
+    def chosen(**kwargs: Any) -> Any:
+        which = Which(**{name: kwargs.pop(name) for name in names & kwargs.keys()})
+        return function(which=which, **kwargs)
+
+    found = cast(F, chosen)
+    for option in (
+        click.option("--name", default=None, help="What the report calls the images: a data set as a paper names it."),
+        click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave such files out; repeatable."),
+        click.option("--include", multiple=True, metavar="PATTERN", help="Only such files, as '*_HR.png'; repeatable."),
+        *kinds,
+    ):
+        found = option(found)
+    return found
+
+
 def _images(function: F) -> F:
-    """--store, --hr, --lr, --scale."""
-    function = click.option(
+    """--store, --hr, --lr, --scale, and which images of folders, as `which`."""
+    scale = click.option(
         "--scale", type=click.IntRange(1, 16), default=4, show_default=True, help="Of folders: HR pixels an LR pixel."
-    )(function)
-    function = click.option("--lr", type=options.PLACE, default=None, help="Folder of LR images.")(function)
-    function = click.option(
+    )
+    lr = click.option("--lr", type=options.PLACE, default=None, help="Folder of LR images.")
+    hr = click.option(
         "--hr",
         type=options.PLACE,
         default=None,
         help="Folder of HR images; without --lr, LR is made by MATLAB's bicubic.",
-    )(function)
-    return click.option("--store", type=options.PLACE, default=None, help="A store of groups or pairs.")(function)
+    )
+    store = click.option("--store", type=options.PLACE, default=None, help="A store of groups or pairs.")
+    return _of_which(function, scale, lr, hr, store)
+
+
+def _photographs(told: str) -> Callable[[F], F]:
+    """--images, and which of them, as `which`."""
+    return lambda function: _of_which(
+        function, click.option("--images", "lr", type=options.PLACE, required=True, help=told)
+    )
 
 
 def _metrics(function: F) -> F:
@@ -92,12 +142,6 @@ def _by(function: F) -> F:
     )(function)
 
 
-def _set(store: Place | None, hr: Place | None, lr: Place | None, scale: int) -> "ImageSet":
-    from .evaluating import image_set
-
-    return image_set(store, hr, lr, scale)
-
-
 def _tell(found: "Measured", out: Place, *, json_: bool) -> None:
     from .jobs import measured
 
@@ -126,10 +170,7 @@ def _exit_by(num_left_out: int) -> None:
 @options.trackable
 @options.as_json
 def eval_restoration(
-    store: Place | None,
-    hr: Place | None,
-    lr: Place | None,
-    scale: int,
+    which: Which,
     models: tuple[str, ...],
     metrics: tuple[str, ...],
     border: int | None,
@@ -151,10 +192,11 @@ def eval_restoration(
     from .evaluating import named_models
 
     job = jobs.EvalJob(
-        store=str(store) if store else None,
-        hr=str(hr) if hr else None,
-        lr=str(lr) if lr else None,
-        scale=scale,
+        **{key: str(at) for key in ("store", "hr", "lr") if (at := getattr(which, key)) is not None},
+        scale=which.scale,
+        include=which.include,
+        exclude=which.exclude,
+        name=which.name,
         models={name: str(path) for name, path in named_models(models).items()},
         metrics=metrics,
         border=border,
@@ -166,12 +208,12 @@ def eval_restoration(
 
 
 @evaluate.command("udem-curves")
-@click.option("--images", type=options.PLACE, required=True, help="Folder of clean photographs.")
+@_photographs("Folder of clean photographs.")
 @_models
 @click.option("--levels", type=click.IntRange(2, 100), default=20, show_default=True, help="Of each degradation.")
 @_out
 @options.as_json
-def eval_udem(images: Place, models: tuple[str, ...], levels: int, out: Place, json_: bool) -> None:
+def eval_udem(which: Which, models: tuple[str, ...], levels: int, out: Place, json_: bool) -> None:
     """Draw the scores of runs over rising blur, noise and JPEG (MM-RealSR figure 6): Spearman and dynamic range.
 
     \b
@@ -182,7 +224,7 @@ def eval_udem(images: Place, models: tuple[str, ...], levels: int, out: Place, j
     from .evaluating import named_models, udem
 
     named = named_models(models)
-    found = udem(_set(None, None, images, 1), named, levels, out)
+    found = udem(which.opened(), named, levels, out)
     result = {name: curves_of(found.rows, name) for name in named}
     lines = [
         f"{name}: rising {each.degradation}: {each.score} score, Spearman {each.spearman:.3f}, "
@@ -202,12 +244,12 @@ def eval_udem(images: Place, models: tuple[str, ...], levels: int, out: Place, j
 
 
 @evaluate.command("steering")
-@click.option("--images", type=options.PLACE, required=True, help="Folder of clean photographs.")
+@_photographs("Folder of clean photographs.")
 @_models
 @click.option("--steps", type=click.IntRange(2, 101), default=11, show_default=True, help="Scores from 0 to 1.")
 @_out
 @options.as_json
-def eval_steering(images: Place, models: tuple[str, ...], steps: int, out: Place, json_: bool) -> None:
+def eval_steering(which: Which, models: tuple[str, ...], steps: int, out: Place, json_: bool) -> None:
     """Measure what telling a run more does: noise left under a rising noise score, detail under a rising blur score.
 
     \b
@@ -218,7 +260,7 @@ def eval_steering(images: Place, models: tuple[str, ...], steps: int, out: Place
     from .evaluating import named_models, steering_by
 
     named = named_models(models)
-    found = steering_by(_set(None, None, images, 1), named, steps, out)
+    found = steering_by(which.opened(), named, steps, out)
     result = {name: steering_of(found.rows, name) for name in named}
     lines = [
         f"{name}: {METRICS[each.told]} {each.values[0]:.2f} to {each.values[-1]:.2f} grey levels under a rising "
@@ -246,10 +288,7 @@ def eval_steering(images: Place, models: tuple[str, ...], steps: int, out: Place
 @_out
 @options.as_json
 def eval_modulation(
-    store: Place | None,
-    hr: Place | None,
-    lr: Place | None,
-    scale: int,
+    which: Which,
     model: Path,
     metrics: tuple[str, ...],
     by: str,
@@ -265,7 +304,7 @@ def eval_modulation(
     """
     from .evaluating import modulation
 
-    _tell(modulation(_set(store, hr, lr, scale), model, metrics, by, grid, out), out, json_=json_)
+    _tell(modulation(which.opened(), model, metrics, by, grid, out), out, json_=json_)
 
 
 @evaluate.command("interpolation")
@@ -277,10 +316,7 @@ def eval_modulation(
 @_out
 @options.as_json
 def eval_interpolation(
-    store: Place | None,
-    hr: Place | None,
-    lr: Place | None,
-    scale: int,
+    which: Which,
     first: Path,
     second: Path,
     metrics: tuple[str, ...],
@@ -296,7 +332,7 @@ def eval_interpolation(
     """
     from .evaluating import interpolation
 
-    _tell(interpolation(_set(store, hr, lr, scale), first, second, metrics, steps, out), out, json_=json_)
+    _tell(interpolation(which.opened(), first, second, metrics, steps, out), out, json_=json_)
 
 
 @evaluate.command("segmented")
@@ -307,10 +343,7 @@ def eval_interpolation(
 @_out
 @options.as_json
 def eval_segmented(
-    store: Place | None,
-    hr: Place | None,
-    lr: Place | None,
-    scale: int,
+    which: Which,
     models: tuple[str, ...],
     metrics: tuple[str, ...],
     by: str,
@@ -326,12 +359,12 @@ def eval_segmented(
     """
     from .evaluating import named_models, segmented
 
-    found = segmented(_set(store, hr, lr, scale), named_models(models), metrics, by, out)
+    found = segmented(which.opened(), named_models(models), metrics, by, out)
     _tell(found, out, json_=json_)
 
 
 @evaluate.command("cugan")
-@click.option("--images", type=options.PLACE, required=True, help="Folder of clean images: CBSD68, LIVE1.")
+@_photographs("Folder of clean images: CBSD68, LIVE1.")
 @_models
 @_metrics
 @click.option(
@@ -344,7 +377,7 @@ def eval_segmented(
 @_out
 @options.as_json
 def eval_cugan(
-    images: Place, models: tuple[str, ...], metrics: tuple[str, ...], table: str, out: Place, json_: bool
+    which: Which, models: tuple[str, ...], metrics: tuple[str, ...], table: str, out: Place, json_: bool
 ) -> None:
     """Degrade clean images at CUGAN's settings and restore them at the same size, by models of scale 1.
 
@@ -356,18 +389,18 @@ def eval_cugan(
     """
     from .evaluating import cugan, named_models
 
-    _tell(cugan(_set(None, None, images, 1), named_models(models), metrics, int(table), out), out, json_=json_)
+    _tell(cugan(which.opened(), named_models(models), metrics, int(table), out), out, json_=json_)
 
 
 @evaluate.command("far")
-@click.option("--images", type=options.PLACE, required=True, help="Folder of clean photographs.")
+@_photographs("Folder of clean photographs.")
 @_networks
 @click.option(
     "--far-model", type=options.LOCAL, default=None, help="The SR model that FAR was trained to look through."
 )
 @_out
 @options.as_json
-def eval_far(images: Place, networks: tuple[str, ...], far_model: Path | None, out: Place, json_: bool) -> None:
+def eval_far(which: Which, networks: tuple[str, ...], far_model: Path | None, out: Place, json_: bool) -> None:
     """Measure whether FAR is greater of degraded photographs than of clean ones (HR-aware figure 8).
 
     \b
@@ -376,7 +409,7 @@ def eval_far(images: Place, networks: tuple[str, ...], far_model: Path | None, o
     """
     from .evaluating import far_of_runs, named_models
 
-    _tell(far_of_runs(_set(None, None, images, 1), named_models(networks), far_model, out), out, json_=json_)
+    _tell(far_of_runs(which.opened(), named_models(networks), far_model, out), out, json_=json_)
 
 
 @evaluate.command("reconstruction")
@@ -394,10 +427,7 @@ def eval_far(images: Place, networks: tuple[str, ...], far_model: Path | None, o
 @_out
 @options.as_json
 def eval_reconstruction(
-    store: Place | None,
-    hr: Place | None,
-    lr: Place | None,
-    scale: int,
+    which: Which,
     networks: tuple[str, ...],
     metrics: tuple[str, ...],
     steps: int,
@@ -413,7 +443,7 @@ def eval_reconstruction(
     """
     from .evaluating import named_models, reconstruction
 
-    found = reconstruction(_set(store, hr, lr, scale), named_models(networks), metrics, steps, strength, out)
+    found = reconstruction(which.opened(), named_models(networks), metrics, steps, strength, out)
     _tell(found, out, json_=json_)
 
 

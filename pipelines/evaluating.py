@@ -11,7 +11,7 @@ from ..degrade import places
 from ..degrade.errors import UserError
 from ..degrade.places import Place
 from ..eval import cugan_settings, curves, examples, probes, report, steering, sweeps
-from ..eval.images import ImageSet, of_folders, of_store
+from ..eval.images import ALL, ImageSet, Selection, of_folders, of_store
 from ..eval.metrics import DEFAULT, Metric, chosen
 from ..eval.perceptual import lpips
 from ..eval.report import MetricRow, setting_of
@@ -48,7 +48,9 @@ def _begin(out: Place) -> Device:
     return pick_device()
 
 
-def image_set(store: Place | None, hr: Place | None, lr: Place | None, scale: int) -> ImageSet:
+def image_set(
+    store: Place | None, hr: Place | None, lr: Place | None, scale: int, selection: Selection = ALL
+) -> ImageSet:
     """The images of a store, or of folders.
 
     Raises:
@@ -56,9 +58,11 @@ def image_set(store: Place | None, hr: Place | None, lr: Place | None, scale: in
     """
     if (store is None) == (hr is None and lr is None):
         raise UserError("name either a --store, or folders: --hr, --lr, or both")
-    if store is not None:
-        return of_store(open_samples(store))
-    return of_folders(hr, lr, scale)
+    if store is None:
+        return of_folders(hr, lr, scale, selection)
+    if selection != ALL:
+        raise UserError("--include, --exclude and --name are of folders; leave them out beside --store")
+    return of_store(open_samples(store))
 
 
 def named_models(texts: Sequence[str]) -> dict[str, Path]:

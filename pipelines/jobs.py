@@ -76,7 +76,7 @@ class BankJob(BaseModel):
     auxiliary: tuple[PlaceText, ...] = ()
     scan: PlaceText | None = None
     config: BankConfig = BankConfig()
-    images: IndexConfig = IndexConfig()
+    images: IndexConfig = IndexConfig(role="lr")
     work: Work = Field(default_factory=Work)
 
 
@@ -143,8 +143,9 @@ class FineTuneJob(BaseModel):
 class EvalJob(BaseModel):
     """Measure models, and bicubic and Lanczos, on a store or on folders, into the report `out`.
 
-    models: name and place on a disk. metrics: none is PSNR-Y and SSIM-Y, or NIQE where there is no HR. border: pixels
-    cropped from each side; none is the scale for PSNR and SSIM.
+    include, exclude, name: of folders, which images, by patterns, and what the report calls them. models: name and
+    place on a disk. metrics: none is PSNR-Y and SSIM-Y, or NIQE where there is no HR. border: pixels cropped from each
+    side; none is the scale for PSNR and SSIM.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -153,6 +154,9 @@ class EvalJob(BaseModel):
     hr: PlaceText | None = None
     lr: PlaceText | None = None
     scale: Annotated[int, Field(ge=1, le=16)] = 4
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    name: str | None = None
     models: dict[str, str] = {}
     metrics: tuple[str, ...] = ()
     border: Annotated[int, Field(ge=0)] | None = None
@@ -381,10 +385,11 @@ def fine_tune(job: FineTuneJob) -> Made:
 
 def evaluate(job: EvalJob) -> Made:
     """Measure the models of a job; raises UserError."""
+    from ..eval.images import Selection
     from . import evaluating
 
     store, hr, lr = (place(text) if text else None for text in (job.store, job.hr, job.lr))
-    images = evaluating.image_set(store, hr, lr, job.scale)
+    images = evaluating.image_set(store, hr, lr, job.scale, Selection(job.include, job.exclude, job.name))
     models = {name: Path(at) for name, at in job.models.items()}
     return measured(evaluating.restoration(images, models, job.metrics, job.border, place(job.out)), job.out)
 

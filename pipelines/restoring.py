@@ -16,7 +16,16 @@ from ..train.restorers import Restorer, open_restorer
 from .console import printable, progress, say
 
 # What one image's place may refuse while those of others do not; a full disk ends them all.
-_OF_ONE_TARGET = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM)
+_OF_ONE_TARGET = (
+    errno.ENAMETOOLONG,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EINVAL,  # a folder stands there, or the file system has no such names
+    errno.EILSEQ,
+)
 
 
 @dataclass(frozen=True)

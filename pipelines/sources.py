@@ -5,9 +5,8 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ from ..degrade import tables
 from ..degrade.errors import ImageError, StoreError, UserError
 from ..degrade.image import EXTENSIONS, MAX_PIXELS, U8, decode, read_bytes
 from ..degrade.objects import ObjectPath
+from ..degrade.patterns import wanted
 from ..degrade.places import Place, absolute, place
 from ..degrade.provenance import provenance, sha256_of
 from ..degrade.roles import Role, paired_by_role
@@ -66,12 +66,7 @@ class IndexConfig(BaseModel):
 
     def wants(self, path: str) -> bool:
         """Whether the patterns let a file in, by its path below the folder."""
-        named = (path, PurePosixPath(path).name)
-
-        def fits(patterns: tuple[str, ...]) -> bool:
-            return any(fnmatch(each, pattern) for each in named for pattern in patterns)
-
-        return (not self.include or fits(self.include)) and not fits(self.exclude)
+        return wanted(path, self.include, self.exclude)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 import io
 import pickle
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -18,6 +20,12 @@ def _file(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
     sink = io.BytesIO()
     image.save(sink, form, **options)
     return sink.getvalue()
+
+
+def _with_chunk(png: bytes, kind: bytes, body: bytes) -> bytes:
+    """A PNG with one more chunk, behind its header."""
+    chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    return png[:33] + chunk + png[33:]
 
 
 def _status(data: bytes, **options: int) -> str:
@@ -152,6 +160,36 @@ def test_a_cut_that_is_closed_again_is_found(astronaut: U8) -> None:
         whole = _file(Image.fromarray(astronaut).convert(mode), "JPEG")
         assert _status(whole[: len(whole) // 2] + b"\xff\xd9") == "damaged"
         assert decode(whole).mode == mode
+
+
+def test_a_progressive_jpeg_without_its_last_scans_is_damaged(astronaut: U8) -> None:
+    whole = _file(Image.fromarray(astronaut), "JPEG", progressive=True)
+    scans = [at for at in range(len(whole)) if whole[at : at + 2] == b"\xff\xda"]
+    assert len(scans) > 5
+    assert np.array_equal(decode(whole).pixels, np.asarray(Image.open(io.BytesIO(whole))))
+    for at in scans[1:]:
+        with pytest.raises(ImageError, match="last scans of a progressive JPEG are missing"):
+            decode(whole[:at] + b"\xff\xd9")
+
+
+def test_run_lengths_in_a_bmp_are_refused() -> None:
+    head = struct.pack("<IHHI", 0, 0, 0, 54 + 1024) + struct.pack("<IiiHHIIiiII", 40, 8, 8, 1, 8, 1, 0, 0, 0, 256, 0)
+    grey = bytes(value for level in range(256) for value in (level, level, level, 0))
+    with pytest.raises(ImageError, match="run lengths in a BMP have no policy; convert it to PNG"):
+        decode(b"BM" + head + grey + b"\0\2\xff\xff" * 50)
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"tEXt"])
+def test_a_bomb_among_the_texts_of_a_png_does_not_cost_its_pixels(kind: bytes, astronaut: U8) -> None:
+    bomb = {b"zTXt": b"x\0\0", b"iTXt": b"x\0\1\0\0\0", b"tEXt": b"x\0"}[kind]
+    bomb += b"y" * 5_000_000 if kind == b"tEXt" else zlib.compress(bytes(100_000_000), 9)
+    assert np.array_equal(decode(_with_chunk(encode_png(astronaut), kind, bomb)).pixels, astronaut)
+
+
+def test_a_colour_profile_too_large_to_keep_is_named(astronaut: U8) -> None:
+    bomb = b"x\0\0" + zlib.compress(bytes(100_000_000), 9)
+    with pytest.raises(ImageError, match="its colour profile inflates to over 1 MiB"):
+        decode(_with_chunk(encode_png(astronaut), b"iCCP", bomb))
 
 
 def test_a_bmp_whose_pixels_begin_in_its_header_is_damaged(astronaut: U8) -> None:

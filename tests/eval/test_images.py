@@ -10,7 +10,7 @@ from PIL import Image
 from rwsr.degrade.errors import ImageError, UserError
 from rwsr.degrade.image import to_float
 from rwsr.degrade.resample import resize
-from rwsr.eval.images import Item, of_folders
+from rwsr.eval.images import Item, Selection, of_folders
 
 from ..conftest import scene
 
@@ -161,6 +161,36 @@ def test_one_folder_without_roles_is_no_set_of_pairs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="do not say which is which"):
         of_folders(folder, folder, 1)
     assert len(_items(folder, None, 1)) == 2
+
+
+def test_patterns_choose_among_images_and_pairs(tmp_path: Path) -> None:
+    """Of a pair, either name may be wanted, and neither unwanted; debris without a partner is passed over if named."""
+    hr = _folder(tmp_path / "hr", {f"{n}.png": (32, 32) for n in ("0001", "0002", "0003", "mask")})
+    lr = _folder(tmp_path / "lr", {f"{n}x4.png": (8, 8) for n in ("0001", "0002", "0003", "junk")})
+
+    def sources(selection: Selection, lr: Path | None = lr) -> list[str]:
+        return [each.read()[0].source for each in of_folders(hr, lr, 4, selection).items]
+
+    with pytest.raises(UserError, match="2 images have no partner"):
+        sources(Selection())
+    assert sources(Selection(exclude=("mask*", "junk*"))) == ["0001.png", "0002.png", "0003.png"]
+    assert sources(Selection(include=("000*",), exclude=("*2x4.png",))) == ["0001.png", "0003.png"]
+    assert sources(Selection(include=("0003x4.png",))) == ["0003.png"]
+    assert sources(Selection(include=("*1.png", "mask.png")), None) == ["0001.png", "mask.png"]
+    with pytest.raises(UserError, match="no image below .* is left to measure; name other patterns"):
+        sources(Selection(include=("1*",)))
+    with pytest.raises(UserError, match="no image below .* is left to measure; name other patterns"):
+        sources(Selection(include=("1*",)), None)
+
+
+def test_a_set_goes_by_the_name_that_it_is_given(tmp_path: Path) -> None:
+    """With what its figures depend on; the images and so their hash are the same."""
+    hr, lr = _folder(tmp_path / "x", {"a.png": (32, 32)}), _folder(tmp_path / "y", {"a.png": (8, 8)})
+    named = Selection(name="RealSR-Canon")
+    assert of_folders(hr, lr, 4, named).name == "RealSR-Canon x4"
+    assert of_folders(hr, None, 4, named).name == "RealSR-Canon (bicubic x4)"
+    assert of_folders(None, lr, 4, named).name == "RealSR-Canon (no HR)"
+    assert of_folders(hr, lr, 4, named).sha256 == of_folders(hr, lr, 4).sha256
 
 
 def test_lr_of_an_uncropped_hr_is_cut_to_whole_pixels(tmp_path: Path) -> None:

@@ -220,14 +220,16 @@ def test_restore_leaves_out_what_it_cannot_read(work: Path, tmp_path: Path) -> N
 
 
 def test_restore_leaves_out_what_has_no_place(work: Path, tmp_path: Path) -> None:
-    """A file stands where the folder of one image would be made: the next one is restored all the same."""
-    for name in ("a/0.png", "b.png"):
+    """A file stands where the folder of one image would be made, a folder where another would be written: the next
+    one is restored all the same.
+    """
+    for name in ("a/0.png", "aa.png", "b.png"):
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copy(work / "photos/0.png", tmp_path / "in" / name)
-    (tmp_path / "o").mkdir()
+    (tmp_path / "o/aa.png").mkdir(parents=True)
     (tmp_path / "o/a").write_text("in the way")
     result = rwsr("restore", tmp_path / "in", "--model", work / "run", "--out", tmp_path / "o", code=3)
-    assert "cannot be written to" in result.stderr and (tmp_path / "o/b.png").exists()
+    assert result.stderr.count("cannot be written to") == 2 and (tmp_path / "o/b.png").exists()
 
 
 @pytest.mark.parametrize(

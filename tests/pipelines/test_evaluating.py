@@ -60,6 +60,19 @@ def test_folders_are_measured_and_drawn(hr: Path, models: tuple[Path, Path], tmp
     assert 'class="number best"' in text and "11x11 Gaussian" in text
 
 
+def test_folders_are_chosen_from_and_named(hr: Path, tmp_path: Path) -> None:
+    """The figures of a paper stand beside a set that goes by another name on this disk; a store has its own."""
+    out = tmp_path / "m.parquet"
+    rwsr("eval", "restoration", "--hr", hr, "--include", "[12].png", "--exclude", "2*", "--name", "Set5", "--out", out)
+    assert {(row.data, row.source) for row in report.read(out)} == {("Set5 (bicubic x4)", "1.png")}
+    rwsr("report", "--metrics", out, "--out", tmp_path / "r.html")
+    assert "IMDN" in (tmp_path / "r.html").read_text()
+    curves = ("eval", "udem-curves", "--images", hr, "--include", "nothing", "--out", out, "--model", "x")
+    assert "name other patterns" in rwsr(*curves, code=1)
+    said = rwsr("eval", "restoration", "--store", "s.zarr", "--name", "Set5", "--out", out, code=1)
+    assert "--name are of folders" in said
+
+
 def test_every_protocol_has_its_section(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
     """Each by its command, into one report."""
     out, page = tmp_path / "m.parquet", tmp_path / "r.html"
