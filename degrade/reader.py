@@ -3,6 +3,7 @@
 zarr-python reads the same files, but spends 1 to 2 ms a sample on finding the shard's index again.
 """
 
+import errno
 import os
 import threading
 from collections import OrderedDict
@@ -20,7 +21,8 @@ from .objects import ObjectPath
 from .places import Place
 from .shards import Store
 
-_MAX_OPEN_FILES, _REQUESTS_AT_ONCE = 256, 16
+_MAX_OPEN_FILES = 64  # of a reader: a training has four, beside a usual limit of 1,024 a process
+_REQUESTS_AT_ONCE = 16
 
 
 class ShardReader:
@@ -94,7 +96,8 @@ class ShardReader:
             else:
                 stored = self._fetch(path, rows, targets)
         except OSError as error:
-            raise StoreError(f"{path} cannot be read: {error.strerror}; verify the store") from None
+            mend = "raise `ulimit -n`" if error.errno in (errno.EMFILE, errno.ENFILE) else "verify the store"
+            raise StoreError(f"{path} cannot be read: {error.strerror}; {mend}") from None
         for row, found, target in zip(rows, stored, targets, strict=True):
             sample = shard * self._store.layout.samples_per_shard + row
             if len(found) != checksum.BYTES:

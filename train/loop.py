@@ -169,9 +169,13 @@ class _Log:
 
     def note(self, step: int, values: Mapping[str, float]) -> None:
         self._rows += [(step, name, value) for name, value in values.items()]
-        if self._events is not None:
+        if self._events is None:
+            return
+        try:
             for name, value in values.items():
                 self._events.add_scalar(name, value, step)
+        except OSError as error:  # of its writing thread, which does not say of what
+            raise OSError(error.errno, error.strerror, self._events.log_dir) from None
 
     def write(self, run: Path, step: int) -> None:
         """The rows since the last checkpoint, as the part of the log that ends with this one."""

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import resource
 import shutil
 import threading
 from collections.abc import Callable
@@ -405,6 +406,19 @@ def test_readers_give_their_files_back(store: Store) -> None:
     for _ in range(1000):
         ShardReader(store, "hr").read([0, 5, 9])
     assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+def test_a_process_without_a_file_left_is_told_so(store: Store) -> None:
+    """The store is whole: it is the limit that must be mended."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    reader = ShardReader(store, "hr")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(StoreError, match="Too many open files; raise `ulimit -n`"):
+            reader.read([0])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(reader.read([0])) == 1
 
 
 def test_an_unknown_array_is_named(store: Store) -> None:

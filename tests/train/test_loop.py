@@ -1,6 +1,7 @@
 """A training is a function of its config and store: stopped anywhere, it ends where an uninterrupted one ends."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -419,6 +420,22 @@ def test_tensorboard_gets_what_the_log_gets(store: Store, tmp_path: Path) -> Non
     assert [(e.step, pytest.approx(e.value, rel=1e-5)) for e in events.Scalars("pixel")] == [
         (row["step"], row["value"]) for row in rows
     ]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_tensorboard_cannot_write_names_its_folder(store: Store, tmp_path: Path) -> None:
+    """Its own thread meets the trouble, and does not say where."""
+    events = tmp_path / "run/tensorboard"
+
+    def in_the_way(steps: int, terms: dict[str, float]) -> None:
+        if events.is_dir() and terms:
+            shutil.rmtree(events)
+            events.write_text("in the way")
+
+    config = compose(CONFIG, sets=["loop.tensorboard=true", "loop.steps=300", "loop.log_every=1"])
+    with pytest.raises(OSError, match="Not a directory") as caught:
+        _train(tmp_path / "run", store, config, CPU, in_the_way)
+    assert caught.value.filename == str(events)
 
 
 def test_a_batch_that_cannot_be_shared_out_is_told() -> None:
