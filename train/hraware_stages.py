@@ -39,7 +39,10 @@ class FarWeight(BaseModel):
 
     weight: lambda. Where there is none, FAR's gradient is held to `share` of the reconstruction's where the two meet,
     in the image's features while pretraining, in SR while fine-tuning; so no figure need be found for each encoder.
-    Both count alike while pretraining, where FAR has all to learn, and 1 to 10 while fine-tuning.
+    The share is 1 while pretraining, where FAR has all to learn, and 1 to 10 while fine-tuning. It is of the gradients
+    where they meet: FAR's is alike all over the image, so that in the parameters of E_img it is many times the longer
+    one early in a pretraining (14 and 52 times were measured), and with Adam E_img then follows FAR. While fine-tuning
+    the share holds in the parameters too (0.06 for 0.1, 1.1 for 2).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
