@@ -97,6 +97,18 @@ def write_new(path: Path, data: bytes) -> bool:
     return True
 
 
+_locks: set[int] = set()  # the descriptors that hold a folder
+
+
+def _let_go() -> None:
+    """In a forked child: a lock goes with the last process that has its descriptor, and this one may live longer."""
+    while _locks:
+        os.close(_locks.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
 @contextmanager
 def only_builder(folder: Path) -> Generator[None]:
     """Hold a folder for one building process; the lock goes with the process, however it ends.
@@ -110,7 +122,10 @@ def only_builder(folder: Path) -> Generator[None]:
     except BlockingIOError:
         os.close(descriptor)
         raise BusyError(f"{folder} is in use by another process; wait for it, or use another --out") from None
+    _locks.add(descriptor)
     try:
         yield
     finally:
-        os.close(descriptor)
+        if descriptor in _locks:
+            _locks.remove(descriptor)
+            os.close(descriptor)

@@ -221,6 +221,12 @@ def _interruptible() -> Generator[threading.Event]:
             signal.signal(number, handler)
 
 
+def _leave_it_to_the_training(_: int) -> None:
+    """In a loader: a scheduler asks the whole job to stop, and the step under way still wants its batch."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Interrupted(Exception):
     """A training that was asked to stop, after it was saved; step: how far it is."""
 
@@ -458,6 +464,7 @@ def _fit(
         batch_size=None,
         sampler=range(start, config.steps),
         num_workers=config.loaders,
+        worker_init_fn=_leave_it_to_the_training,
         multiprocessing_context="spawn" if spawn and config.loaders else None,
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # else it draws from torch's global one

@@ -334,6 +334,30 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(store: Store, tmp_path: Path)
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
 
 
+@pytest.mark.parametrize("spawned", [False, True])
+def test_a_stop_of_the_whole_job_saves_though_the_loaders_get_it_too(
+    store: Store, tmp_path: Path, spawned: bool
+) -> None:
+    """A terminal's Ctrl-C and a scheduler's SIGTERM reach every process of the job."""
+    run = tmp_path / "run"
+    arguments = ["train", "mm-realsr", "--store", str(store.path), "--out", str(run), "--preset", "mm-realsr-small"]
+    arguments += ["--steps", "100000", "--set", "loop.batch=1", "--set", "loop.lr_patch_px=12"]
+    arguments += ["--set", "loop.loaders=2", "--set", "loop.checkpoint_every=5"]
+    script = "import multiprocessing, sys\nfrom rwsr.pipelines.cli import main\nif __name__ == '__main__':\n"
+    script += f"    multiprocessing.set_start_method({'spawn' if spawned else 'fork'!r})\n"
+    script += f"    sys.argv[1:] = {arguments!r}\n    main()\n"
+    (tmp_path / "job.py").write_text(script)
+    job = [sys.executable, str(tmp_path / "job.py")]
+    running = subprocess.Popen(job, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not (run / "checkpoints").exists() or not steps_saved(run):
+        assert running.poll() is None
+        time.sleep(0.02)
+    os.killpg(running.pid, signal.SIGTERM)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == 1 and "Traceback" not in said
+    assert "which are saved; the same command goes on from there" in said
+
+
 def test_a_later_stage_starts_from_an_earlier_one(store: Store, tmp_path: Path) -> None:
     """From its averaged weights; the UDEM stays as it was; another network is refused."""
     _train(tmp_path / "one", store, CONFIG, CPU, _nothing)
