@@ -15,7 +15,7 @@ from ..degrade.provenance import Json
 
 M = TypeVar("M", bound=BaseModel)
 
-_MOST_SAID, _MOST_NODES, _MOST_BYTES = 3, 100_000, 2**22
+_MOST_SAID, _MOST_NODES, _MOST_BYTES = 3, 10_000, 2**22
 _MOST_SHOWN = 80  # letters of a wrong value
 
 
@@ -40,6 +40,14 @@ class _OneOfEach(yaml.SafeLoader):
     """YAML whose keys are each written once (plain YAML lets the last one win, unseen), and which stays small when its
     aliases are written out.
     """
+
+    _read = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._read += 1
+        if self._read > _MOST_NODES:
+            raise yaml.YAMLError(f"it has more than {_MOST_NODES:,} values")
+        return super().compose_node(parent, index)
 
     def get_single_node(self) -> yaml.Node | None:
         node = super().get_single_node()
@@ -188,9 +196,11 @@ def _explain(error: ValidationError, base: BaseModel | type[BaseModel]) -> str:
     """What is wrong, with the nearest valid key where a key is unknown."""
     said: dict[str, None] = {}
     for each in error.errors():
+        if len(said) == _MOST_SAID:
+            break
         path, valid = _locate(base, each["loc"]) if each["loc"] else ([], [])
         said[_unknown(path, valid) if each["type"] == "extra_forbidden" else _wrong(each, ".".join(path))] = None
-    return ". Also: ".join(list(said)[:_MOST_SAID])
+    return ". Also: ".join(said)
 
 
 def compose_values(base: M, values: Mapping[str, Any]) -> M:

@@ -109,6 +109,7 @@ HOSTILE_FILES = {
     "deep keys.yaml": "".join(f"{' ' * i}a:\n" for i in range(2000)),
     "deep.toml": "a = " + "[" * 3000 + "]" * 3000,
     "many keys.yaml": "".join(f"key{i}: {i}\n" for i in range(20_000)),
+    "some keys.yaml": "".join(f"key{i}: {i}\n" for i in range(2_000)),
     "no int.yaml": "seed: !!int x",
     "no bool.yaml": "seed: !!bool x",
     "no timestamp.yaml": "seed: !!timestamp x",
