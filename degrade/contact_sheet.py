@@ -23,7 +23,8 @@ class Cell:
 
 
 def _fit(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int) -> str:
-    """The text, cut with an ellipsis where it would run into the next cell."""
+    """The text on one line, cut with an ellipsis where it would run into the next cell."""
+    text = " ".join(text.split())
     if font.getlength(text) <= width_px:
         return text
     while text and font.getlength(text + "…") > width_px:

@@ -27,6 +27,7 @@ import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import cv2
@@ -98,6 +99,9 @@ def _as_image_error() -> Generator[None]:
     except Exception as error:
         # The decoders raise OSError, SyntaxError, ValueError, struct.error, EOFError, cv2.error and more on bad bytes.
         text = " ".join(str(error).split()) or type(error).__name__
+        if text == "unknown pixel mode":  # Pillow's, of whole TIFF of floats, or of five channels
+            reason = "a form of pixels without a policy; convert it to 8-bit RGB"
+            raise ImageError("unsupported-mode", reason) from None
         raise ImageError("damaged", f"cannot be decoded whole: {text}") from None
 
 
@@ -408,6 +412,8 @@ def read_bytes(path: Place) -> bytes:
         ImageError: `unreadable` when the system refuses.
         ConnectionError: object storage does not answer.
     """
+    if isinstance(path, Path) and not path.is_file():
+        raise ImageError("unreadable", "is not a regular file (a dangling link, a pipe or a device)")
     try:
         return path.read_bytes()
     except ConnectionError:

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from ..noisebank.cati import Cati, CatiRule, ThresholdRule, accepts
 from ..noisebank.noise_statistics import NoiseStatistics
-from .plots import BLUE, GREY, ORANGE, new_figure, to_png
+from .plots import BLUE, GREY, ORANGE, Plot, new_figure, to_plot, to_png
 
 _MOST_DOTS = 20_000
 
@@ -40,7 +40,7 @@ def _tiles_panel(axes: Axes, tiles: pa.Table, rule: CatiRule | ThresholdRule, in
     axes.set_xlabel("mean luma of the tile (grey levels)")
 
 
-def tiles_and_rule(sets: Mapping[str, pa.Table], rule: CatiRule | ThresholdRule, interval: Cati | None) -> bytes:
+def tiles_and_rule(sets: Mapping[str, pa.Table], rule: CatiRule | ThresholdRule, interval: Cati | None) -> Plot:
     """The tiles of each set by mean and variance, with the rule as boxes or lines and what it takes marked.
 
     sets: tile tables of one size by the set's name.
@@ -57,7 +57,7 @@ def tiles_and_rule(sets: Mapping[str, pa.Table], rule: CatiRule | ThresholdRule,
         axes.set_ylim(low, high)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-    return to_png(figure)
+    return to_plot(figure)
 
 
 def spectra(found: Mapping[str, NoiseStatistics]) -> bytes:

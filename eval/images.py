@@ -1,5 +1,6 @@
 """Sets of images to measure on: stores of groups or pairs, and folders of HR with LR beside them or made of them."""
 
+import errno
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,12 +46,16 @@ class Item:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images by name. sha256 is the hash of all that is in it; items are read when they are asked for."""
+    """Images by name. sha256 is the hash of all that is in it; items are read when they are asked for.
+
+    num_unreadable: those that were named and left out when the set was made.
+    """
 
     name: str
     sha256: str
     scale: int
     items: "Sequence[ItemSource]"
+    num_unreadable: int = 0
 
     @property
     def has_hr(self) -> bool:
@@ -169,13 +174,18 @@ def _hashes(folder: Place, names: Iterable[str]) -> dict[str, str]:
     """The hash of each image that can be read, by its name; the others are named and left out."""
     found: dict[str, str] = {}
     for name in names:
+        file = folder / name
         try:
             name.encode()
-            found[name] = places.sha256(folder / name)
+            if isinstance(file, Path) and not file.is_file():
+                raise OSError(errno.EINVAL, "is not a regular file (a dangling link, a pipe or a device)")
+            found[name] = places.sha256(file)
         except UnicodeEncodeError:
-            _log.warning("left out: unreadable: %r: its name is not UTF-8; rename it", name)
-        except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-            _log.warning("left out: unreadable: %s: %s", folder / name, error.strerror)
+            _log.warning("left out: unreadable: %s: its name is not UTF-8; rename it", file)
+        except ConnectionError:
+            raise
+        except OSError as error:
+            _log.warning("left out: unreadable: %s %s", file, error.strerror)
     return found
 
 
@@ -371,7 +381,8 @@ def of_folders(hr: Place | None, lr: Place | None, scale: int, selection: Select
     role, kind = (Role.HR, "bicubic") if hr is not None else (Role.LR, "lr")
     names = [name for name in _names(folder) if selection.wants(name)]
     _check_any(names, selection, folder)
-    hashes = _hashes(folder, _of_role(names, role, scale, folder, pairs=False))
+    names = _of_role(names, role, scale, folder, pairs=False)
+    hashes = _hashes(folder, names)
     _check_any(hashes, selection, folder)
     if role is Role.LR:
         items = [ItemSource(partial(_single, name, i, folder / name), 1, False) for i, name in enumerate(hashes)]
@@ -380,23 +391,23 @@ def of_folders(hr: Place | None, lr: Place | None, scale: int, selection: Select
         items = [ItemSource(each, 1, True) for each in made]
     said = f"bicubic x{scale}" if role is Role.HR else "no HR"
     name = f"{selection.name or _name_of(folder)} ({said})"
-    return ImageSet(name, _identity(kind, scale, hashes), scale, items)
+    return ImageSet(name, _identity(kind, scale, hashes), scale, items, len(names) - len(hashes))
 
 
 def _of_pairs(hr: Place, lr: Place, scale: int, selection: Selection) -> ImageSet:
     together = _same(hr, lr)
     hr_names = _of_role(_names(hr), Role.HR, scale, hr, pairs=together)
     lr_names = _of_role(_names(lr), Role.LR, scale, lr, pairs=together)
-    pairs = [pair for pair in _paired(hr_names, lr_names, hr, lr, scale, selection) if selection.wants(*pair)]
-    _check_any(pairs, selection, hr)
-    hr_hashes = _hashes(hr, dict.fromkeys(name for name, _ in pairs))
-    lr_hashes = _hashes(lr, [other for name, other in pairs if name in hr_hashes])
-    pairs = [(name, other) for name, other in pairs if other in lr_hashes]
+    wanted = [pair for pair in _paired(hr_names, lr_names, hr, lr, scale, selection) if selection.wants(*pair)]
+    _check_any(wanted, selection, hr)
+    hr_hashes = _hashes(hr, dict.fromkeys(name for name, _ in wanted))
+    lr_hashes = _hashes(lr, [other for name, other in wanted if name in hr_hashes])
+    pairs = [(name, other) for name, other in wanted if other in lr_hashes]
     _check_any(pairs, selection, hr)
     items = [ItemSource(partial(_pair, a, i, hr / a, lr / b, scale), 1, True) for i, (a, b) in enumerate(pairs)]
     hashes = {other: f"{name} {hr_hashes[name]} {lr_hashes[other]}" for name, other in pairs}
     name = _with_scale(selection.name or _name_of(hr), scale)
-    return ImageSet(name, _identity("pairs", scale, hashes), scale, items)
+    return ImageSet(name, _identity("pairs", scale, hashes), scale, items, len(wanted) - len(pairs))
 
 
 def _check_any(found: Collection[object], selection: Selection, folder: Place) -> None:

@@ -74,11 +74,13 @@ def to_plot(figure: Figure) -> Plot:
     figure.set_facecolor(_NIGHT)
     for axes in figure.get_axes():
         axes.set_facecolor(_NIGHT)
-        axes.tick_params(colors=_NIGHT_TEXT)
+        axes.tick_params(which="both", colors=_NIGHT_TEXT)
         for spine in axes.spines.values():
             spine.set_color(_NIGHT_TEXT)
         for text in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts):
             text.set_color(_NIGHT_TEXT)
+    for text in figure.texts:
+        text.set_color(_NIGHT_TEXT)
     for legend in (*figure.legends, *(each for axes in figure.get_axes() if (each := axes.get_legend()) is not None)):
         for text in legend.get_texts():
             text.set_color(_NIGHT_TEXT)
@@ -207,7 +209,7 @@ def metric_bars(rows: Sequence[MetricRow], metric: str, unit: str) -> Plot:
     rows = [row for row in rows if row.metric == metric]
     models = list(dict.fromkeys(row.model for row in rows))
     members = list(dict.fromkeys(row.member for row in rows))
-    figure, (axes,) = new_figure(max(7, 0.32 * len(models) * len(members)), 3.4)
+    figure, (axes,) = new_figure(max(7, 0.45 * len(models) * len(members)), 3.4)
     width = 0.8 / len(models)
     means: Mapping[str, list[float]] = {
         model: [mean(rows, model=model, member=member) for member in members] for model in models

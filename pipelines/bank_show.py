@@ -71,7 +71,7 @@ def draw(bank: NoiseBank, scans: Sequence[SetScan], out: Place) -> list[Place]:
             statistics[f"{each.name}, anywhere"] = noise_statistics(anywhere)
     pictures = {
         "patches.png": encode_png(bank_sheet(bank)),
-        "tiles.png": bank_plots.tiles_and_rule(tiles, bank.rule, bank.cati),
+        "tiles.png": bank_plots.tiles_and_rule(tiles, bank.rule, bank.cati).light,
         "spectrum.png": bank_plots.spectra(statistics),
         "covariance.png": bank_plots.covariances(statistics),
     }

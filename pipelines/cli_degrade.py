@@ -105,7 +105,7 @@ def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...], json_:
 @options.choosing("hr")
 @_distilled
 @_with_bank
-@click.option("--out", type=options.OUT, required=True, help="The contact sheet, a PNG.")
+@options.out_file(".png", "The contact sheet, a PNG.")
 @click.option("--samples", type=click.IntRange(1, 50), default=4, show_default=True, help="Samples to draw.")
 @_hr_size
 @options.seeded

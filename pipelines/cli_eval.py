@@ -106,9 +106,7 @@ def _metrics(function: F) -> F:
 
 
 def _out(function: F) -> F:
-    return click.option(
-        "--out", type=options.OUT, required=True, help="The report, a Parquet table; what it holds already is kept."
-    )(function)
+    return options.out_file(".parquet", "The report, a Parquet table; what it holds already is kept.")(function)
 
 
 def _models(function: F) -> F:
@@ -486,7 +484,7 @@ def eval_ablation(metrics_file: Place, variants: tuple[str, ...], metric: str, j
 @click.option("--metrics", type=options.PLACE, required=True, help="A report that rwsr eval wrote.")
 @click.option("--compare", multiple=True, type=options.PLACE, help="Another report, beside it; may be repeated.")
 @click.option("--run", "run_folder", type=options.LOCAL, default=None, help="A run, for its loss curves.")
-@click.option("--out", type=options.OUT, required=True, help="The page, an HTML file that needs no other file.")
+@options.out_file(".html", "The page, an HTML file that needs no other file.")
 @options.trackable
 @options.as_json
 def report(

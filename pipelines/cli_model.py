@@ -80,7 +80,9 @@ def restore(
     for each in left_out:
         say(f"left out: {printable(each.path)}: {each.reason}")
     lines = [
-        f"wrote {each.path}" + ("" if each.blur is None else f" (blur {each.blur:.2f}, noise {each.noise:.2f})")
+        f"wrote {each.path}"
+        + ("" if each.path.stem == each.source.stem else f", of {printable(each.source)}")
+        + ("" if each.blur is None else f" (blur {each.blur:.2f}, noise {each.noise:.2f})")
         for each in done
     ]
     values = {"restored": [asdict(each) for each in done], "left_out": [asdict(each) for each in left_out]}

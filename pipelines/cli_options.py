@@ -83,6 +83,17 @@ def _is_address(text: str) -> bool:
         return False
 
 
+def out_file(suffix: str, told: str) -> Callable[[F], F]:
+    """--out, a file of that kind."""
+
+    def checked(_: click.Context, __: click.Parameter, value: Place) -> Place:
+        if not value.name.lower().endswith(suffix):
+            raise click.BadParameter(f"{value} is no name of such a file; end it in {suffix}")
+        return value
+
+    return click.option("--out", type=OUT, required=True, callback=checked, help=told)
+
+
 PLACE = _PlaceType()
 OUT = _OutType()
 LOCAL = _LocalType()

@@ -15,7 +15,7 @@ def sources() -> None:
 
 @sources.command("index")
 @click.argument("folders", nargs=-1, required=True, type=options.PLACE, metavar="DIR...")
-@click.option("--out", type=options.OUT, required=True, help="The index: a Parquet table.")
+@options.out_file(".parquet", "The index: a Parquet table.")
 @click.option("--min-side", type=click.IntRange(min=1), default=None, help="Least side in pixels.  [default: 64]")
 @options.choosing("both")
 @options.image_limits

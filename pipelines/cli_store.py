@@ -143,7 +143,7 @@ def store_export(store_folder: Place, out: Path, workers: int, dask: options.Das
 
 @store.command("report")
 @_store_argument
-@click.option("--out", type=options.OUT, required=True, help="The page, an HTML file; a .parquet is written beside.")
+@options.out_file(".html", "The page, an HTML file; a .parquet is written beside.")
 @click.option(
     "--samples", type=click.IntRange(min=1), default=200, show_default=True, help="Samples to measure, evenly spread."
 )

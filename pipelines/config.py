@@ -103,6 +103,8 @@ def read_file(path: Path) -> Json:
                 raise UserError(f"{path}: {other or 'no'} suffix is unknown; use .yaml or .toml")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text in UTF-8; name a YAML or TOML file") from None
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise UserError(f"{path} is not well-formed: {line}{error.problem}") from None
@@ -171,6 +173,7 @@ _KINDS = {
     "missing": "is missing; write it",
     "too_short": "is empty; name at least one",
     "tuple_type": "is not a list; write [one, two]",
+    "model_attributes_type": "is not a table; write {key: value}, or keys on lines of their own, indented",
     "model_type": "is not a table; write {key: value}, or keys on lines of their own, indented",
     "dict_type": "is not a table; write {key: value}, or keys on lines of their own, indented",
 }
@@ -195,7 +198,11 @@ def _wrong(error: ErrorDetails, where: str) -> str:
 def _explain(error: ValidationError, base: BaseModel | type[BaseModel]) -> str:
     """What is wrong, with the nearest valid key where a key is unknown."""
     said: dict[str, None] = {}
-    for each in error.errors():
+    errors = error.errors()
+    deeper = {each["loc"][:-1] for each in errors}  # a list of wrong values is not an empty one
+    for each in errors:
+        if each["type"] == "too_short" and each["loc"] in deeper:
+            continue
         if len(said) == _MOST_SAID:
             break
         path, valid = _locate(base, each["loc"]) if each["loc"] else ([], [])

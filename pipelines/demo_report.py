@@ -28,6 +28,7 @@ from .sheets import bank_sheet, store_sheet
 from .sources import read as read_index
 
 _MODEL = "MM-RealSR (tiny)"
+_FOLLOWS = 0.5  # the least Spearman correlation of a score that follows its degradation
 _STRENGTHS = (0.0, 0.5, 1.0)
 
 
@@ -200,12 +201,15 @@ def _training_section(out: Path, store: Store) -> Section:
 
 def _scores_section(rows: Sequence[report.MetricRow]) -> Section:
     found = {_MODEL: curves.curves_of(rows, _MODEL)}
+    deaf = [each.degradation for each in found[_MODEL] if not each.spearman > _FOLLOWS]
+    learnt = f"So short a training has not taught the scores to follow {' and '.join(deaf)}." if deaf else ""
     return Section(
         "5. Do the scores mean something?",
         (
             "A test with one flaw at a time: the held-out photographs, made small and clean, then blurred, made noisy "
             "or coded as JPEG at twenty rising levels. Nobody told the network how strong each level is; it only ever "
             "saw pairs. A Spearman correlation of 1 means that every stronger level got a higher score.",
+            *([learnt] if learnt else []),
         ),
         (Picture(plots.score_curves(found), "The UDEM's scores over rising blur, noise and compression."),),
     )

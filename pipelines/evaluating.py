@@ -361,7 +361,7 @@ def reconstruction(
 
 
 def _num_left_out(images: ImageSet, rows: Sequence[MetricRow]) -> int:
-    return len(set(range(len(images.items))) - {row.sample for row in rows})
+    return len(set(range(len(images.items))) - {row.sample for row in rows}) + images.num_unreadable
 
 
 def _label(row: MetricRow) -> str | None:

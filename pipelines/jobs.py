@@ -323,8 +323,6 @@ def train(job: TrainJob) -> Made:
         data = live(
             _places(job.sources), recipe, out, preset=job.preset, images=job.images, bank=bank, trained=composed
         )
-    for note in notes_on(composed, data):
-        say(note)
     trained = train_run(
         out,
         data,
@@ -332,6 +330,7 @@ def train(job: TrainJob) -> Made:
         start_from=Path(job.start_from) if job.start_from else None,
         far_model=Path(job.far_model) if job.far_model else None,
         val=held_out(place(job.val_store)) if job.val_store else None,
+        notes=tuple(notes_on(composed, data)),
     )
     return _trained(out, f"trained {composed.loop.steps} steps" if trained else None)
 

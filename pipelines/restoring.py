@@ -1,6 +1,8 @@
 """Restores the images of files and folders with any model."""
 
 import errno
+import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,9 +32,12 @@ _OF_ONE_TARGET = (
 
 @dataclass(frozen=True)
 class Restored:
-    """A restored image, and the scores or the condition that it was restored under where the model has such."""
+    """A restored image, what it was, and the scores or the condition that it was restored under where the model has
+    such.
+    """
 
     path: Path
+    source: Path
     blur: float | None = None
     noise: float | None = None
 
@@ -45,35 +50,50 @@ class LeftOut:
     reason: str
 
 
-def _named(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """Each image, and its name below OUT: that of a file, or from a named folder on.
+def _named(images: Sequence[Path]) -> Iterator[tuple[Path, Path, str]]:
+    """Each image once, its name below OUT (that of a file, or from a named folder on), and the name of its folder.
 
     Raises:
         UserError: a folder holds no image.
     """
+    seen: set[Path] = set()
     for path in images:
         if not path.is_dir():
-            yield path, Path(path.name)
-            continue
-        found = sorted(each for each in path.rglob("*") if each.suffix.lower() in EXTENSIONS and each.is_file())
-        if not found:
-            raise UserError(f"no image below {path} (looked for {', '.join(sorted(EXTENSIONS))}); name another folder")
-        yield from ((each, each.relative_to(path)) for each in found)
+            found = [(path, Path(path.name))]
+        else:
+            below = sorted(each for each in path.rglob("*") if each.suffix.lower() in EXTENSIONS and not each.is_dir())
+            if not below:
+                known = ", ".join(sorted(EXTENSIONS))
+                raise UserError(f"no image below {path} (looked for {known}); name another folder")
+            found = [(each, each.relative_to(path)) for each in below]
+        folder = path if path.is_dir() else path.parent
+        for file, name in found:
+            real = file.absolute()
+            if real not in seen:
+                seen.add(real)
+                yield file, name, folder.resolve().name
 
 
 def _targets(images: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
-    """Where each image goes: NAME.png, or NAME.jpg.png where that is taken; no file is named twice."""
+    """Where each image goes: NAME.png; where several would go there, each to NAME.jpg.png; where that is not enough,
+    below the name of its folder.
+    """
+    named = list(_named(images))
+    ways = [
+        (name.with_suffix(".png"), name.with_name(f"{name.name}.png"), folder / name.with_suffix(".png"),
+         folder / name.with_name(f"{name.name}.png"))
+        for _, name, folder in ((path, name, Path(folder)) for path, name, folder in named)
+    ]  # fmt: skip
+    counts = [Counter(way) for way in zip(*ways, strict=True)]
     taken: set[Path] = set()
     found: list[tuple[Path, Path]] = []
-    for path, name in _named(images):
-        target = out / name.with_suffix(".png")
-        if target in taken:
-            target = out / name.with_name(f"{name.name}.png")
-        number = 2
+    for (path, _, _), choices in zip(named, ways, strict=True):
+        free = (each for each, count in zip(choices, counts, strict=True) if count[each] == 1 and each not in taken)
+        target, number = next(free, choices[-1]), 2
         while target in taken:
-            target, number = out / name.with_name(f"{name.name}-{number}.png"), number + 1
+            target, number = choices[-1].with_stem(f"{choices[-1].stem}-{number}"), number + 1
         taken.add(target)
-        found.append((path, target))
+        found.append((path, out / target))
     return found
 
 
@@ -84,6 +104,11 @@ def _check_apart(images: Sequence[Path], todo: Sequence[tuple[Path, Path]], out:
             raise UserError(f"--out {out} lies in {path}, which is restored; name a folder outside")
         if not path.exists():
             raise UserError(f"{path} does not exist; name an image or a folder of images")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file; name a folder")
+    there = next(each for each in (out, *out.absolute().parents) if each.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"--out {out} cannot be written to ({there} is read-only for you); name another folder")
     sources = {path.resolve(): path for path, _ in todo}
     for _, target in todo:
         if target.resolve() in sources:
@@ -132,7 +157,7 @@ def _restore_one(
     alpha = None if picture.alpha is None else enlarged_alpha(picture.alpha, scale)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(target, encode_picture(replace(picture, pixels=pixels, alpha=alpha)))
-    return Restored(target, *scores)
+    return Restored(target, path, *scores)
 
 
 def restore_files(

@@ -7,9 +7,11 @@ SCAN/
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -319,6 +321,11 @@ def scan(
         UserError: as `scan_set`, or the folder holds a scan of more sets.
     """
     found = set_scans(folder, len(auxiliary))
+    known = re.compile(f"{TARGET}|{AUXILIARY}[0-9]+")
+    there = [each.name for each in folder.iterdir()] if isinstance(folder, Path) and folder.is_dir() else []
+    foreign = sorted(name for name in there if not known.fullmatch(name))
+    if foreign:
+        raise UserError(f"{folder} holds what is no scan ({foreign[0]!r}); name another --out")
     beyond = folder / f"{AUXILIARY}{len(auxiliary) + 1}"
     if beyond.exists():
         raise UserError(f"{folder} holds a scan of more sets ({beyond.name}); name all of them, or remove {beyond}")

@@ -226,10 +226,7 @@ def examine(row: SourceRow, config: IndexConfig) -> tuple[SourceRow, U8 | None]:
     if row.status != "ok":
         return row, None
     try:
-        file = row.file
-        if isinstance(file, Path) and not os.path.isfile(file):
-            raise ImageError("unreadable", "is not a regular file (a dangling link, a pipe or a device)")
-        data = read_bytes(file)
+        data = read_bytes(row.file)
         row = replace(row, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         image = decode(data, max_pixels=config.max_pixels)
         height, width = image.pixels.shape[:2]

@@ -33,7 +33,7 @@ from ..train.runs import Make, OnStep, Stage, Validate
 from . import presets
 from .build_store import open_samples
 from .config import compose, compose_values, composed_values, merged
-from .console import progress
+from .console import progress, say
 from .executors import Executor, cores
 from .live import live_groups
 from .sources import IndexConfig
@@ -181,8 +181,11 @@ def notes_on(config: Config, data: Data) -> list[str]:
     name, notes = data.groups.name, list[str]()
     if data.groups.in_use is not None:
         count, seen = len(data.groups.in_use), config.loop.steps * config.loop.batch
+        times = f"each of the {count} samples of {name} is met {seen / max(1, count):,.1f} times"
+        if seen < count:
+            times = f"{seen} of the {count} samples of {name} are met"
         fresh = "; --source renders fresh ones in every step" if seen > _MANY * count else ""
-        notes.append(f"note: each of the {count} samples of {name} is met {seen / max(1, count):,.1f} times{fresh}")
+        notes.append(f"note: {times}{fresh}")
     if isinstance(config, edl_stages.EdlConfig) and data.recipe.get("strength") == 0 and data.noise is None:
         notes.append(f"note: the pairs of {name} have no noise, and no --bank is named: none is injected")
     notes += _notes_on_sharpening(config, data)
@@ -277,10 +280,11 @@ def train_run(
     start_from: Path | None = None,
     far_model: Path | None = None,
     val: ImageSet | None = None,
+    notes: Sequence[str] = (),
 ) -> bool:
     """Train a stage into the folder `out`, measured on held-out images meanwhile; False when that was done before.
 
-    far_model: the SR model that FAR looks through, where its net is `sr`.
+    far_model: the SR model that FAR looks through, where its net is `sr`. notes: said once the training begins.
 
     Raises:
         UserError: the groups, the config or the earlier run do not fit; or it was asked to stop, and is saved.
@@ -289,7 +293,7 @@ def train_run(
     validate = None if val is None else validation(val, _scale(config), device)
     if far_model is not None:
         config = looking_through(config, far_model)
-    with told(config.loop.steps) as tell:
+    with told(config.loop.steps, notes) as tell:
         return runs.train(
             out,
             data.groups,
@@ -307,11 +311,16 @@ def train_run(
 
 
 @contextmanager
-def told(steps: int) -> Generator[OnStep]:
-    """A training's progress bar, with its terms; raises UserError where the training was asked to stop."""
+def told(steps: int, notes: Sequence[str] = ()) -> Generator[OnStep]:
+    """A training's progress bar, with its terms, once the notes are said; raises UserError where the training was asked
+    to stop.
+    """
+    unsaid = list(notes)
     with progress("train", steps) as advance:
 
         def tell(done: int, terms: dict[str, float]) -> None:
+            while unsaid:
+                say(unsaid.pop(0))
             advance(done, " ".join(f"{name} {value:.4f}" for name, value in terms.items()))
 
         try:

@@ -5,6 +5,13 @@ import numpy as np
 from rwsr.degrade.contact_sheet import Cell, contact_sheet
 
 
+def test_a_line_stays_one_line() -> None:
+    """Whatever a file is called."""
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    sheets = [contact_sheet([[Cell(pixels, (name, "below"))]], cell_px=80) for name in ("a\nb.png", "a b.png")]
+    assert np.array_equal(*sheets)
+
+
 def test_cells_stand_where_they_should() -> None:
     """Two rows of different shapes: colours are found in the middle of each cell, text below it."""
     red, blue = (np.full((20, 40, 3), colour, np.uint8) for colour in ([255, 0, 0], [0, 0, 255]))

@@ -172,6 +172,13 @@ def test_a_progressive_jpeg_without_its_last_scans_is_damaged(astronaut: U8) -> 
             decode(whole[:at] + b"\xff\xd9")
 
 
+def test_a_whole_file_of_a_form_without_a_policy_is_not_called_damaged() -> None:
+    """Floats in three channels, which Pillow does not know."""
+    data = np.zeros((8, 8, 3), np.float32)
+    whole = cv2.imencode(".tiff", data)[1].tobytes()
+    assert _status(whole) == "unsupported-mode"
+
+
 def test_run_lengths_in_a_bmp_are_refused() -> None:
     head = struct.pack("<IHHI", 0, 0, 0, 54 + 1024) + struct.pack("<IiiHHIIiiII", 40, 8, 8, 1, 8, 1, 0, 0, 0, 256, 0)
     grey = bytes(value for level in range(256) for value in (level, level, level, 0))

@@ -169,6 +169,14 @@ def test_a_hostile_set_is_one_line(text: str) -> None:
     assert "\n" not in said and len(said) < 600
 
 
+def test_a_wrong_list_is_told_by_what_is_wrong_in_it() -> None:
+    """Not that it is empty as well, and in words of ours."""
+    said = rwsr("degrade", "show", "mm-realsr", "--set", "source_scales=[2]", code=1)
+    assert "source_scales.0 = 2" in said and "empty" not in said
+    assert "source_scales is empty" in rwsr("degrade", "show", "mm-realsr", "--set", "source_scales=[]", code=1)
+    assert "recipe is not a table" in rwsr("degrade", "show", "mm-realsr", "--set", "recipe=5", code=1)
+
+
 @pytest.mark.parametrize(
     "key", ["network.blocks", "network.feats", "loop.batch", "loop.loaders", "network.udem.blocks"]
 )

@@ -125,7 +125,8 @@ def test_what_is_there_is_not_written_over(hr: Path, models: tuple[Path, Path], 
     out = tmp_path / "m.parquet"
     rwsr("eval", "restoration", "--hr", hr, "--out", out)
     before = {path: path.read_bytes() for path in (out, hr / "0.png")}
-    assert "is what the page is drawn of" in rwsr("report", "--metrics", out, "--out", out, code=1)
+    shutil.copy(out, page := tmp_path / "m.html")
+    assert "is what the page is drawn of" in rwsr("report", "--metrics", page, "--out", page, code=1)
     said = rwsr("restore", hr / "0.png", "--model", models[0], "--out", hr, code=1)
     assert "0.png would be written over; name another --out" in said
     assert "lies in" in rwsr("restore", hr, "--model", models[0], "--out", hr / "restored", code=1)
@@ -248,7 +249,8 @@ def test_restore_takes_files_and_folders(hr: Path, models: tuple[Path, Path], tm
     out = tmp_path / "out"
     said = rwsr("restore", hr, hr / "1.png", "--model", models[0], "--out", out, "--tile", 128, code=3)
     names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
-    assert names == ["0.png", "0.png.png", "1.png", "1.png.png", "2.png", "below/alpha.png"]
+    assert names == ["0.jpg.png", "0.png.png", "1.png", "2.png", "below/alpha.png"]
+    assert f"0.jpg.png, of {hr}/0.jpg" in said
     assert "left out" in said and "bad.png" in said
     with Image.open(out / "below/alpha.png") as image:
         assert image.mode == "RGBA" and image.size == (200, 160)
@@ -256,6 +258,55 @@ def test_restore_takes_files_and_folders(hr: Path, models: tuple[Path, Path], tm
     assert "has no scores to be told; leave out --blur and --noise" in said
     (tmp_path / "empty").mkdir()
     assert "no image below" in rwsr("restore", tmp_path / "empty", "--model", models[0], "--out", out, code=1)
+
+
+def test_no_result_goes_by_the_name_of_another_image(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
+    """Of one folder by their whole names, of several by their folders; each image once, whatever the order."""
+    for name in ("one", "two/deep"):
+        (tmp_path / name).mkdir(parents=True)
+        Image.fromarray(scene(4, 40, 50)).save(tmp_path / name / "x.png")
+    restore = ("restore", "--model", models[0], "--out", tmp_path / "out")
+    said = rwsr(*restore, tmp_path / "one", tmp_path / "two/deep", tmp_path / "one/x.png")
+    assert [line.split("out/")[1] for line in said.splitlines() if "wrote" in line] == ["one/x.png", "deep/x.png"]
+    rwsr(*restore, tmp_path / "one/x.png", tmp_path / "two", tmp_path / "one")
+    assert sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png")) == [
+        "deep/x.png",
+        "one/x.png",
+        "x.png",
+    ]
+    (tmp_path / "file").write_text("mine")
+    said = rwsr("restore", hr, "--model", models[0], "--out", tmp_path / "file", code=1)
+    assert "is a file; name a folder" in said
+
+
+def test_what_is_no_file_is_named_and_left_out(
+    hr: Path, models: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pipe would be waited on for ever; the exit code says that something is missing."""
+    os.mkfifo(hr / "pipe.png")
+    (hr / "dangling.png").symlink_to("gone.png")
+    (hr / "folder.png").mkdir()
+    rwsr("eval", "restoration", "--hr", hr, "--metric", "psnr-y", "--out", tmp_path / "m.parquet", code=3)
+    for name in ("pipe.png", "dangling.png"):
+        assert f"left out: unreadable: {hr / name} is not a regular file" in caplog.text
+    assert {row.source for row in report.read(tmp_path / "m.parquet")} == {"0.png", "1.png", "2.png"}
+    said = rwsr("restore", hr, "--model", models[0], "--out", tmp_path / "out", code=3)
+    assert said.count("is not a regular file") == 2 and len(list((tmp_path / "out").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "suffix"),
+    [
+        (("report", "--metrics", "m.parquet"), ".html"),
+        (("store", "report", "s.zarr"), ".html"),
+        (("eval", "restoration", "--hr", "x"), ".parquet"),
+        (("sources", "index", "x"), ".parquet"),
+        (("degrade", "preview", "--preset", "bicubic", "--source", "x"), ".png"),
+    ],
+)
+def test_a_file_is_called_what_it_is(words: tuple[str, ...], suffix: str) -> None:
+    """No page goes by the name of a picture."""
+    assert f"end it in {suffix}" in rwsr(*words, "--out", "file.txt", code=2)
 
 
 def test_a_file_that_cannot_be_read_is_left_out(hr: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from rwsr.degrade.errors import UserError
 from rwsr.noisebank.tiles import TileGrid
 from rwsr.pipelines.executors import Executor
 from rwsr.pipelines.scan import ScanConfig, scan
@@ -60,6 +61,14 @@ def test_a_scan_of_changed_folders_is_as_one_from_nothing(
     _scan(photos, tmp_path / "scan")
     _scan(photos, tmp_path / "new")
     assert tree(tmp_path / "scan") == tree(tmp_path / "new")
+
+
+def test_a_scan_is_not_made_among_other_things(photos: Path, tmp_path: Path) -> None:
+    """A folder of photographs, say; one that holds a scan goes on."""
+    with pytest.raises(UserError, match=r"holds what is no scan \('.*'\); name another --out"):
+        _scan(photos, photos)
+    _scan(photos, tmp_path / "scan")
+    _scan(photos, tmp_path / "scan")
 
 
 def test_unchanged_images_are_not_read_again(photos: Path, tmp_path: Path) -> None:
