@@ -100,4 +100,5 @@ def test_of_a_folder_of_pairs_each_command_takes_its_role(tmp_path: Path, names:
     assert of_bank() == lr and of_bank("--role", "hr") == hr
     assert of_store() == hr and of_store("--role", "lr") == lr and of_store("--role", "both") == hr | lr
     assert of_store("--include", "*001*") == {names[0]} and of_store("--exclude", "*002*") == {names[0]}
-    assert "no image below" in rwsr("sources", "index", folder, "--out", tmp_path / "i", "--include", "x*", code=1)
+    index = ("sources", "index", folder, "--out", tmp_path / "i.parquet")
+    assert "no image below" in rwsr(*index, "--include", "x*", code=1)
