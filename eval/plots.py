@@ -218,7 +218,7 @@ def metric_bars(rows: Sequence[MetricRow], metric: str, unit: str) -> Plot:
         at = np.arange(len(members)) + (i - (len(models) - 1) / 2) * width
         bars = axes.bar(at, means[model], width * 0.95, label=plain(model), color=COLOURS[i % len(COLOURS)])
         if len(models) <= 3:
-            axes.bar_label(bars, fmt="%.2f" if means[model][0] > 2 else "%.3f", fontsize=8, padding=2)
+            axes.bar_label(bars, fmt="%.2f" if means[model][0] > 2 else "%.3f", fontsize=7, padding=2)
     axes.set_xticks(range(len(members)), [plain(member) for member in members])
     everything = [value for values in means.values() for value in values if np.isfinite(value)]
     if everything:
