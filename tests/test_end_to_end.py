@@ -26,7 +26,7 @@ def test_the_demo_goes_the_whole_way_and_then_is_done(tmp_path: Path) -> None:
     named = [line.strip() for line in said[said.index("made:") + 1 :] if line.startswith("  ")]
     assert len(named) == 9 and all(Path(name).exists() for name in named)
     page = (out / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 8 + 3 and "://" not in page  # three plots have a dark form too
+    assert page.count("data:image/png;base64,") == 8 + 4 and "://" not in page  # four plots have a dark form too
     metrics = pq.read_table(out / "metrics.parquet").to_pylist()
     assert len(metrics) == 24 * 5 * 2 * 3 + 3 * 3 * 20 * 2 and {row["source"] for row in metrics} == {
         "chelsea.png",
