@@ -1,0 +1,1 @@
+"""Training data, training and measurement for real-world super-resolution."""
