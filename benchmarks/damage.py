@@ -32,7 +32,7 @@ from rwsr.eval import report
 from rwsr.noisebank.bank import NoiseBank
 from rwsr.pipelines import sources
 from rwsr.pipelines.build_store import open_samples
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.scan import open_scan
 from rwsr.pipelines.stores import problems
 from rwsr.train import checkpoint
@@ -152,7 +152,7 @@ _NEWEST = 4
 
 
 def _verified(path: Path) -> object:
-    found = problems(path, Executor(1))
+    found = problems(path, runner(1))
     if found:
         raise UserError(found[0])
     return None

@@ -24,7 +24,7 @@ from rwsr.degrade.image import decode
 from rwsr.degrade.provenance import provenance
 from rwsr.noisebank import tiles
 from rwsr.noisebank.tiles import TileGrid
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.scan import KIND, ScanConfig, SetScan, scan_grids, scan_set
 from rwsr.pipelines.sources import IndexConfig, listed
 
@@ -56,7 +56,7 @@ def scan_once(folder: Path, workers: int) -> float:
     """The time of a whole scan: list, read, hash, decode, measure, write both tables."""
     with tempfile.TemporaryDirectory() as out:
         found = SetScan("target", Path(out) / "target")
-        return seconds(lambda: scan_set([folder], found, CONFIG, IndexConfig(), Executor(workers)))
+        return seconds(lambda: scan_set([folder], found, CONFIG, IndexConfig(), runner(workers)))
 
 
 def decode_once(paths: list[Path]) -> float:

@@ -19,7 +19,7 @@ from dask.distributed import LocalCluster
 
 from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.presets import PRESETS
 
 _PEAK = """
@@ -44,12 +44,12 @@ def photographs(folder: Path) -> Path:
 def throughput(folder: Path) -> bool:
     """Two workers of a Dask cluster that runs already, against serial, on the same shards; interleaved rounds."""
     config = compose(PRESETS["mm-realsr"](), hr_size_px=256, num_samples=1024, shard_mib=4)
-    rows = sources.index([folder / "photos"], folder / "i.parquet", sources.IndexConfig(), Executor(2))
+    rows = sources.index([folder / "photos"], folder / "i.parquet", sources.IndexConfig(), runner(2))
     planned = build_store.plan(config, rows)
     begun = time.monotonic()
     with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
-        on_dask = Executor(1, cluster.scheduler_address)
-        ways = {"serial": Executor(1), "2 threads": Executor(2), "2 Dask workers": on_dask}
+        on_dask = runner(1, cluster.scheduler_address)
+        ways = {"serial": runner(1), "2 threads": runner(2), "2 Dask workers": on_dask}
         first = build_store.plan(compose(config, num_samples=64), rows)
         build_store.build(folder / "first.zarr", first, on_dask)  # the workers import what they need
         started = time.monotonic() - begun

@@ -114,7 +114,7 @@ class BankNoise(Step):
 
 
 class NoiseSource(Protocol):
-    """Where bank noise comes from: `noisebank.bank.NoiseBank`, which this folder must not import."""
+    """Where bank noise comes from: `noisebank.bank.NoiseBank`, which lies above."""
 
     @property
     def digest(self) -> str: ...

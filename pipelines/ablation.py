@@ -24,10 +24,10 @@ from ..noisebank.bank import BankConfig
 from ..noisebank.tiles import TileGrid
 from . import build_bank, jobs, sources, spoilt
 from .config import compose
-from .console import say
-from .executors import Executor
+from .executors import runner
 from .jobs import BankJob, StoreJob, Work
 from .presets import rwsr_edl_without_noise
+from .progress import say
 from .sources import IndexConfig
 from .trainings import Training, train_all
 
@@ -168,7 +168,7 @@ def check(plan: Plan) -> None:
 
 def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
     """Target and auxiliary folders, HR and LR: as they are, or spoilt; raises UserError where HR is a source too."""
-    photos, executor = plan.out / "photos", Executor(plan.workers)
+    photos, run = plan.out / "photos", runner(plan.workers)
     kinds = {"target": plan.target, "auxiliary": plan.auxiliary, "held-out": (plan.held_out,)}
     clean = IndexConfig(role="hr")
     rows = {
@@ -176,7 +176,7 @@ def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
             folders,
             plan.out / f"{kind}.index.parquet",
             clean if plan.spoil or kind == "held-out" else _OF_THE_CAMERA,
-            executor,
+            run,
         )
         for kind, folders in kinds.items()
         if folders

@@ -35,12 +35,12 @@ from . import jobs, sources, spoilt, training
 from .ablation import plain_name
 from .ablation_report import Finished, Sheet, finished, metrics_of
 from .config import compose, compose_values
-from .console import say
 from .evaluating import image_set, open_alike
-from .executors import Executor
+from .executors import runner
 from .fine_tuning import Inputs, choice_of, compose_config, fine_tune_run, large_enough
 from .jobs import StoreJob, Work
 from .presets import second_order
+from .progress import say
 from .sources import IndexConfig, SourceRow
 from .spoilt import CAMERAS, Spoilt
 from .trainings import Training, train_all
@@ -208,10 +208,10 @@ class Images:
 
 def _images(plan: Plan, scale: int) -> Images:
     """HR and LR as they are, or LR made; raises UserError where HR is a source of the pretraining too."""
-    executor = Executor(plan.workers)
+    run = runner(plan.workers)
     plan.out.mkdir(parents=True, exist_ok=True)
-    pretrain = sources.index(plan.pretrain_on, plan.out / "pretrain.index.parquet", IndexConfig(role="hr"), executor)
-    hr = sources.index([plan.hr], plan.out / "hr.index.parquet", IndexConfig(role="hr"), executor)
+    pretrain = sources.index(plan.pretrain_on, plan.out / "pretrain.index.parquet", IndexConfig(role="hr"), run)
+    hr = sources.index([plan.hr], plan.out / "hr.index.parquet", IndexConfig(role="hr"), run)
     sources.check_apart(pretrain, hr)
     jobs.name_left_out(hr)
     if plan.lr is not None:
@@ -229,7 +229,7 @@ def _images(plan: Plan, scale: int) -> Images:
 
 
 def _lr_rows(plan: Plan, lr: Place) -> tuple[SourceRow, ...]:
-    return jobs.index_lr([lr], plan.out / "lr.index.parquet", Executor(plan.workers))
+    return jobs.index_lr([lr], plan.out / "lr.index.parquet", runner(plan.workers))
 
 
 def _pairs(plan: Plan, scale: int) -> Place:

@@ -11,12 +11,12 @@ from ..degrade.places import Place, place, write
 from ..eval import bank_plots
 from ..noisebank.bank import NoiseBank, cut
 from ..noisebank.noise_statistics import noise_statistics
+from ..noisebank.pictures import bank_sheet
 from ..noisebank.tiles import TileGrid
 from . import sources
 from .build_bank import inputs_sha256
-from .console import progress
+from .progress import progress
 from .scan import SetScan
-from .sheets import bank_sheet
 from .sources import SourceRow
 
 _MOST_PATCHES, _IMAGES_OF_A_SET, _TILES_OF_AN_IMAGE = 256, 24, 4

@@ -8,7 +8,7 @@ import numpy as np
 from ..noisebank.bank import NoiseBank
 from ..noisebank.cati import CatiRule, ThresholdRule
 from ..noisebank.yields import Yield
-from .console import printable
+from .progress import printable
 
 
 def describe_rule(rule: CatiRule | ThresholdRule) -> str:

@@ -26,9 +26,9 @@ from ..noisebank.cati import Cati, CatiRule, ThresholdRule, accepts, cati, is_co
 from ..noisebank.tiles import TileGrid
 from . import sources
 from .build_shards import render_missing
-from .executors import Executor
 from .scan import SetScan
 from .sources import SourceRow
+from .tasks import Run
 
 DISTILLED_KIND = "distilled-list"
 DISTILLED = pa.schema(
@@ -220,7 +220,7 @@ def read_distilled(path: Place) -> list[SourceRow]:
     ]
 
 
-def build(out: Place, scans: Sequence[SetScan], config: BankConfig, executor: Executor) -> tuple[NoiseBank, int]:
+def build(out: Place, scans: Sequence[SetScan], config: BankConfig, run: Run) -> tuple[NoiseBank, int]:
     """Harvest the tiles that the rule accepts of the scanned sets, the target first, into the bank `out`; gives back
     the bank and how many patches were cut now.
 
@@ -245,9 +245,7 @@ def build(out: Place, scans: Sequence[SetScan], config: BankConfig, executor: Ex
         },
     )
     task = partial(_cut_shard, store=store)
-    num_cut = render_missing(
-        store, task, executor, title="harvest patches", schema=_PLAN, plan=partial(_planned, found)
-    )
+    num_cut = render_missing(store, task, run, title="harvest patches", schema=_PLAN, plan=partial(_planned, found))
     if len(scans) > 1:
         tables.write(distilled_path(out), found.distilled, provenance(DISTILLED_KIND, config, made.inputs_sha256))
     return NoiseBank.open(out), num_cut

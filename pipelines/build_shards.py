@@ -1,4 +1,4 @@
-"""Renders the shards that a store lacks, on any executor, and says what went wrong in one line each."""
+"""Renders the shards that a store lacks, whatever runs them, and says what went wrong in one line each."""
 
 import errno
 from collections.abc import Callable, Iterable
@@ -8,8 +8,8 @@ import pyarrow as pa
 from ..degrade import places
 from ..degrade.errors import UserError
 from ..degrade.shards import Store, finish, prepare
-from .console import progress, say
-from .executors import Executor, run
+from .progress import progress, say
+from .tasks import Run
 
 _HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of the target: no other shard fares better
 
@@ -17,7 +17,7 @@ _HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of the target: no other
 def render_missing(
     store: Store,
     render: Callable[[int], None],
-    executor: Executor,
+    run: Run,
     *,
     title: str,
     schema: pa.Schema,
@@ -37,7 +37,7 @@ def render_missing(
         rendered = 0
         if todo:
             with progress(title, sum(len(store.layout.rows(shard)) for shard in todo)) as advance:
-                for outcome in run(render, todo, executor):
+                for outcome in run(render, todo):
                     still_ours()
                     if outcome.error is not None:
                         failures.append((outcome.task, outcome.error))

@@ -1,11 +1,11 @@
 """From a folder to a store of groups or pairs: index, share the samples out, draw and render each shard."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -34,12 +34,12 @@ from ..degrade.samples import (
     to_row,
 )
 from ..degrade.shards import Store, begin, check_here, kind_of, open_store, write_shard
-from ..noisebank.bank import NoiseBank
+from ..degrade.steps import NoiseSource
 from . import sources
 from .build_shards import render_missing
-from .console import printable
-from .executors import Executor
+from .progress import printable
 from .sources import SourceRow
+from .tasks import Run
 
 _ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest
 
@@ -58,6 +58,16 @@ _PLAN = pa.schema(
 )
 
 
+class Bank(NoiseSource, Protocol):
+    """A noise bank in a folder, which another process opens anew."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @classmethod
+    def open(cls, path: Place) -> Self: ...
+
+
 @dataclass(frozen=True)
 class Plan:
     """Which sources serve a config, in which order, and how the store lies on the disk."""
@@ -67,7 +77,7 @@ class Plan:
     counts: tuple[int, ...]
     layout: Layout
     num_too_small: int
-    bank: NoiseBank | None
+    bank: Bank | None
 
     @property
     def inputs_sha256(self) -> str:
@@ -75,7 +85,7 @@ class Plan:
         return sha256_of([sources.sources_sha256(self.rows), *([self.bank.digest] if self.bank else [])])
 
 
-def plan(config: StoreConfig, rows: Sequence[SourceRow], bank: NoiseBank | None = None) -> Plan:
+def plan(config: StoreConfig, rows: Sequence[SourceRow], bank: Bank | None = None) -> Plan:
     """Share the samples out among the usable sources that are large enough: equally or by area, to within one.
 
     Raises:
@@ -135,7 +145,7 @@ def planned_rows(planned: Plan) -> Iterator[pa.Table]:
 
 
 def _samples(
-    rows: Iterable[dict[str, Any]], samples: range, config: StoreConfig, bank: NoiseBank | None
+    rows: Iterable[dict[str, Any]], samples: range, config: StoreConfig, bank: NoiseSource | None
 ) -> Iterator[tuple[dict[str, Any], Draw, Rendered]]:
     """(row of the manifest, draw, images) of each sample, by the rows of the plan; each source is decoded once."""
     for row in rows:
@@ -157,9 +167,9 @@ def preview(planned: Plan) -> Iterator[tuple[dict[str, Any], Rendered]]:
             yield row, rendered
 
 
-def _render_shard(shard: int, store: Store, config: StoreConfig, bank_path: Place | None) -> None:
+def _render_shard(shard: int, store: Store, config: StoreConfig, open_bank: Callable[[], NoiseSource] | None) -> None:
     check_here(store)
-    bank = NoiseBank.open(bank_path) if bank_path else None
+    bank = open_bank() if open_bank else None
     samples = store.layout.rows(shard)
     blocks = {a.name: np.empty((len(samples), *a.sample_shape), dtype=np.uint8) for a in store.layout.arrays}
     rows: list[dict[str, Any]] = []
@@ -169,7 +179,7 @@ def _render_shard(shard: int, store: Store, config: StoreConfig, bank_path: Plac
     write_shard(store, shard, blocks, pa.Table.from_pylist(rows, schema=manifest_schema(config.members)))
 
 
-def build(out: Place, planned: Plan, executor: Executor) -> tuple[Store, int]:
+def build(out: Place, planned: Plan, run: Run) -> tuple[Store, int]:
     """Render the store `out` of a plan; gives back the store and how many samples this run rendered.
 
     Interrupted, the same call goes on with the shards that are missing; finished, it does nothing.
@@ -190,9 +200,10 @@ def build(out: Place, planned: Plan, executor: Executor) -> tuple[Store, int]:
     )
     where = {"roots": sorted({row.root for row in planned.rows}), "bank": str(bank_path) if bank_path else None}
     write(out / _ROOTS, canonical(where).encode())
-    task = partial(_render_shard, store=store, config=config, bank_path=bank_path)
+    open_bank = partial(type(planned.bank).open, bank_path) if planned.bank and bank_path else None
+    task = partial(_render_shard, store=store, config=config, open_bank=open_bank)
     title = "render groups" if config.kind == GROUPS else "render pairs"
-    rendered = render_missing(store, task, executor, title=title, schema=_PLAN, plan=partial(planned_rows, planned))
+    rendered = render_missing(store, task, run, title=title, schema=_PLAN, plan=partial(planned_rows, planned))
     return store, rendered
 
 
@@ -285,11 +296,17 @@ def row_of(store: Store, sample: int) -> dict[str, Any]:
 
 
 def render_again(
-    store: Store, sample: int, folders: Sequence[Place], bank_path: Place | None = None
+    store: Store,
+    sample: int,
+    folders: Sequence[Place],
+    bank_path: Place | None = None,
+    *,
+    open_bank: Callable[[Place], NoiseSource],
 ) -> tuple[Rendered, bool]:
     """Render one sample from its manifest row, and say whether it equals what the store holds.
 
     folders, bank_path: where the sources and the bank lie; nothing means where they lay when the store was built.
+    open_bank: how a bank is opened.
 
     Raises:
         UserError: no such sample, or its source is missing or changed, or the bank is another one.
@@ -298,7 +315,7 @@ def render_again(
     if not folders or (store.attributes["bank"] and bank_path is None):
         roots, recorded_bank = _recorded(store)
         folders, bank_path = folders or roots, bank_path or recorded_bank
-    bank = NoiseBank.open(bank_path) if store.attributes["bank"] and bank_path else None
+    bank = open_bank(bank_path) if store.attributes["bank"] and bank_path else None
     drawn = from_row(row, tuple(store.attributes["members"]))
     rendered = render(drawn, _find_source(row, folders), bank=bank)
     stored = {name: ShardReader(store, name).read([sample])[0] for name in ("hr", "lr")}

@@ -36,6 +36,9 @@ def root() -> None:
     Exit codes: 0 done, 1 an error that the last line explains, 2 wrong usage, 3 done, but some images
     were left out (each is named).
     """
+    from .console import tell_the_person
+
+    tell_the_person()
 
 
 for command in (

@@ -223,7 +223,7 @@ def degrade_import(options_file: Path, out: Path | None, json_: bool) -> None:
     from ..degrade.disk import write_atomic
     from .basicsr import import_options
     from .config import to_yaml
-    from .console import printable, say
+    from .progress import printable, say
 
     found = import_options(options_file)
     for name, reason in found.without_meaning.items():

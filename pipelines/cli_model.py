@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from . import cli_options as options
-from .console import printable, say
+from .progress import printable, say
 
 
 class _ScoreType(click.ParamType[float | None]):
@@ -136,8 +136,7 @@ def demo(out: Path, steps: int | None, workers: int, dask: options.Dask, json_: 
       rwsr demo DEMO
     """
     from .demo import run_demo
-    from .executors import Executor
 
-    made = run_demo(out, Executor(workers, dask), steps=steps)
+    made = run_demo(out, options.runner(workers, dask), steps=steps)
     lines = ["made:", *(f"  {path}" for path in made), f"open {made[0]} in a browser"]
     options.tell({"made": made}, lines, json_=json_)

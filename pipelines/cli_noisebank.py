@@ -8,7 +8,7 @@ import click
 
 from ..degrade.places import Place
 from . import cli_options as options
-from .console import say
+from .progress import say
 
 if TYPE_CHECKING:
     from ..noisebank.bank import BankConfig

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from .executors import Executor
     from .jobs import Made
     from .sources import IndexConfig, SourceRow
+    from .tasks import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
 J = TypeVar("J", bound="BaseModel")
@@ -103,7 +103,7 @@ Dask = str | None
 
 
 def _cores() -> int:
-    from .executors import cores
+    from .tasks import cores
 
     return cores()
 
@@ -126,11 +126,11 @@ def workers(function: F) -> F:
     )(function)
 
 
-def executor(workers: int, dask: Dask) -> "Executor":
+def runner(workers: int, dask: Dask) -> "Run":
     """How --workers and --dask run tasks."""
-    from .executors import Executor
+    from . import executors
 
-    return Executor(workers, dask)
+    return executors.runner(workers, dask)
 
 
 def trackable(function: F) -> F:

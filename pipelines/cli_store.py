@@ -68,7 +68,7 @@ def store_verify(store_folder: Place, workers: int, dask: options.Dask, json_: b
     """
     from .stores import problems
 
-    found = problems(store_folder, options.executor(workers, dask))
+    found = problems(store_folder, options.runner(workers, dask))
     lines = found or [f"{store_folder} is whole: every byte is what was committed"]
     options.tell({"store": store_folder, "problems": found}, lines, json_=json_)
     if found:
@@ -93,10 +93,11 @@ def store_render(
     """
     from ..degrade.image import encode_png
     from ..degrade.places import write
+    from ..noisebank.bank import NoiseBank
     from . import build_store
 
     opened = build_store.open_samples(store_folder)
-    rendered, same = build_store.render_again(opened, sample, folders, bank)
+    rendered, same = build_store.render_again(opened, sample, folders, bank, open_bank=NoiseBank.open)
     written: list[Place] = []
     if out is not None:
         images = {"hr": rendered.hr} | dict(zip(opened.attributes["members"], rendered.lr, strict=True))
@@ -132,7 +133,7 @@ def store_export(store_folder: Place, out: Path, workers: int, dask: options.Das
     from .export_store import export
 
     opened = build_store.open_samples(store_folder)
-    count, written = export(opened, out, options.executor(workers, dask))
+    count, written = export(opened, out, options.runner(workers, dask))
     folders = ["hr", *opened.attributes["members"]]
     options.tell(
         {"out": out, "samples": count, "written": written, "folders": folders},
@@ -159,5 +160,5 @@ def store_report(store_folder: Place, out: Place, samples: int, workers: int, da
     from . import build_store
     from .quality import write_quality
 
-    written = write_quality(build_store.open_samples(store_folder), out, samples, options.executor(workers, dask))
+    written = write_quality(build_store.open_samples(store_folder), out, samples, options.runner(workers, dask))
     options.tell({"written": written}, [f"wrote {path}" for path in written], json_=json_)

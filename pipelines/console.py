@@ -3,10 +3,8 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Protocol
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
 
 import click
 from rich.console import Console
@@ -21,39 +19,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from ..degrade.places import Place
+from .progress import Advance, follow, printable, say
 
 _SECONDS_BETWEEN_LINES = 10.0
-
-
-class Watcher(Protocol):
-    """Somebody else who follows along, as a flow run does."""
-
-    def line(self, text: str) -> None:
-        """What the person is told."""
-
-    def progress(self, title: str, done: int, total: int) -> None:
-        """How far a long job is; called often."""
-
-
-_watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
-
-
-@contextmanager
-def watched_by(watcher: Watcher) -> Generator[None]:
-    """Let somebody follow what is said and done in a block."""
-    token = _watcher.set(watcher)
-    try:
-        yield
-    finally:
-        _watcher.reset(token)
-
-
-def say(text: str) -> None:
-    """One line for the person."""
-    click.echo(text, err=True)
-    if (watcher := _watcher.get()) is not None:
-        watcher.line(text)
 
 
 class _Said(logging.Handler):
@@ -63,17 +31,17 @@ class _Said(logging.Handler):
         say(printable(record.getMessage()))
 
 
+def tell_the_person() -> None:
+    """Let all that this process says reach the person."""
+    follow(_Person())
+
+
 def tell_warnings() -> None:
     """Let the lines of the logger `rwsr` reach the person as all others do."""
     logger = logging.getLogger("rwsr")
     if not any(isinstance(handler, _Said) for handler in logger.handlers):
-        logger.addHandler(_Said())
+        logger.addHandler(_Said(logging.WARNING))
         logger.propagate = False
-
-
-def printable(text: Place | str) -> str:
-    """A path or what was said of it, on one line, whatever it holds."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def _short(seconds: float) -> str:
@@ -92,26 +60,8 @@ class _RateColumn(ProgressColumn):
 
 
 @contextmanager
-def progress(title: str, total: int) -> Generator[Callable[[int, str], None]]:
-    """A bar for `total` things: call what is given with how many more are done, and a word on them.
-
-    Without a terminal a line every ten seconds: how many are done, how many a second, and how long it will take.
-    """
-    done, watcher = 0, _watcher.get()
-    with _shown(title, total) as show:
-
-        def advance(count: int, note: str) -> None:
-            nonlocal done
-            done += count
-            show(count, note)
-            if watcher is not None:
-                watcher.progress(title, done, total)
-
-        yield advance
-
-
-@contextmanager
-def _shown(title: str, total: int) -> Generator[Callable[[int, str], None]]:
+def _shown(title: str, total: int) -> Generator[Advance]:
+    """A bar; without a terminal a line every ten seconds: how many are done, how many a second, how long to go."""
     if sys.stderr.isatty():
         columns = [
             TextColumn("{task.description:<28}"),
@@ -137,3 +87,13 @@ def _shown(title: str, total: int) -> Generator[Callable[[int, str], None]]:
             click.echo(f"  {title}: {done}/{total}, {rate:.1f}/s{left} {note}".rstrip(), err=True)
 
     yield line
+
+
+class _Person:
+    """Who started the command."""
+
+    def line(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def shown(self, title: str, total: int) -> AbstractContextManager[Advance]:
+        return _shown(title, total)

@@ -26,11 +26,11 @@ from ..noisebank.bank import BankConfig, NoiseBank
 from ..noisebank.tiles import TileGrid
 from . import build_bank, build_store, sources
 from .config import compose
-from .console import printable, say
-from .executors import Executor
 from .presets import mm_realsr
+from .progress import printable, say
 from .scan import ScanConfig, scan, scan_grids
 from .sources import SourceRow
+from .tasks import Run
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ def _stage(title: str, work: Callable[[], tuple[T, str, bool]]) -> tuple[T, bool
     return result, worked
 
 
-def _sources(out: Path, executor: Executor) -> tuple[tuple[list[SourceRow], list[SourceRow]], str, bool]:
+def _sources(out: Path, run: Run) -> tuple[tuple[list[SourceRow], list[SourceRow]], str, bool]:
     found: list[list[SourceRow]] = []
     copied = 0
     for names, folder, index in (
@@ -107,25 +107,23 @@ def _sources(out: Path, executor: Executor) -> tuple[tuple[list[SourceRow], list
         (HELD_OUT, "photos/held-out", "held-out.index.parquet"),
     ):
         copied += _copy_photographs(names, out / folder)
-        found.append(sources.index([out / folder], out / index, sources.IndexConfig(), executor))
+        found.append(sources.index([out / folder], out / index, sources.IndexConfig(), run))
     for row in (row for rows in found for row in sources.left_out(rows)):
         say(f"left out: {row.status}: {printable(row.file)}: {row.reason}")
     return (found[0], found[1]), f"{sources.summary(found[0])}; {len(found[1])} more held out", copied > 0
 
 
-def _bank(out: Path, executor: Executor) -> tuple[NoiseBank, str, bool]:
+def _bank(out: Path, run: Run) -> tuple[NoiseBank, str, bool]:
     folder = out / "bank.zarr"
     grids = ScanConfig(grids=scan_grids(BANK.grids()))
-    scans, _ = scan(out / "bank.zarr.scan", [out / "photos/train"], [], grids, sources.IndexConfig(), executor)
-    bank, num_cut = build_bank.build(folder, scans, BANK, executor)
+    scans, _ = scan(out / "bank.zarr.scan", [out / "photos/train"], [], grids, sources.IndexConfig(), run)
+    bank, num_cut = build_bank.build(folder, scans, BANK, run)
     return bank, f"{len(bank.patches)} patches out of {bank.sets[0].num_tiles} tiles of {bank.size_px} px", num_cut > 0
 
 
-def _groups(
-    out: Path, name: str, rows: list[SourceRow], executor: Executor, *, held_out: bool
-) -> tuple[Store, str, bool]:
+def _groups(out: Path, name: str, rows: list[SourceRow], run: Run, *, held_out: bool) -> tuple[Store, str, bool]:
     config = groups_config(held_out=held_out)
-    store, rendered = build_store.build(out / name, build_store.plan(config, rows), executor)
+    store, rendered = build_store.build(out / name, build_store.plan(config, rows), run)
     lr = f"{config.lr_size_px} px LR of {config.hr_size_px} px HR"
     return store, f"{name} holds {config.num_samples} groups of {len(ROLES)} {lr}", rendered > 0
 
@@ -138,7 +136,7 @@ def _train(out: Path, steps: int | None) -> tuple[None, str, bool]:
     return None, f"MM-RealSR stage 1, {config.loop.steps} steps", trained
 
 
-def run_demo(out: Path, executor: Executor, *, steps: int | None) -> list[Path]:
+def run_demo(out: Path, run: Run, *, steps: int | None) -> list[Path]:
     """Go the whole way into the folder `out`, and give back what was made; what is there already is kept.
 
     steps: of the training; None is what a few minutes allow.
@@ -147,12 +145,10 @@ def run_demo(out: Path, executor: Executor, *, steps: int | None) -> list[Path]:
         UserError: `out` holds something else, or a stage failed.
     """
     out.mkdir(parents=True, exist_ok=True)
-    (train_rows, held_out_rows), copied = _stage("sources", lambda: _sources(out, executor))
-    bank, cut = _stage("noise bank", lambda: _bank(out, executor))
-    store, drawn = _stage("degrade", lambda: _groups(out, "groups.zarr", train_rows, executor, held_out=False))
-    held_out, drawn_too = _stage(
-        "degrade", lambda: _groups(out, "held-out.zarr", held_out_rows, executor, held_out=True)
-    )
+    (train_rows, held_out_rows), copied = _stage("sources", lambda: _sources(out, run))
+    bank, cut = _stage("noise bank", lambda: _bank(out, run))
+    store, drawn = _stage("degrade", lambda: _groups(out, "groups.zarr", train_rows, run, held_out=False))
+    held_out, drawn_too = _stage("degrade", lambda: _groups(out, "held-out.zarr", held_out_rows, run, held_out=True))
     _, trained = _stage("train", lambda: _train(out, steps))
 
     from . import demo_report

@@ -19,12 +19,13 @@ from ..eval.restore import bicubic, pick_device, restore
 from ..eval.tensors import to_pixels, to_tensor
 from ..noisebank.bank import BankConfig, NoiseBank
 from ..noisebank.cati import CatiRule
+from ..noisebank.pictures import bank_sheet
 from ..train import mmrealsr
 from ..train.checkpoint import model_file, read_log
 from ..train.restorers import open_restorer
 from .evaluating import BICUBIC, restoration, udem
 from .scan import open_scan
-from .sheets import bank_sheet, store_sheet
+from .sheets import store_sheet
 from .sources import read as read_index
 
 _MODEL = "MM-RealSR (tiny)"

@@ -26,7 +26,7 @@ from ..train.hraware_measures import reconstructing
 from ..train.mmrealsr import MMRealSR, scores_of, under_whole_scores
 from ..train.restorers import Restorer, open_restorer
 from .build_store import open_samples
-from .console import progress, say
+from .progress import progress, say
 
 BICUBIC, LANCZOS = "bicubic", "lanczos"
 IDENTITY = "degraded"

@@ -1,24 +1,15 @@
-"""Runs a function over tasks: serially, on threads, or on Dask; results as they come.
-
-The serial executor is the specification. A task is a small frozen value; the function is importable by name
-(or a functools.partial of one), so that a task never carries an array.
-"""
+"""Runs a function over tasks on Dask; results as they come."""
 
 import ctypes
-import errno
-import os
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-import cv2
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..degrade.errors import UserError
-from .console import say
+from .progress import say
+from .tasks import Outcome, Run, attempt, threads
 
 if TYPE_CHECKING:
     from dask.distributed import Client
@@ -27,41 +18,17 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 LOCAL = "local"
-_ATTEMPTS, _FIRST_PAUSE_S = 3, 1.0
-_PASSING = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EBUSY, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN}
 _M_TRIM_THRESHOLD, _KEPT_BYTES = -1, 2**28  # of malloc.h
 _M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 2**25  # the greatest that glibc takes
 _LOOK_S = 10.0  # how often a cluster without workers is looked at
 
 
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 @dataclass(frozen=True)
-class Executor:
-    """How tasks are run: on `workers` threads (1 is serial), or on Dask.
+class _Cluster:
+    """dask: `local`, as many processes of this machine as `workers`; or the address of a scheduler."""
 
-    dask: `local`, as many processes of this machine as `workers`; or the address of a scheduler, all of its workers.
-    """
-
-    workers: int = 1
-    dask: str | None = None
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[T, R]):
-    """What became of a task: a result, or the error that it ended with."""
-
-    task: T
-    result: R | None = None
-    error: Exception | None = None
-
-
-def may_pass(error: Exception) -> bool:
-    """Whether an error is of the kind that is often gone a moment later: the network's or a network disk's."""
-    return isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, OSError) and error.errno in _PASSING)
+    workers: int
+    dask: str
 
 
 @cache
@@ -79,50 +46,11 @@ def _keep_memory() -> None:
 
 def _attempt_on_dask(function: Callable[[T], R], task: T) -> Outcome[T, R]:
     _keep_memory()
-    return _attempt(function, task)
-
-
-def _attempt(function: Callable[[T], R], task: T) -> Outcome[T, R]:
-    """Run a task, again a little later where its error may pass, three times at most."""
-    cv2.setNumThreads(1)  # the tasks are the threads: OpenCV's own would only fight them for the cores
-    for attempt in range(_ATTEMPTS):
-        try:
-            return Outcome(task, result=function(task))
-        except Exception as error:
-            if attempt == _ATTEMPTS - 1 or not may_pass(error):
-                return Outcome(task, error=error)
-            time.sleep(_FIRST_PAUSE_S * 2**attempt)
-    raise AssertionError("the last attempt returns")
-
-
-def _serial(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[Outcome[T, R]]:
-    for task in tasks:
-        yield _attempt(function, task)
-
-
-def _threads(function: Callable[[T], R], tasks: Sequence[T], workers: int) -> Iterator[Outcome[T, R]]:
-    """At most twice as many tasks as threads are under way, so that results do not pile up."""
-    todo = iter(tasks)
-    running: set[Future[Outcome[T, R]]] = set()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            while True:
-                for task in todo:
-                    running.add(pool.submit(_attempt, function, task))
-                    if len(running) >= 2 * workers:
-                        break
-                if not running:
-                    return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        finally:
-            for future in running:
-                future.cancel()
+    return attempt(function, task)
 
 
 @contextmanager
-def _client(executor: Executor) -> Generator["Client"]:
+def _client(at: _Cluster) -> Generator["Client"]:
     """A Dask client: of a cluster on loopback that lives as long as the block, or of the scheduler at an address.
 
     The cluster on loopback talks by TLS with certificates that it makes for itself: other users of the machine, who can
@@ -130,10 +58,10 @@ def _client(executor: Executor) -> Generator["Client"]:
     """
     from dask.distributed import Client, LocalCluster
 
-    if executor.dask == LOCAL:
+    if at.dask == LOCAL:
         with (
             LocalCluster(
-                n_workers=executor.workers,
+                n_workers=at.workers,
                 threads_per_worker=1,
                 host="127.0.0.1",
                 security=True,
@@ -145,10 +73,10 @@ def _client(executor: Executor) -> Generator["Client"]:
             yield client
         return
     try:
-        client = Client(executor.dask, timeout="10s")
+        client = Client(at.dask, timeout="10s")
     except (OSError, ValueError) as error:
         raise UserError(
-            f"no Dask scheduler answers at {executor.dask} ({' '.join(str(error).split())}); start one with "
+            f"no Dask scheduler answers at {at.dask} ({' '.join(str(error).split())}); start one with "
             "`dask scheduler`, or use --dask local"
         ) from None
     with client:
@@ -156,7 +84,7 @@ def _client(executor: Executor) -> Generator["Client"]:
 
 
 @contextmanager
-def _scheduler_there(executor: Executor) -> Generator[None]:
+def _scheduler_there(at: _Cluster) -> Generator[None]:
     """What Dask raises once its scheduler is gone, as one line."""
     from dask.distributed import CancelledError
     from distributed.client import FuturesCancelledError
@@ -165,11 +93,11 @@ def _scheduler_there(executor: Executor) -> Generator[None]:
     try:
         yield
     except (CancelledError, CommClosedError, FuturesCancelledError, TimeoutError):
-        raise UserError(f"the Dask scheduler at {executor.dask} went away; start it, and run again") from None
+        raise UserError(f"the Dask scheduler at {at.dask} went away; start it, and run again") from None
     except OSError as error:
         if "Timed out trying to connect" not in str(error):
             raise
-        raise UserError(f"the Dask scheduler at {executor.dask} went away; start it, and run again") from None
+        raise UserError(f"the Dask scheduler at {at.dask} went away; start it, and run again") from None
 
 
 def _nthreads(client: Any) -> dict[str, int]:
@@ -191,7 +119,7 @@ def _told(error: BaseException, where: str | None) -> Exception:
     return error if isinstance(error, Exception) else UserError(str(error))
 
 
-def _dask(function: Callable[[T], R], tasks: Sequence[T], executor: Executor) -> Iterator[Outcome[T, R]]:
+def _dask(at: _Cluster, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[Outcome[T, R]]:
     """At most twice as many tasks as the workers have threads are known to the scheduler; results go as they come.
 
     The scheduler blames a dead worker on every task that was waiting for it. So the blamed ones are run again at
@@ -202,7 +130,7 @@ def _dask(function: Callable[[T], R], tasks: Sequence[T], executor: Executor) ->
     from dask.distributed import wait as wait_for
 
     todo = iter(tasks)
-    with _client(executor) as client, _scheduler_there(executor):
+    with _client(at) as client, _scheduler_there(at):
         running: dict[Any, T] = {}
         blamed: list[T] = []
         told = False
@@ -226,12 +154,12 @@ def _dask(function: Callable[[T], R], tasks: Sequence[T], executor: Executor) ->
                     return list(ended.done)
                 except DaskTimeout:
                     if not _nthreads(client) and not told:
-                        say(f"{executor.dask} has no workers; waiting for one (dask worker {executor.dask})")
+                        say(f"{at.dask} has no workers; waiting for one (dask worker {at.dask})")
                         told = True
 
         def outcome(future: Any, task: T) -> Outcome[T, R]:
             error = future.exception()
-            return future.result() if error is None else Outcome(task, error=_told(error, executor.dask))
+            return future.result() if error is None else Outcome(task, error=_told(error, at.dask))
 
         fill()
         while running:
@@ -250,10 +178,9 @@ def _dask(function: Callable[[T], R], tasks: Sequence[T], executor: Executor) ->
             future.release()
 
 
-def run(function: Callable[[T], R], tasks: Sequence[T], executor: Executor) -> Iterator[Outcome[T, R]]:
-    """The outcome of each task, in the order in which they end; an error ends its own task only."""
-    if executor.dask is not None:
-        return _dask(function, tasks, executor)
-    if executor.workers == 1:
-        return _serial(function, tasks)
-    return _threads(function, tasks, executor.workers)
+def runner(workers: int = 1, dask: str | None = None) -> Run:
+    """How tasks are run: on `workers` threads (1 is serial), or on Dask.
+
+    dask: `local`, as many processes of this machine as `workers`; or the address of a scheduler, all of its workers.
+    """
+    return threads(workers) if dask is None else partial(_dask, _Cluster(workers, dask))

@@ -20,8 +20,8 @@ from ..degrade.reader import ShardReader
 from ..degrade.samples import in_use
 from ..degrade.shards import MANIFEST, Store
 from ..degrade.verify import digest
-from .console import progress
-from .executors import Executor, run
+from .progress import progress
+from .tasks import Run
 
 _MARK = "export.json"
 _END = b"\x00\x00\x00\x00IEND\xae\x42\x60\x82"  # of every PNG
@@ -72,7 +72,7 @@ def _claim(out: Path, identity: str) -> None:
     write_atomic(mark, canonical({"store": identity, "done": False}).encode())
 
 
-def export(store: Store, out: Path, executor: Executor) -> tuple[int, int]:
+def export(store: Store, out: Path, run: Run) -> tuple[int, int]:
     """Write every sample in use; gives back how many there are, and how many this run wrote. Interrupted, it goes on.
 
     Raises:
@@ -84,10 +84,10 @@ def export(store: Store, out: Path, executor: Executor) -> tuple[int, int]:
         raise UserError(f"{out} is not an empty folder; use another --out")
     out.mkdir(parents=True, exist_ok=True)
     with only_builder(out):
-        return _export(store, out, executor)
+        return _export(store, out, run)
 
 
-def _export(store: Store, out: Path, executor: Executor) -> tuple[int, int]:
+def _export(store: Store, out: Path, run: Run) -> tuple[int, int]:
     identity = digest(store)
     _claim(out, identity)
     remove_partials(out)
@@ -95,7 +95,7 @@ def _export(store: Store, out: Path, executor: Executor) -> tuple[int, int]:
     written = 0
     task = partial(_write_shard, store=store, samples=frozenset(samples), out=out)
     with progress("export", store.layout.num_samples) as advance:
-        for outcome in run(task, range(store.layout.num_shards), executor):
+        for outcome in run(task, range(store.layout.num_shards)):
             if outcome.error is not None:
                 raise outcome.error
             written += outcome.result or 0

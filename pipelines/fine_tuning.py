@@ -27,8 +27,8 @@ from ..train.restorers import Restorer, open_restorer
 from ..train.runs import Validate, train_on
 from . import sources
 from .config import compose_values, composed_values, merged
-from .console import printable, say
 from .decoded import DecodedImages
+from .progress import printable, say
 from .sources import SourceRow
 from .training import check_not_filled_in, told, validation
 

@@ -5,7 +5,8 @@ stay off. A flow has at most eight tasks; Dask runs inside one of them.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -30,12 +31,12 @@ from ..noisebank.cati import CatiRule, ThresholdRule
 from ..noisebank.yields import yields
 from . import jobs, pipeline, sources
 from .bank_text import between, describe_rule
-from .console import say, watched_by
-from .executors import may_pass
 from .jobs import BankJob, EvalJob, FineTuneJob, Made, ReportJob, SourcesJob, StoreJob, TrainJob
 from .pipeline import Built, PipelineConfig
+from .progress import Advance, say, watched_by
 from .scan import open_scan
 from .sources import SourceRow
+from .tasks import may_pass
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,7 +56,18 @@ class _Run:
     def line(self, text: str) -> None:
         get_run_logger().info(text)
 
-    def progress(self, title: str, done: int, total: int) -> None:
+    @contextmanager
+    def shown(self, title: str, total: int) -> Generator[Advance]:
+        done = 0
+
+        def advance(count: int, note: str) -> None:
+            nonlocal done
+            done += count
+            self._progress(title, done, total)
+
+        yield advance
+
+    def _progress(self, title: str, done: int, total: int) -> None:
         percent, now = 100.0 * done / total if total else 100.0, time.monotonic()
         last, at = self._said.get(title, (-100.0, 0.0))
         if done < total and (percent - last < _STEP_PERCENT or now - at < _STEP_S):

@@ -18,10 +18,11 @@ from ..degrade.verify import digest
 from ..noisebank.bank import BankConfig, NoiseBank
 from . import build_bank, build_store, layouts, sources
 from .bank_text import bank_lines, bank_values
-from .console import printable, say
-from .executors import Executor, cores
+from .executors import runner
+from .progress import printable, say
 from .scan import ScanConfig, SetScan, open_scan, scan, scan_grids
 from .sources import IndexConfig, SourceRow
+from .tasks import Run, cores
 
 if TYPE_CHECKING:
     from .evaluating import Measured
@@ -48,8 +49,8 @@ class Work(BaseModel):
     dask: str | None = None
 
     @property
-    def executor(self) -> Executor:
-        return Executor(self.workers, self.dask)
+    def run(self) -> Run:
+        return runner(self.workers, self.dask)
 
 
 class SourcesJob(BaseModel):
@@ -207,7 +208,7 @@ def _places(texts: Sequence[str]) -> list[Place]:
 
 def index(job: SourcesJob) -> Made:
     """Read every image below the folders and write one row each; raises UserError."""
-    rows = sources.index(_places(job.folders), place(job.out), job.images, job.work.executor)
+    rows = sources.index(_places(job.folders), place(job.out), job.images, job.work.run)
     name_left_out(rows)
     found = layouts.recognise(rows)
     lines = [*(each.line for each in found), sources.summary(rows), f"wrote {job.out}"]
@@ -219,7 +220,7 @@ def scan_sets(
     out: Place, target: Sequence[Place], auxiliary: Sequence[Place], config: ScanConfig, images: IndexConfig, work: Work
 ) -> tuple[tuple[SetScan, ...], list[SourceRow]]:
     """Measure every tile of the sets; says which files were left out and which folders are well known."""
-    found, rows = scan(out, target, auxiliary, config, images, work.executor)
+    found, rows = scan(out, target, auxiliary, config, images, work.run)
     name_left_out(rows)
     for each in layouts.recognise(rows):
         say(each.line)
@@ -249,7 +250,7 @@ def bank(job: BankJob) -> Made:
 def harvested(job: BankJob, scans: Sequence[SetScan], rows: list[SourceRow]) -> Made:
     """Take the rule and cut the tiles of scanned sets; raises UserError."""
     out, folder = place(job.out), scans[0].folder.parent
-    made, num_cut = build_bank.build(out, scans, job.config, job.work.executor)
+    made, num_cut = build_bank.build(out, scans, job.config, job.work.run)
     wrote = [*([folder] if job.target else []), *([build_bank.distilled_path(out)] if len(scans) > 1 else []), out]
     lines = [sources.summary(rows), *bank_lines(made)]
     lines += [f"wrote {path}" for path in wrote] if num_cut else [f"{out} was there already"]
@@ -265,7 +266,7 @@ def indexed(
     folders: Sequence[Place], distilled: Sequence[Place], out: Place, images: IndexConfig, work: Work
 ) -> list[SourceRow]:
     """Every file of the folders, then the images of the distilled lists; what cannot be used is named."""
-    rows = sources.index(folders, out, images, work.executor)
+    rows = sources.index(folders, out, images, work.run)
     listed = [row for path in distilled for row in build_bank.read_distilled(path)]
     name_left_out(rows)
     return sources.mark_duplicates([*rows, *listed])
@@ -286,7 +287,7 @@ def store(job: StoreJob) -> Made:
 
 def rendered(job: StoreJob, plan: build_store.Plan, rows: list[SourceRow]) -> Made:
     """Draw and render every sample of a plan into the job's `out`; raises UserError."""
-    _, num_rendered = build_store.build(place(job.out), plan, job.work.executor)
+    _, num_rendered = build_store.build(place(job.out), plan, job.work.run)
     made = build_store.open_samples(place(job.out))
     found, disorder = digest(made), build_store.disorder_of(made)
     noun = "pairs" if disorder is None else "groups"
@@ -346,13 +347,13 @@ def _trained(out: Path, line: str | None) -> Made:
 def index_lr(
     folders: Sequence[Place],
     at: Path,
-    executor: Executor,
+    run: Run,
     images: IndexConfig = LR_IMAGES,
 ) -> tuple[SourceRow, ...]:
     """The index of LR images of any size, as what is fine-tuned on has patches of its own length; what is left out is
     named.
     """
-    rows = sources.index(folders, at, images, executor)
+    rows = sources.index(folders, at, images, run)
     name_left_out(rows)
     return tuple(rows)
 
@@ -370,7 +371,7 @@ def fine_tune(job: FineTuneJob) -> Made:
         val = partial(
             evaluating.image_set, *(place(at) if at else None for at in (job.val_store, job.val_hr, job.val_lr))
         )
-    rows = index_lr(_places(job.lr_images), out / "index.parquet", Work().executor, job.images)
+    rows = index_lr(_places(job.lr_images), out / "index.parquet", Work().run, job.images)
     inputs = Inputs(
         model=Path(job.model),
         rows=rows,

@@ -17,8 +17,8 @@ from ..train.data import Samples
 from . import sources
 from .build_store import Plan, plan
 from .decoded import DecodedImages
-from .executors import Executor
 from .sources import IndexConfig
+from .tasks import threads
 
 _MOST_SOURCES = 16  # that are asked for a group in order
 
@@ -74,7 +74,7 @@ class LiveGroups:
 
 
 def live_groups(
-    folders: Sequence[Place], index: Place, config: StoreConfig, images: IndexConfig, executor: Executor
+    folders: Sequence[Place], index: Place, config: StoreConfig, images: IndexConfig, num_threads: int
 ) -> tuple[LiveGroups, str]:
     """The groups or pairs that a config makes of the images below the folders, and the identity of both.
 
@@ -88,7 +88,7 @@ def live_groups(
             f"recipe {config.recipe.kind} takes its noise from a bank; set recipe.strength=0 and name the --bank, or "
             "build a store and train on that"
         )
-    planned = plan(config, sources.index(folders, index, images, executor))
+    planned = plan(config, sources.index(folders, index, images, threads(num_threads)))
     endless = config.model_copy(update={"num_samples": 1})
     identity = sha256_of([canonical(endless.model_dump(mode="json")), planned.inputs_sha256])
-    return LiveGroups(planned, executor.workers), identity
+    return LiveGroups(planned, num_threads), identity

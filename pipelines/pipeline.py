@@ -27,9 +27,9 @@ from ..degrade.samples import StoreConfig
 from ..noisebank.bank import BankConfig
 from . import build_bank, build_store, jobs, sources
 from .config import compose_values
-from .console import say
 from .jobs import BankJob, Made, StoreJob, Work
 from .presets import PRESETS
+from .progress import say
 from .scan import ScanConfig, scan, scan_grids, set_scans
 from .sources import IndexConfig, SourceRow
 
@@ -207,13 +207,13 @@ def index(config: PipelineConfig) -> Built:
     if config.bank is not None:
         grids = ScanConfig(grids=scan_grids(config.bank.grids()))
         target, auxiliary = [*map(place, config.sources)], [*map(place, config.auxiliary)]
-        scans, together = scan(_scan(config), target, auxiliary, grids, config.images, config.work.executor)
+        scans, together = scan(_scan(config), target, auxiliary, grids, config.images, config.work.run)
         rows = scans[0].rows()
         sources.write(at, rows, config.images)
     else:
-        rows = together = sources.index([*map(place, config.sources)], at, config.images, config.work.executor)
+        rows = together = sources.index([*map(place, config.sources)], at, config.images, config.work.run)
     if config.held_out:
-        held_out = sources.index([*map(place, config.held_out)], at_held_out, config.images, config.work.executor)
+        held_out = sources.index([*map(place, config.held_out)], at_held_out, config.images, config.work.run)
         sources.check_apart(rows, held_out)
     everything = [*together, *held_out]
     jobs.name_left_out(everything)
@@ -310,7 +310,7 @@ def write_reports(config: PipelineConfig, store: Built, run: Built | None, metri
     page = folder / f"{metrics.at.stem}.html" if metrics is not None else None
     new: list[Place] = []
     if not quality.is_file():
-        new += write_quality(build_store.open_samples(store.at), quality, 200, config.work.executor)
+        new += write_quality(build_store.open_samples(store.at), quality, 200, config.work.run)
     if metrics is not None and page is not None and not page.is_file():
         run_folder = run.at if run is not None and isinstance(run.at, Path) else None
         write_report([metrics.at], run_folder, page)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..degrade.errors import UserError
 from ..eval import weights
 from ..eval.weights import MissingWeights, WeightFile
-from .console import say
+from .progress import say
 
 NEEDED: dict[str, tuple[WeightFile, ...]] = {
     "lpips-alex": (weights.ALEXNET, weights.LPIPS_ALEX),

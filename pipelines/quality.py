@@ -26,9 +26,9 @@ from ..eval.page import Picture, Section, Table, page
 from ..eval.store_plots import F64, boxes, histograms
 from . import sources
 from .build_store import disorder_of, row_of
-from .console import progress
-from .executors import Executor, run
+from .progress import progress
 from .sheets import store_sheet
+from .tasks import Run
 
 KIND = "quality-report"
 MEASURED = pa.schema(
@@ -74,13 +74,13 @@ def _measure(sample: int, store: Store) -> list[dict[str, Any]]:
     return rows
 
 
-def measure_store(store: Store, num_samples: int, executor: Executor) -> pa.Table:
+def measure_store(store: Store, num_samples: int, run: Run) -> pa.Table:
     """A row of `MEASURED` for each member of so many samples, spread evenly over the store."""
     total = store.layout.num_samples
     samples = np.unique(np.linspace(0, total - 1, min(num_samples, total)).round().astype(int)).tolist()
     rows: list[dict[str, Any]] = []
     with progress("measure", len(samples)) as advance:
-        for outcome in run(partial(_measure, store=store), samples, executor):
+        for outcome in run(partial(_measure, store=store), samples):
             if outcome.error is not None:
                 raise outcome.error
             rows += outcome.result or []
@@ -187,9 +187,9 @@ def _registration_section(measured: pa.Table) -> Section:
     return Section("Registration", (text,), ())
 
 
-def write_quality(store: Store, out: Place, num_samples: int, executor: Executor) -> list[Place]:
+def write_quality(store: Store, out: Place, num_samples: int, run: Run) -> list[Place]:
     """Measure a store and write the page `out` and, beside it, the measurements as Parquet; gives back both paths."""
-    measured = measure_store(store, num_samples, executor)
+    measured = measure_store(store, num_samples, run)
     table_path = out.with_suffix(".parquet")
     config = StoreConfig.model_validate(store.provenance.config)
     found = digest(store)

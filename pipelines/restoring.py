@@ -15,7 +15,7 @@ from ..eval.files import Picture, encode_picture, enlarged_alpha, read_picture
 from ..eval.restore import Device, Model, pick_device, restore_pixels
 from ..train import mmrealsr
 from ..train.restorers import Restorer, open_restorer
-from .console import printable, progress, say
+from .progress import printable, progress, say
 
 # What one image's place may refuse while those of others do not; a full disk ends them all.
 _OF_ONE_TARGET = (

@@ -26,9 +26,9 @@ from ..noisebank import tiles
 from ..noisebank.bank import TARGET
 from ..noisebank.tiles import TileGrid
 from . import sources
-from .console import progress, say
-from .executors import Executor, run
+from .progress import progress, say
 from .sources import IndexConfig, SourceRow
+from .tasks import Run
 
 KIND = "tile-statistics"
 AUXILIARY = "auxiliary-"
@@ -190,7 +190,7 @@ def _is_current(rows: Sequence[SourceRow], files: Sequence[SourceRow]) -> bool:
 
 
 def scan_set(
-    folders: Sequence[Place], found: SetScan, config: ScanConfig, index_config: IndexConfig, executor: Executor
+    folders: Sequence[Place], found: SetScan, config: ScanConfig, index_config: IndexConfig, run: Run
 ) -> list[SourceRow]:
     """Measure every tile of the usable images below the folders; gives back the row of every file.
 
@@ -218,7 +218,7 @@ def scan_set(
         num_left_out = 0
         with progress(f"scan {found.name}", sum(len(part.rows) for part in parts)) as advance:
             work = partial(_scan_part, config=config, index_config=index_config)
-            for outcome in run(work, parts, executor):
+            for outcome in run(work, parts):
                 still_ours()
                 if outcome.error is not None:
                     raise outcome.error
@@ -313,7 +313,7 @@ def scan(
     auxiliary: Sequence[Place],
     config: ScanConfig,
     index_config: IndexConfig,
-    executor: Executor,
+    run: Run,
 ) -> tuple[tuple[SetScan, ...], list[SourceRow]]:
     """Scan the target folders as one set and each auxiliary folder as one; gives back the sets and every file's row.
 
@@ -331,7 +331,7 @@ def scan(
         raise UserError(f"{folder} holds a scan of more sets ({beyond.name}); name all of them, or remove {beyond}")
     rows: list[SourceRow] = []
     for each, folders in zip(found, (target, *([one] for one in auxiliary)), strict=True):
-        rows += scan_set(folders, each, config, index_config, executor)
+        rows += scan_set(folders, each, config, index_config, run)
     return found, rows
 
 

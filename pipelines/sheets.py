@@ -1,43 +1,14 @@
 """Contact sheets of what a build made or is about to make."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..degrade.contact_sheet import Cell, contact_sheet
 from ..degrade.image import U8
 from ..degrade.reader import ShardReader
 from ..degrade.samples import GROUPS
 from ..degrade.shards import Store
-from ..noisebank.bank import NoiseBank
 from .build_store import Plan, preview
-
-_AMPLIFIED = 8
-_MOST_PATCHES = 32
-
-
-def amplified_noise(patch: U8) -> U8:
-    """The patch less its mean per channel, eight times as strong, around mid-grey."""
-    centred = patch - patch.mean(axis=(0, 1))
-    return np.clip(128 + _AMPLIFIED * centred, 0, 255).astype(np.uint8)
-
-
-def bank_sheet(bank: NoiseBank, *, columns: int = 4) -> U8:
-    """Patches spread evenly over the bank, each beside its noise made eight times as strong."""
-    chosen = np.unique(np.linspace(0, len(bank.patches) - 1, _MOST_PATCHES).round().astype(int)).tolist()
-    table = bank.table.take(chosen).to_pylist()
-    cells = [
-        Cell(
-            np.concatenate([patch, amplified_noise(patch)], axis=1),
-            (Path(row["source"]).name, f"mean {row['mean']:.0f}, variance {row['variance']:.2f}"),
-        )
-        for patch, row in zip(bank.patches.read(chosen), table, strict=True)
-    ]
-    rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
-    title = f"{len(chosen)} of {len(bank.patches)} patches, each beside its noise x{_AMPLIFIED}"
-    return contact_sheet(rows, cell_px=220, title=title)
 
 
 def _describe_step(step: dict[str, Any]) -> str:

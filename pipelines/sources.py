@@ -20,8 +20,8 @@ from ..degrade.patterns import wanted
 from ..degrade.places import Place, absolute, place
 from ..degrade.provenance import provenance, sha256_of
 from ..degrade.roles import Role, paired_by_role
-from .console import progress, say
-from .executors import Executor, run
+from .progress import progress, say
+from .tasks import Run
 
 KIND = "sources-index"
 FILES_PER_TASK = 16
@@ -275,7 +275,7 @@ def unchanged(rows: Sequence[SourceRow], out: Place, config: IndexConfig) -> dic
     return kept
 
 
-def index(folders: Sequence[Place], out: Place, config: IndexConfig, executor: Executor) -> list[SourceRow]:
+def index(folders: Sequence[Place], out: Place, config: IndexConfig, run: Run) -> list[SourceRow]:
     """Index the images below the folders into the Parquet table `out`, and give back its rows.
 
     A file that an earlier index at `out` knows, unchanged in size and time, is not read again.
@@ -289,7 +289,7 @@ def index(folders: Sequence[Place], out: Place, config: IndexConfig, executor: E
     tasks = [tuple(todo[i : i + FILES_PER_TASK]) for i in range(0, len(todo), FILES_PER_TASK)]
     num_left_out = 0
     with progress("index", len(todo)) as advance:
-        for outcome in run(partial(_examine_all, config=config), tasks, executor):
+        for outcome in run(partial(_examine_all, config=config), tasks):
             if outcome.error is not None:
                 raise outcome.error
             assert outcome.result is not None

@@ -15,7 +15,7 @@ from ..degrade.render import apply
 from ..degrade.seeds import stream
 from ..degrade.steps import AnyStep, Blur, GaussianNoise, Jpeg, Resize, field_key
 from . import sources
-from .console import progress
+from .progress import progress
 from .sources import SourceRow
 
 

@@ -7,8 +7,8 @@ from ..degrade.commits import Commit
 from ..degrade.places import Place
 from ..degrade.shards import Store, commits_of, kind_of, missing_shards, open_unfinished
 from ..degrade.verify import digest, verify, verify_whole
-from .console import progress
-from .executors import Executor, run
+from .progress import progress
+from .tasks import Run
 
 
 def _open(path: Place) -> Store:
@@ -39,7 +39,7 @@ def _verify_shard(task: tuple[int, Commit | None], store: Store) -> list[str]:
     return verify(store, *task)
 
 
-def problems(path: Place, executor: Executor) -> list[str]:
+def problems(path: Place, run: Run) -> list[str]:
     """Everything about a store that is not as it was committed, a line each; empty when it is whole."""
     store = _open(path)
     found = verify_whole(store)
@@ -47,7 +47,7 @@ def problems(path: Place, executor: Executor) -> list[str]:
     tasks = [(shard, marks.get(shard)) for shard in range(store.layout.num_shards)]
     by_shard: dict[int, list[str]] = {}
     with progress("verify", len(tasks)) as advance:
-        for outcome in run(partial(_verify_shard, store=store), tasks, executor):
+        for outcome in run(partial(_verify_shard, store=store), tasks):
             by_shard[outcome.task[0]] = outcome.result if outcome.error is None else [str(outcome.error)]  # type: ignore[assignment]
             advance(1, "")
     return found + [line for shard in sorted(by_shard) for line in by_shard[shard]]

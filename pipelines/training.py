@@ -33,10 +33,10 @@ from ..train.runs import Make, OnStep, Stage, Validate
 from . import presets
 from .build_store import open_samples
 from .config import compose, compose_values, composed_values, merged
-from .console import progress, say
-from .executors import Executor, cores
 from .live import live_groups
+from .progress import progress, say
 from .sources import IndexConfig
+from .tasks import cores
 
 Config = mmrealsr_stages.TrainConfig | cugan_stages.CuganConfig | edl_stages.EdlConfig | hraware_stages.PretrainConfig
 PRESETS: dict[str, Callable[[Stage], Config]] = {
@@ -267,7 +267,7 @@ def live(
             "recipe.only=[2,30]`)"
         )
     composed = compose(_recipe_of(preset, trained or PRESETS[preset](1)), config=config)
-    groups, identity = live_groups(folders, out / "index.parquet", composed, images, Executor(cores()))
+    groups, identity = live_groups(folders, out / "index.parquet", composed, images, cores())
     recipe = composed.recipe.model_dump(mode="json")
     return Data(groups, identity, recipe, noise=None if bank is None else NoiseBank.open(bank))
 

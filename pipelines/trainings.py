@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from threading import Thread
 
-from .console import progress, say
+from .progress import progress, say
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,10 @@ def train_all(trainings: Sequence[Training], workers: int) -> None:
 def _logged(training: Training) -> str:
     """Train it, or find it trained; gives its name."""
     from ..train.ranks import use_threads
+    from .console import tell_the_person
 
     use_threads(1)
+    tell_the_person()
     log = training.run.with_name(f"{training.run.name}.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file, redirect_stderr(file):

@@ -26,9 +26,10 @@ from rwsr.noisebank.bank import BankConfig, NoiseBank
 from rwsr.noisebank.cati import CatiRule, ThresholdRule
 from rwsr.noisebank.tiles import TileGrid
 from rwsr.pipelines import build_bank
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.scan import ScanConfig, open_scan, scan, scan_grids
 from rwsr.pipelines.sources import IndexConfig
+from rwsr.pipelines.tasks import Run
 
 from ..commands import rwsr
 
@@ -43,7 +44,7 @@ def _bank(
     target: Path,
     *auxiliary: Path,
     config: BankConfig = BANK,
-    executor: Executor = Executor(1),  # noqa: B008 (frozen)
+    executor: Run = runner(1),  # noqa: B008 (frozen)
 ) -> NoiseBank:
     grids = ScanConfig(grids=scan_grids(config.grids()))
     scans, _ = scan(out.with_suffix(".scan"), [target], auxiliary, grids, IndexConfig(min_side_px=8), executor)
@@ -213,15 +214,13 @@ def test_another_rule_decodes_only_images_that_contribute(tmp_path: Path) -> Non
     _bank(tmp_path / "a.zarr", tmp_path / "photos", config=BankConfig(grid=TileGrid(size=32, stride=32)))
     scans = open_scan(tmp_path / "a.scan")
     config = BankConfig(grid=TileGrid(size=32, stride=32), rule=CatiRule(quantile=0.004))
-    sources = {
-        row["source"] for row in _bank_rows(build_bank.build(tmp_path / "b.zarr", scans, config, Executor(1))[0])
-    }
+    sources = {row["source"] for row in _bank_rows(build_bank.build(tmp_path / "b.zarr", scans, config, runner(1))[0])}
     assert 0 < len(sources) < 8 and sources <= {name for name, _, _ in boxes}
     for path in (tmp_path / "photos").iterdir():
         if path.name not in sources:
             path.unlink()
     shutil.rmtree(tmp_path / "b.zarr")
-    assert len(build_bank.build(tmp_path / "b.zarr", scans, config, Executor(1))[0].patches) >= 3
+    assert len(build_bank.build(tmp_path / "b.zarr", scans, config, runner(1))[0].patches) >= 3
 
 
 def _bank_rows(bank: NoiseBank) -> list[dict[str, object]]:
@@ -233,13 +232,13 @@ def test_a_size_that_was_not_scanned_is_an_error(photos: Path, tmp_path: Path) -
     _bank(tmp_path / "a.zarr", photos)
     with pytest.raises(UserError, match="no tiles of size/stride 24/24, only of 16/16"):
         grid = TileGrid(size=24, stride=24)
-        build_bank.build(tmp_path / "b.zarr", open_scan(tmp_path / "a.scan"), BankConfig(grid=grid), Executor(1))
+        build_bank.build(tmp_path / "b.zarr", open_scan(tmp_path / "a.scan"), BankConfig(grid=grid), runner(1))
 
 
 # ------------------------------------------------------------------------------------------------------ scan
 
 
-def _scan(photos: Path, out: Path, *, executor: Executor = Executor(1), sizes: Sequence[int] = (16,)) -> int:  # noqa: B008
+def _scan(photos: Path, out: Path, *, executor: Run = runner(1), sizes: Sequence[int] = (16,)) -> int:  # noqa: B008
     grids = ScanConfig(grids=tuple(TileGrid(size=size, stride=size) for size in sizes))
     scan(out, [photos], [], grids, IndexConfig(), executor)
     return (out / "target/tiles.parquet").stat().st_mtime_ns
@@ -296,7 +295,7 @@ def test_a_scan_that_was_tampered_with_is_refused(
     wrong = table.set_column(field, table.schema.field(field), pa.array([value] * len(table), pa.int32()))
     tables.write(path, wrong, tables.read_provenance(path, "tile-statistics"))
     with pytest.raises(StoreError, match=says):
-        build_bank.build(tmp_path / "b.zarr", open_scan(tmp_path / "s"), BANK, Executor(1))
+        build_bank.build(tmp_path / "b.zarr", open_scan(tmp_path / "s"), BANK, runner(1))
     assert not (tmp_path / "b.zarr").exists()
 
 
@@ -321,8 +320,8 @@ def _many(folder: Path, num_images: int) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("executor", [Executor(2), Executor(2, "local")], ids=["threads", "dask"])
-def test_bank_and_scan_are_the_same_for_any_executor(tmp_path: Path, tree: Tree, executor: Executor) -> None:
+@pytest.mark.parametrize("executor", [runner(2), runner(2, "local")], ids=["threads", "dask"])
+def test_bank_and_scan_are_the_same_for_any_executor(tmp_path: Path, tree: Tree, executor: Run) -> None:
     """Serial is the specification; three parts of a scan, and a set beside the target."""
     photos, more = _many(tmp_path / "photos", 70), _planted(tmp_path / "more", 4, 2.0) and tmp_path / "more"
     _bank(tmp_path / "1.zarr", photos, more)
@@ -406,11 +405,11 @@ def test_a_step_injects_what_was_drawn(photos: Path, tmp_path: Path) -> None:
 def test_a_changed_source_fails_with_its_name(photos: Path, tmp_path: Path) -> None:
     """After the scan, before the cut."""
     grids = ScanConfig(grids=scan_grids(BANK.grids()))
-    scans, _ = scan(tmp_path / "s", [photos], [], grids, IndexConfig(), Executor(1))
+    scans, _ = scan(tmp_path / "s", [photos], [], grids, IndexConfig(), runner(1))
     for path in photos.rglob("*.png"):
         os.truncate(path, 100)
     with pytest.raises(UserError, match=r"\.png changed since it was indexed"):
-        build_bank.build(tmp_path / "b.zarr", scans, BANK, Executor(1))
+        build_bank.build(tmp_path / "b.zarr", scans, BANK, runner(1))
 
 
 def _made(folder: Path, contrast: float, count: int) -> Path:

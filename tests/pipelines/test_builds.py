@@ -18,24 +18,26 @@ from rwsr.degrade.image import decode
 from rwsr.degrade.reader import ShardReader
 from rwsr.degrade.samples import GROUPS, StoreConfig
 from rwsr.degrade.shards import open_store
+from rwsr.noisebank.bank import NoiseBank
 from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.presets import mm_realsr
+from rwsr.pipelines.tasks import Run
 
 Tree = Callable[[Path], dict[str, bytes]]
 CONFIG = compose(mm_realsr(), hr_size_px=64, num_samples=30, shard_mib=0.05)
 
 
-def _groups(photos: Path, out: Path, executor: Executor, config: StoreConfig = CONFIG) -> int:
+def _groups(photos: Path, out: Path, executor: Run, config: StoreConfig = CONFIG) -> int:
     rows = sources.index([photos], out.with_suffix(".index.parquet"), sources.IndexConfig(), executor)
     return build_store.build(out, build_store.plan(config, rows), executor)[1]
 
 
-@pytest.mark.parametrize("executor", [Executor(2), Executor(2, "local")], ids=["threads", "dask"])
-def test_a_store_is_the_same_for_any_executor(photos: Path, tmp_path: Path, tree: Tree, executor: Executor) -> None:
+@pytest.mark.parametrize("executor", [runner(2), runner(2, "local")], ids=["threads", "dask"])
+def test_a_store_is_the_same_for_any_executor(photos: Path, tmp_path: Path, tree: Tree, executor: Run) -> None:
     """Serial is the specification: threads and Dask processes give its bytes."""
-    assert _groups(photos, tmp_path / "1.zarr", Executor(1)) == 30
+    assert _groups(photos, tmp_path / "1.zarr", runner(1)) == 30
     assert _groups(photos, tmp_path / "2.zarr", executor) == 30
     assert tree(tmp_path / "1.zarr") == tree(tmp_path / "2.zarr")
 
@@ -43,16 +45,16 @@ def test_a_store_is_the_same_for_any_executor(photos: Path, tmp_path: Path, tree
 def test_a_finished_store_is_left_as_it_is(photos: Path, tmp_path: Path) -> None:
     """The second build renders nothing and touches no shard."""
     out = tmp_path / "s.zarr"
-    _groups(photos, out, Executor(2))
+    _groups(photos, out, runner(2))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("c/**/*")}
-    assert _groups(photos, out, Executor(2)) == 0
+    assert _groups(photos, out, runner(2)) == 0
     assert {path: path.stat().st_mtime_ns for path in out.rglob("c/**/*")} == before
 
 
 def test_a_store_holds_what_its_manifest_says(photos: Path, tmp_path: Path) -> None:
     """HR is the crop of the source at the box, and each sample renders again to the stored bytes."""
     out = tmp_path / "s.zarr"
-    _groups(photos, out, Executor(2))
+    _groups(photos, out, runner(2))
     store = open_store(out, GROUPS)
     assert len(store.manifest()) == 30 and store.attributes["members"] == list(ROLES)
     for sample in (0, 13, 29):
@@ -60,41 +62,39 @@ def test_a_store_holds_what_its_manifest_says(photos: Path, tmp_path: Path) -> N
         source = decode((photos / row["source"]).read_bytes()).pixels
         crop = source[row["y"] : row["y"] + 64, row["x"] : row["x"] + 64]
         assert np.array_equal(ShardReader(store, "hr").read([sample])[0], crop)
-        assert build_store.render_again(store, sample, [])[1]
+        assert build_store.render_again(store, sample, [], open_bank=NoiseBank.open)[1]
 
 
 def test_samples_are_shared_out_evenly(photos: Path, tmp_path: Path) -> None:
     """30 samples of 4 photographs are 7 or 8 each."""
-    _groups(photos, tmp_path / "s.zarr", Executor(1))
+    _groups(photos, tmp_path / "s.zarr", runner(1))
     names = open_store(tmp_path / "s.zarr", GROUPS).manifest()["source"].to_pylist()
     assert sorted(names.count(name) for name in set(names)) == [7, 7, 8, 8]
 
 
 def test_a_sample_that_was_tampered_with_is_not_equal(photos: Path, tmp_path: Path) -> None:
     """Rendering beside the arrays of another seed says that they differ."""
-    _groups(photos, tmp_path / "a.zarr", Executor(1))
-    _groups(photos, tmp_path / "b.zarr", Executor(1), compose(CONFIG, seed=1))
+    _groups(photos, tmp_path / "a.zarr", runner(1))
+    _groups(photos, tmp_path / "b.zarr", runner(1), compose(CONFIG, seed=1))
     for name in ("hr", "lr"):
         shutil.rmtree(tmp_path / "a.zarr" / name)
         (tmp_path / "b.zarr" / name).rename(tmp_path / "a.zarr" / name)
-    assert not build_store.render_again(open_store(tmp_path / "a.zarr", GROUPS), 3, [])[1]
+    assert not build_store.render_again(open_store(tmp_path / "a.zarr", GROUPS), 3, [], open_bank=NoiseBank.open)[1]
 
 
 def test_another_seed_is_another_store(photos: Path, tmp_path: Path) -> None:
     """The seed reaches boxes and degradations; --out of another config is refused."""
-    _groups(photos, tmp_path / "a.zarr", Executor(1))
+    _groups(photos, tmp_path / "a.zarr", runner(1))
     with pytest.raises(UserError, match="seed was 0, now 1"):
-        _groups(photos, tmp_path / "a.zarr", Executor(1), compose(CONFIG, seed=1))
+        _groups(photos, tmp_path / "a.zarr", runner(1), compose(CONFIG, seed=1))
 
 
-@pytest.mark.parametrize("executor", [Executor(2), Executor(2, "local")], ids=["threads", "dask"])
-def test_a_source_that_changed_fails_its_shards_only(
-    photos: Path, tmp_path: Path, tree: Tree, executor: Executor
-) -> None:
+@pytest.mark.parametrize("executor", [runner(2), runner(2, "local")], ids=["threads", "dask"])
+def test_a_source_that_changed_fails_its_shards_only(photos: Path, tmp_path: Path, tree: Tree, executor: Run) -> None:
     """The error names the file; after mending it, the same build ends with the same bytes."""
-    rows = sources.index([photos], tmp_path / "i.parquet", sources.IndexConfig(), Executor(1))
+    rows = sources.index([photos], tmp_path / "i.parquet", sources.IndexConfig(), runner(1))
     planned = build_store.plan(CONFIG, rows)
-    build_store.build(tmp_path / "whole.zarr", planned, Executor(1))
+    build_store.build(tmp_path / "whole.zarr", planned, runner(1))
     kept = (photos / "d.png").read_bytes()
     (photos / "d.png").write_bytes(kept + b"x")
     with pytest.raises(UserError, match=r"d\.png changed since it was indexed"):
@@ -102,13 +102,13 @@ def test_a_source_that_changed_fails_its_shards_only(
     committed = len(list((tmp_path / "s.zarr/building/commits").iterdir()))
     assert 0 < committed < planned.layout.num_shards
     (photos / "d.png").write_bytes(kept)
-    build_store.build(tmp_path / "s.zarr", planned, Executor(2))
+    build_store.build(tmp_path / "s.zarr", planned, runner(2))
     assert tree(tmp_path / "s.zarr") == tree(tmp_path / "whole.zarr")
 
 
 def test_images_smaller_than_the_crop_are_counted(photos: Path, tmp_path: Path) -> None:
     """They are left out of the plan; when none is left, the mend is named."""
-    rows = sources.index([photos], tmp_path / "i.parquet", sources.IndexConfig(), Executor(1))
+    rows = sources.index([photos], tmp_path / "i.parquet", sources.IndexConfig(), runner(1))
     assert build_store.plan(compose(CONFIG, hr_size_px=180), rows).num_too_small == 1
     with pytest.raises(UserError, match="lower hr_size_px"):
         build_store.plan(compose(CONFIG, hr_size_px=400), rows)

@@ -16,8 +16,9 @@ from rwsr.degrade.errors import UserError
 from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.cli import root
 from rwsr.pipelines.config import compose
-from rwsr.pipelines.executors import Executor, _client, run
+from rwsr.pipelines.executors import _client, _Cluster, runner
 from rwsr.pipelines.presets import mm_realsr
+from rwsr.pipelines.tasks import Run
 
 from ..loopback import free_port
 
@@ -62,10 +63,10 @@ def cluster(start: Start) -> str:
 
 
 @pytest.fixture(params=["serial", "threads", "dask", "cluster"])
-def executor(request: pytest.FixtureRequest) -> Executor:
+def executor(request: pytest.FixtureRequest) -> Run:
     """Each way of running tasks."""
-    ways = {"serial": Executor(1), "threads": Executor(3), "dask": Executor(2, "local")}
-    return ways.get(request.param) or Executor(1, request.getfixturevalue("cluster"))
+    ways = {"serial": runner(1), "threads": runner(3), "dask": runner(2, "local")}
+    return ways.get(request.param) or runner(1, request.getfixturevalue("cluster"))
 
 
 def _square(task: int, offset: int) -> int:
@@ -80,22 +81,22 @@ def _die(task: int) -> int:
     return task
 
 
-def test_every_task_has_its_outcome(executor: Executor) -> None:
+def test_every_task_has_its_outcome(executor: Run) -> None:
     """All results arrive, and the one error stays with its task."""
-    outcomes = {o.task: o for o in run(partial(_square, offset=1), range(12), executor)}
+    outcomes = {o.task: o for o in executor(partial(_square, offset=1), range(12))}
     assert sorted(outcomes) == list(range(12))
     assert {t: o.result for t, o in outcomes.items() if o.error is None} == {t: t * t + 1 for t in range(12) if t != 3}
     assert str(outcomes[3].error) == "three is not for me"
 
 
-def test_no_tasks_is_no_outcome(executor: Executor) -> None:
+def test_no_tasks_is_no_outcome(executor: Run) -> None:
     """An empty list ends at once."""
-    assert list(run(partial(_square, offset=0), [], executor)) == []
+    assert list(executor(partial(_square, offset=0), [])) == []
 
 
 def test_a_task_that_kills_its_worker_is_an_error_of_its_own() -> None:
     """Dask starts the worker again, gives up on that task, and finishes the others."""
-    outcomes = {o.task: o for o in run(_die, range(4), Executor(2, "local"))}
+    outcomes = {o.task: o for o in runner(2, "local")(_die, range(4))}
     assert isinstance(outcomes[1].error, UserError) and "the worker died each time" in str(outcomes[1].error)
     assert [outcomes[t].result for t in (0, 2, 3)] == [0, 2, 3]
 
@@ -110,7 +111,7 @@ def test_threads_take_tasks_as_they_go() -> None:
                 taken.append(i)
                 yield i
 
-    outcomes = run(partial(_square, offset=0), Tasks(range(100)), Executor(2))
+    outcomes = runner(2)(partial(_square, offset=0), Tasks(range(100)))
     next(outcomes)
     assert len(taken) <= 4
     assert len(list(outcomes)) == 99
@@ -124,23 +125,23 @@ def _fails_twice(task: int, folder: Path, error: type[Exception]) -> int:
     return task
 
 
-def test_what_may_pass_is_tried_again_and_what_may_not_is_not(executor: Executor, tmp_path: Path) -> None:
+def test_what_may_pass_is_tried_again_and_what_may_not_is_not(executor: Run, tmp_path: Path) -> None:
     """The network's errors three times in all; a wrong value, or a full disk, once."""
-    [passed] = run(partial(_fails_twice, folder=tmp_path, error=ConnectionError), [1], executor)
-    [stayed] = run(partial(_fails_twice, folder=tmp_path, error=PermissionError), [1], executor)
+    [passed] = executor(partial(_fails_twice, folder=tmp_path, error=ConnectionError), [1])
+    [stayed] = executor(partial(_fails_twice, folder=tmp_path, error=PermissionError), [1])
     assert passed.result == 1 and isinstance(stayed.error, PermissionError)
     assert len((tmp_path / "1.PermissionError").read_bytes()) == 1
 
 
 def test_a_store_is_the_same_bytes(
-    executor: Executor, photos: Path, tmp_path: Path, tree: Callable[[Path], dict[str, bytes]]
+    executor: Run, photos: Path, tmp_path: Path, tree: Callable[[Path], dict[str, bytes]]
 ) -> None:
     """Serial is the specification, to the byte of every file."""
     config = compose(mm_realsr(), hr_size_px=64, num_samples=30, shard_mib=0.1)
     planned = build_store.plan(
-        config, sources.index([photos], tmp_path / "i.parquet", sources.IndexConfig(), Executor(1))
+        config, sources.index([photos], tmp_path / "i.parquet", sources.IndexConfig(), runner(1))
     )
-    build_store.build(tmp_path / "serial.zarr", planned, Executor(1))
+    build_store.build(tmp_path / "serial.zarr", planned, runner(1))
     build_store.build(tmp_path / "other.zarr", planned, executor)
     assert tree(tmp_path / "other.zarr") == tree(tmp_path / "serial.zarr")
 
@@ -156,7 +157,7 @@ def test_a_lost_worker_costs_only_what_it_was_doing(start: Start, tmp_path: Path
     address = _scheduler(start)
     workers = [_worker(start, address) for _ in range(2)]
     done: list[int] = []
-    for outcome in run(partial(_slowly, folder=tmp_path), range(20), Executor(1, address)):
+    for outcome in runner(1, address)(partial(_slowly, folder=tmp_path), range(20)):
         done.append(outcome.result if outcome.result is not None else -1)
         if len(done) == 6:
             os.killpg(workers[0].pid, signal.SIGKILL)
@@ -167,7 +168,7 @@ def test_a_lost_worker_costs_only_what_it_was_doing(start: Start, tmp_path: Path
 def test_a_scheduler_that_is_not_there_is_named() -> None:
     """With what to start."""
     with pytest.raises(UserError, match="no Dask scheduler answers at tcp://127.0.0.1:.*dask scheduler"):
-        list(run(_die, [0], Executor(1, f"tcp://127.0.0.1:{free_port()}")))
+        list(runner(1, f"tcp://127.0.0.1:{free_port()}")(_die, [0]))
 
 
 def test_a_scheduler_that_goes_away_is_named(start: Start, tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_a_scheduler_that_goes_away_is_named(start: Start, tmp_path: Path) -> No
     scheduler = start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
     _worker(start, f"tcp://127.0.0.1:{port}")
     with pytest.raises(UserError, match="went away"):
-        for _ in run(partial(_slowly, folder=tmp_path), range(20), Executor(1, f"tcp://127.0.0.1:{port}")):
+        for _ in runner(1, f"tcp://127.0.0.1:{port}")(partial(_slowly, folder=tmp_path), range(20)):
             if scheduler.poll() is None:
                 os.killpg(scheduler.pid, signal.SIGKILL)
                 scheduler.wait()
@@ -186,7 +187,7 @@ def test_a_cluster_without_workers_is_told_of(start: Start, monkeypatch: pytest.
     """A line says what it waits for; the tasks run once there is one."""
     monkeypatch.setattr("rwsr.pipelines.executors._LOOK_S", 0.5)
     address = _scheduler(start)
-    outcomes = run(partial(_square, offset=0), [2], Executor(1, address))
+    outcomes = runner(1, address)(partial(_square, offset=0), [2])
     said: list[str] = []
 
     def say(text: str) -> None:
@@ -225,7 +226,7 @@ print("ran code")
 
 def test_nobody_else_on_the_machine_can_hand_code_to_a_local_cluster() -> None:
     """Whoever knows its port: neither without encryption, nor by it without the certificate."""
-    with _client(Executor(1, "local")) as client:
+    with _client(_Cluster(1, "local")) as client:
         address = client.scheduler.address  # pyright: ignore
         assert address.startswith("tls://127.0.0.1:") and client.submit(sum, [1, 2]).result() == 3
         for guess in (address, address.replace("tls://", "tcp://")):

@@ -15,7 +15,7 @@ from rwsr.degrade.reader import ShardReader
 from rwsr.degrade.shards import Store
 from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.export_store import export
 from rwsr.pipelines.presets import PRESETS
 from rwsr.pipelines.quality import measure_store, write_quality
@@ -25,16 +25,16 @@ from ..commands import rwsr
 
 def built(photos: Path, out: Path, preset: str, *sets: str) -> Store:
     """A store of twelve samples of 64-pixel crops, its index beside it."""
-    rows = sources.index([photos], out.with_name(f"{out.name}.index.parquet"), sources.IndexConfig(), Executor(1))
+    rows = sources.index([photos], out.with_name(f"{out.name}.index.parquet"), sources.IndexConfig(), runner(1))
     config = compose(PRESETS[preset](), sets=sets, hr_size_px=64, num_samples=12, shard_mib=0.05)
-    build_store.build(out, build_store.plan(config, rows), Executor(1))
+    build_store.build(out, build_store.plan(config, rows), runner(1))
     return build_store.open_samples(out)
 
 
 def test_pairs_become_folders_with_equal_names(photos: Path, tmp_path: Path) -> None:
     """hr/ and lr/ hold the stored pixels; meta_info.txt names each with its shape; the manifest comes along."""
     store, out = built(photos, tmp_path / "p.zarr", "bicubic"), tmp_path / "png"
-    assert export(store, out, Executor(2)) == (12, 12)
+    assert export(store, out, runner(2)) == (12, 12)
     for name in ("hr", "lr"):
         files = sorted((out / name).iterdir())
         assert [file.name for file in files] == [f"{i:06d}.png" for i in range(12)]
@@ -50,22 +50,22 @@ def test_pairs_become_folders_with_equal_names(photos: Path, tmp_path: Path) -> 
 def test_an_export_goes_on_where_it_stopped(photos: Path, tmp_path: Path) -> None:
     """Only what is missing is written again; a finished one writes nothing."""
     store, out = built(photos, tmp_path / "g.zarr", "mm-realsr"), tmp_path / "png"
-    export(store, out, Executor(1))
+    export(store, out, runner(1))
     shutil.rmtree(out / "worst")
     (out / "hr/000002.png.1.partial").write_bytes(b"x")
-    assert export(store, out, Executor(1)) == (12, 12) and not list(out.rglob("*.partial"))
-    assert export(store, out, Executor(1)) == (12, 0)
+    assert export(store, out, runner(1)) == (12, 12) and not list(out.rglob("*.partial"))
+    assert export(store, out, runner(1)) == (12, 0)
     assert json.loads((out / "export.json").read_text())["done"] is True
 
 
 def test_an_export_never_mixes_stores_or_folders(photos: Path, tmp_path: Path) -> None:
     """A folder of another store, or of something else, is refused."""
     store = built(photos, tmp_path / "p.zarr", "bicubic")
-    export(store, tmp_path / "png", Executor(1))
+    export(store, tmp_path / "png", runner(1))
     with pytest.raises(UserError, match="export of another store"):
-        export(built(photos, tmp_path / "q.zarr", "bicubic", "seed=1"), tmp_path / "png", Executor(1))
+        export(built(photos, tmp_path / "q.zarr", "bicubic", "seed=1"), tmp_path / "png", runner(1))
     with pytest.raises(UserError, match="is not an empty folder"):
-        export(store, photos, Executor(1))
+        export(store, photos, runner(1))
 
 
 def test_flagged_groups_are_not_exported(photos: Path, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_flagged_groups_are_not_exported(photos: Path, tmp_path: Path) -> None:
     store = built(photos, tmp_path / "g.zarr", "mm-realsr", "recipe.disorder=flag", "seed=3")
     names = store.manifest(columns=["disorder"])["disorder"].to_pylist()
     ordered = [f"{i:06d}.png" for i, found in enumerate(names) if not found]
-    assert export(store, tmp_path / "png", Executor(1))[0] == len(ordered) < 12
+    assert export(store, tmp_path / "png", runner(1))[0] == len(ordered) < 12
     assert sorted(file.name for file in (tmp_path / "png/noisier").iterdir()) == ordered
 
 
@@ -83,7 +83,7 @@ def test_the_report_is_the_same_for_any_number_of_workers(preset: str, photos: P
     store = built(photos, tmp_path / "s.zarr", preset)
     pages: list[list[bytes]] = []
     for workers in (1, 2):
-        written = write_quality(store, tmp_path / "quality.html", 5, Executor(workers))
+        written = write_quality(store, tmp_path / "quality.html", 5, runner(workers))
         pages.append([path.read_bytes() for path in written])
     assert pages[0] == pages[1]
     text = pages[0][0].decode()
@@ -95,7 +95,7 @@ def test_the_report_is_the_same_for_any_number_of_workers(preset: str, photos: P
 
 def test_the_measurements_are_those_of_the_images(photos: Path, tmp_path: Path) -> None:
     """Bicubic pairs: all detail, no noise to speak of, no shift."""
-    table = measure_store(built(photos, tmp_path / "p.zarr", "bicubic"), 12, Executor(1))
+    table = measure_store(built(photos, tmp_path / "p.zarr", "bicubic"), 12, runner(1))
     assert np.median(np.asarray(table["gain"])) > 0.9 and np.asarray(table["registration_error"]).max() < 1e-4
 
 

@@ -19,10 +19,11 @@ from rwsr.noisebank.cati import ThresholdRule
 from rwsr.noisebank.tiles import TileGrid
 from rwsr.pipelines import build_bank, build_store, sources
 from rwsr.pipelines.config import compose
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.presets import PRESETS
 from rwsr.pipelines.scan import ScanConfig, scan, scan_grids
 from rwsr.pipelines.sources import IndexConfig
+from rwsr.pipelines.tasks import Run
 
 CONFIG = compose(PRESETS["rwsr-edl"](), hr_size_px=64, num_samples=10, shard_mib=0.05)
 RULE = BankConfig(grid=TileGrid(size=32, stride=32), rule=ThresholdRule(max_var=20, min_mean=0))
@@ -38,12 +39,12 @@ def bank(photos: Path, tmp_path: Path) -> NoiseBank:
     Image.fromarray(np.clip(sky, 0, 255).astype(np.uint8)).save(auxiliary / "sky.png")
     Image.fromarray(rng.integers(0, 256, (200, 200, 3), dtype=np.uint8)).save(auxiliary / "busy.png")
     grids = ScanConfig(grids=scan_grids(RULE.grids()))
-    scans, _ = scan(tmp_path / "b.scan", [photos], [auxiliary], grids, IndexConfig(), Executor(1))
-    return build_bank.build(tmp_path / "b.zarr", scans, RULE, Executor(1))[0]
+    scans, _ = scan(tmp_path / "b.scan", [photos], [auxiliary], grids, IndexConfig(), runner(1))
+    return build_bank.build(tmp_path / "b.zarr", scans, RULE, runner(1))[0]
 
 
-def _build(photos: Path, out: Path, bank: NoiseBank, executor: Executor, config: StoreConfig = CONFIG) -> Store:
-    rows = sources.index([photos], out.with_suffix(".parquet"), IndexConfig(), Executor(1))
+def _build(photos: Path, out: Path, bank: NoiseBank, executor: Run, config: StoreConfig = CONFIG) -> Store:
+    rows = sources.index([photos], out.with_suffix(".parquet"), IndexConfig(), runner(1))
     listed = build_bank.read_distilled(build_bank.distilled_path(bank.store.path))
     planned = build_store.plan(config, sources.mark_duplicates([*rows, *listed]), bank)
     build_store.build(out, planned, executor)
@@ -52,7 +53,7 @@ def _build(photos: Path, out: Path, bank: NoiseBank, executor: Executor, config:
 
 def test_every_pair_is_its_equations(photos: Path, tmp_path: Path, bank: NoiseBank) -> None:
     """HR is the cut halved (Eq. 9); LR is HR before rounding, quartered (Eq. 10), plus the noise (Eq. 11)."""
-    store = _build(photos, tmp_path / "s.zarr", bank, Executor(2))
+    store = _build(photos, tmp_path / "s.zarr", bank, runner(2))
     hr, lr = (ShardReader(store, name).read(range(10)) for name in ("hr", "lr"))
     for i, row in enumerate(store.manifest().to_pylist()):
         folder = photos if (photos / row["source"]).exists() else tmp_path / "auxiliary"
@@ -67,37 +68,37 @@ def test_every_pair_is_its_equations(photos: Path, tmp_path: Path, bank: NoiseBa
 
 def test_distilled_images_are_sources_too(photos: Path, tmp_path: Path, bank: NoiseBank) -> None:
     """The auxiliary image with a sky is drawn from, the busy one is not."""
-    store = _build(photos, tmp_path / "s.zarr", bank, Executor(1))
+    store = _build(photos, tmp_path / "s.zarr", bank, runner(1))
     assert set(store.manifest()["source"].to_pylist()) == {"a.png", "b.png", "below/c.png", "d.png", "sky.png"}
 
 
-@pytest.mark.parametrize("executor", [Executor(2), Executor(2, "local")], ids=["threads", "dask"])
+@pytest.mark.parametrize("executor", [runner(2), runner(2, "local")], ids=["threads", "dask"])
 def test_pairs_are_the_same_for_any_executor(
-    photos: Path, tmp_path: Path, bank: NoiseBank, executor: Executor, tree: Callable[[Path], dict[str, bytes]]
+    photos: Path, tmp_path: Path, bank: NoiseBank, executor: Run, tree: Callable[[Path], dict[str, bytes]]
 ) -> None:
     """Each worker opens the bank for itself; the bytes are the serial ones."""
-    _build(photos, tmp_path / "1.zarr", bank, Executor(1))
+    _build(photos, tmp_path / "1.zarr", bank, runner(1))
     _build(photos, tmp_path / "2.zarr", bank, executor)
     assert tree(tmp_path / "1.zarr") == tree(tmp_path / "2.zarr")
 
 
 def test_a_pair_renders_again_and_needs_its_bank(photos: Path, tmp_path: Path, bank: NoiseBank) -> None:
     """From the bank that was recorded, or the one that is named; another bank is refused by its digest."""
-    store = _build(photos, tmp_path / "s.zarr", bank, Executor(1))
-    assert build_store.render_again(store, 4, [])[1]
+    store = _build(photos, tmp_path / "s.zarr", bank, runner(1))
+    assert build_store.render_again(store, 4, [], open_bank=NoiseBank.open)[1]
     moved = tmp_path / "moved.zarr"
     bank.store.path.rename(moved)
-    assert build_store.render_again(store, 4, [], moved)[1]
+    assert build_store.render_again(store, 4, [], moved, open_bank=NoiseBank.open)[1]
     grids = ScanConfig(grids=scan_grids(RULE.grids()))
-    scans, _ = scan(tmp_path / "c.scan", [photos], [], grids, IndexConfig(), Executor(1))
-    other, _ = build_bank.build(tmp_path / "c.zarr", scans, RULE, Executor(1))
+    scans, _ = scan(tmp_path / "c.scan", [photos], [], grids, IndexConfig(), runner(1))
+    other, _ = build_bank.build(tmp_path / "c.zarr", scans, RULE, runner(1))
     with pytest.raises(UserError, match="a step takes noise from bank"):
-        build_store.render_again(store, 4, [], other.store.path)
+        build_store.render_again(store, 4, [], other.store.path, open_bank=NoiseBank.open)
 
 
 def test_a_bank_where_it_has_no_meaning_is_refused(photos: Path, tmp_path: Path, bank: NoiseBank) -> None:
     """A recipe that takes no noise from a bank, and a recipe that lacks one."""
-    rows = sources.index([photos], tmp_path / "i.parquet", IndexConfig(), Executor(1))
+    rows = sources.index([photos], tmp_path / "i.parquet", IndexConfig(), runner(1))
     with pytest.raises(UserError, match="leave --bank out"):
         build_store.plan(compose(PRESETS["bicubic"](), hr_size_px=64), rows, bank)
     with pytest.raises(UserError, match="name one with --bank"):

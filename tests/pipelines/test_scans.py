@@ -10,7 +10,7 @@ from PIL import Image
 
 from rwsr.degrade.errors import UserError
 from rwsr.noisebank.tiles import TileGrid
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.scan import ScanConfig, scan
 from rwsr.pipelines.sources import IndexConfig, SourceRow
 
@@ -21,7 +21,7 @@ CONFIG = ScanConfig(grids=(TileGrid(size=32, stride=32), TileGrid(size=16, strid
 
 
 def _scan(photos: Path, out: Path, config: ScanConfig = CONFIG) -> list[SourceRow]:
-    return scan(out, [photos], [], config, IndexConfig(), Executor(2))[1]
+    return scan(out, [photos], [], config, IndexConfig(), runner(2))[1]
 
 
 def _spoil(path: Path) -> None:

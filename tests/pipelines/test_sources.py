@@ -11,10 +11,11 @@ from PIL import Image
 from rwsr.degrade.errors import UserError
 from rwsr.pipelines import sources
 from rwsr.pipelines.console import printable
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.sources import IndexConfig, SourceRow
+from rwsr.pipelines.tasks import Run
 
-CONFIG, SERIAL = IndexConfig(), Executor(1)
+CONFIG, SERIAL = IndexConfig(), runner(1)
 
 
 def spoil(folder: Path) -> dict[str, str]:
@@ -42,7 +43,7 @@ def spoil(folder: Path) -> dict[str, str]:
     }
 
 
-def _index(folder: Path, out: Path, config: IndexConfig = CONFIG, executor: Executor = SERIAL) -> list[SourceRow]:
+def _index(folder: Path, out: Path, config: IndexConfig = CONFIG, executor: Run = SERIAL) -> list[SourceRow]:
     return sources.index([folder], out, config, executor)
 
 
@@ -67,7 +68,7 @@ def test_a_file_without_permission_is_unreadable(photos: Path, tmp_path: Path) -
 def test_the_order_is_that_of_the_names(photos: Path, tmp_path: Path) -> None:
     """Sorted paths, however the file system lists them and however many workers look."""
     one = _index(photos, tmp_path / "1.parquet")
-    two = _index(photos, tmp_path / "2.parquet", executor=Executor(2))
+    two = _index(photos, tmp_path / "2.parquet", executor=runner(2))
     assert [row.path for row in one] == ["a.png", "b.png", "below/c.png", "d.png"] and one == two
 
 

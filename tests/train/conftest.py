@@ -7,13 +7,13 @@ import pytest
 from rwsr.degrade.shards import Store
 from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.presets import mm_realsr
 
 
 @pytest.fixture
 def store(photos: Path, tmp_path: Path) -> Store:
     """Twelve small groups."""
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
+    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
     config = compose(mm_realsr(), hr_size_px=64, num_samples=12)
-    return build_store.build(tmp_path / "groups.zarr", build_store.plan(config, rows), Executor(1))[0]
+    return build_store.build(tmp_path / "groups.zarr", build_store.plan(config, rows), runner(1))[0]

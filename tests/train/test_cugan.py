@@ -16,7 +16,7 @@ from rwsr.degrade.verify import digest
 from rwsr.eval import sweeps
 from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose, to_yaml
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.presets import cugan as cugan_pairs
 from rwsr.pipelines.presets import real_esrgan
 from rwsr.pipelines.training import live, stored, train_run
@@ -50,9 +50,9 @@ STAGE_2: CuganConfig = compose(
 @pytest.fixture
 def pairs(photos: Path, tmp_path: Path) -> Store:
     """Ten pairs of 48 px, each with its z."""
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
+    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
     config = compose(cugan_pairs(), hr_size_px=48, num_samples=10)
-    return build_store.build(tmp_path / "pairs.zarr", build_store.plan(config, rows), Executor(1))[0]
+    return build_store.build(tmp_path / "pairs.zarr", build_store.plan(config, rows), runner(1))[0]
 
 
 def _nothing(steps: int, terms: dict[str, float]) -> None:
@@ -221,9 +221,9 @@ def test_pairs_rendered_meanwhile_have_their_z(photos: Path, tmp_path: Path) -> 
 
 
 def test_samples_without_z_are_refused(photos: Path, tmp_path: Path) -> None:
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
+    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
     config = compose(real_esrgan(), hr_size_px=64, num_samples=3)
-    other = build_store.build(tmp_path / "other.zarr", build_store.plan(config, rows), Executor(1))[0]
+    other = build_store.build(tmp_path / "other.zarr", build_store.plan(config, rows), runner(1))[0]
     with pytest.raises(UserError, match="other.zarr says nothing of the degradation of its pairs"):
         _train(tmp_path / "run", other, STAGE_1)
 
@@ -244,9 +244,9 @@ def test_stopped_and_resumed_is_the_same(pairs: Store, tmp_path: Path, config: C
 
 def test_it_learns_to_denoise(photos: Path, tmp_path: Path) -> None:
     """A few hundred steps on noisy pairs: nearer to HR than the degraded image is, when told the truth."""
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
+    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
     recipe = compose(cugan_pairs(), hr_size_px=48, num_samples=32, sets=["recipe.only=[0,50]"])
-    noisy = build_store.build(tmp_path / "noisy.zarr", build_store.plan(recipe, rows), Executor(1))[0]
+    noisy = build_store.build(tmp_path / "noisy.zarr", build_store.plan(recipe, rows), runner(1))[0]
     settings = ["loop.steps=150", "loop.batch=8", "loop.lr_patch_px=32", "loop.warm_up=0", "loop.ema=0.9"]
     config = compose(small(1), sets=settings, network={"feats": [16, 16, 16], "blocks": 1})
     assert train_run(tmp_path / "run", stored(noisy.path), config)

@@ -12,15 +12,15 @@ from rwsr.degrade.reader import ShardReader
 from rwsr.degrade.shards import open_store
 from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.presets import PRESETS
 from rwsr.train.datasets import GroupDataset, PairDataset
 
 
 def _built(photos: Path, out: Path, preset: str, *sets: str) -> Path:
-    rows = sources.index([photos], out.with_suffix(".parquet"), sources.IndexConfig(), Executor(1))
+    rows = sources.index([photos], out.with_suffix(".parquet"), sources.IndexConfig(), runner(1))
     config = compose(PRESETS[preset](), sets=sets, hr_size_px=64, num_samples=12, shard_mib=0.05)
-    build_store.build(out, build_store.plan(config, rows), Executor(1))
+    build_store.build(out, build_store.plan(config, rows), runner(1))
     return out
 
 

@@ -16,7 +16,7 @@ from rwsr.degrade.verify import digest
 from rwsr.noisebank.bank import NoiseBank
 from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.presets import mm_realsr, rwsr_edl_without_noise
 from rwsr.train import edl_stages, mmrealsr_stages, runs
 from rwsr.train.adversarial import discriminator_terms
@@ -57,9 +57,9 @@ def bank(tmp_path: Path) -> Path:
 @pytest.fixture
 def pairs(photos: Path, tmp_path: Path) -> Store:
     """Ten pairs without noise."""
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
+    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
     config = compose(rwsr_edl_without_noise(), hr_size_px=80, num_samples=10)
-    return build_store.build(tmp_path / "pairs.zarr", build_store.plan(config, rows), Executor(1))[0]
+    return build_store.build(tmp_path / "pairs.zarr", build_store.plan(config, rows), runner(1))[0]
 
 
 def _nothing(steps: int, terms: dict[str, float]) -> None:
@@ -299,9 +299,9 @@ def test_it_starts_from_a_psnr_model(pairs: Store, tmp_path: Path) -> None:
 
 
 def test_groups_and_other_scales_are_refused(photos: Path, pairs: Store, tmp_path: Path) -> None:
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
+    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
     config = compose(mm_realsr(), hr_size_px=80, num_samples=4)
-    groups = build_store.build(tmp_path / "groups.zarr", build_store.plan(config, rows), Executor(1))[0]
+    groups = build_store.build(tmp_path / "groups.zarr", build_store.plan(config, rows), runner(1))[0]
     with pytest.raises(UserError, match="holds groups; RWSR-EDL learns from pairs"):
         _train(tmp_path / "run", groups, CONFIG)
     with pytest.raises(UserError, match="is for scale 4, the network for 2"):

@@ -24,7 +24,7 @@ from rwsr.eval.perceptual import Lpips
 from rwsr.eval.restore import bicubic, smaller
 from rwsr.pipelines import fine_tuning
 from rwsr.pipelines.config import compose
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.fine_tuning import LrImages
 from rwsr.pipelines.sources import IndexConfig, index
 from rwsr.train import hraware_stages as stages
@@ -375,7 +375,7 @@ def _fit(
     method: loop.Method[LrBatch],
     on_step: Callable[..., None] = lambda steps, terms: None,
 ) -> None:
-    rows = index([folder], out.with_name("i.parquet"), IndexConfig(min_side_px=1), Executor(1))
+    rows = index([folder], out.with_name("i.parquet"), IndexConfig(min_side_px=1), runner(1))
     images = LrImages([row for row in rows if row.height > 20])
     fine_tuning.train_on(
         out,

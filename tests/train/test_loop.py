@@ -24,7 +24,7 @@ from rwsr.degrade.verify import digest
 from rwsr.eval.images import of_store
 from rwsr.pipelines import build_store, sources
 from rwsr.pipelines.config import compose, to_yaml
-from rwsr.pipelines.executors import Executor
+from rwsr.pipelines.executors import runner
 from rwsr.pipelines.presets import bicubic, mm_realsr, real_esrgan
 from rwsr.pipelines.training import Data, live, notes_on, stored, train_run
 from rwsr.train import runs
@@ -208,9 +208,9 @@ def test_two_networks_stopped_and_resumed_are_the_same(store: Store, tmp_path: P
 @pytest.fixture
 def pairs(photos: Path, tmp_path: Path) -> Store:
     """Six pairs of HR 128 and its bicubic LR."""
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
+    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
     config = compose(bicubic(), hr_size_px=128, num_samples=6)
-    return build_store.build(tmp_path / "pairs.zarr", build_store.plan(config, rows), Executor(1))[0]
+    return build_store.build(tmp_path / "pairs.zarr", build_store.plan(config, rows), runner(1))[0]
 
 
 ESRGAN: TrainConfig = compose(
@@ -242,9 +242,9 @@ def test_samples_that_do_not_fit_are_refused(pairs: Store, store: Store, photos:
     """Modulation wants groups; where LR or targets are not sharpened as published, a line says so."""
     with pytest.raises(UserError, match="pairs.zarr holds pairs; modulation is learned from groups"):
         _train(tmp_path / "a", pairs, CONFIG, CPU, _nothing)
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), Executor(1))
+    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
     config = compose(real_esrgan(), hr_size_px=64, num_samples=4)
-    sharp = build_store.build(tmp_path / "sharp.zarr", build_store.plan(config, rows), Executor(1))[0]
+    sharp = build_store.build(tmp_path / "sharp.zarr", build_store.plan(config, rows), runner(1))[0]
     assert "the targets are not sharpened" in notes_on(ESRGAN, stored(sharp.path))[1]
     assert len(notes_on(real_esrgan_training(1), stored(sharp.path))) == 1
     assert "--preset real-esrgan" in notes_on(real_esrgan_training(2), stored(pairs.path))[1]
