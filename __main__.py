@@ -1,6 +1,6 @@
 """`python -m rwsr`: the command, where its script is not on the path."""
 
-from rwsr.pipelines.cli import main
+from rwsr.pipelines.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
 
-from rwsr.pipelines import cli
+from rwsr.pipelines.cli import main as cli
 from tests.commands import flags
 from tests.commands import rwsr as command
 

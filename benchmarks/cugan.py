@@ -18,9 +18,10 @@ from pathlib import Path
 
 from commands import promise, rwsr
 
-from rwsr.eval import cugan_settings, report, steering, sweeps
-from rwsr.eval.published import beside
-from rwsr.eval.trends import largest_step, spearman
+from rwsr.eval.protocols import cugan_tables, steering, sweeps
+from rwsr.eval.protocols.published_figures import beside
+from rwsr.eval.protocols.trends import largest_step, spearman
+from rwsr.eval.report import table
 
 UNET_RATE = 1e-3  # where no gate weighs the residuals, the preset's rate diverges
 DISTANCE_DB, Z_APART, STEP = 0.22, 0.1, 0.5  # promised: at most
@@ -54,15 +55,15 @@ def run(photographs: Path, held_out: Path, cbsd68: Path, singles: list[tuple[flo
 
 def judge(out: Path) -> bool:
     """Print every figure; whether all promises are kept."""
-    rows = report.read(out)
-    settings = [row for row in rows if row.protocol == cugan_settings.PROTOCOL]
-    paper = {each.member: each.value for each in beside("CBSD68", ["psnr-rgb"], cugan_settings.PROTOCOL)
+    rows = table.read(out)
+    settings = [row for row in rows if row.protocol == cugan_tables.PROTOCOL]
+    paper = {each.member: each.value for each in beside("CBSD68", ["psnr-rgb"], cugan_tables.PROTOCOL)
              if each.method == "CUnet"}  # fmt: skip
-    distances = cugan_settings.modulation_distances(settings, "psnr-rgb").get("mse", {})
+    distances = cugan_tables.modulation_distances(settings, "psnr-rgb").get("mse", {})
     kept = True
     print("\nPSNR-RGB      degraded   ours  paper (6.5M parameters, a GPU)   distance to the Unet of that level")
     for member, published in paper.items():
-        degraded, ours = (report.mean(settings, model=model, member=member) for model in ("degraded", "mse"))
+        degraded, ours = (table.mean(settings, model=model, member=member) for model in ("degraded", "mse"))
         name = f"unet-{member.replace(' ', '-')}"
         said = ""
         if any(row.model == name for row in settings):

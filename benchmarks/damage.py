@@ -26,20 +26,20 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from rwsr.degrade.build_store import open_samples
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.reader import ShardReader
-from rwsr.eval import report
+from rwsr.degrade.images import sources
+from rwsr.degrade.storage.shards.inspect import problems
+from rwsr.degrade.storage.shards.reader import ShardReader
+from rwsr.eval.report import table
 from rwsr.noisebank.bank import NoiseBank
-from rwsr.pipelines import sources
-from rwsr.pipelines.build_store import open_samples
+from rwsr.noisebank.scan import open_scan
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.scan import open_scan
-from rwsr.pipelines.stores import problems
-from rwsr.train import checkpoint
-from rwsr.train.checkpoint import check_identity, model_file, read_log, read_model
-from rwsr.train.loop import built
-from rwsr.train.mmrealsr import of_sizes
-from rwsr.train.restorers import open_restorer
+from rwsr.train.engine import checkpoint
+from rwsr.train.engine.checkpoint import check_identity, model_file, read_log, read_model
+from rwsr.train.engine.loop import built
+from rwsr.train.networks.mm_realsr import of_sizes
+from rwsr.train.networks.open import open_restorer
 from tests.commands import flags
 from tests.commands import rwsr as command
 
@@ -167,7 +167,7 @@ ASKED: dict[str, tuple[str, Callable[[Path], object]]] = {
     "index": ("index.parquet", _index),
     "run": ("run", _run),
     "checkpoint": ("half", _checkpoint),
-    "report": ("m.parquet", report.read),
+    "report": ("m.parquet", table.read),
 }
 
 

@@ -24,20 +24,20 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
+from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.groups import ROLES, Role
-from rwsr.degrade.image import F32, U8, decode
-from rwsr.degrade.layout import ArraySpec, Layout
-from rwsr.degrade.measures import measure_pixels
-from rwsr.degrade.order import disorders, twin
-from rwsr.degrade.provenance import provenance
-from rwsr.degrade.reader import ShardReader
-from rwsr.degrade.registration import registration
-from rwsr.degrade.render import apply_all, render_all
+from rwsr.degrade.images.decode import F32, U8, decode
+from rwsr.degrade.ops.render import apply_all, render_all
+from rwsr.degrade.quality.group_order import disorders, twin
+from rwsr.degrade.quality.pixel_measures import measure_pixels
+from rwsr.degrade.quality.registration import registration
+from rwsr.degrade.recipes.groups import ROLES, Role
+from rwsr.degrade.recipes.presets import PRESETS
 from rwsr.degrade.samples import Source, StoreConfig, draw_sample, render
-from rwsr.degrade.shards import begin, finish, open_store, write_shard
-from rwsr.pipelines.config import compose
-from rwsr.pipelines.presets import PRESETS
+from rwsr.degrade.storage.provenance import provenance
+from rwsr.degrade.storage.shards.layout import ArraySpec, Layout
+from rwsr.degrade.storage.shards.reader import ShardReader
+from rwsr.degrade.storage.shards.writer import begin, finish, open_store, write_shard
 
 HR_PX = 400
 PHOTOGRAPHS = (

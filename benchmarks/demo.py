@@ -11,7 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from rwsr.eval import curves, report
+from rwsr.eval.protocols import udem_curves
+from rwsr.eval.report import table
 
 RWSR = Path(sys.executable).with_name("rwsr")
 
@@ -27,9 +28,9 @@ def measure(out: Path) -> bool:
     """Run the demo twice, the help five times, and print every figure; whether all promises are kept."""
     first, second = seconds("demo", out), seconds("demo", out)
     help_seconds = min(seconds("--help") for _ in range(5))
-    rows = report.read(out / "metrics.parquet")
-    scores = [row for row in rows if row.protocol == curves.PROTOCOL]
-    rows = [row for row in rows if row.protocol != curves.PROTOCOL and row.model != "lanczos"]
+    rows = table.read(out / "metrics.parquet")
+    scores = [row for row in rows if row.protocol == udem_curves.PROTOCOL]
+    rows = [row for row in rows if row.protocol != udem_curves.PROTOCOL and row.model != "lanczos"]
     bicubic, ours = dict.fromkeys(row.model for row in rows)
     print(f"\ndemo: {first:.0f} s, again {second:.1f} s (promised: 480 s, seconds)")
     print(f"rwsr --help: {help_seconds:.2f} s (promised: 0.5 s)")
@@ -37,10 +38,10 @@ def measure(out: Path) -> bool:
     gains: dict[str | None, float] = {}
     for member in members:
         only = {} if member is None else {"member": member}
-        values = [report.mean(rows, model=model, metric="psnr-y", **only) for model in (bicubic, ours)]
+        values = [table.mean(rows, model=model, metric="psnr-y", **only) for model in (bicubic, ours)]
         gains[member] = values[1] - values[0]
         print(f"PSNR-Y {member or 'all':>9}: bicubic {values[0]:.2f}, ours {values[1]:.2f}, {gains[member]:+.2f} dB")
-    found = [curve for curve in curves.curves_of(scores, ours) if curve.degradation != "jpeg"]
+    found = [curve for curve in udem_curves.curves_of(scores, ours) if curve.degradation != "jpeg"]
     for curve in found:
         print(
             f"{curve.degradation} score: Spearman {curve.spearman:.3f} over {len(curve.levels)} levels (promised: 0.9)"

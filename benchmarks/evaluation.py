@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from rwsr.eval import images as image_sets
-from rwsr.eval import metrics, perceptual
-from rwsr.eval.restoration import Method, evaluate
-from rwsr.eval.restore import pick_device, restore_pixels
-from rwsr.pipelines.evaluating import method_of
-from rwsr.train.restorers import open_restorer
+from rwsr.eval.images import sets as image_sets
+from rwsr.eval.images.tiling import pick_device, restore_pixels
+from rwsr.eval.metrics import by_name, lpips_dists
+from rwsr.eval.protocols.restoration import Method, evaluate
+from rwsr.pipelines.evaluate import method_of
+from rwsr.train.networks.open import open_restorer
 
 SPENT: dict[str, float] = {}
 
@@ -49,8 +49,8 @@ def share(folder: Path, model: Path, net: str, count: int) -> bool:
         for path in sorted(each for each in folder.rglob("*") if each.suffix in (".png", ".jpg", ".bmp"))[:count]:
             (Path(name) / path.name).symlink_to(path.resolve())
         image_sets.decode = timed("decoding", image_sets.decode)  # type: ignore[assignment]
-        perceptual.Lpips.forward = timed("LPIPS", perceptual.Lpips.forward)  # type: ignore[method-assign]
-        found, missing = metrics.chosen(
+        lpips_dists.Lpips.forward = timed("LPIPS", lpips_dists.Lpips.forward)  # type: ignore[method-assign]
+        found, missing = by_name.chosen(
             ["psnr-y", "ssim-y", f"lpips-{net}"], scale=restorer.scale, border=None, device=device
         )
         assert not missing, missing

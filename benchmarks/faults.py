@@ -25,10 +25,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from rwsr.degrade.errors import StoreError
-from rwsr.degrade.places import Place, names_below, place
 from rwsr.degrade.samples import GROUPS
-from rwsr.degrade.shards import commits_of, open_store, open_unfinished
-from rwsr.degrade.verify import verify, verify_whole
+from rwsr.degrade.storage.location import Place, names_below, place
+from rwsr.degrade.storage.shards.verify import verify, verify_whole
+from rwsr.degrade.storage.shards.writer import commits_of, open_store, open_unfinished
 from tests.loopback import CREDENTIALS, Mood, Trouble, free_port, new_bucket, start_s3
 
 SAMPLES, HR_PX, SHARD_MIB = 240, 96, 0.4
@@ -47,7 +47,7 @@ class Trial:
 def command(sources: Place, out: Place, *more: str) -> list[str]:
     """The build that is disturbed."""
     settings = ["--samples", str(SAMPLES), "--hr-size", str(HR_PX), "--set", f"shard_mib={SHARD_MIB}", *more]
-    build = [sys.executable, "-m", "rwsr.pipelines.cli", "degrade", "build", "--preset", "mm-realsr"]
+    build = [sys.executable, "-m", "rwsr", "degrade", "build", "--preset", "mm-realsr"]
     return [*build, "--source", str(sources), "--out", str(out), *settings]
 
 

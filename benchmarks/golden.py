@@ -52,7 +52,7 @@ def digest(path: Path) -> str:
 
 def main() -> int:
     before = json.loads(Path(sys.argv[1]).read_text()) if len(sys.argv) > 1 else {}
-    command = [sys.executable, "-c", "from rwsr.pipelines.cli import main; main()"]
+    command = [sys.executable, "-c", "from rwsr.pipelines.cli.main import main; main()"]
     made: dict[str, str] = {}
     at = Path(tempfile.gettempdir()) / "rwsr-golden"  # one place always: some artefacts name their sources' folder
     at.mkdir()

@@ -20,8 +20,9 @@ from pathlib import Path
 
 from commands import promise, rwsr
 
-from rwsr.eval import ablations, probes, report
-from rwsr.eval.trends import spearman
+from rwsr.eval.protocols import ablation, hr_aware_probes
+from rwsr.eval.protocols.trends import spearman
+from rwsr.eval.report import table as report
 
 OWN = {  # a model that has seen second-order degradations, by L1
     "network.feats": "32",
@@ -94,7 +95,7 @@ def judge(work: Path, seeds: int) -> bool:
     print("\nfigure 7: the reconstruction of LR from i LR enlarged and 1 - i HR")
     for metric in ("psnr-rgb", "lpips-squeeze"):
         better = 1 if metric == "psnr-rgb" else -1
-        found = probes.reconstructions(rows, metric)
+        found = hr_aware_probes.reconstructions(rows, metric)
         gains = {name: better * (sweep.means[-1] - sweep.means[0]) for name, sweep in found.items()}
         for name, sweep in found.items():
             print(
@@ -104,8 +105,8 @@ def judge(work: Path, seeds: int) -> bool:
         gained = ", ".join(f"{name} {gain:.3g}" for name, gain in gains.items())
         kept &= promise(f"{metric} gained by HR that is LR: {gained}", gains["controller"] < gains["neither"])
     print("\nfigure 8: FAR, area under curve, SqueezeNet in place of CLIP RN50")
-    for kind in probes.degradations():
-        area = probes.area_of(rows, "hr-aware-0", kind)
+    for kind in hr_aware_probes.degradations():
+        area = hr_aware_probes.area_of(rows, "hr-aware-0", kind)
         kept &= promise(f"{kind}: {area:.3f}", area > 0.5)
     print("\ntable 1")
     for model in ("own", "published"):
@@ -114,7 +115,7 @@ def judge(work: Path, seeds: int) -> bool:
             name: [f"{model}-{name}-{seed}" for seed in range(seeds)] for name in ("self-training", "lway", "hr-aware")
         }
         for metric in ("psnr-y", "ssim-y", "lpips-squeeze"):
-            found = ablations.ablation(measured, runs, metric)
+            found = ablation.ablation(measured, runs, metric)
             said = ", ".join(f"{name} {found.mean(name):.4f} ± {found.spread(name):.4f}" for name in runs)
             print(f"{model}: {metric}: {said}")
             if metric == "lpips-squeeze":

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from commands import rwsr
 
-from rwsr.eval import curves, report, steering
+from rwsr.eval.protocols import steering, udem_curves
+from rwsr.eval.report import table
 
 
 def measure(photographs: Path, held_out: Path, work: Path) -> bool:
@@ -32,11 +33,11 @@ def measure(photographs: Path, held_out: Path, work: Path) -> bool:
     rwsr("eval", "restoration", "--store", test, "--model", with_anchor, "--out", out)
     rwsr("report", "--metrics", out, "--run", with_anchor, "--out", work / "report.html")
 
-    rows = report.read(out)
+    rows = table.read(out)
     kept = True
     print()
     for name, run in (("with anchors", with_anchor), ("without", without)):
-        for each in curves.curves_of(rows, run.name):
+        for each in udem_curves.curves_of(rows, run.name):
             print(
                 f"{name}: {each.degradation}: Spearman {each.spearman:.3f}, dynamic range {each.dynamic_range:.3f}"
                 + (" (promised: 0.97)" if run == with_anchor else "")
@@ -52,7 +53,7 @@ def measure(photographs: Path, held_out: Path, work: Path) -> bool:
     for member in ("base", "blurrier", "noisier", "clean", "worst", None):
         only = {} if member is None else {"member": member}
         bicubic, ours = (
-            report.mean(rows, model=model, metric="psnr-y", **only) for model in ("bicubic", with_anchor.name)
+            table.mean(rows, model=model, metric="psnr-y", **only) for model in ("bicubic", with_anchor.name)
         )
         gain[member] = ours - bicubic
         print(f"PSNR-Y {member or 'all':>9}: bicubic {bicubic:.2f}, ours {ours:.2f}, {gain[member]:+.2f} dB")

@@ -19,14 +19,14 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from rwsr.degrade import tables
-from rwsr.degrade.image import decode
-from rwsr.degrade.provenance import provenance
+from rwsr.degrade.images.decode import decode
+from rwsr.degrade.images.sources import IndexConfig, listed
+from rwsr.degrade.storage import tables
+from rwsr.degrade.storage.provenance import provenance
 from rwsr.noisebank import tiles
+from rwsr.noisebank.scan import KIND, ScanConfig, SetScan, scan_grids, scan_set
 from rwsr.noisebank.tiles import TileGrid
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.scan import KIND, ScanConfig, SetScan, scan_grids, scan_set
-from rwsr.pipelines.sources import IndexConfig, listed
 
 RWSR = Path(sys.executable).with_name("rwsr")
 CONFIG = ScanConfig(grids=scan_grids([TileGrid()]))

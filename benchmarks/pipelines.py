@@ -17,10 +17,11 @@ from statistics import median
 
 from dask.distributed import LocalCluster
 
-from rwsr.pipelines import build_store, sources
-from rwsr.pipelines.config import compose
+from rwsr.degrade import build_store
+from rwsr.degrade.config import compose
+from rwsr.degrade.images import sources
+from rwsr.degrade.recipes.presets import PRESETS
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.presets import PRESETS
 
 _PEAK = """
 import resource, sys
@@ -98,7 +99,7 @@ def track(folder: Path) -> bool:
     build = [
         sys.executable,
         "-m",
-        "rwsr.pipelines.cli",
+        "rwsr",
         "degrade",
         "build",
         "--preset",

@@ -18,12 +18,12 @@ import torch
 from torch.optim import Adam
 
 from rwsr.degrade.samples import GROUPS
-from rwsr.degrade.shards import open_store
-from rwsr.train.adversarial import GENERATOR
-from rwsr.train.data import GroupBatch, GroupBatches, StoredGroups
-from rwsr.train.loop import fit
-from rwsr.train.mmrealsr_stages import TrainConfig, code, method_of
-from rwsr.train.ranks import Ranks, local_device
+from rwsr.degrade.storage.shards.writer import open_store
+from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
+from rwsr.train.engine.distributed import Ranks, local_device
+from rwsr.train.engine.loop import fit
+from rwsr.train.losses.adversarial import GENERATOR
+from rwsr.train.methods.mm_realsr import TrainConfig, code, method_of
 
 
 def config_of(blocks: int, steps: int, **loop: object) -> TrainConfig:

@@ -12,16 +12,16 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .errors import UserError
-from .groups import ROLES, Role, sample_group
-from .image import U8, to_float, to_uint8
-from .order import MEASURE_TYPE, Measure, disorders, measure, twin
-from .pairs import downscale, sample_blur_noise, sample_noise_injection, sample_second_order
-from .recipe import BlurNoise, Downscale, Groups, NoiseInjection, Recipe, SecondOrder, Shuffled, Usm
-from .render import render_all
+from .images.decode import U8, to_float, to_uint8
+from .ops.render import render_all
+from .ops.steps import STEP_TYPE, Degradation, NoiseSource, Resize, UnsharpMask, field_key, from_rows, to_rows
+from .quality.group_order import MEASURE_TYPE, Measure, disorders, measure, twin
+from .recipes.base import BlurNoise, Downscale, Groups, NoiseInjection, Recipe, SecondOrder, Shuffled, Usm
+from .recipes.bsrgan import sample_shuffled
+from .recipes.groups import ROLES, Role, sample_group
+from .recipes.pairs import downscale, sample_blur_noise, sample_noise_injection, sample_second_order
 from .seeds import stream
-from .shards import Store
-from .shuffled import sample_shuffled
-from .steps import STEP_TYPE, Degradation, NoiseSource, Resize, UnsharpMask, field_key, from_rows, to_rows
+from .storage.shards.writer import Store
 
 GROUPS, PAIRS = "group-store", "pair-store"
 _LR = ("lr",)

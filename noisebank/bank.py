@@ -13,12 +13,12 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..degrade.errors import StoreError, UserError
-from ..degrade.image import F32, U8, to_float
-from ..degrade.layout import ArraySpec, Layout, samples_per_shard
-from ..degrade.places import Place
-from ..degrade.reader import ShardReader
-from ..degrade.shards import Store, open_store
-from ..degrade.verify import digest
+from ..degrade.images.decode import F32, U8, to_float
+from ..degrade.storage.location import Place
+from ..degrade.storage.shards.layout import ArraySpec, Layout, samples_per_shard
+from ..degrade.storage.shards.reader import ShardReader
+from ..degrade.storage.shards.verify import digest
+from ..degrade.storage.shards.writer import Store, open_store
 from .cati import Cati, CatiRule, Rule, ThresholdRule, accepts
 from .tiles import STATISTICS, TileGrid
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..degrade.contact_sheet import Cell, contact_sheet
-from ..degrade.image import U8
+from ..degrade.images.contact_sheet import Cell, contact_sheet
+from ..degrade.images.decode import U8
 from .bank import NoiseBank
 
 _AMPLIFIED = 8

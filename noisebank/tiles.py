@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..degrade.image import U8, luma
+from ..degrade.images.decode import U8, luma
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]

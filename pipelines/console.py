@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from .progress import Advance, follow, printable, say
+from ..degrade.progress import Advance, follow, printable, say
 
 _SECONDS_BETWEEN_LINES = 10.0
 

@@ -8,8 +8,8 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..degrade.errors import UserError
-from .progress import say
-from .tasks import Outcome, Run, attempt, threads
+from ..degrade.progress import say
+from ..degrade.tasks import Outcome, Run, attempt, threads
 
 if TYPE_CHECKING:
     from dask.distributed import Client

@@ -26,17 +26,18 @@ from prefect.settings import get_current_settings
 from prefect.types.entrypoint import EntrypointType
 
 from ..degrade.errors import UserError
-from ..degrade.places import Place, place
+from ..degrade.images import sources
+from ..degrade.images.sources import SourceRow
+from ..degrade.progress import Advance, say, watched_by
+from ..degrade.storage.location import Place, place
+from ..degrade.tasks import may_pass
 from ..noisebank.cati import CatiRule, ThresholdRule
+from ..noisebank.describe import between, describe_rule
+from ..noisebank.scan import open_scan
 from ..noisebank.yields import yields
-from . import jobs, pipeline, sources
-from .bank_text import between, describe_rule
-from .jobs import BankJob, EvalJob, FineTuneJob, Made, ReportJob, SourcesJob, StoreJob, TrainJob
+from . import pipeline, stages
 from .pipeline import Built, PipelineConfig
-from .progress import Advance, say, watched_by
-from .scan import open_scan
-from .sources import SourceRow
-from .tasks import may_pass
+from .stages import BankJob, EvalJob, FineTuneJob, Made, ReportJob, SourcesJob, StoreJob, TrainJob
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -183,43 +184,43 @@ def _record(title: str, result: object) -> None:
 @flow(name="rwsr sources", persist_result=False)
 def index(job: SourcesJob) -> Made:
     """Index image folders."""
-    return _do("sources", jobs.index, job)
+    return _do("sources", stages.index, job)
 
 
 @flow(name="rwsr noise bank", persist_result=False)
 def noise_bank(job: BankJob) -> Made:
     """Build a noise bank."""
-    return _do("noise bank", jobs.bank, job)
+    return _do("noise bank", stages.bank, job)
 
 
 @flow(name="rwsr store", persist_result=False)
 def store(job: StoreJob) -> Made:
     """Build a store of groups or pairs."""
-    return _do("store", jobs.store, job)
+    return _do("store", stages.store, job)
 
 
 @flow(name="rwsr train", persist_result=False)
 def train(job: TrainJob) -> Made:
     """Train on a store."""
-    return _do("train", jobs.train, job)
+    return _do("train", stages.train, job)
 
 
 @flow(name="rwsr fine-tune", persist_result=False)
 def fine_tune(job: FineTuneJob) -> Made:
     """Fine-tune an SR model on LR images."""
-    return _do("fine-tune", jobs.fine_tune, job)
+    return _do("fine-tune", stages.fine_tune, job)
 
 
 @flow(name="rwsr evaluate", persist_result=False)
 def evaluate(job: EvalJob) -> Made:
     """Measure models on a store."""
-    return _do("evaluate", jobs.evaluate, job)
+    return _do("evaluate", stages.evaluate, job)
 
 
 @flow(name="rwsr report", persist_result=False)
 def report(job: ReportJob) -> Made:
     """Draw a metric report."""
-    return _do("report", jobs.report, job)
+    return _do("report", stages.report, job)
 
 
 @flow(name="rwsr pipeline", persist_result=False)

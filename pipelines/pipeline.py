@@ -19,19 +19,22 @@ from typing import Annotated, Any, ParamSpec, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from ..degrade import build_store
+from ..degrade.config import compose_values
 from ..degrade.errors import StoreError, UserError
-from ..degrade.places import Place, absolute, place, write
-from ..degrade.provenance import Json, canonical, sha256_of
-from ..degrade.recipe import NoiseInjection
+from ..degrade.images import sources
+from ..degrade.images.sources import IndexConfig, SourceRow
+from ..degrade.progress import say
+from ..degrade.recipes.base import NoiseInjection
+from ..degrade.recipes.presets import PRESETS
 from ..degrade.samples import StoreConfig
+from ..degrade.storage.location import Place, absolute, place, write
+from ..degrade.storage.provenance import Json, canonical, sha256_of
+from ..noisebank import build_bank
 from ..noisebank.bank import BankConfig
-from . import build_bank, build_store, jobs, sources
-from .config import compose_values
-from .jobs import BankJob, Made, StoreJob, Work
-from .presets import PRESETS
-from .progress import say
-from .scan import ScanConfig, scan, scan_grids, set_scans
-from .sources import IndexConfig, SourceRow
+from ..noisebank.scan import ScanConfig, scan, scan_grids, set_scans
+from . import stages
+from .stages import BankJob, Made, StoreJob, Work
 
 NOTHING_DONE = "all is there already: nothing was done (`rwsr store verify` says whether it is still whole)"
 
@@ -150,7 +153,7 @@ def check(config: PipelineConfig) -> None:
 
 def _check_training(config: PipelineConfig, train: Changed, store: StoreConfig, test_store: StoreConfig | None) -> None:
     """Raises UserError where the training cannot learn from the one store, or not be measured on the other."""
-    from .training import compose_values_of, why_not_on
+    from ..train.train import compose_values_of, why_not_on
 
     with _within("train"):
         trained = compose_values_of(train.preset, train.config)
@@ -216,10 +219,10 @@ def index(config: PipelineConfig) -> Built:
         held_out = sources.index([*map(place, config.held_out)], at_held_out, config.images, config.work.run)
         sources.check_apart(rows, held_out)
     everything = [*together, *held_out]
-    jobs.name_left_out(everything)
+    stages.name_left_out(everything)
     lines = [sources.summary(together), *([f"held out: {sources.summary(held_out)}"] if held_out else [])]
     changed = before != (sources.sources_sha256(rows), sources.sources_sha256(held_out) if config.held_out else None)
-    return Built(at, Made({"index": at, "counts": jobs.counts(everything)}, lines, everything, changed=changed))
+    return Built(at, Made({"index": at, "counts": stages.counts(everything)}, lines, everything, changed=changed))
 
 
 def _known(at: Place) -> str | None:
@@ -237,7 +240,7 @@ def make_bank(config: PipelineConfig) -> Built:
     rows = [row for each in scans for row in each.rows()]
     at = place(config.out) / "banks" / f"{_name(config.bank, build_bank.inputs_sha256(scans))}.zarr"
     job = BankJob(out=str(at), target=config.sources, config=config.bank, work=config.work)
-    return Built(at, jobs.harvested(job, scans, rows))
+    return Built(at, stages.harvested(job, scans, rows))
 
 
 def make_store(config: PipelineConfig, bank: Built | None, *, held_out: bool) -> Built:
@@ -250,10 +253,10 @@ def make_store(config: PipelineConfig, bank: Built | None, *, held_out: bool) ->
     folders = config.held_out if held_out else config.sources
     rows = sources.read(_index(config, held_out=held_out))
     rows = sources.mark_duplicates([*rows, *(build_bank.read_distilled(distilled) if distilled else [])])
-    plan = build_store.plan(wanted, rows, jobs.open_bank(str(with_bank.at)) if with_bank else None)
+    plan = build_store.plan(wanted, rows, stages.open_bank(str(with_bank.at)) if with_bank else None)
     at = out / "stores" / f"{_name(wanted, plan.inputs_sha256)}.zarr"
     job = StoreJob(out=str(at), sources=folders, config=wanted, work=config.work)
-    made = jobs.rendered(job, plan, rows)
+    made = stages.rendered(job, plan, rows)
     sources.write(at.with_name(f"{at.name}.index.parquet"), rows, config.images)
     return Built(at, made)
 
@@ -266,7 +269,7 @@ def _noise(config: PipelineConfig, bank: Built | None) -> Built | None:
 
 def train(config: PipelineConfig, store: Built, bank: Built | None) -> Built:
     """The training on a store, under the name of its config and the digests of the store and of a bank."""
-    from .training import compose_values_of, stored, train_run
+    from ..train.train import compose_values_of, stored, train_run
 
     assert config.train is not None
     composed = compose_values_of(config.train.preset, config.train.config)
@@ -282,11 +285,11 @@ def train(config: PipelineConfig, store: Built, bank: Built | None) -> Built:
 
 def evaluate(config: PipelineConfig, store: Built, run: Built | None) -> Built:
     """The measurement of a training, and of bicubic, on the held-out store."""
-    from ..degrade.places import sha256
-    from ..eval import report
-    from ..eval.images import of_store
-    from ..train.checkpoint import model_file
-    from . import evaluating
+    from ..degrade.storage.location import sha256
+    from ..eval.images.sets import of_store
+    from ..eval.report import table as report
+    from ..train.engine.checkpoint import model_file
+    from . import evaluate as evaluating
 
     images = of_store(build_store.open_samples(store.at))
     models = {"trained": run.at} if run is not None and isinstance(run.at, Path) else {}
@@ -302,8 +305,9 @@ def evaluate(config: PipelineConfig, store: Built, run: Built | None) -> Built:
 
 def write_reports(config: PipelineConfig, store: Built, run: Built | None, metrics: Built | None) -> Built:
     """The quality of the training store and, where there was a measurement, its page; both as HTML."""
-    from .pages import write_report
-    from .quality import write_quality
+    from ..eval.report.pages import write_report
+    from ..eval.report.store_report import write_quality
+    from ..train.engine.checkpoint import read_log
 
     folder = place(config.out) / "reports"
     quality = folder / f"{store.at.stem}.quality.html"
@@ -313,7 +317,7 @@ def write_reports(config: PipelineConfig, store: Built, run: Built | None, metri
         new += write_quality(build_store.open_samples(store.at), quality, 200, config.work.run)
     if metrics is not None and page is not None and not page.is_file():
         run_folder = run.at if run is not None and isinstance(run.at, Path) else None
-        write_report([metrics.at], run_folder, page)
+        write_report([metrics.at], None if run_folder is None else read_log(run_folder), page)
         new.append(page)
     lines = [f"wrote {each}" for each in new] or [f"{page or quality} was there already"]
     return Built(page or quality, Made({"quality": quality, "page": page}, lines, [], changed=bool(new)))

@@ -6,7 +6,7 @@ import torch
 from click.testing import CliRunner
 
 from rwsr.degrade.errors import UserError
-from rwsr.pipelines.cli import root
+from rwsr.pipelines.cli.main import root
 
 
 def rwsr(*arguments: object, code: int = 0) -> str:

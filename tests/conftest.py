@@ -13,11 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from rwsr.degrade.image import U8, decode
-from rwsr.degrade.objects import ObjectPath
-from rwsr.degrade.places import Place, names_below
+from rwsr.degrade.images.decode import U8, decode
 from rwsr.degrade.seeds import stream
-from rwsr.train.compact import Compact
+from rwsr.degrade.storage.location import Place, names_below
+from rwsr.degrade.storage.object_store import ObjectPath
+from rwsr.train.networks.published.compact import Compact
 
 from .loopback import CREDENTIALS, free_port, new_bucket, start_s3
 

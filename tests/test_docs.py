@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from rwsr.train.compact import Compact
-from rwsr.train.imdn import Imdn
+from rwsr.train.networks.published.compact import Compact
+from rwsr.train.networks.published.imdn import Imdn
 
 from .commands import flags, rwsr
 from .conftest import scene

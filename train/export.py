@@ -9,12 +9,12 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ..degrade.disk import write_atomic
 from ..degrade.errors import UserError
-from .checkpoint import model_file, read_model
-from .cugan import CUnet
-from .mmrealsr import MMRealSR
-from .restorers import IN_PTH, open_run
+from ..degrade.storage.local import write_atomic
+from .engine.checkpoint import model_file, read_model
+from .networks.cunet import CUnet
+from .networks.mm_realsr import MMRealSR
+from .networks.open import IN_PTH, open_run
 
 _EXAMPLE_PX = 32
 CPU = torch.device("cpu")

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from ..degrade.errors import UserError
-from ..eval.sweeps import interpolated
-from .checkpoint import ModelFile, model_file, read_model, write_model
-from .restorers import made_by
+from ..eval.protocols.sweeps import interpolated
+from .engine.checkpoint import ModelFile, model_file, read_model, write_model
+from .networks.open import made_by
 
 
 def interpolate(a: Path, b: Path, alpha: float, out: Path) -> Path:

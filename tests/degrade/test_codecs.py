@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rwsr.degrade import codecs
-from rwsr.degrade.codecs import JpegSampling
-from rwsr.degrade.image import U8, to_float, to_uint8
+from rwsr.degrade.images.decode import U8, to_float, to_uint8
+from rwsr.degrade.ops import codecs
+from rwsr.degrade.ops.codecs import JpegSampling
 
 PILLOWS: dict[JpegSampling, str] = {"444": "4:4:4", "422": "4:2:2", "420": "4:2:0"}
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rwsr.degrade.contact_sheet import Cell, contact_sheet
+from rwsr.degrade.images.contact_sheet import Cell, contact_sheet
 
 
 def test_a_line_stays_one_line() -> None:

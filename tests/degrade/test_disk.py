@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rwsr.degrade import disk
-from rwsr.degrade.disk import only_builder, write_atomic, write_new, written
 from rwsr.degrade.errors import BusyError
-from rwsr.degrade.machine import machine
+from rwsr.degrade.storage import local
+from rwsr.degrade.storage.local import only_builder, write_atomic, write_new, written
+from rwsr.degrade.storage.machine import machine
 
 
 @pytest.mark.parametrize("name", ["a" * 255, "\u732b" * 85, "x.png"])
@@ -31,11 +31,11 @@ def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path: Pat
     mine = tmp_path / "mine"
     mine.write_text("my own")
     for write in (write_atomic, write_new):
-        disk._partial(tmp_path / "out").symlink_to(mine)
+        local._partial(tmp_path / "out").symlink_to(mine)
         write(tmp_path / "out", b"data")
         assert mine.read_text() == "my own" and not (tmp_path / "out").is_symlink()
         (tmp_path / "out").unlink()
-    disk._partial(tmp_path / "out").symlink_to(mine)
+    local._partial(tmp_path / "out").symlink_to(mine)
     with written(tmp_path / "out") as beside:
         beside.write_bytes(b"data")
     assert mine.read_text() == "my own" and (tmp_path / "out").read_bytes() == b"data"
@@ -48,7 +48,7 @@ def test_what_killed_runs_left_half_written_is_removed(tmp_path: Path) -> None:
     kept = {f"a.ff.{machine()}-{os.getppid()}.partial", f"a.ff.elsewher-{dead.pid}.partial", "b.partial"}
     for name in (*kept, f"a.ff.{machine()}-{dead.pid}.partial"):
         (tmp_path / name).touch()
-    disk._tidied.cache_clear()
+    local._tidied.cache_clear()
     write_atomic(tmp_path / "new", b"1")
     assert set(os.listdir(tmp_path)) == {*kept, "new"}
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rwsr.degrade import filters
-from rwsr.degrade.filters import Border
-from rwsr.degrade.image import F32, U8, to_float
-from rwsr.degrade.kernels import Kernel, render
+from rwsr.degrade.images.decode import F32, U8, to_float
+from rwsr.degrade.ops import blur
+from rwsr.degrade.ops.blur import Border
+from rwsr.degrade.ops.kernels import Kernel, render
 
 KINDS = ["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso", "sinc"]
 SCIPY_BORDERS: dict[Border, str] = {"reflect": "mirror", "replicate": "nearest"}
@@ -32,7 +32,7 @@ def test_blur_is_scipys_correlation(kind: str, size: int, border: Border, astron
     """The separable, the direct and the Fourier path equal scipy's correlation, borders included."""
     image = to_float(astronaut[:40, :50])
     kernel = _kernel(kind, size)
-    assert np.abs(filters.blur(image, kernel, border=border) - _correlated(image, kernel, border)).max() < 3e-6
+    assert np.abs(blur.blur(image, kernel, border=border) - _correlated(image, kernel, border)).max() < 3e-6
 
 
 def test_narrow_kernels_are_trimmed_without_a_difference(astronaut: U8) -> None:
@@ -41,23 +41,23 @@ def test_narrow_kernels_are_trimmed_without_a_difference(astronaut: U8) -> None:
     kernel = Kernel(kind="plateau_aniso", size=21, sigma_x=0.2, sigma_y=0.25, theta=1, beta=2)
     narrow = Kernel(kind="aniso", size=21, sigma_x=0.3, sigma_y=0.4, theta=1)
     for each in (kernel, narrow):
-        assert np.abs(filters.blur(image, each) - _correlated(image, each, "reflect")).max() < 3e-6
+        assert np.abs(blur.blur(image, each) - _correlated(image, each, "reflect")).max() < 3e-6
 
 
 def test_a_shared_spectrum_changes_no_bit(astronaut: U8) -> None:
     """Two kernels that share an image's transform give what each gives alone."""
     image = to_float(astronaut[:60, :50])
-    shared = filters.spectrum(image, 10, "reflect")
+    shared = blur.spectrum(image, 10, "reflect")
     for beta in (0.7, 2.0):
         kernel = Kernel(kind="generalized_iso", size=21, sigma_x=2.5, sigma_y=2.5, beta=beta)
-        assert np.array_equal(filters.blur(image, kernel, of=lambda _: shared), filters.blur(image, kernel))
+        assert np.array_equal(blur.blur(image, kernel, of=lambda _: shared), blur.blur(image, kernel))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 2), (5, 40)])
 def test_images_smaller_than_the_kernel_are_blurred(shape: tuple[int, int]) -> None:
     """Reflected as often as it takes: a flat image stays flat."""
     flat = np.full((*shape, 3), 0.25, np.float32)
-    assert np.abs(filters.blur(flat, _kernel("aniso", 21)) - 0.25).max() < 1e-6
+    assert np.abs(blur.blur(flat, _kernel("aniso", 21)) - 0.25).max() < 1e-6
 
 
 def test_unsharp_masking_is_its_definition(astronaut: U8) -> None:
@@ -70,6 +70,6 @@ def test_unsharp_masking_is_its_definition(astronaut: U8) -> None:
     residual = image - gaussian(image)
     soft = gaussian((np.abs(residual) * 255 > 10).astype(float))
     expected = soft * np.clip(image + 0.5 * residual, 0, 1) + (1 - soft) * image
-    found = filters.unsharp_mask(image, radius=50, weight=0.5, threshold_255=10)
+    found = blur.unsharp_mask(image, radius=50, weight=0.5, threshold_255=10)
     assert np.abs(found - expected).max() < 1e-3 and np.abs(found - expected).mean() < 2e-6
     assert np.abs(found - image).max() > 0.05

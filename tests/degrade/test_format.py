@@ -4,10 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rwsr.pipelines import build_store, sources
-from rwsr.pipelines.config import compose
+from rwsr.degrade import build_store
+from rwsr.degrade.config import compose
+from rwsr.degrade.images import sources
+from rwsr.degrade.recipes.presets import mm_realsr
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.presets import mm_realsr
 
 README = (Path(__file__).parents[2] / "degrade/README.md").read_text()
 

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rwsr.degrade.groups import ROLES, Role
-from rwsr.degrade.recipe import Groups
+from rwsr.degrade.ops.steps import Blur, Degradation, GaussianNoise, Jpeg, PoissonNoise, Resize
+from rwsr.degrade.recipes.base import Groups
+from rwsr.degrade.recipes.groups import ROLES, Role
+from rwsr.degrade.recipes.presets import mm_realsr
 from rwsr.degrade.samples import Source, StoreConfig, draw_sample
-from rwsr.degrade.steps import Blur, Degradation, GaussianNoise, Jpeg, PoissonNoise, Resize
-from rwsr.pipelines.presets import mm_realsr
 
 HR_PX = 128
 CONFIG = mm_realsr().model_copy(update={"hr_size_px": HR_PX})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from rwsr.degrade.errors import ImageError
-from rwsr.degrade.image import U8, decode, encode_png, luma, to_float, to_uint8
+from rwsr.degrade.images.decode import U8, decode, encode_png, luma, to_float, to_uint8
 
 
 def _file(image: Image.Image, form: str = "PNG", **options: object) -> bytes:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from scipy.special import j1
 from scipy.stats import multivariate_normal
 
-from rwsr.degrade.kernels import Kernel, render
+from rwsr.degrade.ops.kernels import Kernel, render
 
 
 def _by_loop(kernel: Kernel) -> np.ndarray:

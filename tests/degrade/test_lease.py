@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from rwsr.degrade import lease as lease_module
 from rwsr.degrade.errors import StoreError
-from rwsr.degrade.lease import lease
-from rwsr.degrade.objects import ObjectPath
+from rwsr.degrade.storage import lease as lease_module
+from rwsr.degrade.storage.lease import lease
+from rwsr.degrade.storage.object_store import ObjectPath
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from rwsr.degrade.image import U8
-from rwsr.degrade.kernels import Kernel
-from rwsr.degrade.measures import measure_pixels
-from rwsr.degrade.render import apply
-from rwsr.degrade.steps import AnyStep, Blur, GaussianNoise, Jpeg, Resize
+from rwsr.degrade.images.decode import U8
+from rwsr.degrade.ops.kernels import Kernel
+from rwsr.degrade.ops.render import apply
+from rwsr.degrade.ops.steps import AnyStep, Blur, GaussianNoise, Jpeg, Resize
+from rwsr.degrade.quality.pixel_measures import measure_pixels
 
 SHRINK = Resize(height=64, width=64, mode="area")
 

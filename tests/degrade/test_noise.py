@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rwsr.degrade import noise
-from rwsr.degrade.image import F32, to_float
+from rwsr.degrade.images.decode import F32, to_float
+from rwsr.degrade.ops import noise
 
 
 def _grey(level: float, side: int = 256) -> F32:

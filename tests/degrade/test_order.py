@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rwsr.degrade.groups import Role
-from rwsr.degrade.image import U8, to_float
-from rwsr.degrade.kernels import Kernel
-from rwsr.degrade.order import Measure, disorders, measure, twin
-from rwsr.degrade.render import render_all
+from rwsr.degrade.config import compose
+from rwsr.degrade.images.decode import U8, to_float
+from rwsr.degrade.ops.kernels import Kernel
+from rwsr.degrade.ops.render import render_all
+from rwsr.degrade.ops.steps import Blur, Degradation, GaussianNoise, Jpeg, Resize
+from rwsr.degrade.quality.group_order import Measure, disorders, measure, twin
+from rwsr.degrade.recipes.groups import Role
+from rwsr.degrade.recipes.presets import mm_realsr
 from rwsr.degrade.samples import Source, from_row, make, render, to_row
-from rwsr.degrade.steps import Blur, Degradation, GaussianNoise, Jpeg, Resize
-from rwsr.pipelines.config import compose
-from rwsr.pipelines.presets import mm_realsr
 
 SMALL = compose(mm_realsr(), hr_size_px=64)
 CHAIN: Degradation = (

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
+from rwsr.degrade.build_store import plan
+from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.image import F32, U8
-from rwsr.degrade.recipe import BlurNoise, Downscale, NoiseInjection, SecondOrder, Shuffled
-from rwsr.degrade.samples import Draw, Source, StoreConfig, draw_sample, holds, render
-from rwsr.degrade.steps import (
+from rwsr.degrade.images.decode import F32, U8
+from rwsr.degrade.images.sources import SourceRow
+from rwsr.degrade.ops.steps import (
     AnyStep,
     BankNoise,
     Blur,
@@ -25,10 +26,9 @@ from rwsr.degrade.steps import (
     UnsharpMask,
     Webp,
 )
-from rwsr.pipelines.build_store import plan
-from rwsr.pipelines.config import compose
-from rwsr.pipelines.presets import PRESETS
-from rwsr.pipelines.sources import SourceRow
+from rwsr.degrade.recipes.base import BlurNoise, Downscale, NoiseInjection, SecondOrder, Shuffled
+from rwsr.degrade.recipes.presets import PRESETS
+from rwsr.degrade.samples import Draw, Source, StoreConfig, draw_sample, holds, render
 
 SOURCE = Source("00", 900, 700)
 

@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from rwsr.degrade.image import F32
-from rwsr.degrade.order import twin
-from rwsr.degrade.registration import coordinates, registration
-from rwsr.degrade.render import render_all
+from rwsr.degrade.config import compose
+from rwsr.degrade.images.decode import F32
+from rwsr.degrade.ops.render import render_all
+from rwsr.degrade.quality.group_order import twin
+from rwsr.degrade.quality.registration import coordinates, registration
+from rwsr.degrade.recipes.presets import PRESETS
 from rwsr.degrade.samples import Source, draw_sample
-from rwsr.pipelines.config import compose
-from rwsr.pipelines.presets import PRESETS
 
 from .test_pairs import Bank
 

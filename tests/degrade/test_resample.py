@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from rwsr.degrade.image import U8, to_float
-from rwsr.degrade.resample import ResizeMode, can_antialias, resize
+from rwsr.degrade.images.decode import U8, to_float
+from rwsr.degrade.ops.resize import ResizeMode, can_antialias, resize
 
 MODES: list[tuple[ResizeMode, bool]] = [
     ("area", False),

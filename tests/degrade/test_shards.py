@@ -16,14 +16,15 @@ import pytest
 import zarr
 from pydantic import BaseModel
 
-from rwsr.degrade import places
-from rwsr.degrade.disk import only_builder
 from rwsr.degrade.errors import StoreError
-from rwsr.degrade.layout import ArraySpec, Layout, samples_per_shard
-from rwsr.degrade.places import Place
-from rwsr.degrade.provenance import provenance
-from rwsr.degrade.reader import ShardReader
-from rwsr.degrade.shards import (
+from rwsr.degrade.storage import location
+from rwsr.degrade.storage.local import only_builder
+from rwsr.degrade.storage.location import Place
+from rwsr.degrade.storage.provenance import provenance
+from rwsr.degrade.storage.shards.layout import ArraySpec, Layout, samples_per_shard
+from rwsr.degrade.storage.shards.reader import ShardReader
+from rwsr.degrade.storage.shards.verify import digest, verify, verify_whole
+from rwsr.degrade.storage.shards.writer import (
     Store,
     begin,
     commits_of,
@@ -34,7 +35,6 @@ from rwsr.degrade.shards import (
     prepare,
     write_shard,
 )
-from rwsr.degrade.verify import digest, verify, verify_whole
 
 KIND = "test-store"
 LAYOUT = Layout(10, 4, (ArraySpec("hr", (16, 12, 3)), ArraySpec("lr", (5, 4, 3, 3))))
@@ -213,7 +213,7 @@ FAULTS: dict[str, Callable[[Place], object]] = {
     "broken array metadata": lambda p: (p / "lr/zarr.json").write_bytes(b"{"),
     "another config": lambda p: _edit(p, lambda r: r["provenance"]["config"].update(seed=1)),
     "a stranger among the shards": lambda p: (p / "hr/c/7").write_bytes(b"x"),
-    "a shard twice": lambda p: places.write(p / "hr/c/3/0/0/0", (p / "hr/c/0/0/0/0").read_bytes()),
+    "a shard twice": lambda p: location.write(p / "hr/c/3/0/0/0", (p / "hr/c/0/0/0/0").read_bytes()),
 }
 
 
@@ -270,7 +270,7 @@ def test_every_byte_of_the_marks_is_watched(stored: Store) -> None:
     path = stored.path / "commits.parquet"
     data, marks = path.read_bytes(), commits_of(stored)
     for at in range(0, len(data), 23):
-        places.write(path, data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+        location.write(path, data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
         try:
             assert commits_of(stored) == marks
         except StoreError as error:
@@ -438,7 +438,7 @@ def test_two_builders_at_once_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda p: places.remove_below(p), "not a store|does not exist"),
+        (lambda p: location.remove_below(p), "not a store|does not exist"),
         (lambda p: (p / "zarr.json").write_bytes(b"{}"), "not written by rwsr"),
         (
             lambda p: (p / "zarr.json").write_bytes(b"{"),

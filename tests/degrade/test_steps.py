@@ -7,10 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.image import F32, U8
-from rwsr.degrade.kernels import Kernel
-from rwsr.degrade.render import apply, apply_all
-from rwsr.degrade.steps import (
+from rwsr.degrade.images.decode import F32, U8
+from rwsr.degrade.ops.kernels import Kernel
+from rwsr.degrade.ops.render import apply, apply_all
+from rwsr.degrade.ops.steps import (
     STEP_TYPE,
     BankNoise,
     Blur,

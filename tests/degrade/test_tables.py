@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from rwsr.degrade import tables
-from rwsr.degrade.provenance import provenance
-from rwsr.pipelines.sources import IndexConfig
+from rwsr.degrade.images.sources import IndexConfig
+from rwsr.degrade.storage import tables
+from rwsr.degrade.storage.provenance import provenance
 
 _READ = """
 import os, sys

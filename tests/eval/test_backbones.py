@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rwsr.degrade.errors import StoreError
-from rwsr.eval import backbones, weights
-from rwsr.eval.backbones import ClipRn50, alexnet, squeezenet, vgg
+from rwsr.eval.metrics import backbones, weights
+from rwsr.eval.metrics.backbones import ClipRn50, alexnet, squeezenet, vgg
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import tifffile
 from PIL import Image, ImageCms
 
 from rwsr.degrade.errors import ImageError
-from rwsr.degrade.image import U8, decode
-from rwsr.eval.files import Picture, encode_picture, enlarged_alpha, read_picture
+from rwsr.degrade.images.decode import U8, decode
+from rwsr.eval.images.files import Picture, encode_picture, enlarged_alpha, read_picture
 
 from ..conftest import scene
 

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from rwsr.degrade.errors import ImageError, UserError
-from rwsr.degrade.image import to_float
-from rwsr.degrade.resample import resize
-from rwsr.eval.images import Item, Selection, of_folders
+from rwsr.degrade.images.decode import to_float
+from rwsr.degrade.ops.resize import resize
+from rwsr.eval.images.sets import Item, Selection, of_folders
 
 from ..conftest import scene
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.image import U8
-from rwsr.eval import metrics, perceptual
-from rwsr.eval.metrics import NAMES, Metric, better_of, check, named
-from rwsr.eval.tensors import to_tensor
+from rwsr.degrade.images.decode import U8
+from rwsr.eval.images.tensors import to_tensor
+from rwsr.eval.metrics import by_name, lpips_dists
+from rwsr.eval.metrics.by_name import NAMES, Metric, better_of, check, named
 
 REFERENCE = [name for name in NAMES if name != "niqe"]
 PERFECT = {"psnr": float("inf"), "ssim": 1.0, "lpips": 0.0, "dists": 0.0}
@@ -29,8 +29,8 @@ def _with_seeds(module: torch.nn.Module) -> torch.nn.Module:
 @pytest.fixture
 def seeded(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Metric]:
     """Metrics by name, those with networks on seeded weights."""
-    monkeypatch.setattr(metrics.perceptual, "lpips", lambda net: _with_seeds(perceptual.Lpips(net)))
-    monkeypatch.setattr(metrics.perceptual, "dists", lambda: _with_seeds(perceptual.Dists()))
+    monkeypatch.setattr(by_name.perceptual, "lpips", lambda net: _with_seeds(lpips_dists.Lpips(net)))
+    monkeypatch.setattr(by_name.perceptual, "dists", lambda: _with_seeds(lpips_dists.Dists()))
     return lambda name: named(name, scale=4, border=None, device=torch.device("cpu"))
 
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.ndimage import convolve
 from scipy.special import gamma
 
-from rwsr.degrade.image import U8, decode
-from rwsr.eval.niqe import F64, Pristine, niqe, pristine
+from rwsr.degrade.images.decode import U8, decode
+from rwsr.eval.metrics.niqe import F64, Pristine, niqe, pristine
 
 
 def _luma(pixels: U8) -> F64:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rwsr.degrade.image import U8, decode
-from rwsr.eval.perceptual import DISTS_CHANNELS, LPIPS_CHANNELS, Dists, Lpips, Net, lpips
-from rwsr.eval.tensors import to_tensor
+from rwsr.degrade.images.decode import U8, decode
+from rwsr.eval.images.tensors import to_tensor
+from rwsr.eval.metrics.lpips_dists import DISTS_CHANNELS, LPIPS_CHANNELS, Dists, Lpips, Net, lpips
 
 # The published layers: (out channels, kernel, stride, padding) of a conv, "pool", or (squeezed, expanded) of a fire.
 ALEX = [(64, 11, 4, 2), "tap", "pool", (192, 5, 1, 2), "tap", "pool"] + [

@@ -12,25 +12,26 @@ from PIL import Image
 from torch import Tensor, nn
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.image import U8
-from rwsr.eval import (
-    ablations,
-    cugan_settings,
-    curves,
-    examples,
-    known_sets,
-    plots,
-    probes,
-    published,
+from rwsr.degrade.images.decode import U8
+from rwsr.eval.images import known_sets
+from rwsr.eval.images.sets import ImageSet, of_folders
+from rwsr.eval.images.tiling import bicubic, bicubic_model, unchanged
+from rwsr.eval.metrics.by_name import Metric, named
+from rwsr.eval.protocols import (
+    ablation,
+    cugan_tables,
+    published_figures,
     steering,
     sweeps,
     trends,
+    udem_curves,
 )
-from rwsr.eval.images import ImageSet, of_folders
-from rwsr.eval.metrics import Metric, named
-from rwsr.eval.report import MetricRow, mean
-from rwsr.eval.restoration import Method, evaluate
-from rwsr.eval.restore import bicubic, bicubic_model, unchanged
+from rwsr.eval.protocols import (
+    hr_aware_probes as probes,
+)
+from rwsr.eval.protocols.restoration import Method, evaluate
+from rwsr.eval.report import examples, plots
+from rwsr.eval.report.table import MetricRow, mean
 
 from ..conftest import scene
 
@@ -138,14 +139,14 @@ def test_scores_that_know_the_level_are_perfect(images: ImageSet) -> None:
         rough = (lr[..., 1:] - lr[..., :-1]).abs().mean(dim=(1, 2, 3))
         return torch.stack([1 - rough, rough], dim=1)
 
-    rows = _rows(curves.evaluate(images, score, "m", "", CPU, levels=6))
+    rows = _rows(udem_curves.evaluate(images, score, "m", "", CPU, levels=6))
     assert len(rows) == 3 * 3 * 6 * 2
-    found = {curve.degradation: curve for curve in curves.curves_of(rows, "m")}
+    found = {curve.degradation: curve for curve in udem_curves.curves_of(rows, "m")}
     assert found["noise"].spearman == found["blur"].spearman == 1.0
     assert found["noise"].levels[0] == 1 and found["blur"].levels[-1] == 3 and found["jpeg"].levels[0] == 95
     assert found["noise"].dynamic_range > 0.02
-    flat = _rows(curves.evaluate(images, lambda lr: torch.rand(1, 2), "r", "", CPU, levels=6))
-    assert all(curve.spearman < 1 for curve in curves.curves_of(flat, "r"))
+    flat = _rows(udem_curves.evaluate(images, lambda lr: torch.rand(1, 2), "r", "", CPU, levels=6))
+    assert all(curve.spearman < 1 for curve in udem_curves.curves_of(flat, "r"))
 
 
 def test_steering_by_hand(images: ImageSet) -> None:
@@ -198,17 +199,17 @@ def test_cugans_settings_tell_the_model_the_truth(images: ImageSet) -> None:
 
     metric = [_metric("psnr-rgb", scale=1, border=0)]
     same = Method("same", unchanged, conditioned=restore)
-    rows = _rows(cugan_settings.evaluate_settings(images, [same], metric, CPU))
+    rows = _rows(cugan_tables.evaluate_settings(images, [same], metric, CPU))
     assert {json.dumps([round(v, 4) for v in z]) for z in told} == {
-        json.dumps([r / 4, s / 50]) for r, s in cugan_settings.TABLE_2
+        json.dumps([r / 4, s / 50]) for r, s in cugan_tables.TABLE_2
     }
     assert {row.member: json.loads(row.setting)["z"] for row in rows} == {
-        cugan_settings.member_of(r, s): [r / 4, s / 50] for r, s in cugan_settings.TABLE_2
+        cugan_tables.member_of(r, s): [r / 4, s / 50] for r, s in cugan_tables.TABLE_2
     }
     noisy = [row.value for row in rows if row.member == "r0 sigma30"]
     assert np.mean(noisy) == pytest.approx(20 * np.log10(255 / 30), abs=0.6)  # less where levels saturate
     assert mean(rows, member="r2 sigma0") > mean(rows, member="r4 sigma0")
-    again = _rows(cugan_settings.evaluate_settings(images, [same], metric, CPU))
+    again = _rows(cugan_tables.evaluate_settings(images, [same], metric, CPU))
     assert [row.value for row in again] == [row.value for row in rows]
 
 
@@ -216,7 +217,7 @@ def test_a_blur_of_cugan_is_matlabs_fspecial() -> None:
     """A point becomes the sampled Gaussian on 21x21, whose centre for r = 1 is 0.1592."""
     point = np.zeros((41, 41, 3), dtype=np.uint8)
     point[20, 20] = 255
-    found = cugan_settings.degraded(point, 1, 0, "x")[20, 20, 0]
+    found = cugan_tables.degraded(point, 1, 0, "x")[20, 20, 0]
     assert found == round(255 * 0.1592)
 
 
@@ -232,16 +233,16 @@ def test_modulation_distances_are_of_the_best_single_model(images: ImageSet) -> 
         method = Method(name, moved, "ff", conditioned=told)
         for metric in ("psnr-rgb", "ssim-rgb"):
             measured = [_metric(metric, scale=1, border=0)]
-            parts = cugan_settings.evaluate_settings(images, [method], measured, CPU, settings=((0, 0),))
+            parts = cugan_tables.evaluate_settings(images, [method], measured, CPU, settings=((0, 0),))
             rows += _rows(parts)
-    assert cugan_settings.modulation_distances(rows, "psnr-rgb") == {"cunet": {"r0 sigma0": float("inf")}}
+    assert cugan_tables.modulation_distances(rows, "psnr-rgb") == {"cunet": {"r0 sigma0": float("inf")}}
     rest = [row for row in rows if row.model != "unet 1"]
-    [distance] = cugan_settings.modulation_distances(rest, "ssim-rgb")["cunet"].values()
+    [distance] = cugan_tables.modulation_distances(rest, "ssim-rgb")["cunet"].values()
     assert distance == pytest.approx(
         mean(rest, model="unet 2", metric="ssim-rgb") - mean(rest, model="cunet", metric="ssim-rgb")
     )
     assert distance < 0
-    assert cugan_settings.modulation_distances([replace(row, checkpoint="") for row in rows], "psnr-rgb") == {}
+    assert cugan_tables.modulation_distances([replace(row, checkpoint="") for row in rows], "psnr-rgb") == {}
 
 
 def test_far_parts_what_is_degraded(images: ImageSet) -> None:
@@ -279,12 +280,12 @@ def test_the_ablation_says_whether_the_papers_order_is_there(images: ImageSet) -
     offsets = {"a1": 0.0, "a2": 0.001, "b1": 0.05, "b2": 0.051}
     methods = [Method(name, lambda lr, d=d: bicubic(lr, 4) + d) for name, d in offsets.items()]
     rows = _rows(evaluate(images, methods, [_metric("psnr-y")], CPU))
-    found = ablations.ablation(rows, {"with": ["a1", "a2"], "without": ["b1", "b2"]}, "psnr-y")
+    found = ablation.ablation(rows, {"with": ["a1", "a2"], "without": ["b1", "b2"]}, "psnr-y")
     assert found.order == ("with", "without")
     assert found.holds("with", "without") and not found.holds("without", "with")
     assert found.spread("with") > 0 and found.mean("with") == pytest.approx(np.mean(found.runs["with"]))
     with pytest.raises(UserError, match=r"no psnr-y of c1 \(other\)"):
-        ablations.ablation(rows, {"other": ["c1"]}, "psnr-y")
+        ablation.ablation(rows, {"other": ["c1"]}, "psnr-y")
 
 
 def test_examples_are_the_worst_images_and_the_same_place(images: ImageSet) -> None:
@@ -301,15 +302,15 @@ def test_examples_are_the_worst_images_and_the_same_place(images: ImageSet) -> N
 
 def test_published_figures_are_whole() -> None:
     """Table 2 of CUGAN with its misprints set right, and sets found by their names."""
-    found = [each for each in published.published() if (each.paper, each.method) == ("CUGAN", "CUnet")]
+    found = [each for each in published_figures.published() if (each.paper, each.method) == ("CUGAN", "CUnet")]
     assert {each.member: each.value for each in found}["r2 sigma0"] == 30.07
     assert "printed as 20.07" in next(each.note for each in found if each.member == "r2 sigma0")
-    found = published.beside("LIVE1", ["dists", "lpips-alex-cugan"], cugan_settings.PROTOCOL)
+    found = published_figures.beside("LIVE1", ["dists", "lpips-alex-cugan"], cugan_tables.PROTOCOL)
     assert {each.metric for each in found} == {"dists", "lpips-alex-cugan"}
-    assert not published.beside("LIVE1", ["dists"])
-    assert [each.method for each in published.beside("set5 (bicubic x4)", ["psnr-y"])] == ["IMDN", "RLFN"]
-    assert not published.beside("mine", ["psnr-y"])
-    assert "RWSR-EDL" in [each.method for each in published.beside("NTIRE2020/HR x4", ["psnr-rgb"])]
+    assert not published_figures.beside("LIVE1", ["dists"])
+    assert [each.method for each in published_figures.beside("set5 (bicubic x4)", ["psnr-y"])] == ["IMDN", "RLFN"]
+    assert not published_figures.beside("mine", ["psnr-y"])
+    assert "RWSR-EDL" in [each.method for each in published_figures.beside("NTIRE2020/HR x4", ["psnr-rgb"])]
 
 
 @pytest.mark.parametrize(
@@ -333,16 +334,16 @@ def test_a_papers_figures_stand_beside_its_own_set_and_scale_only(folder: str, s
     """Told by official folder names, word by word; never beside another set, scale, or a set without HR."""
     name = known_sets.name_of(folder)
     name = name if f"x{scale}" in known_sets.words_of(name) else f"{name} x{scale}"
-    found = {each.paper for each in published.beside(name, ["psnr-y", "lpips-vgg", "niqe"])}
+    found = {each.paper for each in published_figures.beside(name, ["psnr-y", "lpips-vgg", "niqe"])}
     assert paper in found if paper is not None else not found
-    assert not published.beside(f"{name} {published.NO_HR}", ["niqe"])
+    assert not published_figures.beside(f"{name} {published_figures.NO_HR}", ["niqe"])
 
 
 def test_an_ablations_order_is_that_of_the_measured_set() -> None:
     """HR-aware's table 1 has NTIRE20, Canon and Nikon, whose orders differ."""
     orders = {}
     for data in ("NTIRE20 x4", "RealSR-Canon (Test x4)", "RealSR-Nikon (Test x4)", "mine x4"):
-        on, rows = published.of_set("1", data)
+        on, rows = published_figures.of_set("1", data)
         orders[on] = sorted(rows, key=lambda name, r=rows: -(r[name][0] or 0))
         assert on.split("-")[0] in data or data == "mine x4"
     assert orders["RealSR-Canon"] == ["LWay", "HR-aware", "before"] != orders["NTIRE20"]

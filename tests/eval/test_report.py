@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from rwsr.degrade.errors import StoreError, UserError
-from rwsr.degrade.places import Place
-from rwsr.eval import report
-from rwsr.eval.report import MetricRow
+from rwsr.degrade.storage.location import Place
+from rwsr.eval.report import table
+from rwsr.eval.report.table import MetricRow
 
 ROW = MetricRow(
     protocol="restoration",
@@ -34,43 +34,43 @@ ROW = MetricRow(
 def test_rows_come_back(somewhere: Place) -> None:
     """On a disk and on object storage; what is measured anew takes the place of what was, whatever has changed."""
     path = somewhere / "metrics.parquet"
-    report.add(path, [ROW, replace(ROW, metric="ssim-y", value=0.9)])
-    report.add(path, [replace(ROW, border=0, value=29.0), replace(ROW, model="x", checkpoint="old")])
-    report.add(path, [replace(ROW, model="x", checkpoint="new", value=31.0)])
-    found = report.read(path)
+    table.add(path, [ROW, replace(ROW, metric="ssim-y", value=0.9)])
+    table.add(path, [replace(ROW, border=0, value=29.0), replace(ROW, model="x", checkpoint="old")])
+    table.add(path, [replace(ROW, model="x", checkpoint="new", value=31.0)])
+    found = table.read(path)
     assert [(row.model, row.checkpoint, row.metric, row.border, row.value) for row in found] == [
         ("bicubic", "", "ssim-y", 4, 0.9),
         ("bicubic", "", "psnr-y", 0, 29.0),
         ("x", "new", "psnr-y", 4, 31.0),
     ]
-    assert report.config_of(found).data == {"Set5": "aa"}
+    assert table.config_of(found).data == {"Set5": "aa"}
 
 
 def _add(number: int, path: Path) -> None:
-    report.add(path, [replace(ROW, model=str(number))])
+    table.add(path, [replace(ROW, model=str(number))])
 
 
 def test_reports_that_are_written_at_once_lose_nothing(tmp_path: Path) -> None:
     """Eight processes, one file."""
     with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:
         list(pool.map(_add, range(24), [tmp_path / "m.parquet"] * 24))
-    assert sorted(row.model for row in report.read(tmp_path / "m.parquet")) == sorted(map(str, range(24)))
+    assert sorted(row.model for row in table.read(tmp_path / "m.parquet")) == sorted(map(str, range(24)))
 
 
 def test_means_are_of_the_rows_that_are_named() -> None:
     rows = [ROW, replace(ROW, value=20.0, member="other"), replace(ROW, model="x", value=1.0)]
-    assert report.mean(rows, model="bicubic") == 25 and report.mean(rows, model="bicubic", member="lr") == 30
+    assert table.mean(rows, model="bicubic") == 25 and table.mean(rows, model="bicubic", member="lr") == 30
     with pytest.raises(UserError, match='no row with {"model": "y"}'):
-        report.mean(rows, model="y")
+        table.mean(rows, model="y")
 
 
 def test_what_is_no_report_is_told(tmp_path: Path) -> None:
     """And is left as it is."""
     (tmp_path / "m.parquet").write_bytes(b"mine")
     with pytest.raises(StoreError, match="is not a whole Parquet file"):
-        report.add(tmp_path / "m.parquet", [ROW])
+        table.add(tmp_path / "m.parquet", [ROW])
     with pytest.raises(StoreError, match="is not a whole Parquet file"):
-        report.check(tmp_path / "m.parquet")
+        table.check(tmp_path / "m.parquet")
     assert (tmp_path / "m.parquet").read_bytes() == b"mine"
 
 
@@ -80,7 +80,7 @@ def test_means_of_several_models_are_over_the_same_images() -> None:
     values = {"degraded": (inf, nan, 30.0), "ours": (60.0, 20.0, 40.0)}
     rows = [replace(ROW, model=m, sample=i, value=v) for m, each in values.items() for i, v in enumerate(each)]
     clean = [replace(row, member="clean", value=inf) for row in rows[:3]]
-    assert [(row.model, row.value) for row in report.shared(rows)] == [("degraded", 30.0), ("ours", 40.0)]
-    assert report.shared([*rows, *clean])[-3:] == clean
-    assert report.not_finite([*rows, replace(rows[0], metric="niqe", value=nan)]) == {"psnr-y": (1, 1), "niqe": (1, 0)}
-    assert report.mean_of([inf, 1.0, nan]) == 1 and report.mean_of([inf, inf]) == inf
+    assert [(row.model, row.value) for row in table.shared(rows)] == [("degraded", 30.0), ("ours", 40.0)]
+    assert table.shared([*rows, *clean])[-3:] == clean
+    assert table.not_finite([*rows, replace(rows[0], metric="niqe", value=nan)]) == {"psnr-y": (1, 1), "niqe": (1, 0)}
+    assert table.mean_of([inf, 1.0, nan]) == 1 and table.mean_of([inf, inf]) == inf

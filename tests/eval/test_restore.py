@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.image import U8, to_float
-from rwsr.degrade.resample import resize
-from rwsr.eval.restore import bicubic, is_large, lanczos, restore, restore_in_tiles, restore_pixels
-from rwsr.eval.tensors import to_tensor
+from rwsr.degrade.images.decode import U8, to_float
+from rwsr.degrade.ops.resize import resize
+from rwsr.eval.images.tensors import to_tensor
+from rwsr.eval.images.tiling import bicubic, is_large, lanczos, restore, restore_in_tiles, restore_pixels
 
 CPU = torch.device("cpu")
 

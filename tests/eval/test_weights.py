@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from rwsr.degrade.errors import UserError
-from rwsr.eval import weights
-from rwsr.eval.metrics import chosen
-from rwsr.eval.weights import MissingWeights, WeightFile
+from rwsr.eval.metrics import weights
+from rwsr.eval.metrics.by_name import chosen
+from rwsr.eval.metrics.weights import MissingWeights, WeightFile
 
 
 @pytest.fixture

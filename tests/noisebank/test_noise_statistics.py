@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rwsr.noisebank.noise_statistics import noise_statistics
+from rwsr.noisebank.statistics import noise_statistics
 
 
 def test_white_noise_is_flat_at_its_variance() -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rwsr.eval.published import EDL_ABLATIONS
-from rwsr.pipelines import spoilt
-from rwsr.pipelines.ablation import TABLES, Variant
-from rwsr.pipelines.config import compose
-from rwsr.train.edl_stages import small
+from rwsr.degrade.config import compose
+from rwsr.eval.protocols.published_figures import EDL_ABLATIONS
+from rwsr.pipelines.papers import simulated_cameras
+from rwsr.pipelines.papers.rwsr_edl_tables import TABLES, Variant
+from rwsr.train.methods.rwsr_edl import small
 
 from ..commands import rwsr
 from ..conftest import scene
@@ -128,11 +128,11 @@ def test_what_is_wrong_is_told_first(folders: list[object], tmp_path: Path, monk
 def test_spoilt_photographs_are_of_one_camera_or_of_many() -> None:
     """The same bytes for the same photograph; one camera's noise is the same of all, others' is their own."""
     grey = np.full((96, 96, 3), 128, dtype=np.uint8)
-    assert np.array_equal(spoilt.by_one_camera(grey, "a"), spoilt.by_one_camera(grey, "a"))
-    one = [float(spoilt.by_one_camera(grey, key).std()) for key in "abcdef"]
-    many = [float(spoilt.by_others(grey, key).std()) for key in "abcdef"]
+    assert np.array_equal(simulated_cameras.by_one_camera(grey, "a"), simulated_cameras.by_one_camera(grey, "a"))
+    one = [float(simulated_cameras.by_one_camera(grey, key).std()) for key in "abcdef"]
+    many = [float(simulated_cameras.by_others(grey, key).std()) for key in "abcdef"]
     assert max(one) - min(one) < 0.5 < min(one) and max(many) - min(many) > 3
-    assert np.array_equal(spoilt.made_smaller(grey, 4), grey[:24, :24])
+    assert np.array_equal(simulated_cameras.made_smaller(grey, 4), grey[:24, :24])
 
 
 def test_trainings_end_with_the_command_that_started_them(folders: list[object], tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_trainings_end_with_the_command_that_started_them(folders: list[object],
     command = [
         sys.executable,
         "-m",
-        "rwsr.pipelines.cli",
+        "rwsr",
         "ablation",
         "rwsr-edl",
         *map(str, many),

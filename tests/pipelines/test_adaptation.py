@@ -8,14 +8,19 @@ import pytest
 import torch
 from PIL import Image
 
-from rwsr.eval import report
-from rwsr.eval.published import HR_AWARE_ABLATIONS
-from rwsr.eval.stopping import stopped
-from rwsr.pipelines.adaptation import NETWORKS, TABLES, Variant
-from rwsr.pipelines.build_store import open_samples
-from rwsr.pipelines.config import compose
-from rwsr.train.compact import Compact
-from rwsr.train.hraware_stages import hr_aware_pretrain_small, hr_aware_small, lway_pretrain_small, self_training_small
+from rwsr.degrade.build_store import open_samples
+from rwsr.degrade.config import compose
+from rwsr.eval.protocols.early_stopping import stopped
+from rwsr.eval.protocols.published_figures import HR_AWARE_ABLATIONS
+from rwsr.eval.report import table as report
+from rwsr.pipelines.papers.hr_aware_tables import NETWORKS, TABLES, Variant
+from rwsr.train.methods.hr_aware import (
+    hr_aware_pretrain_small,
+    hr_aware_small,
+    lway_pretrain_small,
+    self_training_small,
+)
+from rwsr.train.networks.published.compact import Compact
 
 from ..commands import flags, rwsr
 from ..conftest import scene

@@ -16,20 +16,20 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from rwsr.degrade import tables
 from rwsr.degrade.errors import StoreError, UserError
-from rwsr.degrade.image import U8, decode
-from rwsr.degrade.render import apply
+from rwsr.degrade.images.decode import U8, decode
+from rwsr.degrade.images.sources import IndexConfig
+from rwsr.degrade.ops.render import apply
+from rwsr.degrade.ops.steps import BankNoise
 from rwsr.degrade.seeds import stream
-from rwsr.degrade.steps import BankNoise
+from rwsr.degrade.storage import tables
+from rwsr.degrade.tasks import Run
+from rwsr.noisebank import build_bank
 from rwsr.noisebank.bank import BankConfig, NoiseBank
 from rwsr.noisebank.cati import CatiRule, ThresholdRule
+from rwsr.noisebank.scan import ScanConfig, open_scan, scan, scan_grids
 from rwsr.noisebank.tiles import TileGrid
-from rwsr.pipelines import build_bank
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.scan import ScanConfig, open_scan, scan, scan_grids
-from rwsr.pipelines.sources import IndexConfig
-from rwsr.pipelines.tasks import Run
 
 from ..commands import rwsr
 
@@ -336,7 +336,7 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(tmp_path: Path, tree: T
     """`rwsr noisebank build`, killed with SIGKILL at random moments of scan and harvest, then run to its end."""
     photos, broken = _many(tmp_path / "photos", 300), tmp_path / "broken.zarr"
     arguments = ["--target", str(photos), "--size", "32", "--stride", "16", "--workers", "2", "--quantile", "0.3"]
-    command = [sys.executable, "-m", "rwsr.pipelines.cli", "noisebank", "build", *arguments, "--out"]
+    command = [sys.executable, "-m", "rwsr", "noisebank", "build", *arguments, "--out"]
     subprocess.run([*command, str(tmp_path / "whole.zarr")], check=True, capture_output=True)
     rng, killed = random.Random(0), 0
     for pattern in ("broken.zarr.scan/target/parts/*", "broken.zarr/building/commits/*"):

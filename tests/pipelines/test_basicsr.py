@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.recipe import Groups, SecondOrder
-from rwsr.pipelines.basicsr import import_options
-from rwsr.pipelines.presets import mm_realsr, mm_realsr_stage_1, real_esrgan
+from rwsr.degrade.recipes.base import Groups, SecondOrder
+from rwsr.degrade.recipes.import_basicsr import import_options
+from rwsr.degrade.recipes.presets import mm_realsr, mm_realsr_stage_1, real_esrgan
 
 from ..commands import rwsr
 

@@ -12,18 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rwsr.degrade import build_store
+from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.groups import ROLES
-from rwsr.degrade.image import decode
-from rwsr.degrade.reader import ShardReader
+from rwsr.degrade.images import sources
+from rwsr.degrade.images.decode import decode
+from rwsr.degrade.recipes.groups import ROLES
+from rwsr.degrade.recipes.presets import mm_realsr
 from rwsr.degrade.samples import GROUPS, StoreConfig
-from rwsr.degrade.shards import open_store
+from rwsr.degrade.storage.shards.reader import ShardReader
+from rwsr.degrade.storage.shards.writer import open_store
+from rwsr.degrade.tasks import Run
 from rwsr.noisebank.bank import NoiseBank
-from rwsr.pipelines import build_store, sources
-from rwsr.pipelines.config import compose
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.presets import mm_realsr
-from rwsr.pipelines.tasks import Run
 
 Tree = Callable[[Path], dict[str, bytes]]
 CONFIG = compose(mm_realsr(), hr_size_px=64, num_samples=30, shard_mib=0.05)
@@ -116,7 +117,7 @@ def test_images_smaller_than_the_crop_are_counted(photos: Path, tmp_path: Path) 
 
 def _command(photos: Path, out: Path) -> list[str]:
     settings = ["--samples", "400", "--hr-size", "64", "--set", "shard_mib=0.05", "--workers", "2"]
-    return [sys.executable, "-m", "rwsr.pipelines.cli", "degrade", "build", "--preset", "mm-realsr"] + [
+    return [sys.executable, "-m", "rwsr", "degrade", "build", "--preset", "mm-realsr"] + [
         *("--source", str(photos), "--out", str(out)),
         *settings,
     ]

@@ -51,7 +51,7 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
     assert min(times) < 0.5
     script = (
         "import sys\n"
-        "from rwsr.pipelines.cli import root\n"
+        "from rwsr.pipelines.cli.main import root\n"
         "root(['--help'], standalone_mode=False)\n"
         "heavy = {'torch', 'prefect', 'dask', 'distributed', 'numpy', 'zarr', 'pyarrow', 'pydantic'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"

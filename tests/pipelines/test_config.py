@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rwsr.degrade.config import compose, to_yaml
 from rwsr.degrade.errors import UserError
-from rwsr.pipelines import training
-from rwsr.pipelines.config import compose, to_yaml
-from rwsr.pipelines.presets import mm_realsr
-from rwsr.train import cugan_stages, hraware_stages, mmrealsr_stages
+from rwsr.degrade.recipes.presets import mm_realsr
+from rwsr.train import train
+from rwsr.train.methods import cugan, hr_aware
+from rwsr.train.methods import mm_realsr as mmrealsr_stages
 
 from ..commands import rwsr
 
@@ -79,8 +80,8 @@ def test_a_wrong_file_is_named(tmp_path: Path, name: str, text: str | None, says
     assert "\n" not in str(caught.value)
 
 
-TRAININGS = [(preset, 1) for preset in (*training.PRESETS, *hraware_stages.PRESETS)] + [
-    (preset, 2) for preset in (*mmrealsr_stages.PRESETS, *cugan_stages.PRESETS)
+TRAININGS = [(preset, 1) for preset in (*train.PRESETS, *hr_aware.PRESETS)] + [
+    (preset, 2) for preset in (*mmrealsr_stages.PRESETS, *cugan.PRESETS)
 ]
 
 

@@ -11,11 +11,11 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from rwsr.eval import report
-from rwsr.pipelines.cli import root
-from rwsr.pipelines.pages import write_report
-from rwsr.train.compact import Compact
-from rwsr.train.imdn import Imdn
+from rwsr.eval.report import table
+from rwsr.eval.report.pages import write_report
+from rwsr.pipelines.cli.main import root
+from rwsr.train.networks.published.compact import Compact
+from rwsr.train.networks.published.imdn import Imdn
 
 from ..commands import rwsr
 from ..conftest import scene
@@ -50,7 +50,7 @@ def test_folders_are_measured_and_drawn(hr: Path, models: tuple[Path, Path], tmp
     said = rwsr("eval", "restoration", "--hr", hr, "--model", models[0], "--model", f"b={models[1]}", "--out", out)
     assert "bicubic: psnr-y" in said and "lanczos" in said and "model-1" in said and "\nb: psnr-y" in said
     rwsr("eval", "restoration", "--hr", hr, "--model", models[0], "--metric", "psnr-rgb", "--border", 0, "--out", out)
-    rows = report.read(out)
+    rows = table.read(out)
     assert len(rows) == 3 * 4 * 2 + 3 * 3
     assert {(row.metric, row.border) for row in rows} == {("psnr-y", 4), ("ssim-y", 4), ("psnr-rgb", 0)}
     assert {row.checkpoint == "" for row in rows if row.model in ("bicubic", "lanczos")} == {True}
@@ -64,7 +64,7 @@ def test_folders_are_chosen_from_and_named(hr: Path, tmp_path: Path) -> None:
     """The figures of a paper stand beside a set that goes by another name on this disk; a store has its own."""
     out = tmp_path / "m.parquet"
     rwsr("eval", "restoration", "--hr", hr, "--include", "[12].png", "--exclude", "2*", "--name", "Set5", "--out", out)
-    assert {(row.data, row.source) for row in report.read(out)} == {("Set5 (bicubic x4)", "1.png")}
+    assert {(row.data, row.source) for row in table.read(out)} == {("Set5 (bicubic x4)", "1.png")}
     rwsr("report", "--metrics", out, "--out", tmp_path / "r.html")
     assert "IMDN" in (tmp_path / "r.html").read_text()
     curves = ("eval", "udem-curves", "--images", hr, "--include", "nothing", "--out", out, "--model", "x")
@@ -86,7 +86,7 @@ def test_every_protocol_has_its_section(hr: Path, models: tuple[Path, Path], tmp
     text = page.read_text()
     for title in ("Interpolation: mine", "Segmented models: mine", "CUGAN&#x27;s settings: mine"):
         assert title in text
-    values = {row.setting: row.value for row in report.read(out) if row.protocol == "interpolation" and row.sample == 0}
+    values = {row.setting: row.value for row in table.read(out) if row.protocol == "interpolation" and row.sample == 0}
     assert set(values) == {'{"alpha":0.0}', '{"alpha":0.5}', '{"alpha":1.0}'} and len(set(values.values())) == 3
 
 
@@ -106,7 +106,7 @@ def test_nothing_is_averaged_that_is_not_one(hr: Path, models: tuple[Path, Path]
     out, page = tmp_path / "a/m.parquet", tmp_path / "r.html"
     for model in models:
         rwsr("eval", "restoration", "--hr", hr, "--model", f"run={model}", "--metric", "psnr-y", "--out", out)
-    assert len({row.checkpoint for row in report.read(out) if row.model == "run"}) == 1
+    assert len({row.checkpoint for row in table.read(out) if row.model == "run"}) == 1
     odd = ("--model", f"$\\frac{{x$={models[0]}")
     rwsr("eval", "restoration", "--hr", hr, *odd, "--metric", "ssim-y", "--border", 0, "--out", out)
     rwsr("report", "--metrics", out, "--out", page)
@@ -195,7 +195,7 @@ def test_metrics_that_cannot_be_measured_are_skipped_by_name(
     )
     assert "skipped: lpips-vgg: vgg16-397923af.pth is missing; put https://" in said
     assert set(json.loads(said[said.index("{") :])["skipped"]) == {"lpips-vgg"}
-    assert {row.metric for row in report.read(out)} == {"psnr-y"}
+    assert {row.metric for row in table.read(out)} == {"psnr-y"}
     said = rwsr("eval", "restoration", "--hr", hr, "--metric", "niqe", "--out", tmp_path / "n.parquet", code=1)
     assert "none of the metrics can be measured here" in said and not (tmp_path / "n.parquet").exists()
     assert "vgg16-397923af.pth: missing; https://" in rwsr("weights", "lpips-vgg")
@@ -289,7 +289,7 @@ def test_what_is_no_file_is_named_and_left_out(
     rwsr("eval", "restoration", "--hr", hr, "--metric", "psnr-y", "--out", tmp_path / "m.parquet", code=3)
     for name in ("pipe.png", "dangling.png"):
         assert f"left out: unreadable: {hr / name} is not a regular file" in caplog.text
-    assert {row.source for row in report.read(tmp_path / "m.parquet")} == {"0.png", "1.png", "2.png"}
+    assert {row.source for row in table.read(tmp_path / "m.parquet")} == {"0.png", "1.png", "2.png"}
     said = rwsr("restore", hr, "--model", models[0], "--out", tmp_path / "out", code=3)
     assert said.count("is not a regular file") == 2 and len(list((tmp_path / "out").iterdir())) == 3
 
@@ -315,7 +315,7 @@ def test_a_file_that_cannot_be_read_is_left_out(hr: Path, tmp_path: Path, caplog
     said = rwsr("eval", "restoration", "--hr", hr, "--out", tmp_path / "m.parquet", "--json", code=3)
     assert "left out: damaged" in caplog.text and "1.png cannot be decoded whole" in caplog.text
     assert '"left_out": 1' in said
-    assert {row.source for row in report.read(tmp_path / "m.parquet")} == {"0.png", "2.png"}
+    assert {row.source for row in table.read(tmp_path / "m.parquet")} == {"0.png", "2.png"}
 
 
 def test_images_without_a_value_are_counted(hr: Path, tmp_path: Path, published: Path) -> None:
@@ -323,7 +323,7 @@ def test_images_without_a_value_are_counted(hr: Path, tmp_path: Path, published:
     Image.fromarray(scene(8, 240, 240)).save(hr / "large.png")
     said = rwsr("eval", "restoration", "--hr", hr, "--metric", "niqe", "--out", tmp_path / "m.parquet")
     assert "niqe has no value for 3 images (too small or flat); its mean is over the others" in said
-    rows = report.read(tmp_path / "m.parquet")
+    rows = table.read(tmp_path / "m.parquet")
     assert [row.source for row in rows if not np.isnan(row.value)] == ["large.png"] * 2
     (hr / "large.png").unlink()
     rwsr("eval", "restoration", "--hr", hr, "--metric", "niqe", "--out", tmp_path / "n.parquet")

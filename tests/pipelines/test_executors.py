@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from rwsr.degrade import build_store
+from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
-from rwsr.pipelines import build_store, sources
-from rwsr.pipelines.cli import root
-from rwsr.pipelines.config import compose
+from rwsr.degrade.images import sources
+from rwsr.degrade.recipes.presets import mm_realsr
+from rwsr.degrade.tasks import Run
+from rwsr.pipelines.cli.main import root
 from rwsr.pipelines.executors import _client, _Cluster, runner
-from rwsr.pipelines.presets import mm_realsr
-from rwsr.pipelines.tasks import Run
 
 from ..loopback import free_port
 

@@ -9,16 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from rwsr.degrade.disk import only_builder
+from rwsr.degrade import build_store
+from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.reader import ShardReader
-from rwsr.degrade.shards import Store
-from rwsr.pipelines import build_store, sources
-from rwsr.pipelines.config import compose
+from rwsr.degrade.export_store import export
+from rwsr.degrade.images import sources
+from rwsr.degrade.recipes.presets import PRESETS
+from rwsr.degrade.storage.local import only_builder
+from rwsr.degrade.storage.shards.reader import ShardReader
+from rwsr.degrade.storage.shards.writer import Store
+from rwsr.eval.report.store_report import measure_store, write_quality
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.export_store import export
-from rwsr.pipelines.presets import PRESETS
-from rwsr.pipelines.quality import measure_store, write_quality
 
 from ..commands import rwsr
 

@@ -19,7 +19,7 @@ from PIL import Image
 from ..conftest import scene
 from ..loopback import free_port
 
-RWSR = [sys.executable, "-m", "rwsr.pipelines.cli"]
+RWSR = [sys.executable, "-m", "rwsr"]
 PREFECT = [sys.executable, "-m", "prefect"]
 Tree = Callable[[Path], dict[str, bytes]]
 

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from rwsr.degrade.errors import UserError
-from rwsr.pipelines import layouts, sources
-from rwsr.pipelines.cli_sources import LAYOUTS
-from rwsr.pipelines.sources import IndexConfig, SourceRow, listed
+from rwsr.degrade.images import known_datasets, sources
+from rwsr.degrade.images.sources import IndexConfig, SourceRow, listed
+from rwsr.pipelines.cli.sources import LAYOUTS
 
 from ..commands import rwsr
 from ..conftest import scene
@@ -41,27 +41,27 @@ def test_a_known_folder_is_recognised_and_counted(
 ) -> None:
     """Whatever the case of its letters and wherever it lies; `check` accepts it only when it is whole."""
     rows = _rows(tmp_path, folder, names)
-    (found,) = layouts.recognise(rows)
+    (found,) = known_datasets.recognise(rows)
     assert (found.known.layout, found.complete) == (layout, complete)
     assert str(tmp_path / folder) in found.line
     if complete:
-        layouts.check(layout, rows)
+        known_datasets.check(layout, rows)
     else:
         with pytest.raises(UserError, match="download it again"):
-            layouts.check(layout, rows)
+            known_datasets.check(layout, rows)
 
 
 def test_an_unknown_folder_is_nothing_special(tmp_path: Path) -> None:
     """No line for it; named as DIV2K, it is refused with what was expected."""
     rows = _rows(tmp_path, "holiday", ["a.png"])
-    assert layouts.recognise(rows) == []
+    assert known_datasets.recognise(rows) == []
     with pytest.raises(UserError, match=r"holds no folder of div2k; expected one of: DIV2K_train_HR \(800 \*.png\)"):
-        layouts.check("div2k", rows)
+        known_datasets.check("div2k", rows)
 
 
 def test_the_command_knows_every_layout() -> None:
     """--layout offers what the table has."""
-    assert set(LAYOUTS) == {known.layout for known in layouts.KNOWN}
+    assert set(LAYOUTS) == {known.layout for known in known_datasets.KNOWN}
 
 
 @pytest.mark.parametrize("names", [("001H.PNG", "001L.PNG"), ("Canon_001_HR.png", "Canon_001_LR4.png")])

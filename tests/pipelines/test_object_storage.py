@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 from torch.utils.data import DataLoader
 
-from rwsr.degrade.objects import ObjectPath
-from rwsr.degrade.places import Place, names_below, write
-from rwsr.pipelines.cli import root
-from rwsr.train.datasets import GroupDataset
+from rwsr.degrade.storage.location import Place, names_below, write
+from rwsr.degrade.storage.object_store import ObjectPath
+from rwsr.pipelines.cli.main import root
+from rwsr.train.data.datasets import GroupDataset
 
 from ..loopback import Mood, Trouble, free_port
 
@@ -140,7 +140,7 @@ def test_wrong_urls_are_told_in_one_line(
 ) -> None:
     """By the real command, with the name and the mend."""
     names = {"b": str(s3()).removeprefix("s3://"), "t": str(tmp_path)}
-    command = [sys.executable, "-m", "rwsr.pipelines.cli", *(each.format(**names) for each in arguments)]
+    command = [sys.executable, "-m", "rwsr", *(each.format(**names) for each in arguments)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode in (1, 2) and "Traceback" not in found.stderr
     assert says in found.stderr.splitlines()[-1]
@@ -148,7 +148,7 @@ def test_wrong_urls_are_told_in_one_line(
 
 def test_an_endpoint_that_is_no_url_is_told() -> None:
     """Before any request, with the variable and the mend."""
-    command = [sys.executable, "-m", "rwsr.pipelines.cli", "store", "info", "s3://bucket/x"]
+    command = [sys.executable, "-m", "rwsr", "store", "info", "s3://bucket/x"]
     environment = os.environ | {"AWS_ENDPOINT_URL": "localhost:9000"}
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert found.returncode == 1
@@ -157,7 +157,7 @@ def test_an_endpoint_that_is_no_url_is_told() -> None:
 
 def test_an_endpoint_where_nothing_listens_is_told_at_once() -> None:
     """Not after the minute that it is tried for."""
-    command = [sys.executable, "-m", "rwsr.pipelines.cli", "store", "info", "s3://bucket/x"]
+    command = [sys.executable, "-m", "rwsr", "store", "info", "s3://bucket/x"]
     environment = os.environ | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as asking:
         assert asking.stderr is not None
@@ -198,7 +198,7 @@ server = HTTPServer(("127.0.0.1", 0), Refuse)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 os.environ[sys.argv[1]] = f"http://127.0.0.1:{server.server_port}"
 sys.argv = ["rwsr", "store", "info", sys.argv[2] + "/x"]
-from rwsr.pipelines.cli import main
+from rwsr.pipelines.cli.main import main
 main()
 """
 
@@ -208,7 +208,7 @@ def test_a_server_in_trouble_for_a_while_is_waited_for(bucket: ObjectPath, tree:
     """Answers of 500, or none: the build goes on when they end, and its bytes are as without."""
     trouble = Trouble(int(os.environ["AWS_ENDPOINT_URL"].rpartition(":")[2]))
     _groups(bucket / "photos", bucket / "whole.zarr")
-    command = [sys.executable, "-m", "rwsr.pipelines.cli", "degrade", "build", "--preset", "mm-realsr"]
+    command = [sys.executable, "-m", "rwsr", "degrade", "build", "--preset", "mm-realsr"]
     command += ["--hr-size", "96", "--samples", "24", "--set", "shard_mib=0.2", "--seed", "3"]
     command += ["--source", str(bucket / "photos"), "--out", str(bucket / "troubled.zarr")]
     building = subprocess.Popen(command, env=os.environ | {"AWS_ENDPOINT_URL": trouble.url}, stdout=subprocess.DEVNULL)

@@ -7,23 +7,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rwsr.degrade import build_store
+from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.image import decode, to_float, to_uint8
-from rwsr.degrade.reader import ShardReader
-from rwsr.degrade.resample import resize
+from rwsr.degrade.images import sources
+from rwsr.degrade.images.decode import decode, to_float, to_uint8
+from rwsr.degrade.images.sources import IndexConfig
+from rwsr.degrade.ops.resize import resize
+from rwsr.degrade.recipes.presets import PRESETS
 from rwsr.degrade.samples import StoreConfig
 from rwsr.degrade.seeds import stream
-from rwsr.degrade.shards import Store
+from rwsr.degrade.storage.shards.reader import ShardReader
+from rwsr.degrade.storage.shards.writer import Store
+from rwsr.degrade.tasks import Run
+from rwsr.noisebank import build_bank
 from rwsr.noisebank.bank import BankConfig, NoiseBank
 from rwsr.noisebank.cati import ThresholdRule
+from rwsr.noisebank.scan import ScanConfig, scan, scan_grids
 from rwsr.noisebank.tiles import TileGrid
-from rwsr.pipelines import build_bank, build_store, sources
-from rwsr.pipelines.config import compose
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.presets import PRESETS
-from rwsr.pipelines.scan import ScanConfig, scan, scan_grids
-from rwsr.pipelines.sources import IndexConfig
-from rwsr.pipelines.tasks import Run
 
 CONFIG = compose(PRESETS["rwsr-edl"](), hr_size_px=64, num_samples=10, shard_mib=0.05)
 RULE = BankConfig(grid=TileGrid(size=32, stride=32), rule=ThresholdRule(max_var=20, min_mean=0))

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.objects import ObjectPath
-from rwsr.degrade.places import Place
+from rwsr.degrade.storage.location import Place
+from rwsr.degrade.storage.object_store import ObjectPath
 from rwsr.pipelines import pipeline
-from rwsr.pipelines.cli import root
+from rwsr.pipelines.cli.main import root
 from rwsr.pipelines.pipeline import PipelineConfig
 
 from ..conftest import scene

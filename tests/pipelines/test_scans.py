@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from rwsr.degrade.errors import UserError
+from rwsr.degrade.images.sources import IndexConfig, SourceRow
+from rwsr.noisebank.scan import ScanConfig, scan
 from rwsr.noisebank.tiles import TileGrid
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.scan import ScanConfig, scan
-from rwsr.pipelines.sources import IndexConfig, SourceRow
 
 from ..conftest import scene
 

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from rwsr.degrade.errors import UserError
-from rwsr.pipelines import sources
+from rwsr.degrade.images import sources
+from rwsr.degrade.images.sources import IndexConfig, SourceRow
+from rwsr.degrade.tasks import Run
 from rwsr.pipelines.console import printable
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.sources import IndexConfig, SourceRow
-from rwsr.pipelines.tasks import Run
 
 CONFIG, SERIAL = IndexConfig(), runner(1)
 

@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from rwsr.degrade import tables
+from rwsr.degrade import build_store
+from rwsr.degrade.build_store import open_samples
 from rwsr.degrade.errors import StoreError
-from rwsr.degrade.verify import digest
-from rwsr.eval.images import of_store
-from rwsr.pipelines import build_store
-from rwsr.pipelines.build_store import open_samples
-from rwsr.train.data import StoredGroups
-from rwsr.train.datasets import GroupDataset
+from rwsr.degrade.storage import tables
+from rwsr.degrade.storage.shards.verify import digest
+from rwsr.eval.images.sets import of_store
+from rwsr.train.data.batches import StoredGroups
+from rwsr.train.data.datasets import GroupDataset
 
 from ..commands import rwsr
 from ..conftest import scene

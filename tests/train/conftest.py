@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from rwsr.degrade.shards import Store
-from rwsr.pipelines import build_store, sources
-from rwsr.pipelines.config import compose
+from rwsr.degrade import build_store
+from rwsr.degrade.config import compose
+from rwsr.degrade.images import sources
+from rwsr.degrade.recipes.presets import mm_realsr
+from rwsr.degrade.storage.shards.writer import Store
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.presets import mm_realsr
 
 
 @pytest.fixture

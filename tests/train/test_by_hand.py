@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rwsr.train.edl import Edl, EdlNetworkConfig
-from rwsr.train.loop import built
-from rwsr.train.mmrealsr import MMRealSR, NetworkConfig
-from rwsr.train.reconstructor import DegradationEncoder, ImageEncoder
-from rwsr.train.udem import Udem, UdemConfig
+from rwsr.train.engine.loop import built
+from rwsr.train.networks.mm_realsr import MMRealSR, NetworkConfig
+from rwsr.train.networks.reconstructor import DegradationEncoder, ImageEncoder
+from rwsr.train.networks.rwsr_edl import Edl, EdlNetworkConfig
+from rwsr.train.networks.udem import Udem, UdemConfig
 
 W = Mapping[str, Tensor]
 

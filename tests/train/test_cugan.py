@@ -10,24 +10,26 @@ import pytest
 import torch
 from PIL import Image
 
+from rwsr.degrade import build_store
+from rwsr.degrade.config import compose, to_yaml
 from rwsr.degrade.errors import StoreError, UserError
-from rwsr.degrade.shards import Store
-from rwsr.degrade.verify import digest
-from rwsr.eval import sweeps
-from rwsr.pipelines import build_store, sources
-from rwsr.pipelines.config import compose, to_yaml
+from rwsr.degrade.images import sources
+from rwsr.degrade.recipes.presets import cugan as cugan_pairs
+from rwsr.degrade.recipes.presets import real_esrgan
+from rwsr.degrade.storage.shards.verify import digest
+from rwsr.degrade.storage.shards.writer import Store
+from rwsr.eval.protocols import sweeps
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.presets import cugan as cugan_pairs
-from rwsr.pipelines.presets import real_esrgan
-from rwsr.pipelines.training import live, stored, train_run
-from rwsr.train import cugan_stages, runs
-from rwsr.train.checkpoint import read_model
-from rwsr.train.conditioned import ConditionedDiscriminator, FeatureModulation
-from rwsr.train.cugan import CUnet, CUnetConfig
-from rwsr.train.cugan_stages import CuganConfig, CuganLosses, discriminator_terms, generator_terms, small, unet
-from rwsr.train.data import GroupBatch, GroupBatches, StoredGroups
+from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
+from rwsr.train.engine import run as runs
+from rwsr.train.engine.checkpoint import read_model
 from rwsr.train.interpolate import interpolate
-from rwsr.train.restorers import open_run
+from rwsr.train.methods import cugan
+from rwsr.train.methods.cugan import CuganConfig, CuganLosses, discriminator_terms, generator_terms, small, unet
+from rwsr.train.networks.conditioned_discriminator import ConditionedDiscriminator, FeatureModulation
+from rwsr.train.networks.cunet import CUnet, CUnetConfig
+from rwsr.train.networks.open import open_run
+from rwsr.train.train import live, stored, train_run
 
 from ..commands import Stop, rwsr, stop_after
 
@@ -60,7 +62,7 @@ def _nothing(steps: int, terms: dict[str, float]) -> None:
 
 
 def _train(run: Path, store: Store, config: CuganConfig, on_step: Callable[..., None] = _nothing, **told: Path) -> bool:
-    make = partial(cugan_stages.method_of, config)
+    make = partial(cugan.method_of, config)
     return runs.train(run, StoredGroups(store), digest(store), config, config.loop, make, CPU, on_step, **told)
 
 
@@ -155,7 +157,7 @@ def test_losses_by_hand_and_who_learns_from_them() -> None:
 
 
 def test_presets_have_the_papers_numbers() -> None:
-    first, second = cugan_stages.cugan(1), cugan_stages.cugan(2)
+    first, second = cugan.cugan(1), cugan.cugan(2)
     for each in (first, second):
         loop = each.loop
         assert (loop.batch, loop.lr_patch_px, loop.learning_rate, loop.betas) == (16, 64, 5e-4, (0.9, 0.999))
@@ -332,7 +334,7 @@ def test_onnx_is_told_the_condition(tmp_path: Path) -> None:
     """At sizes that are no multiples of 4."""
     import onnxruntime
 
-    from rwsr.train.checkpoint import write_model
+    from rwsr.train.engine.checkpoint import write_model
     from rwsr.train.export import to_onnx
 
     torch.manual_seed(0)

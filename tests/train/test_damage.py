@@ -10,17 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from rwsr.degrade import disk
+from rwsr.degrade.config import compose
 from rwsr.degrade.errors import BusyError, StoreError, UserError
 from rwsr.degrade.seeds import stream
-from rwsr.degrade.shards import Store
-from rwsr.eval.perceptual import lpips
-from rwsr.pipelines.config import compose
-from rwsr.pipelines.pages import read_log
-from rwsr.train import checkpoint
-from rwsr.train.checkpoint import config_of, read_model, steps_saved, write_model
-from rwsr.train.finite import Finite
-from rwsr.train.ranks import Ranks
+from rwsr.degrade.storage import local
+from rwsr.degrade.storage.shards.writer import Store
+from rwsr.eval.metrics.lpips_dists import lpips
+from rwsr.eval.report.pages import read_log
+from rwsr.train.engine import checkpoint
+from rwsr.train.engine.checkpoint import config_of, read_model, steps_saved, write_model
+from rwsr.train.engine.distributed import Ranks
+from rwsr.train.engine.finite import Finite
 
 from ..commands import Stop, rwsr, stop_after
 from .test_loop import CONFIG, CPU, _nothing, _train
@@ -274,7 +274,7 @@ def test_a_full_disk_is_told_as_that(store: Store, tmp_path: Path, monkeypatch: 
     """Whatever part of a checkpoint does not fit; with room, the same call goes on to the same end."""
     _train(tmp_path / "whole", store, LONGER, CPU, _nothing)
     full = [4]
-    write = disk._write
+    write = local._write
 
     def no_room(file: Path, data: bytes) -> None:
         full[0] -= 1
@@ -282,7 +282,7 @@ def test_a_full_disk_is_told_as_that(store: Store, tmp_path: Path, monkeypatch: 
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
         write(file, data)
 
-    monkeypatch.setattr(disk, "_write", no_room)
+    monkeypatch.setattr(local, "_write", no_room)
     with pytest.raises(OSError, match="No space left on device"):
         _train(tmp_path / "run", store, LONGER, CPU, _nothing)
     _train(tmp_path / "run", store, LONGER, CPU, _nothing)

@@ -7,14 +7,15 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, DistributedSampler
 
+from rwsr.degrade import build_store
+from rwsr.degrade.config import compose
 from rwsr.degrade.errors import StoreError, UserError
-from rwsr.degrade.reader import ShardReader
-from rwsr.degrade.shards import open_store
-from rwsr.pipelines import build_store, sources
-from rwsr.pipelines.config import compose
+from rwsr.degrade.images import sources
+from rwsr.degrade.recipes.presets import PRESETS
+from rwsr.degrade.storage.shards.reader import ShardReader
+from rwsr.degrade.storage.shards.writer import open_store
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.presets import PRESETS
-from rwsr.train.datasets import GroupDataset, PairDataset
+from rwsr.train.data.datasets import GroupDataset, PairDataset
 
 
 def _built(photos: Path, out: Path, preset: str, *sets: str) -> Path:

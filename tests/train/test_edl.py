@@ -10,24 +10,27 @@ import pytest
 import torch
 from PIL import Image
 
+from rwsr.degrade import build_store
+from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.shards import Store
-from rwsr.degrade.verify import digest
+from rwsr.degrade.images import sources
+from rwsr.degrade.recipes.presets import mm_realsr, rwsr_edl_without_noise
+from rwsr.degrade.storage.shards.verify import digest
+from rwsr.degrade.storage.shards.writer import Store
 from rwsr.noisebank.bank import NoiseBank
-from rwsr.pipelines import build_store, sources
-from rwsr.pipelines.config import compose
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.presets import mm_realsr, rwsr_edl_without_noise
-from rwsr.train import edl_stages, mmrealsr_stages, runs
-from rwsr.train.adversarial import discriminator_terms
-from rwsr.train.checkpoint import read_model
-from rwsr.train.data import GroupBatch, GroupBatches, StoredGroups
-from rwsr.train.discriminators import PatchDiscriminator, VggDiscriminator
-from rwsr.train.edl import Branches, Edl, EdlNetworkConfig, network, parts_of
-from rwsr.train.edl_stages import EdlConfig, EdlLosses, aim19, code, edl, generator_terms, impressionism, small
-from rwsr.train.loop import built
-from rwsr.train.mmrealsr import MMRealSR
-from rwsr.train.restorers import open_restorer, open_run
+from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
+from rwsr.train.engine import run as runs
+from rwsr.train.engine.checkpoint import read_model
+from rwsr.train.engine.loop import built
+from rwsr.train.losses.adversarial import discriminator_terms
+from rwsr.train.methods import mm_realsr as mmrealsr_stages
+from rwsr.train.methods import rwsr_edl
+from rwsr.train.methods.rwsr_edl import EdlConfig, EdlLosses, aim19, code, edl, generator_terms, impressionism, small
+from rwsr.train.networks.discriminators import PatchDiscriminator, VggDiscriminator
+from rwsr.train.networks.mm_realsr import MMRealSR
+from rwsr.train.networks.open import open_restorer, open_run
+from rwsr.train.networks.rwsr_edl import Branches, Edl, EdlNetworkConfig, network, parts_of
 
 from ..commands import Stop, rwsr, stop_after
 
@@ -67,7 +70,7 @@ def _nothing(steps: int, terms: dict[str, float]) -> None:
 
 
 def _train(run: Path, store: Store, config: EdlConfig, on_step: Callable[..., None] = _nothing, **told: Any) -> bool:
-    make = partial(edl_stages.method_of, config)
+    make = partial(rwsr_edl.method_of, config)
     return runs.train(run, StoredGroups(store), digest(store), config, config.loop, make, CPU, on_step, **told)
 
 
@@ -287,15 +290,15 @@ def test_it_starts_from_a_psnr_model(pairs: Store, tmp_path: Path) -> None:
     source = StoredGroups(pairs)
     runs.train(tmp_path / "psnr", source, digest(pairs), psnr, psnr.loop, make, CPU, _nothing)
     start = read_model(tmp_path / "psnr/model.safetensors").weights
-    method = edl_stages.method_of(compose(CONFIG, network={"start_as_enlarger": False}), source, start)
+    method = rwsr_edl.method_of(compose(CONFIG, network={"start_as_enlarger": False}), source, start)
     net = method.networks["generator"]
     assert isinstance(net, Edl)
     assert all(torch.equal(value, start[name]) for name, value in net.generator.state_dict().items())
-    again = edl_stages.method_of(CONFIG, source, net.state_dict()).networks["generator"]
+    again = rwsr_edl.method_of(CONFIG, source, net.state_dict()).networks["generator"]
     assert all(torch.equal(value, net.state_dict()[name]) for name, value in again.state_dict().items())
     wide = compose(CONFIG, network={"feats": 6})
     with pytest.raises(UserError, match="--start-from is of another network"):
-        edl_stages.method_of(wide, source, start)
+        rwsr_edl.method_of(wide, source, start)
 
 
 def test_groups_and_other_scales_are_refused(photos: Path, pairs: Store, tmp_path: Path) -> None:

@@ -6,18 +6,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
-from rwsr.eval.backbones import CLIP_MEAN, CLIP_STD, ClipRn50, normalised, squeezenet
-from rwsr.eval.weights import MissingWeights
-from rwsr.pipelines.config import compose
-from rwsr.train.compact import Compact
-from rwsr.train.established import Encoder, FarConfig, established
-from rwsr.train.mmrealsr import MMRealSR, NetworkConfig
+from rwsr.eval.metrics.backbones import CLIP_MEAN, CLIP_STD, ClipRn50, normalised, squeezenet
+from rwsr.eval.metrics.weights import MissingWeights
+from rwsr.train.losses.far_encoders import Encoder, FarConfig, established
+from rwsr.train.networks.mm_realsr import MMRealSR, NetworkConfig
+from rwsr.train.networks.published.compact import Compact
 
 
 def _on_disk(monkeypatch: pytest.MonkeyPatch, tensors: dict[str, Tensor]) -> None:
     """Seeded weights where published ones are looked for: their files are not to be had everywhere."""
-    monkeypatch.setattr("rwsr.eval.weights.load", lambda file: tensors)
+    monkeypatch.setattr("rwsr.eval.metrics.weights.load", lambda file: tensors)
 
 
 @pytest.mark.parametrize(("stride", "channels"), [(4, 256), (8, 512), (16, 1024), (32, 2048)])

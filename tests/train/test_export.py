@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from rwsr.degrade.errors import StoreError
-from rwsr.train.checkpoint import write_model
+from rwsr.train.engine.checkpoint import write_model
 from rwsr.train.export import to_onnx, to_pth
-from rwsr.train.mmrealsr import MMRealSR, NetworkConfig
-from rwsr.train.mmrealsr_stages import TrainConfig
-from rwsr.train.restorers import open_restorer
-from rwsr.train.udem import UdemConfig
+from rwsr.train.methods.mm_realsr import TrainConfig
+from rwsr.train.networks.mm_realsr import MMRealSR, NetworkConfig
+from rwsr.train.networks.open import open_restorer
+from rwsr.train.networks.udem import UdemConfig
 
 from ..commands import make_spandrel_importable
 

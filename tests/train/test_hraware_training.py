@@ -18,30 +18,30 @@ from PIL import Image
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from rwsr.degrade.config import compose
 from rwsr.degrade.errors import StoreError, UserError
-from rwsr.degrade.image import U8
-from rwsr.eval.perceptual import Lpips
-from rwsr.eval.restore import bicubic, smaller
-from rwsr.pipelines import fine_tuning
-from rwsr.pipelines.config import compose
+from rwsr.degrade.images.decode import U8
+from rwsr.degrade.images.sources import IndexConfig, index
+from rwsr.eval.images.tiling import bicubic, smaller
+from rwsr.eval.metrics.lpips_dists import Lpips
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.fine_tuning import LrImages
-from rwsr.pipelines.sources import IndexConfig, index
-from rwsr.train import hraware_stages as stages
-from rwsr.train import loop
-from rwsr.train.checkpoint import write_model
-from rwsr.train.compact import Compact
-from rwsr.train.data import GroupBatch, LrBatch, LrBatches
-from rwsr.train.established import Established, FarConfig, established
-from rwsr.train.far import Strength, controller
-from rwsr.train.hraware import LrReconstruction, ReconstructionConfig, open_reconstruction
-from rwsr.train.hraware_measures import reconstructing
-from rwsr.train.hraware_stages import FineTuneConfig, Looks, PretrainConfig, Restoring
-from rwsr.train.mmrealsr import MMRealSR, NetworkConfig
-from rwsr.train.normal import Normal, of_name
-from rwsr.train.ranks import Ranks
-from rwsr.train.reconstruction_loss import detail
-from rwsr.train.restorers import open_restorer
+from rwsr.train import fine_tune
+from rwsr.train.data.batches import GroupBatch, LrBatch, LrBatches
+from rwsr.train.engine import loop
+from rwsr.train.engine.checkpoint import write_model
+from rwsr.train.engine.distributed import Ranks
+from rwsr.train.engine.keyed_noise import Normal, of_name
+from rwsr.train.fine_tune import LrImages
+from rwsr.train.losses.far import Strength, controller
+from rwsr.train.losses.far_encoders import Established, FarConfig, established
+from rwsr.train.losses.reconstruction import detail
+from rwsr.train.methods import hr_aware as stages
+from rwsr.train.methods.hr_aware import FineTuneConfig, Looks, PretrainConfig, Restoring
+from rwsr.train.methods.hr_aware_validation import reconstructing
+from rwsr.train.networks.lr_reconstruction import LrReconstruction, ReconstructionConfig, open_reconstruction
+from rwsr.train.networks.mm_realsr import MMRealSR, NetworkConfig
+from rwsr.train.networks.open import open_restorer
+from rwsr.train.networks.published.compact import Compact
 
 from ..commands import Stop, flags, make_spandrel_importable, rwsr, stop_after
 from ..conftest import scene
@@ -377,7 +377,7 @@ def _fit(
 ) -> None:
     rows = index([folder], out.with_name("i.parquet"), IndexConfig(min_side_px=1), runner(1))
     images = LrImages([row for row in rows if row.height > 20])
-    fine_tuning.train_on(
+    fine_tune.train_on(
         out,
         "",
         config,
@@ -589,7 +589,7 @@ def test_two_processes_choose_as_one(reconstruction: Path, model: Path, lr_image
     told += ["--preset", "hr-aware-small", "--steps", 6, *flags("--set", FINE_TUNE), *flags("--set", keys)]
     rwsr("train", "hr-aware", "--out", tmp_path / "one", *told)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*torchrun, "-m", "rwsr.pipelines.cli", "train", "hr-aware", "--out", str(tmp_path / "two")]
+    command = [*torchrun, "-m", "rwsr", "train", "hr-aware", "--out", str(tmp_path / "two")]
     threads = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([*command, *map(str, told)], check=True, capture_output=True, timeout=300, env=threads)
     one, two = _log(tmp_path / "one"), _log(tmp_path / "two")

@@ -18,23 +18,24 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from rwsr.degrade import build_store
+from rwsr.degrade.config import compose, to_yaml
 from rwsr.degrade.errors import StoreError, UserError
-from rwsr.degrade.shards import Store
-from rwsr.degrade.verify import digest
-from rwsr.eval.images import of_store
-from rwsr.pipelines import build_store, sources
-from rwsr.pipelines.config import compose, to_yaml
+from rwsr.degrade.images import sources
+from rwsr.degrade.recipes.presets import bicubic, mm_realsr, real_esrgan
+from rwsr.degrade.storage.shards.verify import digest
+from rwsr.degrade.storage.shards.writer import Store
+from rwsr.eval.images.sets import of_store
 from rwsr.pipelines.executors import runner
-from rwsr.pipelines.presets import bicubic, mm_realsr, real_esrgan
-from rwsr.pipelines.training import Data, live, notes_on, stored, train_run
-from rwsr.train import runs
-from rwsr.train.checkpoint import read_model, steps_saved
-from rwsr.train.data import GroupBatches, StoredGroups
-from rwsr.train.loop import built
-from rwsr.train.mmrealsr import MMRealSR
-from rwsr.train.mmrealsr_stages import TrainConfig, code, esrgan, generator_terms, method_of, small
-from rwsr.train.mmrealsr_stages import real_esrgan as real_esrgan_training
-from rwsr.train.restorers import open_run
+from rwsr.train.data.batches import GroupBatches, StoredGroups
+from rwsr.train.engine import run as runs
+from rwsr.train.engine.checkpoint import read_model, steps_saved
+from rwsr.train.engine.loop import built
+from rwsr.train.methods.mm_realsr import TrainConfig, code, esrgan, generator_terms, method_of, small
+from rwsr.train.methods.mm_realsr import real_esrgan as real_esrgan_training
+from rwsr.train.networks.mm_realsr import MMRealSR
+from rwsr.train.networks.open import open_run
+from rwsr.train.train import Data, live, notes_on, stored, train_run
 
 from ..commands import Stop, stop_after
 
@@ -295,7 +296,7 @@ def test_two_processes_give_the_losses_of_one(store: Store, tmp_path: Path) -> N
     settings += ["--set", "loop.checkpoint_every=3", "--steps", "6"]
     command = [
         "-m",
-        "rwsr.pipelines.cli",
+        "rwsr",
         "train",
         "mm-realsr",
         "--store",
@@ -314,12 +315,12 @@ def test_two_processes_give_the_losses_of_one(store: Store, tmp_path: Path) -> N
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(store: Store, tmp_path: Path) -> None:
     """SIGINT in the middle, by the real command: the step under way is finished and saved, exit 1 with a line."""
-    command = [sys.executable, "-m", "rwsr.pipelines.cli", "train", "mm-realsr", "--store", str(store.path)]
+    command = [sys.executable, "-m", "rwsr", "train", "mm-realsr", "--store", str(store.path)]
     command += ["--preset", "mm-realsr-small", "--set", "loop.batch=2", "--set", "loop.lr_patch_px=12", "--steps", "60"]
     subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True, timeout=300)
     script = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     script += f"sys.argv = {['rwsr', *command[3:], '--out', str(tmp_path / 'run')]!r}\n"
-    script += "from rwsr.pipelines.cli import main\nmain()"
+    script += "from rwsr.pipelines.cli.main import main\nmain()"
     running = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "run/run.json").exists():
         time.sleep(0.02)
@@ -343,7 +344,7 @@ def test_a_stop_of_the_whole_job_saves_though_the_loaders_get_it_too(
     arguments = ["train", "mm-realsr", "--store", str(store.path), "--out", str(run), "--preset", "mm-realsr-small"]
     arguments += ["--steps", "100000", "--set", "loop.batch=1", "--set", "loop.lr_patch_px=12"]
     arguments += ["--set", "loop.loaders=2", "--set", "loop.checkpoint_every=5"]
-    script = "import multiprocessing, sys\nfrom rwsr.pipelines.cli import main\nif __name__ == '__main__':\n"
+    script = "import multiprocessing, sys\nfrom rwsr.pipelines.cli.main import main\nif __name__ == '__main__':\n"
     script += f"    multiprocessing.set_start_method({'spawn' if spawned else 'fork'!r})\n"
     script += f"    sys.argv[1:] = {arguments!r}\n    main()\n"
     (tmp_path / "job.py").write_text(script)

@@ -6,22 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from rwsr.degrade.filters import unsharp_mask
-from rwsr.degrade.image import U8
-from rwsr.eval.tensors import to_tensor
-from rwsr.train.adversarial import discriminator_terms
-from rwsr.train.data import GroupBatch
-from rwsr.train.discriminators import (
-    GanConfig,
-    UnetDiscriminator,
-    VggDiscriminator,
-    discriminator_losses,
-    generator_loss,
-    relativistic_generator_loss,
-)
-from rwsr.train.losses import anchor, pixel, ranking
-from rwsr.train.mmrealsr import MMRealSR, NetworkConfig, chosen_scores
-from rwsr.train.mmrealsr_stages import (
+from rwsr.degrade.images.decode import U8
+from rwsr.degrade.ops.blur import unsharp_mask
+from rwsr.eval.images.tensors import to_tensor
+from rwsr.train.data.batches import GroupBatch
+from rwsr.train.engine.schedule import Constant, Cosine, Steps, factor_at
+from rwsr.train.losses.adversarial import discriminator_terms
+from rwsr.train.losses.basic import anchor, pixel, ranking
+from rwsr.train.losses.perceptual import ESRGAN, PerceptualLoss
+from rwsr.train.losses.usm import sharpened
+from rwsr.train.methods.mm_realsr import (
     PRESETS,
     LossConfig,
     TrainConfig,
@@ -32,10 +26,16 @@ from rwsr.train.mmrealsr_stages import (
     paper,
     small,
 )
-from rwsr.train.perceptual import ESRGAN, PerceptualLoss
-from rwsr.train.schedule import Constant, Cosine, Steps, factor_at
-from rwsr.train.udem import UdemConfig
-from rwsr.train.usm import sharpened
+from rwsr.train.networks.discriminators import (
+    GanConfig,
+    UnetDiscriminator,
+    VggDiscriminator,
+    discriminator_losses,
+    generator_loss,
+    relativistic_generator_loss,
+)
+from rwsr.train.networks.mm_realsr import MMRealSR, NetworkConfig, chosen_scores
+from rwsr.train.networks.udem import UdemConfig
 
 
 def _count(module: torch.nn.Module) -> int:

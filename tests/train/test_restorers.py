@@ -11,16 +11,16 @@ import torch
 from torch import nn
 
 from rwsr.degrade.errors import StoreError, UserError
-from rwsr.eval.images import of_folders
-from rwsr.eval.metrics import named
-from rwsr.eval.report import mean
-from rwsr.eval.restoration import evaluate
-from rwsr.pipelines.evaluating import method_of
-from rwsr.train import ncnn
-from rwsr.train.compact import Compact
-from rwsr.train.imdn import Imdn
-from rwsr.train.restorers import open_restorer
-from rwsr.train.rlfn import Rlfn
+from rwsr.eval.images.sets import of_folders
+from rwsr.eval.metrics.by_name import named
+from rwsr.eval.protocols.restoration import evaluate
+from rwsr.eval.report.table import mean
+from rwsr.pipelines.evaluate import method_of
+from rwsr.train.networks.open import open_restorer
+from rwsr.train.networks.published import ncnn
+from rwsr.train.networks.published.compact import Compact
+from rwsr.train.networks.published.imdn import Imdn
+from rwsr.train.networks.published.rlfn import Rlfn
 
 from ..commands import make_spandrel_importable
 

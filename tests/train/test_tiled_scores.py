@@ -8,20 +8,20 @@ import pytest
 import torch
 from PIL import Image
 
-from rwsr.degrade.image import U8
-from rwsr.eval.images import of_folders
-from rwsr.eval.metrics import named
-from rwsr.eval.restoration import evaluate
-from rwsr.eval.tensors import to_tensor
-from rwsr.pipelines import evaluating
-from rwsr.pipelines.evaluating import method_of
-from rwsr.pipelines.restoring import restore_files
-from rwsr.train.checkpoint import write_model
-from rwsr.train.loop import built
-from rwsr.train.mmrealsr import MMRealSR, NetworkConfig, whole_scores
-from rwsr.train.mmrealsr_stages import code, small
-from rwsr.train.restorers import open_run
-from rwsr.train.udem import Udem, UdemConfig
+from rwsr.degrade.images.decode import U8
+from rwsr.eval.images.sets import of_folders
+from rwsr.eval.images.tensors import to_tensor
+from rwsr.eval.metrics.by_name import named
+from rwsr.eval.protocols.restoration import evaluate
+from rwsr.pipelines import evaluate as evaluating
+from rwsr.pipelines.evaluate import method_of
+from rwsr.pipelines.restore import restore_files
+from rwsr.train.engine.checkpoint import write_model
+from rwsr.train.engine.loop import built
+from rwsr.train.methods.mm_realsr import code, small
+from rwsr.train.networks.mm_realsr import MMRealSR, NetworkConfig, whole_scores
+from rwsr.train.networks.open import open_run
+from rwsr.train.networks.udem import Udem, UdemConfig
 
 from ..conftest import scene
 
@@ -86,7 +86,7 @@ def test_a_large_image_is_measured_in_tiles_as_it_is_whole(
     method = method_of(open_run(run, CPU))
     values = []
     for most in (2**22, 2**16):
-        monkeypatch.setattr("rwsr.eval.restore._MOST_SR_PIXELS", most)
+        monkeypatch.setattr("rwsr.eval.images.sets.tiling._MOST_SR_PIXELS", most)
         values.append([row.value for _, rows in evaluate(images, [method], [metric], CPU) for row in rows])
     assert values[0] == pytest.approx(values[1], abs=1e-3)
 

@@ -1,0 +1,323 @@
+"""From a folder to a store of groups or pairs: index, share the samples out, draw and render each shard."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+import pyarrow as pa
+
+from . import seeds
+from .errors import ImageError, StoreError, UserError
+from .images import sources
+from .images.decode import U8, read_source
+from .images.sources import SourceRow
+from .ops.steps import NoiseSource
+from .progress import printable
+from .samples import (
+    GROUPS,
+    PAIRS,
+    Draw,
+    Rendered,
+    Source,
+    StoreConfig,
+    check_bank,
+    from_row,
+    holds,
+    make,
+    manifest_schema,
+    render,
+    to_row,
+)
+from .storage.location import Place, absolute, place, write
+from .storage.object_store import ObjectPath
+from .storage.provenance import canonical, provenance, sha256_of
+from .storage.shards.layout import ArraySpec, Layout, samples_per_shard
+from .storage.shards.missing import render_missing
+from .storage.shards.reader import ShardReader
+from .storage.shards.writer import Store, begin, check_here, kind_of, open_store, write_shard
+from .tasks import Run
+
+_ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest
+
+_PLAN_ROWS = 4096
+_MOST_NAMED = 3
+_PLAN = pa.schema(
+    [
+        ("first", pa.int64()),
+        ("stop", pa.int64()),
+        ("root", pa.string()),
+        ("path", pa.string()),
+        ("sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+    ]
+)
+
+
+class Bank(NoiseSource, Protocol):
+    """A noise bank in a folder, which another process opens anew."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @classmethod
+    def open(cls, path: Place) -> Self: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which sources serve a config, in which order, and how the store lies on the disk."""
+
+    config: StoreConfig
+    rows: tuple[SourceRow, ...]
+    counts: tuple[int, ...]
+    layout: Layout
+    num_too_small: int
+    bank: Bank | None
+
+    @property
+    def inputs_sha256(self) -> str:
+        """The identity of what goes in: the sources and the bank."""
+        return sha256_of([sources.sources_sha256(self.rows), *([self.bank.digest] if self.bank else [])])
+
+
+def plan(config: StoreConfig, rows: Sequence[SourceRow], bank: Bank | None = None) -> Plan:
+    """Share the samples out among the usable sources that are large enough: equally or by area, to within one.
+
+    Raises:
+        UserError: no source is as large as a crop, or the bank does not fit the recipe.
+    """
+    if config.wants_bank:
+        check_bank(config, bank)
+    elif bank is not None:
+        raise UserError(f"recipe {config.recipe.kind} takes no noise from a bank; leave --bank out")
+    good = sources.usable(rows)
+    large = [row for row in good if holds(config, row.width, row.height)]
+    if not large:
+        raise UserError(
+            f"none of {len(good)} usable images is at least {config.crop_size_px} px on its shorter side; "
+            "lower hr_size_px (--hr-size), set pad_small=true, or name larger images"
+        )
+    counts = _shares(config, large)
+    hr = ArraySpec("hr", (config.hr_size_px, config.hr_size_px, 3))
+    lr = ArraySpec("lr", (len(config.members), config.lr_size_px, config.lr_size_px, 3))
+    per_shard = samples_per_shard(hr.sample_bytes, int(config.shard_mib * 2**20))
+    layout = Layout(config.num_samples, per_shard, (hr, lr))
+    return Plan(config, tuple(large), counts, layout, len(good) - len(large), bank)
+
+
+def _shares(config: StoreConfig, rows: Sequence[SourceRow]) -> tuple[int, ...]:
+    """How many samples each source serves; what is left after whole shares goes to some that are drawn."""
+    drawn = seeds.stream(config.seed, "shares").permutation(len(rows))
+    if config.weigh == "image":
+        share, rest = divmod(config.num_samples, len(rows))
+        whole = np.full(len(rows), share)
+    else:
+        areas = np.array([row.width * row.height for row in rows], dtype=np.float64)
+        whole = np.floor(config.num_samples * areas / areas.sum()).astype(np.int64)
+        rest = config.num_samples - int(whole.sum())
+    whole[drawn[:rest]] += 1
+    return tuple(whole.tolist())
+
+
+def planned_rows(planned: Plan) -> Iterator[pa.Table]:
+    """The sources in order, some thousand at a time, and the samples from `first` to before `stop` that each serves."""
+    stops = np.cumsum(planned.counts).tolist()
+    for start in range(0, len(planned.rows), _PLAN_ROWS):
+        part = range(start, min(start + _PLAN_ROWS, len(planned.rows)))
+        rows = [
+            {
+                "first": stops[i] - planned.counts[i],
+                "stop": stops[i],
+                "root": planned.rows[i].root,
+                "path": planned.rows[i].path,
+                "sha256": planned.rows[i].sha256,
+                "width": planned.rows[i].width,
+                "height": planned.rows[i].height,
+            }
+            for i in part
+        ]
+        yield pa.Table.from_pylist(rows, schema=_PLAN)
+
+
+def _samples(
+    rows: Iterable[dict[str, Any]], samples: range, config: StoreConfig, bank: NoiseSource | None
+) -> Iterator[tuple[dict[str, Any], Draw, Rendered]]:
+    """(row of the manifest, draw, images) of each sample, by the rows of the plan; each source is decoded once."""
+    for row in rows:
+        wanted = range(max(row["first"], samples.start), min(row["stop"], samples.stop))
+        if not wanted:
+            continue
+        pixels = read_source(place(row["root"]), row["path"], row["sha256"])
+        source = Source(row["sha256"], row["width"], row["height"])
+        for sample in wanted:
+            drawn, rendered = make(config, source, pixels, sample, bank=bank)
+            yield to_row(sample, row["path"], source, drawn, rendered), drawn, rendered
+
+
+def preview(planned: Plan) -> Iterator[tuple[dict[str, Any], Rendered]]:
+    """Every sample of a plan, made now: its row of the manifest, and its images."""
+    for part in planned_rows(planned):
+        everything = range(planned.config.num_samples)
+        for row, _, rendered in _samples(part.to_pylist(), everything, planned.config, planned.bank):
+            yield row, rendered
+
+
+def _render_shard(shard: int, store: Store, config: StoreConfig, open_bank: Callable[[], NoiseSource] | None) -> None:
+    check_here(store)
+    bank = open_bank() if open_bank else None
+    samples = store.layout.rows(shard)
+    blocks = {a.name: np.empty((len(samples), *a.sample_shape), dtype=np.uint8) for a in store.layout.arrays}
+    rows: list[dict[str, Any]] = []
+    for i, (row, _, rendered) in enumerate(_samples(store.plan_of(shard).to_pylist(), samples, config, bank)):
+        blocks["hr"][i], blocks["lr"][i] = rendered.hr, rendered.lr
+        rows.append(row)
+    write_shard(store, shard, blocks, pa.Table.from_pylist(rows, schema=manifest_schema(config.members)))
+
+
+def build(out: Place, planned: Plan, run: Run) -> tuple[Store, int]:
+    """Render the store `out` of a plan; gives back the store and how many samples this run rendered.
+
+    Interrupted, the same call goes on with the shards that are missing; finished, it does nothing.
+
+    Raises:
+        UserError: a source changed, or `out` holds something else.
+    """
+    config, bank_path = planned.config, absolute(planned.bank.store.path) if planned.bank else None
+    store = begin(
+        out,
+        planned.layout,
+        provenance(config.kind, config, planned.inputs_sha256),
+        attributes={
+            "members": list(config.members),
+            "scale": config.recipe.scale,
+            "bank": planned.bank.digest if planned.bank else None,
+        },
+    )
+    where = {"roots": sorted({row.root for row in planned.rows}), "bank": str(bank_path) if bank_path else None}
+    write(out / _ROOTS, canonical(where).encode())
+    open_bank = partial(type(planned.bank).open, bank_path) if planned.bank and bank_path else None
+    task = partial(_render_shard, store=store, config=config, open_bank=open_bank)
+    title = "render groups" if config.kind == GROUPS else "render pairs"
+    rendered = render_missing(store, task, run, title=title, schema=_PLAN, plan=partial(planned_rows, planned))
+    return store, rendered
+
+
+def open_samples(path: Place) -> Store:
+    """A finished store of groups or pairs; raises StoreError as `open_store`."""
+    kind = kind_of(path)
+    return open_store(path, kind if kind in (GROUPS, PAIRS) else GROUPS)
+
+
+@dataclass(frozen=True)
+class Disorder:
+    """Of a store of groups: how many draws it took, how many groups took more than one, and how many are disordered, of
+    which sources; left_out: whether readers leave them out.
+    """
+
+    num_draws: int
+    num_redrawn: int
+    num_disordered: int
+    sources: tuple[str, ...]
+    left_out: bool
+
+    @property
+    def line(self) -> str:
+        kept = ", all in measured order"
+        if self.num_disordered:
+            named = ", ".join(self.sources[:_MOST_NAMED]) + (", ..." if len(self.sources) > _MOST_NAMED else "")
+            then = "readers leave them out" if self.left_out else "they are given all the same"
+            kept = f"; {self.num_disordered} are not in order ({named}): {then}"
+        return f"{self.num_redrawn} groups were drawn again, {self.num_draws} draws in all{kept}"
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+
+def disorder_of(store: Store) -> Disorder | None:
+    """None for a store of pairs, which have no order."""
+    if store.provenance.kind != GROUPS:
+        return None
+    table = store.manifest(columns=["draw", "disorder", "source"])
+    draws = np.asarray(table["draw"])
+    rows = zip(table["source"].to_pylist(), table["disorder"].to_pylist(), strict=True)
+    disordered = [source for source, names in rows if names]
+    left_out = store.provenance.config["recipe"]["disorder"] != "keep"
+    named = tuple(dict.fromkeys(map(printable, disordered)))
+    return Disorder(int((draws + 1).sum()), int((draws > 0).sum()), len(disordered), named, left_out)
+
+
+def _recorded(store: Store) -> tuple[list[Place], Place | None]:
+    try:
+        value = json.loads((store.path / _ROOTS).read_text())
+        roots, bank = [place(root) for root in value["roots"]], place(value["bank"]) if value["bank"] else None
+        remote = [each for each in (*roots, bank) if isinstance(each, ObjectPath)]
+        if remote and not isinstance(store.path, ObjectPath):  # a file of a store does not choose whom we ask
+            raise UserError(
+                f"{store.path / _ROOTS} names {remote[0]}; name the sources with --source, a bank with --bank"
+            )
+        return roots, bank
+    except UserError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StoreError(f"{store.path / _ROOTS} is missing or damaged; name the sources with --source") from None
+
+
+def _find_source(row: dict[str, Any], folders: Sequence[Place]) -> U8:
+    if Path(row["source"]).is_absolute() or ".." in Path(row["source"]).parts:
+        raise StoreError(f"the manifest names {row['source']!r}, outside of its folder; do not use this store")
+    changed: ImageError | None = None
+    for folder in folders:
+        try:
+            if (folder / row["source"]).is_file():
+                return read_source(folder, row["source"], row["source_sha256"])
+        except ImageError as error:  # another of that name: of another data set, say
+            changed = error
+    if changed is not None:
+        raise changed
+    names = ", ".join(str(folder) for folder in folders)
+    raise StoreError(f"{row['source']} is not below {names}; name the folder of the sources with --source")
+
+
+def row_of(store: Store, sample: int) -> dict[str, Any]:
+    """A sample's row of the manifest.
+
+    Raises:
+        UserError: no such sample.
+    """
+    if not 0 <= sample < store.layout.num_samples:
+        raise UserError(f"sample {sample} is not in 0..{store.layout.num_samples - 1}")
+    shard, offset = divmod(sample, store.layout.samples_per_shard)
+    return store.manifest_of(shard).slice(offset, 1).to_pylist()[0]
+
+
+def render_again(
+    store: Store,
+    sample: int,
+    folders: Sequence[Place],
+    bank_path: Place | None = None,
+    *,
+    open_bank: Callable[[Place], NoiseSource],
+) -> tuple[Rendered, bool]:
+    """Render one sample from its manifest row, and say whether it equals what the store holds.
+
+    folders, bank_path: where the sources and the bank lie; nothing means where they lay when the store was built.
+    open_bank: how a bank is opened.
+
+    Raises:
+        UserError: no such sample, or its source is missing or changed, or the bank is another one.
+    """
+    row = row_of(store, sample)
+    if not folders or (store.attributes["bank"] and bank_path is None):
+        roots, recorded_bank = _recorded(store)
+        folders, bank_path = folders or roots, bank_path or recorded_bank
+    bank = open_bank(bank_path) if store.attributes["bank"] and bank_path else None
+    drawn = from_row(row, tuple(store.attributes["members"]))
+    rendered = render(drawn, _find_source(row, folders), bank=bank)
+    stored = {name: ShardReader(store, name).read([sample])[0] for name in ("hr", "lr")}
+    same = np.array_equal(rendered.hr, stored["hr"]) and np.array_equal(rendered.lr, stored["lr"])
+    return rendered, same

@@ -1,0 +1,43 @@
+"""Lossy codecs, the real ones: [H, W, 3] float32 RGB through 8 bits and a file, and back."""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+import simplejpeg
+
+from ..images.decode import F32, U8, to_float, to_uint8
+
+JpegSampling = Literal["444", "440", "422", "420", "411"]
+
+
+_SAMPLINGS: dict[JpegSampling, int] = {
+    "444": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    "440": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_440,
+    "422": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
+    "420": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+    "411": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411,
+}
+
+
+def _encoded(image: F32, suffix: str, options: list[int]) -> U8:
+    done, data = cv2.imencode(suffix, cv2.cvtColor(to_uint8(image), cv2.COLOR_RGB2BGR), options)
+    assert done
+    return np.asarray(data, dtype=np.uint8)
+
+
+def jpeg(image: F32, quality: int, *, sampling: JpegSampling = "420") -> F32:
+    """The image through libjpeg-turbo at a quality in 1..100: exact integer DCT, smooth chroma upsampling.
+
+    OpenCV encodes (simplejpeg's encoder has the fast, inexact DCT only), simplejpeg decodes (to RGB at once).
+    """
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLINGS[sampling]]
+    data = _encoded(image, ".jpg", options)
+    return to_float(simplejpeg.decode_jpeg(data, colorspace="RGB", fastdct=False, fastupsample=False))
+
+
+def webp(image: F32, quality: int) -> F32:
+    """The image through libwebp, lossy, at a quality in 1..100 (its chroma is always 4:2:0)."""
+    decoded = cv2.imdecode(_encoded(image, ".webp", [cv2.IMWRITE_WEBP_QUALITY, quality]), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return to_float(np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8))

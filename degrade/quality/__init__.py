@@ -1,0 +1,1 @@
+"""Whether degraded images are what their parameters say: order in groups, measures, registration."""

@@ -1,0 +1,61 @@
+"""What the members of a group are in fact: how blurred, how noisy, and whether their order is what their levels mean.
+
+MM-RealSR's ranking loss is trained on the order of levels; a stronger JPEG, say, can take out the very noise that
+should make a member the noisier one. So each group is measured when it is rendered, against its *noiseless
+twins*: the same steps without noises and codecs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from ..images.decode import F32, U8, to_float
+from ..ops.steps import Blur, Degradation, Resize, UnsharpMask
+from ..recipes.groups import Role
+
+MEASURE_TYPE = pa.struct([("detail", pa.float64()), ("noise", pa.float64())])
+_GREY = np.array([[0.299, 0.587, 0.114]], dtype=np.float32)
+_TELLING = 0.01  # grey levels: less is rounding, a flat image has no order
+_EDGE_PX = 2  # borders are reflected: their second differences are not the image's
+
+
+@dataclass(frozen=True)
+class Measure:
+    """detail: root mean square of the noiseless twin's Laplacian, in grey levels of 255: less is more blurred.
+
+    noise: root mean square of what differs from the noiseless twin, in grey levels of 255.
+    """
+
+    detail: float
+    noise: float
+
+
+def twin(degradation: Degradation) -> Degradation:
+    """The steps that blur and resize, without those that add noise or compress."""
+    return tuple(step for step in degradation if isinstance(step, Blur | Resize | UnsharpMask))
+
+
+def measure(rendered: U8, noiseless: F32) -> Measure:
+    """Of a member [h, w, 3] uint8 and its noiseless twin [h, w, 3] float32."""
+    grey = cv2.transform(noiseless, _GREY)
+    curvature = cv2.Laplacian(grey, cv2.CV_32F, borderType=cv2.BORDER_REFLECT_101)
+    inside = curvature[_EDGE_PX:-_EDGE_PX, _EDGE_PX:-_EDGE_PX]
+    return Measure(
+        detail=255 * cv2.norm(inside) / inside.size**0.5,
+        noise=255 * cv2.norm(to_float(rendered), noiseless) / noiseless.size**0.5,
+    )
+
+
+def disorders(of: Mapping[Role, Measure]) -> Sequence[str]:
+    """Which of the four statements do not hold: "blur", "noise", "worst-blur", "worst-noise"."""
+    degraded = [of[role] for role in (Role.BASE, Role.BLURRIER, Role.NOISIER)]
+    holds = {
+        "blur": of[Role.BLURRIER].detail < of[Role.BASE].detail - _TELLING,
+        "noise": of[Role.NOISIER].noise > of[Role.BASE].noise + _TELLING,
+        "worst-blur": of[Role.WORST].detail <= min(each.detail for each in degraded) + _TELLING,
+        "worst-noise": of[Role.WORST].noise >= max(each.noise for each in degraded) - _TELLING,
+    }
+    return [name for name, true in holds.items() if not true]

@@ -1,0 +1,1 @@
+"""Where artefacts lie and how they stay whole: disks and object storage, leases, tables, provenance."""

@@ -1,0 +1,131 @@
+"""Files on a disk that are either whole or not there: written beside, flushed to the disk, then renamed."""
+
+import errno
+import fcntl
+import hashlib
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from ..errors import BusyError
+from .machine import is_running, machine
+
+PARTIAL = ".partial"
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's names: a rename survives a power cut only after this."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _partial(path: Path) -> Path:
+    """Where a file of this process stands while it is written: short whatever its own name is."""
+    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]
+    return path.with_name(f"{path.name[:40]}.{name}.{machine()}-{os.getpid()}{PARTIAL}")
+
+
+@cache
+def _tidied(folder: Path, pid: int) -> None:
+    """Once a process and folder: remove what killed runs of this machine left half-written there."""
+    for leftover in folder.glob(f"*{PARTIAL}"):
+        where, dash, number = leftover.name.removesuffix(PARTIAL).rpartition(".")[2].partition("-")
+        if dash and where == machine() and number.isdigit() and int(number) != pid and not is_running(int(number)):
+            leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def _beside(path: Path) -> Generator[Path]:
+    """Where a file stands while it is written, made anew, never through a link; gone when the block ends, and trouble
+    names the file itself.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is not a regular file; name another place", str(path))
+    _tidied(path.parent, os.getpid())
+    beside = _partial(path)
+    try:
+        beside.unlink(missing_ok=True)
+        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # fails where somebody put a link
+        yield beside
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write(file: Path, data: bytes) -> None:
+    with open(file, "wb") as opened:
+        opened.write(data)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+@contextmanager
+def written(path: Path) -> Generator[Path]:
+    """A file to write, which takes the place of `path`, whole, when the block ends without an error."""
+    with _beside(path) as beside:
+        yield beside
+        with open(beside, "rb") as opened:
+            os.fsync(opened.fileno())
+        os.replace(beside, path)
+    sync_folder(path.parent)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Put a file under its name, whole, replacing what was there."""
+    with _beside(path) as beside:
+        _write(beside, data)
+        os.replace(beside, path)
+    sync_folder(path.parent)
+
+
+def write_new(path: Path, data: bytes) -> bool:
+    """Put a file under a name that must be free; False when another file has it."""
+    with _beside(path) as beside:
+        _write(beside, data)
+        try:
+            os.link(beside, path)
+        except FileExistsError:
+            return False
+    sync_folder(path.parent)
+    return True
+
+
+_locks: set[int] = set()  # the descriptors that hold a folder
+
+
+def _let_go() -> None:
+    """In a forked child: a lock goes with the last process that has its descriptor, and this one may live longer."""
+    while _locks:
+        os.close(_locks.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
+@contextmanager
+def only_builder(folder: Path) -> Generator[None]:
+    """Hold a folder for one building process; the lock goes with the process, however it ends.
+
+    Raises:
+        BusyError: another process is building in it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise BusyError(f"{folder} is in use by another process; wait for it, or use another --out") from None
+    _locks.add(descriptor)
+    try:
+        yield
+    finally:
+        if descriptor in _locks:
+            _locks.remove(descriptor)
+            os.close(descriptor)

@@ -1,0 +1,145 @@
+"""Where an artefact comes from: enough to build it again, and to tell whether two builds are the same."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import cv2
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..errors import StoreError
+
+FORMAT = 5
+_PACKAGES = ("rwsr", "numpy", "opencv-python-headless", "pillow", "pyarrow", "scipy", "simplejpeg", "zarr")
+
+Json = dict[str, Any]
+
+
+class Provenance(BaseModel):
+    """The identity of an artefact.
+
+    kind: what it is ("group-store", say). config: the canonical dump of the config model that made it.
+    inputs_sha256: of what went in (the sources' hashes, the plan). versions, cpu: what the bytes hold for;
+    elsewhere float filters may differ by one grey level. No time, host or path: the same build anywhere
+    gives the same provenance.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: int
+    kind: str
+    config: Json
+    config_sha256: str
+    inputs_sha256: str
+    versions: dict[str, str]
+    cpu: str
+
+
+def canonical(value: object) -> str:
+    """The one JSON text of a value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def sha256(text: str | bytes) -> str:
+    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+
+
+def sha256_of(parts: Iterable[str]) -> str:
+    """The hash of a sequence of hashes or names, in order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode() + b"\n")
+    return digest.hexdigest()
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+@cache
+def _cpu() -> str:
+    return " ".join(cv2.getCPUFeaturesLine().split())
+
+
+def provenance(kind: str, config: BaseModel, inputs_sha256: str) -> Provenance:
+    """The provenance of what `config` makes of those inputs, here and now."""
+    dump = config.model_dump(mode="json")
+    return Provenance(
+        format=FORMAT,
+        kind=kind,
+        config=dump,
+        config_sha256=sha256(canonical(dump)),
+        inputs_sha256=inputs_sha256,
+        versions=_versions(),
+        cpu=_cpu(),
+    )
+
+
+def here(of: Provenance) -> Provenance:
+    """The provenance that the same build would have in this process."""
+    return of.model_copy(update={"versions": _versions(), "cpu": _cpu()})
+
+
+def parse(value: object, kind: str, where: str) -> Provenance:
+    """The provenance that an artefact carries.
+
+    Raises:
+        StoreError: it is of another kind, or of a format that this version does not know.
+    """
+    if not isinstance(value, dict):
+        raise StoreError(f"{where} carries no provenance that can be read; build it again")
+    if value.get("format") != FORMAT:
+        raise StoreError(
+            f"{where} has format {value.get('format')}, this rwsr reads format {FORMAT}; use the rwsr that wrote it"
+        )
+    if value.get("kind") != kind:
+        raise StoreError(f"{where} is a {value.get('kind')}, not a {kind}; name the right folder or file")
+    try:
+        made = Provenance.model_validate(value)
+    except ValidationError:
+        raise StoreError(f"{where} carries a damaged provenance; build it again") from None
+    if sha256(canonical(made.config)) != made.config_sha256:
+        raise StoreError(f"{where} carries a config that is not the one that was hashed; build it again")
+    return made
+
+
+def _first_difference(old: Any, new: Any, path: str = "") -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted(old.keys() | new.keys()):
+            if old.get(name) != new.get(name):
+                return _first_difference(old.get(name), new.get(name), f"{path}.{name}".lstrip("."))
+    return f"{path} was {old!r}, now {new!r}"
+
+
+def check_same(old: Provenance, new: Provenance, where: str) -> None:
+    """Check that what lies somewhere is what a build would make.
+
+    Raises:
+        StoreError: the config or the inputs are not the same.
+    """
+    if old.config != new.config:
+        difference = _first_difference(old.config, new.config)
+        raise StoreError(
+            f"{where} holds a build of another config ({difference}); use another --out, or remove {where}"
+        )
+    if old.inputs_sha256 != new.inputs_sha256:
+        raise StoreError(f"{where} was built from other inputs; use another --out, or remove {where}")
+
+
+def check_same_environment(old: Provenance, new: Provenance, where: str) -> None:
+    """Check that a build may go on where another began, without mixing the bytes of two environments.
+
+    Raises:
+        StoreError: the package versions or the CPU features are not the same.
+    """
+    if (old.versions, old.cpu) != (new.versions, new.cpu):
+        difference = _first_difference(old.versions | {"cpu": old.cpu}, new.versions | {"cpu": new.cpu})
+        raise StoreError(
+            f"{where} was begun in another environment ({difference}), which may change bytes; "
+            f"finish it there, or remove {where}"
+        )

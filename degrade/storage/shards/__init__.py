@@ -1,0 +1,1 @@
+"""Stores in shards: their layout, writing, reading, commits and verification."""

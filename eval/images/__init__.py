@@ -1,0 +1,1 @@
+"""Images to measure or restore: sets of them, files, tiles, tensors."""

@@ -1,0 +1,416 @@
+"""Sets of images to measure on: stores of groups or pairs, and folders of HR with LR beside them or made of them."""
+
+import errno
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...degrade.errors import ImageError, UserError
+from ...degrade.images.decode import EXTENSIONS, U8, decode, read_bytes
+from ...degrade.images.patterns import fits
+from ...degrade.images.roles import Role, paired_by_role, said_by
+from ...degrade.samples import in_use
+from ...degrade.storage import location
+from ...degrade.storage.location import Place
+from ...degrade.storage.provenance import sha256_of
+from ...degrade.storage.shards.reader import ShardReader
+from ...degrade.storage.shards.verify import digest
+from ...degrade.storage.shards.writer import Store
+from .known_sets import name_of, words_of
+
+UNFIT = "unfit"  # the status of an HR and an LR whose sizes do not belong together
+
+_log = logging.getLogger("rwsr")
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image to restore, [h, w, 3] uint8, and the HR that it should become, [scale*h, scale*w, 3], or None.
+
+    source, sample, member: as in a report's rows. condition: how it was degraded, where that is known (CUGAN's z).
+    """
+
+    source: str
+    sample: int
+    member: str
+    lr: U8
+    hr: U8 | None
+    condition: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images by name. sha256 is the hash of all that is in it; items are read when they are asked for.
+
+    num_unreadable: those that were named and left out when the set was made.
+    """
+
+    name: str
+    sha256: str
+    scale: int
+    items: "Sequence[ItemSource]"
+    num_unreadable: int = 0
+
+    @property
+    def has_hr(self) -> bool:
+        return all(item.has_hr for item in self.items)
+
+    def names(self, item: Item) -> dict[str, Any]:
+        """The columns of a report that say which image of which set an item is."""
+        return {"data": self.name, "data_sha256": self.sha256, "source": item.source, "sample": item.sample}
+
+
+def first_of(images: ImageSet, count: int) -> ImageSet:
+    """So many images of a set, spread over it: a smaller set, of another hash."""
+    step = max(1, len(images.items) // count)
+    kept = images.items[::step][:count]
+    name = f"{len(kept)} of {images.name}"
+    return ImageSet(name, sha256_of([images.sha256, str(step), str(count)]), images.scale, kept)
+
+
+@dataclass(frozen=True)
+class ItemSource:
+    """One or more items that are read together; count is how many."""
+
+    read: "partial[list[Item]]"
+    count: int
+    has_hr: bool
+
+
+def opened(images: ImageSet) -> Iterator[tuple[int, list[Item]]]:
+    """The images as they are read: (how many there should be, those that there are).
+
+    A file that cannot be read is named in a line (logger `rwsr`) and left out.
+    """
+    for source in images.items:
+        try:
+            yield source.count, source.read()
+        except ImageError as error:
+            _log.warning("left out: %s: %s", error.status, error)
+            yield source.count, []
+
+
+def check_fits(images: ImageSet) -> None:
+    """Read every image once, before long work; raises UserError where two do not belong together, or none is whole."""
+    whole = 0
+    for source in images.items:
+        try:
+            whole += len(source.read())
+        except ImageError as error:
+            if error.status == UNFIT:
+                raise UserError(str(error)) from None
+            _log.warning("left out: %s: %s", error.status, error)
+    if not whole:
+        raise UserError(f"none of the images of {images.name} can be read; see the lines above")
+
+
+def _group(
+    hr_reader: ShardReader,
+    lr_reader: ShardReader,
+    members: list[str],
+    sample: int,
+    source: str,
+    condition: tuple[float, ...] | None,
+) -> list[Item]:
+    hr, lr = hr_reader.read([sample])[0], lr_reader.read([sample])[0]
+    return [Item(source, sample, member, pixels, hr, condition) for member, pixels in zip(members, lr, strict=True)]
+
+
+def of_store(store: Store) -> ImageSet:
+    """Every member of every sample of a store but those that no reader gives."""
+    rows = store.manifest(columns=["source", "condition"]).to_pylist()
+    members = [str(name) for name in store.attributes["members"]]
+    group = partial(_group, ShardReader(store, "hr"), ShardReader(store, "lr"), members)
+    items = [
+        ItemSource(partial(group, i, row["source"], row["condition"] and tuple(row["condition"])), len(members), True)
+        for i in in_use(store)
+        for row in [rows[i]]
+    ]
+    return ImageSet(str(store.path.name), digest(store), int(store.attributes["scale"]), items)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which images of folders are measured, and what a report calls them.
+
+    include, exclude: patterns (degrade/images/patterns.py); of pairs, either name may fit the first, and neither the
+    second. name: instead of that of the folder, as a paper calls the data set.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    name: str | None = None
+
+    def wants(self, *names: str) -> bool:
+        """Whether an image, or a pair by its two names, is measured."""
+        kept = not self.include or any(fits(each, self.include) for each in names)
+        return kept and not any(fits(each, self.exclude) for each in names)
+
+
+ALL = Selection()
+
+
+def _names(folder: Place) -> list[str]:
+    """The names of the images below a folder.
+
+    Raises:
+        UserError: there is no folder, or no image in it.
+    """
+    if isinstance(folder, Path) and not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; name a folder of images")
+    found = [name for name in location.names_below(folder) if PurePosixPath(name).suffix.lower() in EXTENSIONS]
+    if not found:
+        raise UserError(f"no image below {folder} (looked for {', '.join(sorted(EXTENSIONS))}); name another folder")
+    return found
+
+
+def _hashes(folder: Place, names: Iterable[str]) -> dict[str, str]:
+    """The hash of each image that can be read, by its name; the others are named and left out."""
+    found: dict[str, str] = {}
+    for name in names:
+        file = folder / name
+        try:
+            name.encode()
+            if isinstance(file, Path) and not file.is_file():
+                raise OSError(errno.EINVAL, "is not a regular file (a dangling link, a pipe or a device)")
+            found[name] = location.sha256(file)
+        except UnicodeEncodeError:
+            _log.warning("left out: unreadable: %s: its name is not UTF-8; rename it", file)
+        except ConnectionError:
+            raise
+        except OSError as error:
+            _log.warning("left out: unreadable: %s %s", file, error.strerror)
+    return found
+
+
+def _keys(name: str, scale: int, role: Role) -> list[str]:
+    """What an image may be called beside its role: its whole name, then what is left of that."""
+    keys = [_exact(name)]
+    for said in said_by(name):
+        if said.role is role and said.scale in (None, 1 if role is Role.HR else scale):
+            keys.append(said.image)
+    return keys
+
+
+def _paired(
+    hr_names: Collection[str], lr_names: Collection[str], hr: Place, lr: Place, scale: int, selection: Selection
+) -> list[tuple[str, str]]:
+    """Which HR goes with which LR: by equal names, else by what is left of them without role and scale. Several LR may
+    be of one HR (DIV2K's wild ones).
+
+    Raises:
+        UserError: a wanted image has no partner, or two could be its partner.
+    """
+    exact = {_exact(name): name for name in lr_names}
+    if len(exact) == len(lr_names) and {_exact(name) for name in hr_names} == exact.keys():
+        return [(name, exact[_exact(name)]) for name in hr_names]
+    of_key = {_exact(name): name for name in hr_names}
+    for name in hr_names:
+        key = _keys(name, scale, Role.HR)[-1]
+        if of_key.setdefault(key, name) != name:
+            raise UserError(f"{hr / name} and {hr / of_key[key]} are called alike; rename one of them")
+    pairs: list[tuple[str, str]] = []
+    lonely: list[str] = []
+    for name in lr_names:
+        found = next((of_key[key] for key in _keys(name, scale, Role.LR) if key in of_key), None)
+        if found is None:
+            lonely.append(name)
+        else:
+            pairs.append((found, name))
+    lonely += sorted(set(hr_names) - {name for name, _ in pairs})
+    lonely = [name for name in lonely if selection.wants(name)]
+    _check_not_alike(pairs, lr)
+    if lonely:
+        raise UserError(
+            f"{len(lonely)} images have no partner in {hr} and {lr} (the first is {sorted(lonely)[0]}); names must be "
+            f"equal but for x{scale}, _HR, _LR{scale}, _gt, _lq, _x1, H or L at their ends"
+        )
+    place_of = {name: i for i, name in enumerate(hr_names)}
+    return sorted(pairs, key=lambda pair: (place_of[pair[0]], pair[1]))
+
+
+def _check_not_alike(pairs: Sequence[tuple[str, str]], lr: Place) -> None:
+    """Several LR of one HR must differ in what their names say of how they were made."""
+    seen: dict[tuple[str, str], str] = {}
+    for hr_name, lr_name in pairs:
+        key = hr_name, said_by(lr_name)[0].variant
+        if key in seen:
+            raise UserError(f"{lr / lr_name} and {lr / seen[key]} are called alike; rename one of them")
+        seen[key] = lr_name
+
+
+def _exact(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _of_role(names: list[str], role: Role, scale: int, folder: Place, *, pairs: bool) -> list[str]:
+    """Of a folder that holds pairs, the images of one role, LR of one scale; of any other, all.
+
+    pairs: the folder must hold pairs.
+
+    Raises:
+        UserError: it does not, or has no LR of that scale.
+    """
+    found = paired_by_role(names)
+    if not found:
+        if pairs:
+            raise UserError(
+                f"{folder} is named as HR and as LR, and its names do not say which is which (_HR and _LR{scale}, "
+                "_gt and _lq, 001H and 001L ...); name two folders"
+            )
+        return names
+    kept = [
+        name for name in names if name in found[role] and (role is Role.HR or said_by(name)[0].scale in (None, scale))
+    ]
+    if not kept:
+        raise UserError(f"{folder} holds pairs, and no LR of scale {scale} among them; name its --scale")
+    if not pairs:
+        _log.warning("note: %s holds pairs: their %d %s images are taken", folder, len(kept), role.upper())
+    return kept
+
+
+def _name_of(folder: Place) -> str:
+    """What a report calls the images of a folder."""
+    return name_of(str(folder.resolve()) if isinstance(folder, Path) else str(folder))
+
+
+def _with_scale(name: str, scale: int) -> str:
+    """The name of pairs, whose figures depend on their scale."""
+    return name if f"x{scale}" in words_of(name) else f"{name} x{scale}"
+
+
+def _pixels(file: Place) -> U8:
+    try:
+        return decode(read_bytes(file)).pixels
+    except ImageError as error:
+        raise ImageError(error.status, f"{file} {error.reason}") from None
+
+
+def _fitting(hr: U8, lr: U8, scale: int, where: str) -> tuple[U8, U8]:
+    """HR and LR without the rest that has no whole partner: HR that does not fill an LR pixel, as the LR of test sets
+    are made; and LR that has no HR under all of it, as MATLAB's imresize makes them of uncropped HR.
+
+    Raises:
+        ImageError: `unfit`, the sizes do not belong together.
+    """
+    sides = [(big, small, big - small * scale) for big, small in zip(hr.shape[:2], lr.shape[:2], strict=True)]
+    if not all(-scale < rest < scale for _, _, rest in sides):
+        upscaled = hr.shape == lr.shape
+        mend = (
+            "LR as large as HR (RealSR's versions 1 and 2 have such) is measured at --scale 1"
+            if upscaled
+            else "name the right folders or scale"
+        )
+        raise ImageError(
+            UNFIT,
+            f"{where}: HR is {hr.shape[1]}x{hr.shape[0]} and LR {lr.shape[1]}x{lr.shape[0]}, not {scale} times less; "
+            f"{mend}",
+        )
+    height, width = (min(small, big // scale) for big, small, _ in sides)
+    if not height or not width:
+        raise ImageError("too-small", f"{where} is smaller than one LR pixel of --scale {scale}")
+    return hr[: height * scale, : width * scale], lr[:height, :width]
+
+
+def _pair(source: str, sample: int, hr_file: Place, lr_file: Place, scale: int) -> list[Item]:
+    hr, lr = _fitting(_pixels(hr_file), _pixels(lr_file), scale, str(hr_file))
+    return [Item(source, sample, "lr", np.ascontiguousarray(lr), hr)]
+
+
+def _reduced(image: npt.NDArray[np.float64], scale: int) -> npt.NDArray[np.float64]:
+    """The first axis by a whole factor: MATLAB's widened cubic over mirrored borders, rounded to levels, halves up."""
+    length, centre = image.shape[0], (scale - 1) / 2
+    taps = np.arange(int(centre) - 2 * scale, int(centre) + 2 * scale + 2)
+    x = np.abs(taps - centre) / scale
+    near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    weights = np.where(x <= 1, near, np.where(x < 2, far, 0))
+    weights /= weights.sum()
+    found = np.zeros((length // scale, *image.shape[1:]))
+    for tap, weight in zip(taps.tolist(), weights.tolist(), strict=True):
+        at = (np.arange(length // scale) * scale + tap) % (2 * length)
+        found += weight * image[np.minimum(at, 2 * length - 1 - at)]
+    return np.floor(found.clip(0, 255) + 0.5)
+
+
+def _made_smaller(source: str, sample: int, hr_file: Place, scale: int) -> list[Item]:
+    """LR as MATLAB's imresize makes it of 8-bit images: rows first, rounded to levels, then columns."""
+    hr = _pixels(hr_file)
+    height, width = (side // scale for side in hr.shape[:2])
+    if not height or not width:
+        raise ImageError("too-small", f"{hr_file} is smaller than one LR pixel of --scale {scale}")
+    hr = hr[: height * scale, : width * scale]
+    lower = _reduced(hr.astype(np.float64), scale)
+    lr = _reduced(lower.swapaxes(0, 1), scale).swapaxes(0, 1)
+    return [Item(source, sample, "bicubic", np.ascontiguousarray(lr, dtype=np.uint8), hr)]
+
+
+def _single(source: str, sample: int, file: Place) -> list[Item]:
+    return [Item(source, sample, "lr", _pixels(file), None)]
+
+
+def _identity(kind: str, scale: int, hashes: Mapping[str, str]) -> str:
+    return sha256_of([kind, str(scale), *(f"{name} {sha256}" for name, sha256 in hashes.items())])
+
+
+def _same(a: Place, b: Place) -> bool:
+    """Whether two names are of one folder."""
+    if isinstance(a, Path) and isinstance(b, Path):
+        return a.resolve() == b.resolve()
+    return str(a).rstrip("/") == str(b).rstrip("/")
+
+
+def of_folders(hr: Place | None, lr: Place | None, scale: int, selection: Selection = ALL) -> ImageSet:
+    """The pairs of an HR and an LR folder, which may be one; of an HR folder alone with LR made by MATLAB's bicubic, HR
+    cropped to whole LR pixels first; or the LR images of a folder without any HR.
+
+    Of a folder whose names say that it holds pairs, only the images of the role that it is named for are taken.
+
+    Raises:
+        UserError: a folder has no image that is wanted, or an HR has no LR or the other way.
+    """
+    if hr is not None and lr is not None:
+        return _of_pairs(hr, lr, scale, selection)
+    folder = hr or lr
+    assert folder is not None
+    role, kind = (Role.HR, "bicubic") if hr is not None else (Role.LR, "lr")
+    names = [name for name in _names(folder) if selection.wants(name)]
+    _check_any(names, selection, folder)
+    names = _of_role(names, role, scale, folder, pairs=False)
+    hashes = _hashes(folder, names)
+    _check_any(hashes, selection, folder)
+    if role is Role.LR:
+        items = [ItemSource(partial(_single, name, i, folder / name), 1, False) for i, name in enumerate(hashes)]
+    else:
+        made = [partial(_made_smaller, name, i, folder / name, scale) for i, name in enumerate(hashes)]
+        items = [ItemSource(each, 1, True) for each in made]
+    said = f"bicubic x{scale}" if role is Role.HR else "no HR"
+    name = f"{selection.name or _name_of(folder)} ({said})"
+    return ImageSet(name, _identity(kind, scale, hashes), scale, items, len(names) - len(hashes))
+
+
+def _of_pairs(hr: Place, lr: Place, scale: int, selection: Selection) -> ImageSet:
+    together = _same(hr, lr)
+    hr_names = _of_role(_names(hr), Role.HR, scale, hr, pairs=together)
+    lr_names = _of_role(_names(lr), Role.LR, scale, lr, pairs=together)
+    wanted = [pair for pair in _paired(hr_names, lr_names, hr, lr, scale, selection) if selection.wants(*pair)]
+    _check_any(wanted, selection, hr)
+    hr_hashes = _hashes(hr, dict.fromkeys(name for name, _ in wanted))
+    lr_hashes = _hashes(lr, [other for name, other in wanted if name in hr_hashes])
+    pairs = [(name, other) for name, other in wanted if other in lr_hashes]
+    _check_any(pairs, selection, hr)
+    items = [ItemSource(partial(_pair, a, i, hr / a, lr / b, scale), 1, True) for i, (a, b) in enumerate(pairs)]
+    hashes = {other: f"{name} {hr_hashes[name]} {lr_hashes[other]}" for name, other in pairs}
+    name = _with_scale(selection.name or _name_of(hr), scale)
+    return ImageSet(name, _identity("pairs", scale, hashes), scale, items, len(wanted) - len(pairs))
+
+
+def _check_any(found: Collection[object], selection: Selection, folder: Place) -> None:
+    if not found:
+        mend = "name other patterns" if selection.include or selection.exclude else "see the lines above"
+        raise UserError(f"no image below {folder} is left to measure; {mend}")

@@ -1,0 +1,1 @@
+"""The protocols of the papers, each measured into rows of a report."""

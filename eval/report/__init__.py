@@ -1,0 +1,1 @@
+"""Metric reports: their table, the plots and the pages that are drawn of it."""

@@ -1,0 +1,248 @@
+"""`rwsr degrade`: recipes, a look at what they do, and stores of groups and pairs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...degrade.errors import UserError
+from ...degrade.storage.location import Place, write
+from . import options as options
+
+if TYPE_CHECKING:
+    from ...degrade.samples import StoreConfig
+    from ...noisebank.bank import NoiseBank
+
+_PRESETS = ("real-esrgan", "second-order", "bsrgan", "mm-realsr", "mm-realsr-stage-1", "cugan", "rwsr-edl", "bicubic")
+
+
+@click.group()
+def degrade() -> None:
+    """Degraded images: LR/HR pairs, and groups whose order in blur and noise is known (MM-RealSR)."""
+
+
+def _store_config(preset: str | None, *, config: Path | None, sets: tuple[str, ...], **changes: Any) -> "StoreConfig":
+    """The preset, by its option or by `preset:` in the file, changed; a file that is whole needs none."""
+    from ...degrade.config import compose_values, composed_values, merged, validated
+    from ...degrade.recipes.presets import PRESETS
+    from ...degrade.samples import StoreConfig
+
+    values = composed_values(config, sets)
+    values = merged(values, {name: value for name, value in changes.items() if value is not None})
+    named = values.pop("preset", preset)
+    if preset is not None and named != preset:
+        raise UserError(f"{config} is of preset {named}, and --preset is {preset}; drop one of them")
+    recipe = values.get("recipe")
+    kind = recipe.get("kind") if isinstance(recipe, dict) else None
+    if named is None:
+        if kind is None:
+            raise click.UsageError("name a --preset, or a --config that says `preset: NAME` or is a whole one")
+        return validated(StoreConfig, values, str(config))
+    if named not in PRESETS:
+        raise UserError(f"preset {named} is unknown; known here: {', '.join(PRESETS)}")
+    base = PRESETS[named]()
+    if kind is not None and kind != base.recipe.kind:
+        raise UserError(f"recipe.kind = {kind}, but preset {named} is {base.recipe.kind}; drop one of them")
+    return compose_values(base, values)
+
+
+def _bank(path: Place | None) -> "NoiseBank | None":
+    from ...noisebank.bank import NoiseBank
+
+    return NoiseBank.open(path) if path else None
+
+
+_preset = click.option(
+    "--preset", type=click.Choice(_PRESETS), default=None, help="Recipe to start from.  [default: the --config's]"
+)
+_source = click.option(
+    "--source", "folders", multiple=True, required=True, type=options.PLACE, help="Folder of images; may be repeated."
+)
+_distilled = click.option(
+    "--distilled", multiple=True, type=options.PLACE, help="Distilled list of a noise bank: its images are sources too."
+)
+_with_bank = click.option("--bank", type=options.PLACE, default=None, help="Noise bank, for rwsr-edl.")
+_hr_size = click.option(
+    "--hr-size", type=int, default=None, help="Side of the HR crops in pixels.  [default: the preset's]"
+)
+
+
+@degrade.command("presets")
+@options.as_json
+def degrade_presets(json_: bool) -> None:
+    """List the recipes that --preset knows.
+
+    \b
+    Example:
+      rwsr degrade presets
+    """
+    from ...degrade.recipes.presets import PRESETS
+
+    about = {name: (make.__doc__ or "").splitlines()[0] for name, make in PRESETS.items()}
+    options.tell(about, [f"{name}: {text}" for name, text in about.items()], json_=json_)
+
+
+@degrade.command("show")
+@click.argument("preset", type=click.Choice(_PRESETS))
+@options.configured
+@options.as_json
+def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...], json_: bool) -> None:
+    """Print a recipe in full, as a file that --config reads.
+
+    \b
+    Example:
+      rwsr degrade show mm-realsr > recipe.yaml
+    """
+    from ...degrade.config import to_yaml
+
+    found = _store_config(preset, config=config, sets=sets)
+    options.tell(found.model_dump(mode="json"), [to_yaml(found).rstrip()], json_=json_)
+
+
+@degrade.command("preview")
+@_preset
+@_source
+@options.choosing("hr")
+@_distilled
+@_with_bank
+@options.out_file(".png", "The contact sheet, a PNG.")
+@click.option("--samples", type=click.IntRange(1, 50), default=4, show_default=True, help="Samples to draw.")
+@_hr_size
+@options.seeded
+@options.configured
+@options.as_json
+def degrade_preview(
+    preset: str | None,
+    folders: tuple[Place, ...],
+    chosen: options.Chosen,
+    distilled: tuple[Place, ...],
+    bank: Place | None,
+    out: Place,
+    samples: int,
+    hr_size: int | None,
+    seed: int | None,
+    config: Path | None,
+    sets: tuple[str, ...],
+    json_: bool,
+) -> None:
+    """Draw a few samples with their parameters, before anything is built.
+
+    These are the first samples of a store with that many of them.
+
+    \b
+    Example:
+      rwsr degrade preview --preset mm-realsr --source photos --hr-size 256 --out preview.png
+    """
+    import tempfile
+
+    from ...degrade import build_store
+    from ...degrade.images.decode import encode_png
+    from ...degrade.preview import preview_sheet
+    from ..stages import Work, counts, indexed
+
+    wanted = _store_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed)
+    opened = _bank(bank)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = indexed(folders, distilled, Path(folder) / "index.parquet", options.index_config(chosen), Work())
+    write(out, encode_png(preview_sheet(build_store.plan(wanted, rows, opened))))
+    options.tell({"sheet": out, "counts": counts(rows)}, [f"wrote {out}"], json_=json_)
+    options.exit_by(rows)
+
+
+@degrade.command("build")
+@_preset
+@_source
+@options.choosing("hr")
+@_distilled
+@_with_bank
+@click.option("--out", type=options.OUT, required=True, help="The store; its index is kept as OUT.index.parquet.")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=None, help="Groups or pairs.  [default: the preset's, 10000]"
+)
+@_hr_size
+@options.seeded
+@options.configured
+@options.workers
+@options.trackable
+@options.as_json
+def degrade_build(
+    preset: str | None,
+    folders: tuple[Place, ...],
+    chosen: options.Chosen,
+    distilled: tuple[Place, ...],
+    bank: Place | None,
+    out: Place,
+    samples: int | None,
+    hr_size: int | None,
+    seed: int | None,
+    config: Path | None,
+    sets: tuple[str, ...],
+    workers: int,
+    dask: options.Dask,
+    track: bool,
+    json_: bool,
+) -> None:
+    """Build a store of groups or pairs. Killed, the same command goes on; done, it changes nothing.
+
+    \b
+    Example:
+      rwsr degrade build --preset mm-realsr --source photos --out groups.zarr --samples 200 --hr-size 256
+    """
+    from ...degrade.storage.shards.writer import is_free
+    from .. import stages
+
+    is_free(out)
+    job = stages.StoreJob(
+        out=str(out),
+        sources=tuple(map(str, folders)),
+        distilled=tuple(map(str, distilled)),
+        bank=str(bank) if bank else None,
+        images=options.index_config(chosen),
+        config=_store_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed),
+        work=stages.Work(workers=workers, dask=dask),
+    )
+    made = options.tracked(stages.store, job, "store", track=track)
+    options.tell(made.values, made.lines, json_=json_)
+    options.exit_by(made.rows)
+
+
+@degrade.command("import")
+@click.argument("options_file", type=options.LOCAL, metavar="FILE")
+@click.option("--out", type=options.LOCAL, default=None, help="Write the config here.  [default: print it]")
+@options.as_json
+def degrade_import(options_file: Path, out: Path | None, json_: bool) -> None:
+    """Make a config of a BasicSR, Real-ESRGAN, MM-RealSR, neosr or traiNNer options file (YAML or TOML).
+
+    Keys of a degradation that change nothing are named on stderr, and loudly those that would change the result and
+    have no counterpart here. Give the config to build with --config.
+
+    \b
+    Example:
+      rwsr degrade import train_realesrgan_x4plus.yml --out recipe.yaml
+    """
+    from ...degrade.config import to_yaml
+    from ...degrade.progress import printable, say
+    from ...degrade.recipes.import_basicsr import import_options
+    from ...degrade.storage.local import write_atomic
+
+    found = import_options(options_file)
+    for name, reason in found.without_meaning.items():
+        say(f"left out: {printable(name)}: {reason}")
+    for name, reason in found.changes.items():
+        say(f"note: {printable(name)}: {reason}")
+    text = to_yaml(found.config)
+    preset = found.preset
+    lines = [text.rstrip()]
+    if out is not None:
+        write_atomic(out, text.encode())
+        lines = [f"wrote {out}; use it with: rwsr degrade build --config {out}"]
+    options.tell(
+        {
+            "preset": preset,
+            "config": found.config.model_dump(mode="json"),
+            "left_out": found.without_meaning,
+            "changes": found.changes,
+        },
+        lines,
+        json_=json_,
+    )

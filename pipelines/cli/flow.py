@@ -1,0 +1,111 @@
+"""`rwsr flow`: the whole way from one config, by hand or by a schedule."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import options as options
+
+if TYPE_CHECKING:
+    from ..pipeline import PipelineConfig
+
+_EXAMPLE = """\
+# Places are paths, from the folder that rwsr is run in, or URLs (s3://, gs://, az://). Leave out what you do not want.
+out: data-set                   # everything is written below; named by what it is made of
+sources: [photos]               # images to train on, and the target set of the noise bank
+held_out: [held-out]            # images to measure on
+bank: {grid: {size: 64, stride: 32}}
+store: {preset: mm-realsr, config: {num_samples: 1000, hr_size_px: 256}}
+test_store: {preset: mm-realsr, config: {num_samples: 50, hr_size_px: 256, seed: 1}}
+train: {preset: mm-realsr-small, config: {loop: {steps: 2400}}}
+"""
+
+
+@click.group()
+def flow() -> None:
+    """The whole way from one config: noise bank, stores, training, measurement, report. By hand or by a schedule."""
+
+
+def _config(path: Path, sets: tuple[str, ...]) -> "PipelineConfig":
+    from ...degrade.config import composed_values, validated
+    from ...degrade.errors import UserError
+    from ..pipeline import PipelineConfig, check
+
+    config = validated(PipelineConfig, composed_values(path, sets), str(path))
+    try:
+        check(config)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return config
+
+
+_config_file = click.argument("config_file", type=options.LOCAL, metavar="CONFIG")
+_set = click.option(
+    "--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Change one config key; may be repeated."
+)
+
+
+@flow.command("example")
+def flow_example() -> None:
+    """Print a config to start from.
+
+    \b
+    Example:
+      rwsr flow example > pipeline.yaml
+    """
+    click.echo(_EXAMPLE, nl=False)
+
+
+@flow.command("run")
+@_config_file
+@_set
+@options.trackable
+@options.as_json
+def flow_run(config_file: Path, sets: tuple[str, ...], track: bool, json_: bool) -> None:
+    """Do every stage of CONFIG (YAML or TOML). What is there already is left as it is; killed, the next run goes on.
+
+    New and changed images are found by their content; banks, stores, runs and reports are named by what they are made
+    of.
+
+    \b
+    Example:
+      rwsr flow run pipeline.yaml
+    """
+    from .. import pipeline
+
+    config = _config(config_file, sets)
+    if track:
+        flows = options.import_flows()
+        flows.check_server(needed=False)
+        done = flows.whole(config)
+    else:
+        done = pipeline.run(config)
+    lines = [line for _, built in done.items() for line in built.made.lines]
+    if not done.changed:
+        lines.append(pipeline.NOTHING_DONE)
+    values = {
+        name: {"at": built.at, "changed": built.made.changed, **built.made.values} for name, built in done.items()
+    }
+    options.tell(values, lines, json_=json_)
+    options.exit_by([row for _, built in done.items() for row in built.made.rows])
+
+
+@flow.command("serve")
+@_config_file
+@_set
+@click.option("--cron", default=None, metavar="CRON", help="When to run, as cron writes it: '0 3 * * *' is 3 at night.")
+@click.option("--interval", "interval_s", type=click.FloatRange(min=1), default=None, help="Or: every so many seconds.")
+@click.option("--name", default="rwsr", show_default=True, help="Name of the deployment.")
+def flow_serve(config_file: Path, sets: tuple[str, ...], cron: str | None, interval_s: float | None, name: str) -> None:
+    """Run CONFIG by a schedule, one run at a time, until Ctrl-C. Needs a Prefect server (PREFECT_API_URL).
+
+    \b
+    Example:
+      rwsr flow serve pipeline.yaml --cron "0 3 * * *"
+    """
+    if (cron is None) == (interval_s is None):
+        raise click.UsageError("name either --cron or --interval")
+    config = _config(config_file, sets)
+    flows = options.import_flows(console="INFO")
+    flows.serve(config, name=name, cron=cron, interval_s=interval_s)

@@ -1,0 +1,84 @@
+"""The `rwsr` command. It imports torch, dask, numpy and friends only inside the command that needs them."""
+
+import os
+import sys
+import warnings
+
+import click
+
+from .ablation import ablation
+from .degrade import degrade
+from .eval import evaluate, report, weights
+from .flow import flow
+from .model import demo, export, restore
+from .noisebank import noisebank
+from .sources import sources
+from .store import store
+from .train import train
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(package_name="rwsr")
+def root() -> None:
+    """Training data, training and measurement for real-world super-resolution.
+
+    \b
+    image folders --> noise bank
+         |                |
+         +--> store of degraded groups --> train --> restore --> eval --> report
+
+    \b
+    Start here:
+      rwsr demo DEMO
+
+    Exit codes: 0 done, 1 an error that the last line explains, 2 wrong usage, 3 done, but some images
+    were left out (each is named).
+    """
+    from ..console import tell_the_person
+
+    tell_the_person()
+
+
+for command in (
+    sources,
+    noisebank,
+    degrade,
+    store,
+    train,
+    restore,
+    export,
+    evaluate,
+    report,
+    ablation,
+    weights,
+    flow,
+    demo,
+):
+    root.add_command(command)
+
+
+def main() -> None:
+    """The entry point: errors that a user can mend are one line, without a traceback.
+
+    What decoders say of bad files on their own is kept quiet: each such file gets a line of ours, with its name.
+    """
+    from ...degrade.errors import UserError
+    from ..console import tell_warnings
+
+    tell_warnings()
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    try:
+        root()
+    except UserError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        click.echo(f"error: {error.strerror or error}: {error.filename or 'while reading or writing'}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""`rwsr restore`, `export` and `demo`: what becomes of a model."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ...degrade.progress import printable, say
+from . import options as options
+
+
+class _ScoreType(click.ParamType[float | None]):
+    """A score, or `auto`."""
+
+    name = "score"
+
+    def convert(
+        self, value: str | float | None, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        if value is None or value == "auto":
+            return None
+        try:
+            score = float(value)
+        except ValueError:
+            score = -1.0
+        if not 0 <= score <= 1:
+            self.fail(f"{value!r} is neither a number from 0 to 1 nor `auto`", param, ctx)
+        return score
+
+
+_score = _ScoreType()
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, type=options.LOCAL, metavar="IMAGE...")
+@click.option("--model", type=options.LOCAL, required=True, help="A run, or a checkpoint (.safetensors, .pth, ncnn).")
+@click.option("--out", type=options.LOCAL, required=True, help="Folder for the restored PNG files.")
+@click.option("--blur", type=_score, default="auto", show_default=True, help="Blur score 0..1; auto is the UDEM's.")
+@click.option("--noise", type=_score, default="auto", show_default=True, help="Noise score 0..1; auto is the UDEM's.")
+@click.option(
+    "--condition",
+    nargs=2,
+    type=click.FloatRange(0, 1),
+    default=None,
+    metavar="BLUR NOISE",
+    help="For a run of CUGAN: what is in the images, blur of sigma 4 and noise of 50 grey levels being 1.",
+)
+@click.option(
+    "--tile",
+    type=click.IntRange(min=0),
+    default=256,
+    show_default=True,
+    help="LR pixels that the model sees at once, 32 or more; 0 is the whole image. Less takes less memory.",
+)
+@options.as_json
+def restore(
+    images: tuple[Path, ...],
+    model: Path,
+    out: Path,
+    blur: float | None,
+    noise: float | None,
+    condition: tuple[float, float] | None,
+    tile: int,
+    json_: bool,
+) -> None:
+    """Enlarge (or at scale 1 restore) images, and all images in folders, with a model. 16 bits and alpha are kept.
+
+    Models are runs of `rwsr train`, the published files of IMDN, RLFN and Real-ESRGAN's compact models (.pth, or ncnn's
+    .param and .bin), and with `pip install 'rwsr[models]'` all that spandrel knows. A run can be told how strongly to
+    restore: a higher score mends more. An image that cannot be read or written is named and left out.
+
+    \b
+    Example:
+      rwsr restore photos/cat.png --model run --out restored --noise 0.8
+    """
+    from ..restore import restore_files
+
+    done, left_out = restore_files(images, model, out, blur=blur, noise=noise, condition=condition, tile_px=tile)
+    for each in left_out:
+        say(f"left out: {printable(each.path)}: {each.reason}")
+    lines = [
+        f"wrote {each.path}"
+        + ("" if each.path.stem == each.source.stem else f", of {printable(each.source)}")
+        + ("" if each.blur is None else f" (blur {each.blur:.2f}, noise {each.noise:.2f})")
+        for each in done
+    ]
+    values = {"restored": [asdict(each) for each in done], "left_out": [asdict(each) for each in left_out]}
+    options.tell(values, lines, json_=json_)
+    if left_out:
+        sys.exit(options.LEFT_OUT_EXIT_CODE)
+
+
+@click.command()
+@click.argument("run", type=options.LOCAL, metavar="RUN")
+@click.option("--out", type=options.LOCAL, required=True, help="A .pth or an .onnx file.")
+@options.as_json
+def export(run: Path, out: Path, json_: bool) -> None:
+    """Write the model of a run for other programs.
+
+    .pth: the averaged weights under `params_ema` by their published names, as BasicSR, spandrel and chaiNNer read them
+    (CUGAN's network and RWSR-EDL's branches they do not know; rwsr reads all of them back).
+    .onnx: `lr` of any size and, for a run that can be told how strongly to restore, `scores` (blur, noise; of CUGAN its
+    condition) to `sr`.
+
+    \b
+    Example:
+      rwsr export run --out model.pth
+    """
+    from ...train.export import to_onnx, to_pth
+
+    writers = {".pth": to_pth, ".onnx": to_onnx}
+    if out.suffix not in writers:
+        raise click.UsageError(f"--out {out} is neither a .pth nor an .onnx file")
+    writers[out.suffix](run, out)
+    options.tell({"out": out}, [f"wrote {out}"], json_=json_)
+
+
+@click.command()
+@click.argument("out", type=options.LOCAL, metavar="OUT")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Training steps; fewer is faster and worse.  [default: 2000]",
+)
+@options.workers
+@options.as_json
+def demo(out: Path, steps: int | None, workers: int, dask: options.Dask, json_: bool) -> None:
+    """Go the whole way on photographs that come with scikit-image: sources to HTML report, in minutes.
+
+    Nothing is downloaded. Run again, it continues where it was, or says that all is done.
+
+    \b
+    Example:
+      rwsr demo DEMO
+    """
+    from ..demo.demo import run_demo
+
+    made = run_demo(out, options.runner(workers, dask), steps=steps)
+    lines = ["made:", *(f"  {path}" for path in made), f"open {made[0]} in a browser"]
+    options.tell({"made": made}, lines, json_=json_)

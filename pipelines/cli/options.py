@@ -1,0 +1,290 @@
+"""The options that mean the same in every command, and how a command prints what it did."""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+import click
+
+from ...degrade.errors import UserError
+from ...degrade.storage.location import Place, place
+from ...degrade.storage.object_store import ObjectPath
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from pydantic import BaseModel
+
+    from ...degrade.images.sources import IndexConfig, SourceRow
+    from ...degrade.tasks import Run
+    from ..stages import Made
+
+F = TypeVar("F", bound=Callable[..., Any])
+J = TypeVar("J", bound="BaseModel")
+
+
+class _PlaceType(click.ParamType[Place]):
+    """A path or a URL."""
+
+    name = "path or url"
+
+    def convert(self, value: str | Place, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        try:
+            return place(value)
+        except UserError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _OutType(_PlaceType):
+    """Where something is written: a path, or the URL of an object."""
+
+    def convert(self, value: str | Place, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        found = super().convert(value, param, ctx)
+        if isinstance(found, ObjectPath) and not found.key:
+            self.fail(f"{found} is a whole bucket; name something in it, like {found}/name", param, ctx)
+        return found
+
+
+class _LocalType(click.ParamType[Path]):
+    """A path on a disk; file:// URLs count."""
+
+    name = "path"
+
+    def convert(self, value: str | Place, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        found = PLACE.convert(value, param, ctx)
+        if not isinstance(found, Path):
+            self.fail(f"{found} must be on a disk of this machine", param, ctx)
+        return found
+
+
+class _DaskType(click.ParamType[str]):
+    """`local`, or the address of a scheduler."""
+
+    name = "address"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value != "local" and not _is_address(value):
+            self.fail(f"{value!r} is neither `local` nor an address like tcp://host:8786", param, ctx)
+        return value
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("tcp", "tls", "ws", "wss") and bool(parts.hostname) and bool(parts.port)
+    except ValueError:  # a port out of range
+        return False
+
+
+def out_file(suffix: str, told: str) -> Callable[[F], F]:
+    """--out, a file of that kind."""
+
+    def checked(_: click.Context, __: click.Parameter, value: Place) -> Place:
+        if not value.name.lower().endswith(suffix):
+            raise click.BadParameter(f"{value} is no name of such a file; end it in {suffix}")
+        return value
+
+    return click.option("--out", type=OUT, required=True, callback=checked, help=told)
+
+
+PLACE = _PlaceType()
+OUT = _OutType()
+LOCAL = _LocalType()
+LEFT_OUT_EXIT_CODE = 3
+
+Dask = str | None
+
+
+def _cores() -> int:
+    from ...degrade.tasks import cores
+
+    return cores()
+
+
+def workers(function: F) -> F:
+    """--workers and --dask."""
+    function = click.option(
+        "--dask",
+        type=_DaskType(),
+        default=None,
+        metavar="local|tcp://HOST:PORT",
+        help="Run on Dask: processes of this machine, or all workers of the scheduler at an address.",
+    )(function)
+    return click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=_cores,
+        show_default="all cores",
+        help="Threads, or processes of --dask local. The result is the same for any number.",
+    )(function)
+
+
+def runner(workers: int, dask: Dask) -> "Run":
+    """How --workers and --dask run tasks."""
+    from .. import executors
+
+    return executors.runner(workers, dask)
+
+
+def trackable(function: F) -> F:
+    """--track."""
+    return click.option(
+        "--track",
+        is_flag=True,
+        help="Record this as a run in Prefect: of the server in PREFECT_API_URL, else of one started for it.",
+    )(function)
+
+
+def tracked(do: "Callable[[J], Made]", job: J, flow: str, *, track: bool) -> "Made":
+    """Do a job; as the flow of that name when it is to be tracked."""
+    if not track:
+        return do(job)
+    flows = import_flows()
+    flows.check_server(needed=False)
+    return getattr(flows, flow)(job)
+
+
+def import_flows(console: str = "CRITICAL") -> "ModuleType":
+    """The flows, once Prefect is told to keep to itself: no reports home, no lines among ours, time to start.
+
+    console: the least level of Prefect's own lines on the terminal; its records have all of them.
+    """
+    for name, value in (_PREFECT | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console}).items():
+        os.environ.setdefault(name, value)
+    from .. import flows
+
+    return flows
+
+
+_PREFECT = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a first start makes its database, which takes a while
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+}
+
+
+def image_limits(function: F) -> F:
+    """--max-pixels and --follow-links."""
+    function = click.option("--follow-links", is_flag=True, help="Follow links that lead out of the named folders.")(
+        function
+    )
+    return click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=None,
+        help="Refuse larger images before decoding them.  [default: 178956970]",
+    )(function)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which files of the folders are looked at: of pairs one role, and by patterns."""
+
+    role: str
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    rehash: bool
+
+
+def choosing(role: str) -> Callable[[F], F]:
+    """--role, --include, --exclude and --rehash, as the one argument `chosen`. role: its default."""
+
+    def add(function: F) -> F:
+        @click.option(
+            "--role",
+            type=click.Choice(["hr", "lr", "both"]),
+            default=role,
+            show_default=True,
+            help="Of a folder of pairs (_HR and _LR4, 001H and 001L, ...): which of them.",
+        )
+        @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave such files out; repeatable.")
+        @click.option(
+            "--include", multiple=True, metavar="PATTERN", help="Only files like it, as '*_HR.png'; repeatable."
+        )
+        @click.option(
+            "--rehash", is_flag=True, help="Read every file again, also where its size and time are as before."
+        )
+        @wraps(function)
+        def chosen(
+            *args: Any, role: str, include: tuple[str, ...], exclude: tuple[str, ...], rehash: bool, **kwargs: Any
+        ) -> Any:
+            return function(*args, chosen=Chosen(role, include, exclude, rehash), **kwargs)
+
+        return cast(F, chosen)
+
+    return add
+
+
+def index_config(
+    chosen: Chosen, max_pixels: int | None = None, follow_links: bool = False, min_side: int | None = None
+) -> "IndexConfig":
+    """Which images count as usable."""
+    from ...degrade.config import compose
+    from ...degrade.images.sources import IndexConfig
+
+    return compose(
+        IndexConfig(),
+        min_side_px=min_side,
+        max_pixels=max_pixels,
+        follow_links=follow_links or None,
+        role=chosen.role,
+        include=chosen.include,
+        exclude=chosen.exclude,
+        rehash=chosen.rehash,
+    )
+
+
+def configured(function: F) -> F:
+    """--config and --set."""
+    function = click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="KEY.PATH=VALUE",
+        help="Change one config key; may be repeated, and wins over --config; an option wins over it.",
+    )(function)
+    return click.option("--config", type=LOCAL, default=None, help="YAML or TOML file of config keys.")(function)
+
+
+def seeded(function: F) -> F:
+    """--seed."""
+    return click.option(
+        "--seed", type=click.IntRange(min=0), default=None, help="Seed of every random draw.  [default: 0]"
+    )(function)
+
+
+def as_json(function: F) -> F:
+    """--json."""
+    return click.option("--json", "json_", is_flag=True, help="Print the result as JSON on stdout.")(function)
+
+
+def tell(result: dict[str, Any], lines: list[str], *, json_: bool) -> None:
+    """The result: as JSON, or as lines for a person."""
+    click.echo(json.dumps(_plain(result), indent=1, default=str, allow_nan=False) if json_ else "\n".join(lines))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can say: no number that is none, and no end to it, has a form there."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def exit_by(rows: "Sequence[SourceRow]") -> None:
+    """Say by the exit code whether every image was used."""
+    from ...degrade.images.sources import left_out
+
+    if left_out(rows):
+        sys.exit(LEFT_OUT_EXIT_CODE)

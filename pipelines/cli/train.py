@@ -1,0 +1,334 @@
+"""`rwsr train`: from a store, or LR photographs, to a model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from ...degrade.storage.location import Place
+from . import options as options
+
+
+@click.group()
+def train() -> None:
+    """Train a model on a store. On CUDA where there is one, else on the CPU.
+
+    Killed, the same command goes on from its last checkpoint; Ctrl-C saves first. Several GPUs:
+    torchrun --nproc-per-node 4 -m rwsr.pipelines.cli train ...
+    """
+
+
+_Command = Callable[..., None]
+
+
+def _of_a_training(presets: tuple[str, ...], told: str) -> Callable[[_Command], _Command]:
+    """The options that the training of every method has."""
+    shared = (
+        click.option("--store", "store_folder", type=options.PLACE, default=None, help="Store to train on."),
+        click.option(
+            "--source", "folders", multiple=True, type=options.PLACE, help="Or: folders of images, rendered meanwhile."
+        ),
+        click.option(
+            "--recipe", type=options.LOCAL, default=None, help="Of --source: a config as `rwsr degrade show` writes."
+        ),
+        click.option("--out", type=options.LOCAL, required=True, help="Folder of the run."),
+        click.option("--preset", type=click.Choice(presets), default=presets[0], show_default=True, help=told),
+        click.option(
+            "--start-from", type=options.LOCAL, default=None, help="An earlier run whose weights to start from."
+        ),
+        click.option(
+            "--val-store", type=options.PLACE, default=None, help="Store of held-out samples to measure meanwhile."
+        ),
+        click.option(
+            "--steps", type=click.IntRange(min=1), default=None, help="Training steps.  [default: the preset's]"
+        ),
+        options.choosing("hr"),
+        options.seeded,
+        options.configured,
+        options.trackable,
+        options.as_json,
+    )
+
+    def add(command: _Command) -> _Command:
+        for option in reversed(shared):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _staged(stages: str) -> Callable[[_Command], _Command]:
+    told = f"{stages}  [default: the config's, or 1]"
+    return click.option("--stage", type=click.IntRange(1, 2), default=None, help=told)
+
+
+def _train(
+    *,
+    store_folder: Place | None,
+    folders: tuple[Place, ...],
+    recipe: Path | None,
+    out: Path,
+    chosen: options.Chosen,
+    preset: str,
+    stage: Literal[1, 2] | None = None,
+    bank: Place | None = None,
+    far_model: Path | None = None,
+    start_from: Path | None,
+    val_store: Place | None,
+    steps: int | None,
+    seed: int | None,
+    config: Path | None,
+    sets: tuple[str, ...],
+    track: bool,
+    json_: bool,
+) -> None:
+    from ...train.train import compose_config
+    from .. import stages as jobs
+
+    if (store_folder is None) == (not folders) or (recipe is not None and not folders):
+        raise click.UsageError("name either a --store, or --source (and its --recipe)")
+    composed = compose_config(preset, stage, config=config, sets=sets, steps=steps, seed=seed)
+    job = jobs.TrainJob(
+        store=str(store_folder) if store_folder else None,
+        sources=tuple(map(str, folders)),
+        recipe=str(recipe) if recipe else None,
+        out=str(out),
+        preset=preset,
+        images=options.index_config(chosen),
+        config=composed.model_dump(mode="json"),
+        start_from=str(start_from) if start_from else None,
+        val_store=str(val_store) if val_store else None,
+        bank=str(bank) if bank else None,
+        far_model=str(far_model) if far_model else None,
+    )
+    made = options.tracked(jobs.train, job, "train", track=track)
+    options.tell(made.values, made.lines, json_=json_)
+
+
+_MM_REALSR = ("mm-realsr-code", "mm-realsr-paper", "mm-realsr-small", "real-esrgan", "esrgan")
+
+
+@train.command("mm-realsr")
+@_of_a_training(
+    _MM_REALSR,
+    "MM-RealSR by the published training files, by the paper, or in minutes on a CPU; the last two are without "
+    "modulation and for stores of pairs.",
+)
+@_staged("1: pixel, ranking and anchor losses. 2: with perceptual and GAN losses, from a run of stage 1.")
+def train_mm_realsr(**told: Any) -> None:
+    """Train MM-RealSR (generator, condition network and UDEM), or its generator alone as Real-ESRGAN or ESRGAN do.
+
+    Stage 1 is without, stage 2 with perceptual and GAN losses.
+
+    \b
+    Example:
+      rwsr train mm-realsr --store groups.zarr --out run --preset mm-realsr-small
+    """
+    _train(**told)
+
+
+_CUGAN = ("cugan", "cugan-small", "unet")
+
+
+@train.command("cugan")
+@_of_a_training(
+    _CUGAN,
+    "The paper's numbers; minutes on a CPU; or the paper's baselines Unet and UGAN, which are told nothing and are "
+    "trained on one degradation (recipe.only).",
+)
+@_staged("1: CUnet, by MSE. 2: CUGAN, with perceptual and GAN losses, from a run of stage 1.")
+def train_cugan(**told: Any) -> None:
+    """Train CUGAN (Cai et al. 2021): restoration at scale 1 that is told how blurred and how noisy an image is.
+
+    Not bilibili's Real-CUGAN, which enlarges drawings. It learns from a store of `rwsr degrade build --preset cugan`,
+    which knows the blur and noise of each pair.
+
+    \b
+    Example:
+      rwsr train cugan --store pairs.zarr --out run --preset cugan-small
+    """
+    _train(**told)
+
+
+_PRETRAIN = ("hr-aware-pretrain", "hr-aware-pretrain-small", "lway-pretrain", "lway-pretrain-small")
+_far_model = click.option(
+    "--far-model", type=options.LOCAL, default=None, help="An SR model whose features FAR holds its own against."
+)
+
+
+@train.command("hr-aware-pretrain")
+@_of_a_training(_PRETRAIN, "HR-aware's network, or LWay's (no controller, no FAR); small ones take minutes on a CPU.")
+@_far_model
+def train_hr_aware_pretrain(**told: Any) -> None:
+    """Train the LR reconstruction network that `rwsr train hr-aware` fine-tunes SR models through.
+
+    It learns from pairs of `rwsr degrade build --preset second-order` how LR comes of HR, whatever the degradation; one
+    network serves every camera and, unless FAR looks through one, every SR model of its scale. FAR looks through CLIP
+    RN50 (rwsr weights says where to put it), or what network.far.net names: vgg19, squeezenet, or sr
+    (with network.far.stride=1) for --far-model.
+
+    \b
+    Example:
+      rwsr train hr-aware-pretrain --store pairs.zarr --out reconstruction --preset hr-aware-pretrain-small
+    """
+    _train(**told)
+
+
+EDL = ("rwsr-edl", "rwsr-edl-code", "rwsr-edl-aim19", "rwsr-edl-small", "impressionism")
+EDL_TOLD = (
+    "The paper's network and losses; the published code's for NTIRE 2020 or AIM 2019; minutes on a CPU; or "
+    "Impressionism, which has one branch."
+)
+
+
+@train.command("rwsr-edl")
+@_of_a_training(EDL, EDL_TOLD)
+@click.option("--bank", type=options.PLACE, default=None, help="Noise bank: each LR gets new noise of it in each step.")
+def train_rwsr_edl(**told: Any) -> None:
+    """Train RWSR-EDL (Li et al. 2021): two branches that a mask parts, one for the eye and one for the pixels.
+
+    It learns from pairs of `rwsr degrade build --preset rwsr-edl`: with the noise that they hold, or of pairs without
+    (recipe.strength=0) and a --bank with noise that is drawn anew in each step, as published. --start-from takes a run
+    of it, or a PSNR model of `rwsr train mm-realsr --preset esrgan`.
+
+    \b
+    Example:
+      rwsr train rwsr-edl --store pairs.zarr --bank bank.zarr --out run --preset rwsr-edl-small
+    """
+    _train(**told)
+
+
+_FINE_TUNE = ("hr-aware", "hr-aware-small", "lway", "lway-small", "self-training", "self-training-small")
+
+
+@train.command("hr-aware")
+@click.option("--model", type=options.LOCAL, required=True, help="The SR model: a run, or a checkpoint.")
+@click.option(
+    "--lr-images",
+    multiple=True,
+    required=True,
+    type=options.PLACE,
+    help="Folder of LR images of one camera; repeatable.",
+)
+@options.choosing("lr")
+@click.option(
+    "--reconstruction", type=options.LOCAL, default=None, help="A run of `rwsr train hr-aware-pretrain`, of its scale."
+)
+@_far_model
+@click.option("--out", type=options.LOCAL, required=True, help="Folder of the run.")
+@click.option(
+    "--preset",
+    type=click.Choice(_FINE_TUNE),
+    default=_FINE_TUNE[0],
+    show_default=True,
+    help="HR-aware, LWay, or plain self-training, which has no --reconstruction; small ones see through SqueezeNet.",
+)
+@click.option("--val-store", type=options.PLACE, default=None, help="Store of held-out pairs to measure on meanwhile.")
+@click.option("--val-hr", type=options.PLACE, default=None, help="Or: folder of held-out HR, with --val-lr.")
+@click.option("--val-lr", type=options.PLACE, default=None, help="Folder of its LR.")
+@click.option("--steps", type=click.IntRange(min=1), default=None, help="Training steps.  [default: the preset's]")
+@options.seeded
+@options.configured
+@options.trackable
+@options.as_json
+def train_hr_aware(
+    model: Path,
+    lr_images: tuple[Place, ...],
+    chosen: options.Chosen,
+    reconstruction: Path | None,
+    far_model: Path | None,
+    out: Path,
+    preset: str,
+    val_store: Place | None,
+    val_hr: Place | None,
+    val_lr: Place | None,
+    steps: int | None,
+    seed: int | None,
+    config: Path | None,
+    sets: tuple[str, ...],
+    track: bool,
+    json_: bool,
+) -> None:
+    """Fine-tune any SR model on LR photographs alone, to the camera that they are of (HR-aware, LWay).
+
+    The model is a run of ours, a published file of a network that is known here, or anything that spandrel loads. It
+    ends after a fixed number of steps; --set selection.by=far (or niqe) keeps the best by a figure that needs no HR,
+    and selection.patience ends early. With --val-hr a metric as lpips-alex can choose, as the paper does on a part of
+    its test data.
+
+    \b
+    Example:
+      rwsr train hr-aware --model run --lr-images photos --reconstruction reconstruction --out adapted
+    """
+    from ...train.fine_tune import compose_config
+    from .. import stages as jobs
+
+    if (val_hr is None) != (val_lr is None) or (val_store is not None and val_hr is not None):
+        raise click.UsageError("to measure meanwhile, name a --val-store, or both of --val-hr and --val-lr")
+    composed = compose_config(preset, config=config, sets=sets, steps=steps, seed=seed)
+    job = jobs.FineTuneJob(
+        model=str(model),
+        lr_images=tuple(map(str, lr_images)),
+        reconstruction=str(reconstruction) if reconstruction else None,
+        out=str(out),
+        preset=preset,
+        images=options.index_config(chosen, min_side=1),
+        config=composed.model_dump(mode="json"),
+        far_model=str(far_model) if far_model else None,
+        val_store=str(val_store) if val_store else None,
+        val_hr=str(val_hr) if val_hr else None,
+        val_lr=str(val_lr) if val_lr else None,
+    )
+    made = options.tracked(jobs.fine_tune, job, "fine_tune", track=track)
+    options.tell(made.values, made.lines, json_=json_)
+    options.exit_by(made.rows)
+
+
+@train.command("show")
+@click.argument("preset", type=click.Choice((*_MM_REALSR, *_CUGAN, *EDL, *_PRETRAIN, *_FINE_TUNE)), metavar="PRESET")
+@_staged("Of MM-RealSR's and CUGAN's presets.")
+@options.configured
+@options.as_json
+def train_show(
+    preset: str, stage: Literal[1, 2] | None, config: Path | None, sets: tuple[str, ...], json_: bool
+) -> None:
+    """Print a training's preset in full, as a file that --config reads; PRESET is one that a `train` command knows.
+
+    \b
+    Example:
+      rwsr train show hr-aware-pretrain-small > pretrain.yaml
+    """
+    from ...degrade.config import to_yaml
+    from ...train import fine_tune
+    from ...train import train as training
+
+    if stage == 2 and preset not in _MM_REALSR + _CUGAN:
+        raise click.UsageError(f"{preset} has one stage")
+    if preset in _FINE_TUNE:
+        found = fine_tune.compose_config(preset, config=config, sets=sets, steps=None, seed=None)
+    else:
+        found = training.compose_config(preset, stage, config=config, sets=sets, steps=None, seed=None)
+    options.tell(found.model_dump(mode="json"), [to_yaml(found).rstrip()], json_=json_)
+
+
+@train.command("interpolate")
+@click.argument("a", type=options.LOCAL, metavar="A")
+@click.argument("b", type=options.LOCAL, metavar="B")
+@click.option("--alpha", type=click.FloatRange(0, 1), required=True, help="0 is A, 1 is B.")
+@click.option("--out", type=options.LOCAL, required=True, help="Folder of the new run.")
+@options.as_json
+def train_interpolate(a: Path, b: Path, alpha: float, out: Path, json_: bool) -> None:
+    """Make a model between two runs of one network, of which one was trained from the other.
+
+    Between a GAN's model and the one by MSE it was trained from, alpha goes from detail to fidelity (CUGAN, section
+    3.4, whose alpha has the GAN as A).
+
+    \b
+    Example:
+      rwsr train interpolate gan mse --alpha 0.5 --out between
+    """
+    from ...train.interpolate import interpolate
+
+    file = interpolate(a, b, alpha, out)
+    options.tell({"model": file}, [f"wrote {file}"], json_=json_)

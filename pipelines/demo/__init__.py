@@ -1,0 +1,1 @@
+"""`rwsr demo`: the whole way on photographs that come with scikit-image."""

@@ -1,0 +1,339 @@
+"""The demo's measurements, and the page that explains each of its stages to somebody who has never heard of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...degrade.errors import StoreError
+from ...degrade.images.contact_sheet import Cell, contact_sheet
+from ...degrade.images.decode import decode, encode_png, read_bytes
+from ...degrade.images.sources import read as read_index
+from ...degrade.preview import store_sheet
+from ...degrade.storage.local import write_atomic
+from ...degrade.storage.location import sha256
+from ...degrade.storage.shards.reader import ShardReader
+from ...degrade.storage.shards.verify import digest
+from ...degrade.storage.shards.writer import Store
+from ...eval.images.sets import of_folders, of_store
+from ...eval.images.tensors import to_pixels, to_tensor
+from ...eval.images.tiling import bicubic, pick_device, restore
+from ...eval.protocols import udem_curves
+from ...eval.protocols.restoration import PROTOCOL
+from ...eval.report import bank_plots, plots
+from ...eval.report import table as report
+from ...eval.report.page import Picture, Section, Table, page
+from ...noisebank.bank import BankConfig, NoiseBank
+from ...noisebank.cati import CatiRule
+from ...noisebank.pictures import bank_sheet
+from ...noisebank.scan import open_scan
+from ...train.engine.checkpoint import model_file, read_log
+from ...train.networks import mm_realsr
+from ...train.networks.open import open_restorer
+from ..evaluate import BICUBIC, restoration, udem
+
+_MODEL = "MM-RealSR (tiny)"
+_FOLLOWS = 0.5  # the least Spearman correlation of a score that follows its degradation
+_STRENGTHS = (0.0, 0.5, 1.0)
+
+
+def _first_of_each_source(store: Store) -> dict[str, int]:
+    """Source file name -> its first sample."""
+    names = store.manifest()["source"].to_pylist()
+    return {Path(name).stem: names.index(name) for name in sorted(set(names))}
+
+
+def _restore_examples(out: Path, store: Store, net: mm_realsr.MMRealSR) -> None:
+    """One BASE member of each held-out photograph: LR, bicubic, restored by its own scores and by chosen ones, HR."""
+    device = pick_device()
+    for name, sample in _first_of_each_source(store).items():
+        pixels = ShardReader(store, "lr").read([sample])[0][mm_realsr.BASE]
+        lr = to_tensor(pixels)[None]
+        images = {
+            "lr": pixels,
+            "bicubic": to_pixels(bicubic(lr, 4)[0]),
+            "restored": to_pixels(restore(net, lr, device)[0]),
+            "hr": ShardReader(store, "hr").read([sample])[0],
+        }
+        for strength in _STRENGTHS:
+            scores = mm_realsr.chosen_scores(net, lr.to(device), blur=strength, noise=strength)
+            sr = restore(lambda x, s=scores: net(x, s), lr, device)
+            images[f"strength-{strength:.1f}"] = to_pixels(sr[0])
+        for kind, image in images.items():
+            write_atomic(out / "restored" / f"{name}_{kind}.png", encode_png(image))
+
+
+def _measured(out: Path, store: Store) -> list[report.MetricRow] | None:
+    """The rows of an earlier run, where they are of this very model and store."""
+    try:
+        rows = report.read(out / "metrics.parquet")
+    except StoreError:
+        return None
+    config = report.config_of(rows)
+    same = config.models.get(_MODEL) == sha256(model_file(out / "run"))
+    whole = set(config.protocols) == {PROTOCOL, udem_curves.PROTOCOL}
+    return rows if same and whole and digest(store) in config.data.values() else None
+
+
+def _summary(rows: Sequence[report.MetricRow]) -> str:
+    ours, base = (report.mean(rows, model=name, metric="psnr-y") for name in (_MODEL, BICUBIC))
+    return f"PSNR-Y {ours:.2f} dB against bicubic's {base:.2f} dB"
+
+
+def measure(out: Path, store: Store) -> tuple[list[report.MetricRow], str, bool]:
+    """metrics.parquet and restored/ of the trained model; False when they were there already."""
+    models = {_MODEL: out / "run"}
+    known = _measured(out, store)
+    if known is not None:
+        return known, _summary(known), False
+    (out / "metrics.parquet").unlink(missing_ok=True)
+    net = open_restorer(out / "run", pick_device()).modulated
+    assert net is not None
+    _restore_examples(out, store, net)
+    udem(of_folders(None, out / "photos/held-out", 1), models, udem_curves.LEVELS, out / "metrics.parquet")
+    restoration(of_store(store), models, (), None, out / "metrics.parquet")
+    rows = report.read(out / "metrics.parquet")
+    return rows, _summary(rows), True
+
+
+# ------------------------------------------------------------------------------------------------------ page
+
+
+def _sources_section(out: Path) -> Section:
+    rows = [*read_index(out / "index.parquet"), *read_index(out / "held-out.index.parquet")]
+    table = Table(
+        ("photograph", "size", "mode", "status", "used for"),
+        tuple(
+            (
+                row.path,
+                f"{row.width} x {row.height}",
+                row.mode,
+                row.status,
+                Path(row.root).name.replace("-", " "),
+            )
+            for row in rows
+        ),
+    )
+    return Section(
+        "1. The photographs",
+        (
+            "Real-world super-resolution makes a small, flawed photograph large and clean. To learn that, a network "
+            "needs pairs: a flawed small image and the good large one that it came from. Such pairs hardly exist, so "
+            "we take good photographs and make the flaws ourselves, as lifelike as we can.",
+            "Every file is read whole before anything is built from it. A damaged one would stand here with its "
+            "reason, and be left out. The held-out photographs are never trained on; they are for measuring.",
+        ),
+        (table,),
+    )
+
+
+def _bank_section(out: Path, bank: NoiseBank) -> Section:
+    (target,) = open_scan(out / "bank.zarr.scan")
+    config = BankConfig.model_validate(bank.store.provenance.config)
+    tiles = {target.name: target.read_tiles(config.grid)}
+    assert bank.cati is not None and isinstance(bank.rule, CatiRule)
+    (interval,), (photographs,) = bank.cati.intervals, bank.sets
+    return Section(
+        "2. The noise bank",
+        (
+            "Cameras leave noise, and the noise of real cameras is not the neat bell curve of a textbook. It can be "
+            "collected: where a photograph shows nothing (sky, a wall), what varies is the noise alone. So every "
+            f"photograph is cut into tiles of {bank.size_px} pixels, and the variance "
+            "and the mean brightness of each tile are measured.",
+            f"The flattest {bank.rule.quantile:.0%} of the tiles span an interval of variance "
+            f"({interval.variance[0]:.2f} to {interval.variance[1]:.2f}) and of brightness ({interval.mean[0]:.0f} to "
+            f"{interval.mean[1]:.0f}): the characteristic interval (CATI) of this set of photographs. The "
+            f"{len(bank.patches)} tiles inside it are the noise bank. {photographs.num_left_out} of "
+            f"{photographs.num_tiles} tiles were left out because they are constant or clipped, and so carry no noise.",
+        ),
+        (
+            Picture(
+                bank_plots.tiles_and_rule(tiles, bank.rule, bank.cati),
+                "Each dot is a tile. The box is the characteristic interval; the tiles in it were taken.",
+            ),
+            Picture(
+                encode_png(bank_sheet(bank)),
+                "Patches of the bank as they are (left of each pair), and their noise made eight times as strong. "
+                "Grain is what we want. Where you see a pattern, the rule took a faint texture for noise: a bank is "
+                "worth a look before it is used.",
+            ),
+        ),
+    )
+
+
+def _groups_section(store: Store) -> Section:
+    samples = [0, store.layout.num_samples // 2, store.layout.num_samples - 1]
+    return Section(
+        "3. The degraded groups",
+        (
+            "From each crop of a photograph (HR, high resolution) five small flawed images (LR, low resolution) are "
+            "made, by the second-order chain of Real-ESRGAN: blur, resize, noise and JPEG, twice over, as happens to "
+            "a picture that is taken, sent, shrunk and sent again.",
+            "The five differ by design. BLURRIER has more blur than BASE and the same noise; NOISIER has more noise "
+            "and the same blur; CLEAN is only made smaller; WORST has the most of everything. So for each pair we "
+            "know which is worse, without having to say by how much. Every number that was drawn stands in the "
+            "store's manifest, and any sample can be made again from it, to the last bit.",
+        ),
+        (
+            Picture(
+                encode_png(store_sheet(store, samples)),
+                "Three groups of the store, with what was drawn for each.",
+            ),
+        ),
+    )
+
+
+def _training_section(out: Path, store: Store) -> Section:
+    return Section(
+        "4. The training",
+        (
+            "Two networks learn together. The UDEM looks at an LR image and gives it two scores between 0 and 1, one "
+            "for blur and one for noise. The generator (residual-in-residual dense blocks, RRDB) enlarges the image "
+            "four times, steered by these scores through a condition network.",
+            "Three losses drive them. The pixel loss asks for the HR image. The ranking losses ask that BLURRIER and "
+            "NOISIER get a higher score than BASE. The anchor loss pins CLEAN to 0 and WORST to 1. This is the first "
+            "stage of MM-RealSR, at a size that a laptop trains in minutes: expect the idea, not the quality of a "
+            "model trained for days.",
+        ),
+        (
+            Picture(
+                plots.loss_curves(read_log(out / "run")),
+                f"The losses while training on {store.layout.num_samples} groups. Each point is a mean over 50 steps.",
+            ),
+        ),
+    )
+
+
+def _scores_section(rows: Sequence[report.MetricRow]) -> Section:
+    found = {_MODEL: udem_curves.curves_of(rows, _MODEL)}
+    deaf = [each.degradation for each in found[_MODEL] if not each.spearman > _FOLLOWS]
+    learnt = f"So short a training has not taught the scores to follow {' and '.join(deaf)}." if deaf else ""
+    return Section(
+        "5. Do the scores mean something?",
+        (
+            "A test with one flaw at a time: the held-out photographs, made small and clean, then blurred, made noisy "
+            "or coded as JPEG at twenty rising levels. Nobody told the network how strong each level is; it only ever "
+            "saw pairs. A Spearman correlation of 1 means that every stronger level got a higher score.",
+            *([learnt] if learnt else []),
+        ),
+        (Picture(plots.score_curves(found), "The UDEM's scores over rising blur, noise and compression."),),
+    )
+
+
+def _cells(out: Path, name: str, kinds: dict[str, str]) -> list[Cell]:
+    folder = out / "restored"
+    return [
+        Cell(decode(read_bytes(folder / f"{name}_{kind}.png")).pixels, (caption,)) for kind, caption in kinds.items()
+    ]
+
+
+def _mean(rows: Sequence[report.MetricRow], model: str, metric: str, member: str | None) -> float:
+    """Of one member, or of all."""
+    only = {} if member is None else {"member": member}
+    return report.mean(rows, model=model, metric=metric, **only)
+
+
+def _results_section(out: Path, store: Store, rows: Sequence[report.MetricRow]) -> Section:
+    names = list(_first_of_each_source(store))
+    kinds = {"lr": "LR (BASE)", "bicubic": "bicubic", "restored": "restored", "hr": "HR"}
+    steered = {"lr": "LR (BASE)"} | {
+        f"strength-{strength:.1f}": f"blur and noise score {strength:.1f}" for strength in _STRENGTHS
+    }
+    members = [str(member) for member in store.attributes["members"]]
+    rows = [row for row in rows if row.protocol == PROTOCOL]
+    table = Table(
+        ("member", "PSNR-Y, bicubic", "PSNR-Y, ours", "SSIM-Y, bicubic", "SSIM-Y, ours"),
+        tuple(
+            (
+                member or "all",
+                *(
+                    f"{_mean(rows, model, metric, member):.{digits}f}"
+                    for metric, digits in (("psnr-y", 2), ("ssim-y", 4))
+                    for model in (BICUBIC, _MODEL)
+                ),
+            )
+            for member in (*members, None)
+        ),
+    )
+    gains = {
+        member: _mean(rows, _MODEL, "psnr-y", member) - _mean(rows, BICUBIC, "psnr-y", member)
+        for member in (*members, None)
+    }
+    behind = " and ".join(member.upper() for member in members if gains[member] < 0)
+    return Section(
+        "6. The result on held-out photographs",
+        (
+            f"On {store.layout.num_samples} groups from {len(names)} photographs that were never trained on, degraded "
+            f"by the same recipe, the model is {gains[None]:+.2f} dB in PSNR-Y against bicubic enlargement, on the "
+            "mean of all members. PSNR is measured on the luma of 8-bit images, 4 pixels cropped from each side, as "
+            "papers do.",
+            *(
+                [
+                    f"On {behind} bicubic is ahead: a network this small smooths a little everywhere, "
+                    "also where it need not."
+                ]
+                if behind
+                else []
+            ),
+            "The last pictures turn the two scores by hand: this is the modulation that MM-RealSR is for. A low score "
+            "says that there is little to mend and keeps texture; a high score smooths and sharpens more.",
+        ),
+        (
+            table,
+            Picture(plots.metric_bars(rows, "psnr-y", "dB"), "Mean PSNR-Y of each member. Higher is closer to HR."),
+            Picture(
+                encode_png(contact_sheet([_cells(out, name, kinds) for name in names], cell_px=288)),
+                "Held-out photographs: the degraded input, bicubic, our restoration, and the original.",
+            ),
+            Picture(
+                encode_png(contact_sheet([_cells(out, name, steered) for name in names], cell_px=288)),
+                "One input, restored under three chosen scores.",
+            ),
+        ),
+    )
+
+
+def _next_section(out: Path) -> Section:
+    return Section(
+        "7. Go on from here",
+        ("The same steps, on your own photographs, are one command each. Every command explains itself with --help.",),
+        (
+            Table(
+                ("what", "command"),
+                (
+                    ("look at a folder", "rwsr sources index PHOTOS --out index.parquet"),
+                    ("build a noise bank", "rwsr noisebank build --target PHOTOS --out bank.zarr --size 64"),
+                    (
+                        "build a store",
+                        "rwsr degrade build --preset mm-realsr --source PHOTOS --out groups.zarr --samples 1000",
+                    ),
+                    ("check a store", f"rwsr store verify {out / 'groups.zarr'}"),
+                    ("make one sample again", f"rwsr store render {out / 'groups.zarr'} 17 --out sample-17"),
+                    (
+                        "restore an image",
+                        f"rwsr restore IMAGE --model {out / 'run'} --out restored --noise 0.8",
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+def write(
+    out: Path, bank: NoiseBank, store: Store, held_out: Store, rows: Sequence[report.MetricRow]
+) -> tuple[None, str, bool]:
+    """report.html; False when the page is the same as before."""
+    sections = [
+        _sources_section(out),
+        _bank_section(out, bank),
+        _groups_section(store),
+        _training_section(out, store),
+        _scores_section(rows),
+        _results_section(out, held_out, rows),
+        _next_section(out),
+    ]
+    lead = "From a folder of photographs to a network that restores them, one stage at a time."
+    data = page("rwsr: the whole path, on real photographs", lead, sections)
+    path = out / "report.html"
+    new = not path.exists() or path.read_bytes() != data
+    if new:
+        write_atomic(path, data)
+    return None, "report.html", new

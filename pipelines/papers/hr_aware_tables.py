@@ -1,0 +1,368 @@
+"""HR-aware's tables as one call: pretrain what reconstructs LR, fine-tune SR models on LR alone, measure, draw.
+
+OUT/
+    photos/                          with `spoil`: HR as it is, and LR by one camera
+    pairs.zarr                       what the reconstruction networks learn from
+    reconstructions/<network>-<seed>/
+    runs/<model>-<variant>-<seed>/   the fine-tuned models; of several at once their logs beside them
+    metrics.parquet, report.html     what was measured, the tables and the curves
+
+As in the paper a model is fine-tuned on the LR of the very images that it is measured on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from ...degrade.config import compose, compose_values
+from ...degrade.errors import UserError
+from ...degrade.images import sources
+from ...degrade.images.decode import U8
+from ...degrade.images.sources import IndexConfig, SourceRow
+from ...degrade.progress import say
+from ...degrade.recipes.presets import second_order
+from ...degrade.samples import StoreConfig
+from ...degrade.storage.location import Place
+from ...eval.images.sets import ImageSet, check_fits, first_of
+from ...eval.metrics.by_name import lpips_here
+from ...eval.metrics.lpips_dists import check_lpips
+from ...eval.protocols.early_stopping import stopped
+from ...eval.protocols.published_figures import of_set
+from ...eval.report.page import Table
+from ...train import train
+from ...train.engine.checkpoint import read_log
+from ...train.engine.distributed import local_device
+from ...train.fine_tune import Inputs, choice_of, compose_config, fine_tune_run, large_enough
+from ...train.losses.far_encoders import check_weights
+from ...train.methods.hr_aware import LWAY, SELF_TRAINING, FineTuneConfig, PretrainConfig, Restoring, check_model
+from ...train.networks.open import Restorer
+from .. import stages
+from ..evaluate import image_set, open_alike
+from ..executors import runner
+from ..stages import StoreJob, Work
+from . import simulated_cameras
+from .parallel_training import Training, train_all
+from .rwsr_edl_tables import plain_name
+from .simulated_cameras import CAMERAS, Spoilt
+from .table_page import Finished, Sheet, finished, metrics_of
+
+BEFORE = "before"
+_CURVE_IMAGES, _CURVE_POINTS = 8, 6
+Network = Literal["HR-aware", "LWay", "controller", "FAR", "neither", "VGG-19", "CLIP RN50", "SR model"]
+NETWORKS: dict[Network, dict[str, Any]] = {  # keys of the reconstruction network
+    "HR-aware": {},
+    "LWay": dict(LWAY),
+    "controller": {"far": None},
+    "FAR": {"controller": None},
+    "neither": {"controller": None, "far": None},
+    "VGG-19": {"far": {"net": "vgg19"}},
+    "CLIP RN50": {"far": {"net": "clip-rn50"}},
+    "SR model": {"far": {"net": "sr", "stride": 1}},
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of a table. network: what it is fine-tuned through; none is self-training. changes: of the fine-tuning."""
+
+    name: str
+    network: Network | None
+    changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def has_far(self) -> bool:
+        return self.network is not None and NETWORKS[self.network].get("far", True) is not None
+
+    def tuned(self, base: FineTuneConfig) -> FineTuneConfig:
+        """The fine-tuning's config."""
+        if self.network is None:
+            return compose_values(base, SELF_TRAINING)
+        return compose_values(base, self.changes if self.has_far else {**self.changes, "far": None})
+
+
+TABLES: dict[str, tuple[Variant, ...]] = {
+    "1": (Variant("self-training", None), Variant("LWay", "LWay"), Variant("HR-aware", "HR-aware")),
+    "2": (
+        Variant("neither", "neither"),
+        Variant("controller", "controller"),
+        Variant("FAR", "FAR"),
+        Variant("both", "HR-aware"),
+    ),
+    "3": (Variant("SR model", "SR model"), Variant("VGG-19", "VGG-19"), Variant("CLIP RN50", "CLIP RN50")),
+    "4": (Variant("1 - HQI", "HR-aware", {"strength": "1-hqi"}), Variant("HQI", "HR-aware")),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An adaptation. models: SR models by name. pretrain_on: folders of photographs that pairs are made of. hr, lr: the
+    images to fine-tune on (LR alone) and to measure on; spoil: the camera that LR is made of HR by. samples,
+    hr_size_px, pairs_sets: of the pairs. pretrain_steps, preset, steps: of the two trainings. pretrain_seeds: of the
+    reconstruction networks; where there are fewer than seeds, several fine-tunings go through one. workers: trainings
+    at once. far_model: of table 3's first row; none is the model that is fine-tuned. metrics: none is the paper's.
+    """
+
+    out: Path
+    table: str
+    models: Mapping[str, Path]
+    pretrain_on: tuple[Place, ...]
+    hr: Place
+    lr: Place | None
+    spoil: Spoilt | None
+    preset: str
+    sets: tuple[str, ...]
+    pretrain_sets: tuple[str, ...]
+    pairs_sets: tuple[str, ...]
+    steps: int | None
+    pretrain_steps: int | None
+    seeds: int
+    pretrain_seeds: int
+    samples: int
+    hr_size_px: int
+    workers: int
+    far_model: Path | None = None
+    metrics: tuple[str, ...] = ()
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        return TABLES[self.table]
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        return tuple(dict.fromkeys(each.network for each in self.variants if each.network is not None))
+
+    def network_run(self, network: Network, seed: int, model: str) -> Path:
+        """Where a reconstruction network is trained; one that looks through the SR model is that model's own."""
+        of_model = f"-{plain_name(model)}" if network == "SR model" and self.far_model is None else ""
+        return self.out / "reconstructions" / f"{plain_name(network)}{of_model}-{seed % self.pretrain_seeds}"
+
+    def run(self, model: str, variant: Variant, seed: int) -> Path:
+        """Where a model is fine-tuned."""
+        return self.out / "runs" / f"{plain_name(model)}-{plain_name(variant.name)}-{seed}"
+
+
+# ------------------------------------------------------------------------------------------------------ configs
+
+
+def _pairs_config(plan: Plan, scale: int) -> StoreConfig:
+    size = plan.hr_size_px
+    return compose(
+        second_order(), sets=plan.pairs_sets, num_samples=plan.samples, hr_size_px=size, recipe={"scale": scale}
+    )
+
+
+def _pretraining(plan: Plan, network: Network, seed: int, scale: int) -> PretrainConfig:
+    preset = "hr-aware-pretrain-small" if plan.preset.endswith("-small") else "hr-aware-pretrain"
+    sets = plan.pretrain_sets
+    found = train.compose_config(preset, 1, config=None, sets=sets, steps=plan.pretrain_steps, seed=seed)
+    assert isinstance(found, PretrainConfig)
+    return compose(found, network=NETWORKS[network] | {"scale": scale})
+
+
+def _fine_tuning(plan: Plan, variant: Variant, seed: int) -> FineTuneConfig:
+    base = compose_config(plan.preset, config=None, sets=plan.sets, steps=plan.steps, seed=seed)
+    every = f"loop.validate_every={max(1, base.loop.steps // _CURVE_POINTS)}"
+    config = compose_config(plan.preset, config=None, sets=[every, *plan.sets], steps=plan.steps, seed=seed)
+    return variant.tuned(config)
+
+
+def _check(plan: Plan, models: Sequence[Restorer]) -> None:
+    """Raises UserError where a plan cannot be carried out: keys, models, published files that are missing."""
+    scale = models[0].scale
+    if (plan.spoil is None) == (plan.lr is None):
+        only = "only one of the two: " if plan.spoil else ""
+        raise UserError(f"name {only}--lr, the LR of the HR, or --spoil to have it made by a fixed degradation")
+    for network in plan.networks:
+        config = _pretraining(plan, network, 0, scale)
+        if plan.hr_size_px < config.loop.lr_patch_px * scale:
+            raise UserError(
+                f"--hr-size {plan.hr_size_px} is less than a patch of {config.loop.lr_patch_px} px of LR; use "
+                f"{config.loop.lr_patch_px * scale} or more"
+            )
+        if config.network.far is not None:
+            check_weights(config.network.far)
+        if config.network.controller is not None:
+            check_lpips(config.network.controller.hqi)
+        if config.losses.lpips:
+            check_lpips(config.losses.net)
+    _pairs_config(plan, scale)
+    for variant in plan.variants:
+        tuned = _fine_tuning(plan, variant, 0)
+        if tuned.losses.lpips:
+            check_lpips(tuned.losses.net)
+        choice_of(tuned, has_hr=True, has_far=variant.has_far)
+        for each in models:
+            check_model(tuned, Restoring(each.net, each.scale))
+
+
+# --------------------------------------------------------------------------------------------------------- data
+
+
+@dataclass(frozen=True)
+class Images:
+    """HR and LR to measure on, and the rows of the LR."""
+
+    hr: Place
+    lr: Place
+    rows: tuple[SourceRow, ...]
+
+
+def _images(plan: Plan, scale: int) -> Images:
+    """HR and LR as they are, or LR made; raises UserError where HR is a source of the pretraining too."""
+    run = runner(plan.workers)
+    plan.out.mkdir(parents=True, exist_ok=True)
+    pretrain = sources.index(plan.pretrain_on, plan.out / "pretrain.index.parquet", IndexConfig(role="hr"), run)
+    hr = sources.index([plan.hr], plan.out / "hr.index.parquet", IndexConfig(role="hr"), run)
+    sources.check_apart(pretrain, hr)
+    stages.name_left_out(hr)
+    if plan.lr is not None:
+        return Images(plan.hr, plan.lr, _lr_rows(plan, plan.lr))
+    assert plan.spoil is not None
+    camera = CAMERAS[plan.spoil]
+
+    def made(pixels: U8, key: str) -> U8:
+        return simulated_cameras.by_one_camera(simulated_cameras.made_smaller(pixels, scale), key, camera)
+
+    photos = plan.out / "photos"
+    hr_folder = simulated_cameras.written(hr, photos / "HR", "HR", lambda pixels, _: pixels, scale)
+    lr_folder = simulated_cameras.written(hr, photos / "LR", "LR by one camera", made, scale)
+    return Images(hr_folder, lr_folder, _lr_rows(plan, lr_folder))
+
+
+def _lr_rows(plan: Plan, lr: Place) -> tuple[SourceRow, ...]:
+    return stages.index_lr([lr], plan.out / "lr.index.parquet", runner(plan.workers))
+
+
+def _pairs(plan: Plan, scale: int) -> Place:
+    at = plan.out / "pairs.zarr"
+    folders = tuple(map(str, plan.pretrain_on))
+    job = StoreJob(out=str(at), sources=folders, config=_pairs_config(plan, scale), work=Work(workers=plan.workers))
+    for line in ("pairs.zarr:", *(f"  {each}" for each in stages.store(job).lines)):
+        say(line)
+    return at
+
+
+# ---------------------------------------------------------------------------------------------------- trainings
+
+
+def _pretrain(run: Path, store: Place, config: PretrainConfig, far_model: Path | None) -> None:
+    train.train_run(run, train.stored(store), config, far_model=far_model)
+
+
+def _fine_tune(
+    run: Path,
+    model: Path,
+    network: Path | None,
+    config: FineTuneConfig,
+    images: Images,
+    far_model: Path | None,
+) -> None:
+    inputs = Inputs(model=model, rows=images.rows, reconstruction=network, far_model=far_model)
+
+    def val(scale: int) -> ImageSet:
+        return first_of(image_set(None, images.hr, images.lr, scale), _CURVE_IMAGES)
+
+    fine_tune_run(run, inputs, config, val=val)
+
+
+def _far_model(plan: Plan, network: Network | None, model: Path) -> Path | None:
+    """What FAR looks through in the row of an SR model: the one that is named, or that which is fine-tuned."""
+    return (plan.far_model or model) if network == "SR model" else None
+
+
+def _pretrainings(plan: Plan, store: Place, scale: int) -> list[Training]:
+    found: dict[Path, Training] = {}
+    for seed in range(min(plan.seeds, plan.pretrain_seeds)):
+        for network in plan.networks:
+            config = _pretraining(plan, network, seed, scale)
+            for model, path in plan.models.items():
+                run = plan.network_run(network, seed, model)
+                found[run] = Training(run, partial(_pretrain, run, store, config, _far_model(plan, network, path)))
+    return list(found.values())
+
+
+def _fine_tunings(plan: Plan, images: Images) -> list[Training]:
+    found: list[Training] = []
+    for seed in range(plan.seeds):
+        for model, path in plan.models.items():
+            for variant in plan.variants:
+                run, config = plan.run(model, variant, seed), _fine_tuning(plan, variant, seed)
+                network = None if variant.network is None else plan.network_run(variant.network, seed, model)
+                through = _far_model(plan, variant.network, path)
+                found.append(Training(run, partial(_fine_tune, run, path, network, config, images, through)))
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------ results
+
+
+def _sheet(plan: Plan, model: str, path: Path, scale: int, data: str) -> Sheet:
+    paper_data, paper = of_set(plan.table, data)
+    if plan.far_model is None:
+        paper = {name: values for name, values in paper.items() if name != "SR model"}  # the paper's is EDSR
+    trained = {
+        variant.name: [plan.run(model, variant, seed) for seed in range(plan.seeds)] for variant in plan.variants
+    }
+    runs = {BEFORE: {f"{plain_name(model)}-{BEFORE}": path}} | {
+        name: {run.name: run for run in each} for name, each in trained.items()
+    }
+    return Sheet(
+        title=f"HR-aware table {plan.table}: {model}",
+        runs=runs,
+        logs=trained,
+        paper=paper,
+        paper_data=paper_data,
+        tables=(_stopping(trained),),
+        notes=(
+            "the models are fine-tuned on the LR of the images that they are measured on, as in the paper",
+            *_stand_ins(plan, scale),
+            *(
+                ["FAR's SR model is the one that is fine-tuned; the paper's is EDSR, which --far-model can name"]
+                if plan.table == "3" and plan.far_model is None
+                else []
+            ),
+        ),
+    )
+
+
+def _stopping(trained: Mapping[str, Sequence[Path]]) -> Table:
+    """What each rule of stopping would have given of each variant."""
+    metrics = ("psnr-y", lpips_here())
+    rows: list[tuple[str, ...]] = []
+    for name, runs in trained.items():
+        for each in stopped([read_log(run) for run in runs], metrics):
+            figures = (f"{each.figures[metric]:.4f}" if metric in each.figures else "" for metric in metrics)
+            rows.append((name, each.rule, f"{each.step:.0f}", *figures))
+    return Table(("variant", "stopped at", "step", *metrics), tuple(rows))
+
+
+def _stand_ins(plan: Plan, scale: int) -> list[str]:
+    """What stands in for the paper's networks, in words."""
+    found: list[str] = []
+    for network in plan.networks:
+        far = _pretraining(plan, network, 0, scale).network.far
+        if far is not None:
+            found.append(f"FAR of {network} looks through {far.text}")
+    return found
+
+
+def run(plan: Plan) -> Finished:
+    """Pretrain, fine-tune and measure into the plan's folder, and draw its page; what is there already is kept.
+
+    Raises:
+        UserError: the plan is wrong, or a stage failed; the same call goes on from there.
+    """
+    models = open_alike(plan.models, local_device())
+    _check(plan, models)
+    scale = models[0].scale
+    images = _images(plan, scale)
+    measured_on = image_set(None, images.hr, images.lr, scale)
+    check_fits(measured_on)
+    large_enough(images.rows, max(_fine_tuning(plan, each, 0).loop.lr_patch_px for each in plan.variants))
+    train_all(_pretrainings(plan, _pairs(plan, scale), scale), plan.workers)
+    train_all(_fine_tunings(plan, images), plan.workers)
+    sheets = [_sheet(plan, model, path, scale, measured_on.name) for model, path in plan.models.items()]
+    title = f"HR-aware table {plan.table}"
+    return finished(plan.out, measured_on, title, sheets, metrics_of(plan.metrics))

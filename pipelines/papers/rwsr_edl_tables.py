@@ -1,0 +1,366 @@
+"""RWSR-EDL's ablations, each a table of the paper as one call: build, train every variant by every seed, measure.
+
+OUT/
+    photos/                         with `spoil`: the photographs, spoilt
+    bank.zarr, mixed-bank.zarr      noise of the target set, and of all sets as one
+    target.zarr, mixed.zarr, ngdc.zarr   the pairs of each kind of data
+    runs/<variant>-<seed>/          the trainings; of several at once runs/<variant>-<seed>.log
+    metrics.parquet, report.html    what was measured, the table and the curves
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...degrade.config import compose
+from ...degrade.errors import UserError
+from ...degrade.images import sources
+from ...degrade.images.decode import U8
+from ...degrade.images.sources import IndexConfig
+from ...degrade.progress import say
+from ...degrade.recipes.presets import rwsr_edl_without_noise
+from ...degrade.samples import StoreConfig
+from ...degrade.storage.local import write_atomic
+from ...degrade.storage.location import Place
+from ...noisebank import build_bank
+from ...noisebank.bank import BankConfig
+from ...noisebank.tiles import TileGrid
+from .. import stages
+from ..executors import runner
+from ..stages import BankJob, StoreJob, Work
+from . import simulated_cameras as cameras
+from .parallel_training import Training, train_all
+
+if TYPE_CHECKING:
+    from ...train.methods.rwsr_edl import EdlConfig
+    from .table_page import Finished
+
+Data = Literal["target", "mixed", "ngdc"]
+SCALE = 4
+TOOK_NOTHING = "no auxiliary image lies in the target's interval, so NGDC takes none and trains on the target alone"
+_CURVE_IMAGES, _CURVE_POINTS = 8, 8
+_OF_THE_CAMERA = IndexConfig(role="lr")  # of pairs: those that its noise is in
+
+
+def plain_name(text: str) -> str:
+    """A name for a folder."""
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of a table. data: the target set alone, with all of the auxiliary sets, or with what NGDC takes of them.
+    noise: whether LR gets noise of a bank. changes: keys of the training's config.
+    """
+
+    name: str
+    data: Data = "ngdc"
+    noise: bool = True
+    changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def run(self, seed: int) -> str:
+        """The name of a training."""
+        return f"{plain_name(self.name)}-{seed}"
+
+
+def _losses(**changed: Any) -> dict[str, Any]:
+    return {"losses": changed}
+
+
+def _branches(which: str) -> dict[str, Any]:
+    return {"network": {"branches": which}}
+
+
+_OFF = {"weight": 0}
+TABLES: dict[str, tuple[Variant, ...]] = {  # VII and VIII are of the target alone: their best is IX's "injection"
+    "VII": (
+        Variant("single branch", "target", changes=_branches("single")),
+        Variant("dual without mask", "target", changes=_branches("dual")),
+        Variant("dual with mask", "target", changes=_branches("masked")),
+    ),
+    "VIII": (
+        Variant("VGG-128", "target", changes=_losses(gan={"discriminator": "vgg128"}) | {"loop": {"lr_patch_px": 32}}),
+        Variant("Patch-D", "target", changes=_losses(gan={"discriminator": "patch"}) | {"loop": {"lr_patch_px": 32}}),
+    ),
+    "IX": (
+        Variant("no injection", "target", noise=False),
+        Variant("injection", "target"),
+        Variant("auxiliary without NGDC", "mixed"),
+        Variant("auxiliary with NGDC", "ngdc"),
+    ),
+    "X": (  # the pixel loss alone looks at the sum: nothing else would train half of it
+        Variant("weighted sum", changes=_losses(routed=False)),
+        Variant("pixel", changes=_losses(routed=False, perceptual=_OFF, gan=_OFF)),
+        Variant("pixel and perceptual", changes=_losses(gan=_OFF)),
+        Variant("pixel and adversarial", changes=_losses(perceptual=_OFF)),
+        Variant("all", changes={}),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An ablation. target, auxiliary: folders of photographs; held_out: HR to measure on, with its LR unless all is
+    spoilt here. psnr_steps: of the model that every training starts from, as published: the main generator alone, by L1
+    on the target's pairs without noise; 0 is none. seeds: trainings of each variant. samples, hr_size_px: of each
+    store. workers: trainings at once. metrics: none is those of the paper.
+    """
+
+    out: Path
+    table: str
+    target: tuple[Place, ...]
+    auxiliary: tuple[Place, ...]
+    held_out: Place
+    held_out_lr: Place | None
+    preset: str
+    sets: tuple[str, ...]
+    steps: int | None
+    psnr_steps: int
+    seeds: int
+    samples: int
+    hr_size_px: int
+    tile_px: int
+    spoil: bool
+    workers: int
+    metrics: tuple[str, ...] = ()
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        return TABLES[self.table]
+
+    @property
+    def all_seeds(self) -> range:
+        return range(self.seeds)
+
+    @property
+    def wants_auxiliary(self) -> bool:
+        return any(each.data == "mixed" for each in self.variants)
+
+
+def _config(plan: Plan, *, steps: int | None, seed: int | None = None) -> "EdlConfig":
+    """The training's config before a variant changes it; raises UserError."""
+    from ...train.methods.rwsr_edl import EdlConfig
+    from ...train.train import compose_config
+
+    found = compose_config(plan.preset, 1, config=None, sets=plan.sets, steps=steps, seed=seed)
+    assert isinstance(found, EdlConfig)
+    return found
+
+
+def check(plan: Plan) -> None:
+    """Raises UserError where a plan cannot be carried out."""
+    from ...train.losses.perceptual import check_weights
+
+    if plan.wants_auxiliary and not plan.auxiliary:
+        raise UserError(f"table {plan.table} wants an auxiliary set; name it with --auxiliary")
+    if plan.spoil == (plan.held_out_lr is not None):
+        only = "only one of the two: " if plan.spoil else ""
+        raise UserError(
+            f"name {only}--held-out-lr, the LR of the held-out HR, or --spoil to have all photographs spoilt"
+        )
+    base = _config(plan, steps=plan.steps)
+    for variant in plan.variants:
+        check_weights(compose(base, **variant.changes).losses.perceptual)
+
+
+# --------------------------------------------------------------------------------------------------------- data
+
+
+def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
+    """Target and auxiliary folders, HR and LR: as they are, or spoilt; raises UserError where HR is a source too."""
+    photos, run = plan.out / "photos", runner(plan.workers)
+    kinds = {"target": plan.target, "auxiliary": plan.auxiliary, "held-out": (plan.held_out,)}
+    clean = IndexConfig(role="hr")
+    rows = {
+        kind: sources.index(
+            folders,
+            plan.out / f"{kind}.index.parquet",
+            clean if plan.spoil or kind == "held-out" else _OF_THE_CAMERA,
+            run,
+        )
+        for kind, folders in kinds.items()
+        if folders
+    }
+    sources.check_apart([*rows["target"], *rows.get("auxiliary", [])], rows["held-out"])
+    if plan.held_out_lr is not None:
+        return [*plan.target], [*plan.auxiliary], plan.held_out, plan.held_out_lr
+    for found in rows.values():
+        stages.name_left_out(found)
+    target = cameras.written(rows["target"], photos / "target", "spoil target", cameras.by_one_camera)
+    auxiliary: list[Place] = []
+    if "auxiliary" in rows:
+        auxiliary = [cameras.written(rows["auxiliary"], photos / "auxiliary", "spoil auxiliary", cameras.by_others)]
+
+    def lr(pixels: U8, key: str) -> U8:
+        return cameras.by_one_camera(cameras.made_smaller(pixels, SCALE), key)
+
+    held_out = rows["held-out"]
+    hr_folder = cameras.written(held_out, photos / "HR", "held-out HR", lambda pixels, _: pixels, SCALE)
+    lr_folder = cameras.written(held_out, photos / "LR", "held-out LR", lr, SCALE)
+    return [target], auxiliary, hr_folder, lr_folder
+
+
+def _check_held_out(plan: Plan, hr: Place, lr: Place) -> None:
+    """Raises UserError where LR does not belong to HR, or the folder measures on other images."""
+    from ..evaluate import image_set
+
+    images = image_set(None, hr, lr, SCALE)
+    try:
+        for each in images.items:
+            each.read()
+    except UserError as error:
+        raise UserError(f"--held-out-lr {lr}: {error}") from None
+    noted = plan.out / "held-out.sha256"
+    if noted.exists() and noted.read_text() != images.sha256:
+        raise UserError(f"{plan.out} measures on other held-out images; use another --out, or remove {plan.out}")
+    write_atomic(noted, images.sha256.encode())
+
+
+def _took_nothing(plan: Plan) -> bool:
+    """Whether no auxiliary image lies in the target's interval, so that NGDC trains on the target alone."""
+    listed = build_bank.distilled_path(plan.out / "bank.zarr")
+    return (
+        any(each.data == "ngdc" for each in plan.variants) and listed.exists() and not build_bank.read_distilled(listed)
+    )
+
+
+def _texts(folders: Sequence[Place]) -> tuple[str, ...]:
+    return tuple(map(str, folders))
+
+
+@dataclass(frozen=True)
+class Built:
+    """The store and the bank of a kind of data."""
+
+    store: Place
+    bank: Place
+
+
+def _build(plan: Plan, target: Sequence[Place], auxiliary: Sequence[Place]) -> dict[str, Built]:
+    """Every kind of data that the variants, and the PSNR model, want."""
+    work, wanted = Work(workers=plan.workers), {each.data for each in plan.variants}
+    if plan.psnr_steps:
+        wanted.add("target")
+    grid = BankConfig(grid=TileGrid(size=plan.tile_px, stride=plan.tile_px))
+    config: StoreConfig = compose(rwsr_edl_without_noise(), num_samples=plan.samples, hr_size_px=plan.hr_size_px)
+    bank, mixed_bank = plan.out / "bank.zarr", plan.out / "mixed-bank.zarr"
+    banks = {bank: (target, auxiliary)} | ({mixed_bank: ([*target, *auxiliary], [])} if "mixed" in wanted else {})
+    for at, (first, second) in banks.items():
+        job = BankJob(
+            out=str(at),
+            target=_texts(first),
+            auxiliary=_texts(second),
+            config=grid,
+            images=_OF_THE_CAMERA,
+            work=work,
+        )
+        _say(f"{at.name}:", stages.bank(job).lines)
+    if _took_nothing(plan):
+        say(f"note: {TOOK_NOTHING}")
+    made: dict[str, Built] = {}
+    distilled = (str(build_bank.distilled_path(bank)),) if auxiliary else ()
+    kinds: dict[str, tuple[Sequence[Place], tuple[str, ...], Path]] = {
+        "target": (target, (), bank),
+        "mixed": ([*target, *auxiliary], (), mixed_bank),
+        "ngdc": (target, distilled, bank),
+    }
+    for kind, (folders, listed, of_bank) in kinds.items():
+        if kind in wanted:
+            at = plan.out / f"{kind}.zarr"
+            job = StoreJob(
+                out=str(at),
+                sources=_texts(folders),
+                distilled=listed,
+                config=config,
+                images=_OF_THE_CAMERA,
+                work=work,
+            )
+            _say(f"{at.name}:", stages.store(job).lines)
+            made[kind] = Built(at, of_bank)
+    return made
+
+
+def _say(title: str, lines: Sequence[str]) -> None:
+    for line in (title, *(f"  {each}" for each in lines)):
+        say(line)
+
+
+# ----------------------------------------------------------------------------------------------------- trainings
+
+
+def _train(
+    run: Path, store: Place, bank: Place | None, config: "EdlConfig", hr: Place, lr: Place, start: Path | None
+) -> None:
+    """Train a run, measured meanwhile on some of the held-out images, or find it trained."""
+    from ...eval.images.sets import first_of
+    from ...train.train import stored, train_run
+    from ..evaluate import image_set
+
+    held_out = first_of(image_set(None, hr, lr, SCALE), _CURVE_IMAGES)
+    train_run(run, stored(store, bank), config, start_from=start, val=held_out)
+
+
+def _psnr(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place) -> Training | None:
+    """The model that all start from."""
+    if not plan.psnr_steps:
+        return None
+    base = _config(plan, steps=plan.psnr_steps)
+    alone = _losses(pixel=1, perceptual=_OFF, gan=_OFF) | _branches("none")
+    loop = {"validate_every": plan.psnr_steps, "learning_rate": 2 * base.loop.learning_rate}  # as ESRGAN's
+    config = compose(compose(base, loop=loop), **alone)
+    run = plan.out / "runs" / "psnr"
+    return Training(run, partial(_train, run, built["target"].store, None, config, hr, lr, None))
+
+
+def _trainings(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place, start: Path | None) -> list[Training]:
+    found: list[Training] = []
+    for seed in plan.all_seeds:
+        base = _config(plan, steps=plan.steps, seed=seed)
+        loop = {"validate_every": max(1, base.loop.steps // _CURVE_POINTS)}
+        for variant in plan.variants:
+            config = compose(compose(base, loop=loop), **variant.changes)
+            data, run = built[variant.data], plan.out / "runs" / variant.run(seed)
+            bank = data.bank if variant.noise else None
+            found.append(Training(run, partial(_train, run, data.store, bank, config, hr, lr, start)))
+    return found
+
+
+def run(plan: Plan) -> "Finished":
+    """Build, train and measure into the plan's folder, and draw its page; what is there already is kept.
+
+    Raises:
+        UserError: the plan is wrong, or a stage failed; the same call goes on from there.
+    """
+    check(plan)
+    plan.out.mkdir(parents=True, exist_ok=True)
+    target, auxiliary, hr, lr = _photographs(plan)
+    _check_held_out(plan, hr, lr)
+    built = _build(plan, target, auxiliary)
+    psnr = _psnr(plan, built, hr, lr)
+    if psnr is not None:
+        say("psnr, the model that all start from:")
+        psnr.train()
+    train_all(_trainings(plan, built, hr, lr, psnr.run if psnr is not None else None), plan.workers)
+    from ...eval.protocols.published_figures import EDL_ABLATIONS
+    from ..evaluate import image_set
+    from . import table_page
+
+    runs = {
+        variant.name: {variant.run(seed): plan.out / "runs" / variant.run(seed) for seed in plan.all_seeds}
+        for variant in plan.variants
+    }
+    title = f"RWSR-EDL table {plan.table}"
+    sheet = table_page.Sheet(
+        title=title,
+        runs=runs,
+        logs={variant: list(each.values()) for variant, each in runs.items()},
+        paper=EDL_ABLATIONS[plan.table],
+        paper_data="RealSR-Canon",
+        notes=(TOOK_NOTHING,) if _took_nothing(plan) else (),
+    )
+    return table_page.finished(
+        plan.out, image_set(None, hr, lr, SCALE), title, [sheet], table_page.metrics_of(plan.metrics)
+    )

@@ -1,0 +1,214 @@
+"""Restores the images of files and folders with any model."""
+
+import errno
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from ..degrade.errors import ImageError, UserError
+from ..degrade.images.decode import EXTENSIONS, read_bytes
+from ..degrade.progress import printable, progress, say
+from ..degrade.storage.local import write_atomic
+from ..eval.images.files import Picture, encode_picture, enlarged_alpha, read_picture
+from ..eval.images.tiling import Device, Model, pick_device, restore_pixels
+from ..train.networks import mm_realsr
+from ..train.networks.open import Restorer, open_restorer
+
+# What one image's place may refuse while those of others do not; a full disk ends them all.
+_OF_ONE_TARGET = (
+    errno.ENAMETOOLONG,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EINVAL,  # a folder stands there, or the file system has no such names
+    errno.EILSEQ,
+)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored image, what it was, and the scores or the condition that it was restored under where the model has
+    such.
+    """
+
+    path: Path
+    source: Path
+    blur: float | None = None
+    noise: float | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An image that could not be read or written, and why."""
+
+    path: Path
+    reason: str
+
+
+def _named(images: Sequence[Path]) -> Iterator[tuple[Path, Path, str]]:
+    """Each image once, its name below OUT (that of a file, or from a named folder on), and the name of its folder.
+
+    Raises:
+        UserError: a folder holds no image.
+    """
+    seen: set[Path] = set()
+    for path in images:
+        if not path.is_dir():
+            found = [(path, Path(path.name))]
+        else:
+            below = sorted(each for each in path.rglob("*") if each.suffix.lower() in EXTENSIONS and not each.is_dir())
+            if not below:
+                known = ", ".join(sorted(EXTENSIONS))
+                raise UserError(f"no image below {path} (looked for {known}); name another folder")
+            found = [(each, each.relative_to(path)) for each in below]
+        folder = path if path.is_dir() else path.parent
+        for file, name in found:
+            real = file.absolute()
+            if real not in seen:
+                seen.add(real)
+                yield file, name, folder.resolve().name
+
+
+def _targets(images: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """Where each image goes: NAME.png; where several would go there, each to NAME.jpg.png; where that is not enough,
+    below the name of its folder.
+    """
+    named = list(_named(images))
+    ways = [
+        (name.with_suffix(".png"), name.with_name(f"{name.name}.png"), folder / name.with_suffix(".png"),
+         folder / name.with_name(f"{name.name}.png"))
+        for _, name, folder in ((path, name, Path(folder)) for path, name, folder in named)
+    ]  # fmt: skip
+    counts = [Counter(way) for way in zip(*ways, strict=True)]
+    taken: set[Path] = set()
+    found: list[tuple[Path, Path]] = []
+    for (path, _, _), choices in zip(named, ways, strict=True):
+        free = (each for each, count in zip(choices, counts, strict=True) if count[each] == 1 and each not in taken)
+        target, number = next(free, choices[-1]), 2
+        while target in taken:
+            target, number = choices[-1].with_stem(f"{choices[-1].stem}-{number}"), number + 1
+        taken.add(target)
+        found.append((path, out / target))
+    return found
+
+
+def _check_apart(images: Sequence[Path], todo: Sequence[tuple[Path, Path]], out: Path) -> None:
+    """No image is written over, and none that was made is restored the next time."""
+    for path in images:
+        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+            raise UserError(f"--out {out} lies in {path}, which is restored; name a folder outside")
+        if not path.exists():
+            raise UserError(f"{path} does not exist; name an image or a folder of images")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file; name a folder")
+    there = next(each for each in (out, *out.absolute().parents) if each.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"--out {out} cannot be written to ({there} is read-only for you); name another folder")
+    sources = {path.resolve(): path for path, _ in todo}
+    for _, target in todo:
+        if target.resolve() in sources:
+            raise UserError(f"{sources[target.resolve()]} would be written over; name another --out")
+
+
+def _modulated(
+    net: mm_realsr.MMRealSR, picture: Picture, blur: float | None, noise: float | None, tile_px: int
+) -> tuple[Model, float, float]:
+    """The model under the chosen scores, or those that the UDEM gives the whole image, whatever the tiles."""
+    if blur is not None and noise is not None:
+        return (lambda x: net.restore_at(x, blur, noise)), blur, noise
+    own = mm_realsr.whole_scores(net, picture.pixels, tile_px)
+    first, second = (score if told is None else told for score, told in zip(own, (blur, noise), strict=True))
+    return (lambda x: net.restore_at(x, first, second)), first, second
+
+
+def _restore_one(
+    restorer: Restorer,
+    path: Path,
+    target: Path,
+    *,
+    blur: float | None,
+    noise: float | None,
+    condition: tuple[float, float] | None,
+    tile_px: int,
+    device: Device,
+    advance: Callable[[int], None],
+) -> Restored:
+    picture = read_picture(read_bytes(path))
+    model: Model = restorer.net
+    scores: tuple[float, float] | tuple[None, None] = (None, None)
+    if restorer.conditioned is not None:
+        assert condition is not None
+        scores, model = condition, partial(restorer.conditioned.restore_at, blur=condition[0], noise=condition[1])
+    elif restorer.modulated is not None:
+        model, *found = _modulated(restorer.modulated, picture, blur, noise, tile_px)
+        scores = (found[0], found[1])
+    scale = restorer.scale
+    if restorer.pools_whole and tile_px and max(picture.pixels.shape[:2]) > tile_px:
+        say(
+            f"note: {printable(path.name)}: {restorer.name} looks at statistics of the whole image, which tiles of "
+            f"{tile_px} px have not; --tile 0 restores it whole"
+        )
+    pixels = restore_pixels(model, picture.pixels, scale, device, tile_px=tile_px, advance=advance)
+    alpha = None if picture.alpha is None else enlarged_alpha(picture.alpha, scale)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(target, encode_picture(replace(picture, pixels=pixels, alpha=alpha)))
+    return Restored(target, path, *scores)
+
+
+def restore_files(
+    images: Sequence[Path],
+    model: Path,
+    out: Path,
+    *,
+    blur: float | None,
+    noise: float | None,
+    condition: tuple[float, float] | None = None,
+    tile_px: int,
+) -> tuple[list[Restored], list[LeftOut]]:
+    """Restore each image, and each in a folder, into `out`; gives back what was written, and what was left out.
+
+    Raises:
+        UserError: the model cannot be opened, or is not told what it needs, or what it does not have; or a folder has
+            no image.
+    """
+    device = pick_device()
+    restorer = open_restorer(model, device)
+    if restorer.modulated is None and (blur, noise) != (None, None):
+        instead = "name --condition instead" if restorer.conditioned else "leave out --blur and --noise"
+        raise UserError(f"{model} has no scores to be told; {instead}")
+    if (restorer.conditioned is None) != (condition is None):
+        if condition is None:
+            raise UserError(f"{model} must be told what to mend; name --condition BLUR NOISE, such as 0.25 0.30")
+        raise UserError(f"{model} is not told a condition; leave out --condition")
+    todo = _targets(images, out)
+    _check_apart(images, todo, out)
+    done: list[Restored] = []
+    left_out: list[LeftOut] = []
+    with progress("restore", len(todo)) as advance:
+        for path, target in todo:
+            try:
+                found = _restore_one(
+                    restorer,
+                    path,
+                    target,
+                    blur=blur,
+                    noise=noise,
+                    condition=condition,
+                    tile_px=tile_px,
+                    device=device,
+                    advance=lambda _, name=path.name: advance(0, printable(name)),
+                )
+                done.append(found)
+            except ImageError as error:
+                left_out.append(LeftOut(path, error.reason))
+            except OSError as error:
+                if error.errno not in _OF_ONE_TARGET:
+                    raise
+                left_out.append(LeftOut(path, f"cannot be written to {target}: {error.strerror}"))
+            advance(1, "")
+    return done, left_out

@@ -1,0 +1,289 @@
+"""Training batches from groups (or pairs, groups of one), or from LR images alone; a batch is a pure function of (data,
+seed, step)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ...degrade.errors import UserError
+from ...degrade.images.decode import U8
+from ...degrade.samples import in_use
+from ...degrade.seeds import stream
+from ...degrade.storage.shards.reader import ShardReader
+from ...degrade.storage.shards.writer import Store
+from ...eval.images.tensors import to_tensor
+from ...noisebank.bank import NoiseBank
+from ..engine.distributed import Ranks
+
+F32 = npt.NDArray[np.float32]
+
+
+class Samples(NamedTuple):
+    """hr [N, H, W, 3] and lr [N, members, h, w, 3]; condition [N, C]: what a network is told of each, C often 0."""
+
+    hr: U8
+    lr: U8
+    condition: F32
+
+
+class GroupSource(Protocol):
+    """Where groups come from: a store, or rendered when they are asked for.
+
+    name: for messages. scale: HR pixels an LR pixel. lr_size_px: side of the LR. members: LR images of a group, one in
+    a pair. sharpened: whether LR is made of sharpened HR. conditions: numbers that say how a pair is degraded.
+    in_use: the numbers of the groups; none where there is no end of them.
+    """
+
+    name: str
+    scale: int
+    lr_size_px: int
+    members: int
+    sharpened: bool
+    conditions: int
+
+    @property
+    def in_use(self) -> list[int] | None:
+        """The numbers of the groups, or none."""
+        ...
+
+    def read(self, samples: list[int]) -> Samples:
+        """Those groups."""
+        ...
+
+
+def check_scale(groups: GroupSource, scale: int) -> None:
+    """Raises UserError where the groups are not for a network of that scale."""
+    if groups.scale != scale:
+        raise UserError(
+            f"{groups.name} is for scale {groups.scale}, the network for {scale}; set network.scale, or name another "
+            "store"
+        )
+
+
+class StoredGroups:
+    """The pairs of a store, or its groups whose measured order holds."""
+
+    def __init__(self, store: Store) -> None:
+        self._hr, self._lr = ShardReader(store, "hr"), ShardReader(store, "lr")
+        self.name = str(store.path)
+        self.scale = int(store.attributes["scale"])
+        self.members, self.lr_size_px = store.layout.array("lr").sample_shape[:2]
+        self.sharpened = store.provenance.config["recipe"].get("usm") is not None
+        self.in_use = list(in_use(store))
+        self._told = _conditions(store)
+        self.conditions = self._told.shape[1]
+
+    def read(self, samples: list[int]) -> Samples:
+        return Samples(self._hr.read(samples), self._lr.read(samples), self._told[samples])
+
+
+def _conditions(store: Store) -> F32:
+    """Of every sample of a store, [N, C]; only blur and noise of CUGAN are told."""
+    count = store.layout.num_samples
+    if store.provenance.config["recipe"]["kind"] != "blur-noise":
+        return np.zeros((count, 0), dtype=np.float32)
+    told = store.manifest(columns=["condition"])["condition"].combine_chunks()
+    return told.flatten().to_numpy().astype(np.float32).reshape(count, -1)
+
+
+@dataclass(frozen=True)
+class GroupBatch:
+    """hr [B, 3, H, W] and lr [B, members, 3, h, w], float32 in [0, 1]; condition [B, C]; keys [B], int64: of what a
+    network draws for each sample in this step."""
+
+    hr: Tensor
+    lr: Tensor
+    condition: Tensor
+    keys: Tensor
+
+    def _each(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.hr, self.lr, self.condition, self.keys
+
+    def to(self, device: torch.device) -> "GroupBatch":
+        hr, lr, condition = (each.to(device, non_blocking=True) for each in (self.hr, self.lr, self.condition))
+        return GroupBatch(hr, lr, condition, self.keys)
+
+    def parts(self, count: int) -> "list[GroupBatch]":
+        return [GroupBatch(*part) for part in zip(*(each.chunk(count) for each in self._each()), strict=True)]
+
+    def pin_memory(self) -> "GroupBatch":
+        return GroupBatch(*(each.pin_memory() for each in self._each()))
+
+
+def _drawn_turn(rng: np.random.Generator, *, turned: bool) -> Callable[[U8], U8]:
+    """What is done to images [..., h, w, 3]: half of the times they are mirrored; turned: also half of them upside
+    down, and half with the axes swapped."""
+    mirrored = rng.random() < 0.5
+    upside_down, swapped = (turned and rng.random() < 0.5 for _ in range(2))
+
+    def turn(image: U8) -> U8:
+        image = image[..., ::-1, :] if mirrored else image
+        image = image[..., ::-1, :, :] if upside_down else image
+        return image.swapaxes(-3, -2) if swapped else image
+
+    return turn
+
+
+def _of_epochs(items: npt.NDArray[np.int64], seed: int, step: int, batch: int) -> npt.NDArray[np.int64]:
+    """The items of a step: every epoch is a new permutation of all of them."""
+    epoch, place = divmod(step, len(items) // batch)
+    order = items[stream(seed, "epoch", epoch).permutation(len(items))]
+    return order[place * batch : (place + 1) * batch]
+
+
+def _keys(seed: int, step: int, samples: Sequence[int]) -> Tensor:
+    return torch.tensor([int(stream(seed, "drawn", step, each).integers(2**62)) for each in samples])
+
+
+class GroupBatches(Dataset[GroupBatch]):
+    """Batch number `step` of a training: which groups, which crop and flip of each, all from keyed streams.
+
+    Every epoch is a new permutation of the groups, where there is an end of them; a crop is lr_patch_px of each LR and
+    the same place of HR, half of them mirrored; turned: also half of them upside down, and half with the axes swapped.
+    noise: a bank of which new noise is added to each LR crop in each step (RWSR-EDL Eq. 11). Of several processes each
+    gets its own part of the same batch.
+    """
+
+    def __init__(
+        self,
+        source: GroupSource,
+        *,
+        batch: int,
+        lr_patch_px: int,
+        seed: int,
+        turned: bool = False,
+        noise: NoiseBank | None = None,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self._source, self._ranks, self._turned, self._noise = source, ranks or Ranks(), turned, noise
+        self._batch, self._patch, self._seed = batch, lr_patch_px, seed
+        self._in_use = None if source.in_use is None else np.array(source.in_use, dtype=np.int64)
+        if self._in_use is not None and batch > len(self._in_use):
+            raise UserError(
+                f"loop.batch = {batch} is more than the {len(self._in_use)} samples in use of {source.name}; lower it"
+            )
+        if lr_patch_px > source.lr_size_px:
+            raise UserError(
+                f"loop.lr_patch_px = {lr_patch_px} is larger than the LR of {source.name}; "
+                f"use {source.lr_size_px} at most"
+            )
+        if noise is not None and lr_patch_px > noise.size_px:
+            raise UserError(
+                f"loop.lr_patch_px = {lr_patch_px} is larger than the patches of {noise.store.path}; use "
+                f"{noise.size_px} at most, or a bank of a larger --size"
+            )
+
+    def _samples(self, step: int) -> list[int]:
+        """Of this process, in the order of the whole batch."""
+        if self._in_use is None:
+            whole = np.arange(step * self._batch, (step + 1) * self._batch)
+        else:
+            whole = _of_epochs(self._in_use, self._seed, step, self._batch)
+        share = self._batch // self._ranks.count
+        return whole[self._ranks.rank * share : (self._ranks.rank + 1) * share].tolist()
+
+    def _crop(self, hr: U8, lr: U8, rng: np.random.Generator) -> tuple[U8, U8]:
+        y, x = rng.integers(0, self._source.lr_size_px - self._patch + 1, size=2)
+        s, p = self._source.scale, self._patch
+        how = _drawn_turn(rng, turned=self._turned)
+        return how(hr[y * s : (y + p) * s, x * s : (x + p) * s]), how(lr[:, y : y + p, x : x + p])
+
+    def __getitem__(self, step: int) -> GroupBatch:
+        samples = self._samples(step)
+        found = self._source.read(samples)
+        pairs = [
+            self._crop(hr, lr, stream(self._seed, "augment", step, sample))
+            for sample, hr, lr in zip(samples, found.hr, found.lr, strict=True)
+        ]
+        lr = to_tensor(np.stack([lr for _, lr in pairs]))
+        if self._noise is not None:
+            lr = (lr + self._drawn(self._noise, step, samples)).clamp(0, 1)
+        return GroupBatch(
+            hr=to_tensor(np.stack([hr for hr, _ in pairs])),
+            lr=lr,
+            condition=torch.from_numpy(found.condition),
+            keys=_keys(self._seed, step, samples),
+        )
+
+    def _drawn(self, bank: NoiseBank, step: int, samples: list[int]) -> Tensor:
+        """New noise for each sample, [B, 1, 3, h, w]; as published it is neither mirrored nor turned."""
+        noise = [bank.draw(stream(self._seed, "noise", step, sample), self._patch).noise for sample in samples]
+        return torch.from_numpy(np.stack(noise)).movedim(-1, 1)[:, None]
+
+
+class LrSource(Protocol):
+    """LR images without HR. name: for messages. sizes_px: width and height of each."""
+
+    name: str
+    sizes_px: list[tuple[int, int]]
+
+    def read(self, number: int) -> U8:
+        """An image, [h, w, 3]."""
+        ...
+
+
+@dataclass(frozen=True)
+class LrBatch:
+    """lr [B, 3, h, w], float32 in [0, 1]; keys [B], int64: of what a network draws for each crop in this step."""
+
+    lr: Tensor
+    keys: Tensor
+
+    def to(self, device: torch.device) -> "LrBatch":
+        return LrBatch(self.lr.to(device, non_blocking=True), self.keys)
+
+    def parts(self, count: int) -> "list[LrBatch]":
+        return [LrBatch(*part) for part in zip(self.lr.chunk(count), self.keys.chunk(count), strict=True)]
+
+    def pin_memory(self) -> "LrBatch":
+        return LrBatch(self.lr.pin_memory(), self.keys)
+
+
+class LrBatches(Dataset[LrBatch]):
+    """Batch number `step` of a training on LR alone: crops of images, all from keyed streams.
+
+    An image is met as often as it holds whole patches, so that a large one counts for more; each time another crop of
+    it, mirrored or turned as those of groups are.
+    """
+
+    def __init__(
+        self,
+        source: LrSource,
+        *,
+        batch: int,
+        lr_patch_px: int,
+        seed: int,
+        turned: bool = False,
+        ranks: Ranks | None = None,
+    ) -> None:
+        """Raises UserError where an image is smaller than a patch."""
+        self._source, self._ranks, self._turned = source, ranks or Ranks(), turned
+        self._batch, self._patch, self._seed = batch, lr_patch_px, seed
+        small = [size for size in source.sizes_px if min(size) < lr_patch_px]
+        if small:
+            raise UserError(
+                f"{source.name} has images of {small[0][0]}x{small[0][1]} px, smaller than loop.lr_patch_px = "
+                f"{lr_patch_px}; lower it"
+            )
+        counts = [(width // lr_patch_px) * (height // lr_patch_px) for width, height in source.sizes_px]
+        items = np.repeat(np.arange(len(counts)), counts)
+        self._items = np.tile(items, -(-batch // max(1, len(items))))
+
+    def _crop(self, number: int, rng: np.random.Generator) -> U8:
+        image, p = self._source.read(number), self._patch
+        y, x = (int(rng.integers(0, side - p + 1)) for side in image.shape[:2])
+        return _drawn_turn(rng, turned=self._turned)(image[y : y + p, x : x + p])
+
+    def __getitem__(self, step: int) -> LrBatch:
+        numbers = _of_epochs(self._items, self._seed, step, self._batch).tolist()
+        share = self._batch // self._ranks.count
+        first = self._ranks.rank * share
+        places = range(first, first + share)
+        crops = [self._crop(numbers[place], stream(self._seed, "augment", step, place)) for place in places]
+        return LrBatch(to_tensor(np.stack(crops)), _keys(self._seed, step, places))

@@ -1,0 +1,94 @@
+"""Groups and pairs rendered when they are asked for: fresh ones for ever, each a function of its number."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+
+from ...degrade.build_store import Plan, plan
+from ...degrade.errors import UserError
+from ...degrade.images import sources
+from ...degrade.images.sources import IndexConfig
+from ...degrade.quality.group_order import disorders
+from ...degrade.recipes.base import BlurNoise, Groups
+from ...degrade.samples import Draw, Rendered, Source, StoreConfig, make
+from ...degrade.seeds import stream
+from ...degrade.storage.location import Place
+from ...degrade.storage.provenance import canonical, sha256_of
+from ...degrade.tasks import threads
+from .batches import Samples
+from .decoded import DecodedImages
+
+_MOST_SOURCES = 16  # that are asked for a group in order
+
+
+class LiveGroups:
+    """A `GroupSource` without an end. Sample n is cut from a source that (seed, n) draws, by `weigh` evenly or by area,
+    and degraded by what (seed, source, n) draws: the same whatever the threads, loaders, ranks and interruptions.
+
+    A group that is not in its measured order is given up for one of another source, unless the recipe keeps such.
+    """
+
+    def __init__(self, planned: Plan, threads: int) -> None:
+        self.name = "the sources"
+        self.scale = planned.config.recipe.scale
+        self.lr_size_px = planned.config.lr_size_px
+        self.members = len(planned.config.members)
+        self.sharpened = getattr(planned.config.recipe, "usm", None) is not None
+        self.conditions = 2 if isinstance(planned.config.recipe, BlurNoise) else 0
+        self.in_use = None
+        self._config, self._threads = planned.config, threads
+        self._images = DecodedImages(planned.rows)
+        areas = [row.width * row.height if planned.config.weigh == "area" else 1 for row in planned.rows]
+        self._stops = np.cumsum(areas, dtype=np.float64)
+
+    def _source(self, sample: int, attempt: int) -> int:
+        drawn = stream(self._config.seed, "live-source", sample, attempt).random()
+        return int(np.searchsorted(self._stops, drawn * self._stops[-1], side="right"))
+
+    def _render(self, sample: int) -> tuple[Draw, Rendered]:
+        cv2.setNumThreads(1)
+        recipe = self._config.recipe
+        keeps = not isinstance(recipe, Groups) or recipe.disorder == "keep"
+        for attempt in range(_MOST_SOURCES):
+            number = self._source(sample, attempt)
+            row = self._images.rows[number]
+            source = Source(row.sha256, row.width, row.height)
+            drawn, rendered = make(self._config, source, self._images.read(number), sample)
+            if keeps or rendered.measured is None or not disorders(rendered.measured):
+                return drawn, rendered
+        raise UserError(
+            f"{_MOST_SOURCES} sources in a row gave no group in order, the last {row.path}; "  # pyright: ignore
+            "name other photographs (flat or black ones have no order), or set recipe.disorder=keep"
+        )
+
+    def read(self, samples: list[int]) -> Samples:
+        with ThreadPoolExecutor(self._threads) as pool:
+            made = list(pool.map(self._render, samples))
+        return Samples(
+            np.stack([rendered.hr for _, rendered in made]),
+            np.stack([rendered.lr for _, rendered in made]),
+            np.array([drawn.condition or () for drawn, _ in made], dtype=np.float32).reshape(len(made), -1),
+        )
+
+
+def live_groups(
+    folders: Sequence[Place], index: Place, config: StoreConfig, images: IndexConfig, num_threads: int
+) -> tuple[LiveGroups, str]:
+    """The groups or pairs that a config makes of the images below the folders, and the identity of both.
+
+    num_samples of the config means nothing: there is no end.
+
+    Raises:
+        UserError: the config wants a noise bank, or no image is as large as a crop.
+    """
+    if config.wants_bank:
+        raise UserError(
+            f"recipe {config.recipe.kind} takes its noise from a bank; set recipe.strength=0 and name the --bank, or "
+            "build a store and train on that"
+        )
+    planned = plan(config, sources.index(folders, index, images, threads(num_threads)))
+    endless = config.model_copy(update={"num_samples": 1})
+    identity = sha256_of([canonical(endless.model_dump(mode="json")), planned.inputs_sha256])
+    return LiveGroups(planned, num_threads), identity

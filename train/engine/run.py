@@ -1,0 +1,136 @@
+"""One training of any method into the folder of a run: from groups or pairs, or from batches of any kind."""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from ...degrade.errors import UserError
+from ...degrade.storage.local import only_builder
+from ...degrade.storage.provenance import sha256
+from ...noisebank.bank import NoiseBank
+from ..data.batches import GroupBatch, GroupBatches, GroupSource
+from .checkpoint import check_free, check_identity, is_finished, model_file, read_model, tidy, write_identity
+from .distributed import Ranks, leads_here
+from .loop import Batch, LoopConfig, Method, fit
+
+B = TypeVar("B", bound=Batch)
+
+Stage = Literal[1, 2]
+
+
+def check_start(stage: Stage, start: Mapping[str, Tensor] | None) -> None:
+    """Raises UserError where a second stage would start from random weights."""
+    if stage == 2 and start is None:
+        raise UserError("stage 2 goes on from a run of stage 1; name it with --start-from")
+
+
+Make = Callable[[GroupSource, Mapping[str, Tensor] | None], Method[GroupBatch]]
+Validate = Callable[[nn.Module], dict[str, float]]
+OnStep = Callable[[int, dict[str, float]], None]
+
+
+def train(
+    run: Path,
+    groups: GroupSource,
+    data_sha256: str,
+    config: BaseModel,
+    loop: LoopConfig,
+    make: Make,
+    device: torch.device,
+    on_step: OnStep,
+    *,
+    start_from: Path | None = None,
+    noise: NoiseBank | None = None,
+    spawn: bool = False,
+    validate: Validate | None = None,
+) -> bool:
+    """Train what `make` makes for these groups, of the weights to start from or of none, into `run`.
+
+    config: all of it, loop and method. start_from: an earlier run, or its model file, whose averaged weights this one
+    starts from. noise: a bank of which each LR gets new noise in each step. on_step: called with (steps done, their
+    loss terms), first with the steps that a checkpoint holds. False when that was done before.
+
+    Raises:
+        UserError: `run` holds another training, or `make` finds that the groups do not fit.
+        Interrupted: it was asked to stop, and is saved.
+    """
+    file = model_file(start_from) if start_from is not None else None
+    start = read_model(file).weights if file is not None else None
+    identity = data_sha256 if noise is None else sha256(f"{data_sha256} {noise.digest}")
+    identity = identity if file is None else sha256(f"{identity} {sha256(file.read_bytes())}")
+    batches = partial(
+        GroupBatches,
+        groups,
+        batch=loop.batch,
+        lr_patch_px=loop.lr_patch_px,
+        turned=loop.turned,
+        seed=loop.seed,
+        noise=noise,
+    )
+    return train_on(
+        run,
+        identity,
+        config,
+        loop,
+        lambda: replace(make(groups, start), validate=validate),
+        lambda ranks: batches(ranks=ranks),
+        device,
+        on_step,
+        spawn=spawn,
+    )
+
+
+def train_on(
+    run: Path,
+    identity: str,
+    config: BaseModel,
+    loop: LoopConfig,
+    make: Callable[[], Method[B]],
+    batches: Callable[[Ranks], "Dataset[B]"],
+    device: torch.device,
+    on_step: OnStep,
+    *,
+    spawn: bool = False,
+) -> bool:
+    """Train a method on batches into `run`; False when that was done before.
+
+    identity: the hash of all that the batches and the first weights come from. batches: of a process among several.
+
+    Raises:
+        UserError: `run` holds another training, or method or batches do not fit, or it diverged.
+        BusyError: another process trains into it.
+        Interrupted: it was asked to stop, and is saved.
+    """
+    whole = config.model_dump(mode="json")
+    check_free(run)
+    with _held(run):
+        check_identity(run, whole, identity)
+        if is_finished(run):
+            if leads_here():
+                tidy(run)
+            return False
+        method = make()
+        batches(Ranks())  # says what does not fit before the folder is taken
+        write_identity(run, whole, identity)
+        fit(run, method, batches, loop, device=device, whole_config=whole, on_step=on_step, spawn=spawn)
+    return True
+
+
+@contextmanager
+def _held(run: Path) -> Generator[None]:
+    """Hold the folder of a run for this training; one that is empty at the end is not left behind."""
+    run.mkdir(parents=True, exist_ok=True)
+    try:
+        with only_builder(run) if leads_here() else nullcontext():
+            yield
+    finally:
+        with suppress(OSError):
+            run.rmdir()

@@ -1,0 +1,212 @@
+"""Fine-tuning of an SR model on folders of LR images, as one call: what is named is opened, checked and trained."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..degrade.config import compose_values, composed_values, merged
+from ..degrade.errors import UserError
+from ..degrade.images import sources
+from ..degrade.images.decode import U8
+from ..degrade.images.sources import SourceRow
+from ..degrade.progress import printable, say
+from ..degrade.storage.location import place
+from ..degrade.storage.object_store import ObjectPath
+from ..degrade.storage.provenance import sha256, sha256_of
+from ..eval.images.sets import ImageSet, check_fits
+from ..eval.images.tiling import Device
+from ..eval.metrics.by_name import NAMES, better_of
+from ..eval.metrics.weights import NIQE, find
+from .data.batches import LrBatches
+from .data.decoded import DecodedImages
+from .engine.checkpoint import model_file, read_model
+from .engine.distributed import local_device
+from .engine.loop import Choice
+from .engine.run import Validate, train_on
+from .losses.far_encoders import Established
+from .methods import hr_aware as stages
+from .methods.hr_aware import FineTuneConfig
+from .methods.hr_aware_validation import FAR, WITHOUT_HR, without_hr
+from .networks.lr_reconstruction import LrReconstruction, encoder_for, open_reconstruction
+from .networks.open import Restorer, open_restorer
+from .train import check_not_filled_in, told, validation
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """model: the SR model. rows: of the LR images. reconstruction: the pretrained network; self-training has none.
+    far_model: the SR model that its FAR looks through."""
+
+    model: Path
+    rows: tuple[SourceRow, ...]
+    reconstruction: Path | None = None
+    far_model: Path | None = None
+
+
+def _preset(preset: str, values: Mapping[str, Any]) -> FineTuneConfig:
+    check_not_filled_in(values, "restorer")
+    if preset not in stages.PRESETS:
+        raise UserError(f"preset {preset} is unknown; known here: {', '.join(stages.PRESETS)}")
+    return stages.PRESETS[preset](1)
+
+
+def compose_config(
+    preset: str, *, config: Path | None, sets: Sequence[str], steps: int | None, seed: int | None
+) -> FineTuneConfig:
+    """The config of a preset, changed by a file, `--set`s and options; raises UserError."""
+    loop = {name: value for name, value in (("steps", steps), ("seed", seed)) if value is not None}
+    values = composed_values(config, sets)
+    return compose_values(_preset(preset, values), merged(values, {"loop": loop} if loop else {}))
+
+
+def compose_values_of(preset: str, values: Mapping[str, Any]) -> FineTuneConfig:
+    """The config of a preset with some keys changed; raises UserError."""
+    return compose_values(_preset(preset, values), values)
+
+
+class LrImages:
+    """An `LrSource` over the rows of an index."""
+
+    def __init__(self, rows: Sequence[SourceRow]) -> None:
+        self.name = "the LR images"
+        self.sizes_px = [(row.width, row.height) for row in rows]
+        self._images = DecodedImages(rows)
+
+    def read(self, number: int) -> U8:
+        return self._images.read(number)
+
+
+def large_enough(rows: Sequence[SourceRow], patch_px: int) -> list[SourceRow]:
+    """The images that hold a patch; the others are named. Raises UserError where none does."""
+    found: list[SourceRow] = []
+    whole = sources.usable(rows)
+    if not whole:
+        raise UserError("none of the LR images can be used; see the lines above")
+    for row in whole:
+        if min(row.width, row.height) >= patch_px:
+            found.append(row)
+        else:
+            size = f"{row.width}x{row.height}"
+            say(f"left out: {printable(row.file)}: {size} is smaller than loop.lr_patch_px = {patch_px}")
+    if not found:
+        raise UserError(f"no LR image holds a patch of loop.lr_patch_px = {patch_px}; lower it, or name another folder")
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ measurement
+
+
+def _both(first: Validate | None, second: Validate | None) -> Validate | None:
+    found = [each for each in (first, second) if each is not None]
+    return (lambda net: {name: value for each in found for name, value in each(net).items()}) if found else None
+
+
+def choice_of(config: FineTuneConfig, *, has_hr: bool, has_far: bool) -> Choice | None:
+    """What the selection asks for; raises UserError where it cannot be measured."""
+    selection = config.selection
+    if selection is None:
+        return None
+    if selection.by != FAR and selection.by not in NAMES:
+        raise UserError(f"selection.by = {selection.by} is no figure; known here: far, {', '.join(NAMES)}")
+    if selection.by not in WITHOUT_HR and not has_hr:
+        raise UserError(f"selection.by = {selection.by} needs HR; name --val-hr (and --val-lr), or choose far or niqe")
+    if selection.by == FAR and not has_far:
+        raise UserError("selection.by = far measures FAR, which is left out here; choose niqe")
+    if selection.by == "niqe":
+        find(NIQE)
+    better = "lower" if selection.by == FAR else better_of(selection.by)
+    return Choice(selection.by, better, selection.patience)
+
+
+# ---------------------------------------------------------------------------------------------------- the run
+
+
+def _reconstruction(
+    config: FineTuneConfig, inputs: Inputs, device: Device
+) -> tuple[LrReconstruction, Established | None] | None:
+    """The reconstruction network and, where FAR is on, its established encoder; none for self-training.
+
+    Raises:
+        UserError: it is missing, or not what the config wants.
+    """
+    if config.far is None and inputs.far_model is not None:
+        raise UserError("--far-model is for FAR, which is left out here; drop it")
+    if config.objective == "self-training":
+        if inputs.reconstruction is not None:
+            raise UserError("self-training has no reconstruction network; drop --reconstruction")
+        return None
+    if inputs.reconstruction is None:
+        raise UserError("name the --reconstruction network; `rwsr train hr-aware-pretrain` makes one")
+    net, model = open_reconstruction(inputs.reconstruction, device)
+    if config.far is None:
+        if net.far is not None or net.config.controller is not None:
+            say(f"note: {inputs.reconstruction} is not LWay's: FAR is left out, a controller it may have is not")
+        return net, None
+    if net.far is None or net.config.far is None:
+        raise UserError(f"{inputs.reconstruction} has no FAR; set far=null, or choose a preset of lway")
+    trained_with = model.config.get("far_model")
+    return net, encoder_for(inputs.reconstruction, net.config.far, trained_with, inputs.far_model, device)
+
+
+def _identity(inputs: Inputs, rows: Sequence[SourceRow], restorer: Restorer, chosen_by: ImageSet | None) -> str:
+    """Of all that the model comes from; chosen_by: the held-out images, where they choose it."""
+    parts = [restorer.checkpoint, sources.sources_sha256(rows), "" if chosen_by is None else chosen_by.sha256]
+    if inputs.reconstruction is not None:
+        parts.append(sha256(model_file(inputs.reconstruction).read_bytes()))
+    return sha256_of(parts)
+
+
+def fine_tune_run(
+    out: Path, inputs: Inputs, config: FineTuneConfig, *, val: Callable[[int], ImageSet] | None = None
+) -> str | None:
+    """Fine-tune into the folder `out`; what was done, or none where it was done before.
+
+    val: the held-out images for a scale, to measure on meanwhile.
+
+    Raises:
+        UserError: what is named does not fit; or it was asked to stop, and is saved.
+    """
+    device = local_device()
+    restorer = open_restorer(inputs.model, device)
+    restoring = stages.Restoring(restorer.net, restorer.scale)
+    rows = large_enough(inputs.rows, config.loop.lr_patch_px)
+    images = LrImages(rows)
+    found = _reconstruction(config, inputs, device)
+    net, encoder = (None, None) if found is None else found
+    held_out = None if val is None else val(restorer.scale)
+    if held_out is not None:
+        check_fits(held_out)
+    choice = choice_of(
+        config, has_hr=held_out is not None and held_out.has_hr, has_far=net is not None and encoder is not None
+    )
+    wanted = () if choice is None or choice.by in WITHOUT_HR else (choice.by,)
+    measured = None if held_out is None else validation(held_out, restorer.scale, device, wanted)
+    wants_figures = choice is not None or held_out is not None
+    by_itself = without_hr(images, restorer.scale, net, encoder, device) if wants_figures else None
+    config = config.model_copy(update={"restorer": restorer.config})
+    with told(config.loop.steps) as tell:
+        done = train_on(
+            out,
+            _identity(inputs, rows, restorer, held_out if wanted else None),
+            config,
+            config.loop,
+            lambda: replace(
+                stages.fine_tuning(config, restoring, net, encoder), validate=_both(measured, by_itself), choice=choice
+            ),
+            lambda ranks: LrBatches(
+                images,
+                batch=config.loop.batch,
+                lr_patch_px=config.loop.lr_patch_px,
+                turned=config.loop.turned,
+                seed=config.loop.seed,
+                ranks=ranks,
+            ),
+            device,
+            tell,
+            spawn=any(isinstance(place(row.root), ObjectPath) for row in rows),
+        )
+    if not done:
+        return None
+    kept = "" if choice is None else f"; kept step {read_model(model_file(out)).step}, the best by {choice.by}"
+    return f"fine-tuned on {len(rows)} LR images{kept}"

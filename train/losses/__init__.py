@@ -1,0 +1,1 @@
+"""The terms that networks are trained by."""

@@ -1,0 +1,75 @@
+"""The perceptual loss: differences between what a classifier sees in SR and in HR, before its activations."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...eval.metrics import weights
+from ...eval.metrics.backbones import normalised, published, squeezenet, vgg
+
+Net = Literal["vgg19", "squeezenet"]
+
+_VGG19_TAPS = (2, 7, 16, 25, 34)  # conv1_2, conv2_2, conv3_4, conv4_4, conv5_4, before their ReLU
+_SQUEEZE_TAPS = (1, 4, 7, 10, 12)
+LayerWeights = tuple[float, float, float, float, float]
+REAL_ESRGAN: LayerWeights = (0.1, 0.1, 1.0, 1.0, 1.0)  # and MM-RealSR
+ESRGAN: LayerWeights = (0.0, 0.0, 0.0, 0.0, 1.0)
+
+
+class PerceptualConfig(BaseModel):
+    """weight: 0 switches the loss, and the need for published weights, off. net: squeezenet is no paper's choice, but
+    small; its true weights serve where VGG-19's cannot be had. layers: weights of VGG-19's conv1_2, conv2_2, conv3_4,
+    conv4_4 and conv5_4, or of five depths of squeezenet.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    net: Net = "vgg19"
+    layers: LayerWeights = REAL_ESRGAN
+
+
+class PerceptualLoss(nn.Module):
+    """The weighted mean absolute differences of features of SR and HR [B, 3, H, W], RGB in 0..1.
+
+    VGG-19 with the layers and ImageNet normalisation of the published code; nothing in it is trained.
+    """
+
+    def __init__(self, net: Net, layers: LayerWeights = REAL_ESRGAN) -> None:
+        super().__init__()
+        self.layer_weights = layers
+        self.backbone = vgg(19, _VGG19_TAPS) if net == "vgg19" else squeezenet(_SQUEEZE_TAPS)
+        self.requires_grad_(False).eval()
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self.backbone(normalised(hr))
+        found = self.backbone(normalised(sr))
+        terms = [
+            weight * functional.l1_loss(a, b)
+            for weight, a, b in zip(self.layer_weights, found, wanted, strict=True)
+            if weight
+        ]
+        return torch.stack(terms).sum()
+
+
+def _file(config: PerceptualConfig) -> weights.WeightFile:
+    return weights.VGG19 if config.net == "vgg19" else weights.SQUEEZENET
+
+
+def check_weights(config: PerceptualConfig) -> None:
+    """Raises MissingWeights where the loss has a weight and its published file is not there."""
+    if config.weight:
+        weights.find(_file(config))
+
+
+def perceptual_loss(config: PerceptualConfig) -> PerceptualLoss | None:
+    """With the published weights, or none where the loss has no weight; raises MissingWeights, StoreError."""
+    if not config.weight:
+        return None
+    loss = PerceptualLoss(config.net, config.layers)
+    published(loss.backbone, _file(config))
+    return loss

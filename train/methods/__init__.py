@@ -1,0 +1,1 @@
+"""MM-RealSR, CUGAN, RWSR-EDL and HR-aware: their configs, presets and losses."""

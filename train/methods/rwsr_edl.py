@@ -1,0 +1,205 @@
+"""How RWSR-EDL is trained: every loss on its own branch (Eq. 8), or all on the sum (Eq. 7); and its presets.
+
+ESRGAN and Impressionism are the same without branches. Where paper and published code differ (facts: 4.5, 4.6) there
+is a preset of each.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
+
+from ...degrade.errors import UserError
+from ..data.batches import GroupBatch, GroupSource, check_scale
+from ..engine.checkpoint import start_with
+from ..engine.loop import LoopConfig, Method, Shared, built
+from ..engine.run import Stage
+from ..engine.schedule import Cosine, Steps
+from ..losses import basic as losses
+from ..losses.adversarial import by_config, gan_term
+from ..losses.perceptual import ESRGAN, PerceptualConfig, PerceptualLoss
+from ..networks.discriminators import Discriminator, GanConfig, check_input
+from ..networks.mm_realsr import MMRealSR
+from ..networks.rwsr_edl import METHOD, Edl, EdlNetworkConfig, network, parts_of
+
+
+class EdlLosses(BaseModel):
+    """Weights of the terms; 0 leaves a term out.
+
+    routed: the pixel loss looks at the pixel branch, the adversarial loss at the adversarial branch and the perceptual
+    loss at their sum (Eq. 8); without it all look at the sum (Eq. 7). judge_sees_sum: the discriminator learns to tell
+    photographs from the sum, as in the published code, instead of from what the generator's loss shows it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    pixel: Annotated[float, Field(ge=0)] = 0.01
+    perceptual: PerceptualConfig = PerceptualConfig(layers=ESRGAN)
+    gan: GanConfig = GanConfig(weight=0.005, relativistic=True, discriminator="patch")
+    routed: bool = True
+    judge_sees_sum: bool = False
+
+
+class EdlConfig(BaseModel):
+    """One training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    method: Literal["rwsr-edl"] = METHOD
+    network: EdlNetworkConfig = EdlNetworkConfig()
+    losses: EdlLosses = EdlLosses()
+    loop: LoopConfig = LoopConfig()
+
+    @model_validator(mode="after")
+    def _what_the_discriminator_takes(self) -> Self:
+        check_input(self.losses.gan, self.loop.lr_patch_px, self.network.scale)
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_loss(self) -> Self:
+        weights = self.losses
+        if not (weights.pixel or weights.perceptual.weight or weights.gan.weight):
+            raise ValueError("losses are all 0; give one a weight")
+        return self
+
+
+def generator_terms(
+    net: Edl | MMRealSR,
+    batch: GroupBatch,
+    config: EdlConfig,
+    shared: Shared,
+    *,
+    perceptual: PerceptualLoss | None = None,
+    judge: Discriminator | None = None,
+) -> dict[str, Tensor]:
+    """The weighted terms of the generator. shared: gets `sr` and `real`, detached, for the discriminator."""
+    weights = config.losses
+    parts = parts_of(net, batch.lr[:, 0])
+    sr = parts.sr.float()
+    seen_by_pixel, seen_by_judge = (parts.pixel.float(), parts.adversarial.float()) if weights.routed else (sr, sr)
+    terms: dict[str, Tensor] = {}
+    if weights.pixel:
+        terms["pixel"] = weights.pixel * losses.pixel(seen_by_pixel, batch.hr)
+    if perceptual is not None:
+        terms["perceptual"] = weights.perceptual.weight * perceptual(sr, batch.hr)
+    if judge is not None:
+        shared["sr"] = (sr if weights.judge_sees_sum else seen_by_judge).detach()
+        shared["real"] = batch.hr
+        terms["gan"] = gan_term(weights.gan, judge, seen_by_judge, batch.hr)
+    return terms
+
+
+def method_of(config: EdlConfig, groups: GroupSource, start: Mapping[str, Tensor] | None) -> Method[GroupBatch]:
+    """The network, from seeded weights or from those of an earlier run, and its losses.
+
+    start: of the same network, or of its main generator alone (a PSNR model of `esrgan`).
+
+    Raises:
+        UserError: the pairs are not what the config trains on, the earlier weights are another network's, or the
+            perceptual loss's own cannot be had.
+    """
+    check_scale(groups, config.network.scale)
+    if groups.members != 1:
+        raise UserError(
+            f"{groups.name} holds groups; RWSR-EDL learns from pairs (rwsr degrade build --preset rwsr-edl)"
+        )
+    net = built(partial(network, config.network), config.loop.seed)
+    if start is not None:
+        start_with(net.generator if isinstance(net, Edl) and "conv_first.weight" in start else net, start)
+    return by_config(
+        net,
+        config.losses.perceptual,
+        config.losses.gan,
+        config.loop.seed,
+        lambda batch, shared, perceptual, judge: generator_terms(
+            net, batch, config, shared, perceptual=perceptual, judge=judge
+        ),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- presets
+
+_PUBLISHED = LoopConfig(batch=16, lr_patch_px=32, turned=True, learning_rate=1e-4, betas=(0.9, 0.999), ema=0, seed=10)
+
+
+def edl(_: Stage = 1) -> EdlConfig:
+    """The paper's network and losses (Eq. 8), with the weights and the schedule of the published NTIRE 2020 training.
+
+    The paper has neither weights nor a number of steps. That training starts from a PSNR model: `--start-from` a run of
+    `rwsr train mm-realsr --preset esrgan`.
+    """
+    loop = {"steps": 150_000, "schedule": Steps(at=(10_000, 30_000, 50_000, 80_000, 120_000))}
+    return EdlConfig(loop=_PUBLISHED.model_copy(update=loop))
+
+
+def code(_: Stage = 1) -> EdlConfig:
+    """The published code for NTIRE 2020: mask over features, and a discriminator that learns from the sum."""
+    base = edl()
+    return base.model_copy(
+        update={
+            "network": EdlNetworkConfig(branches="masked-features"),
+            "losses": base.losses.model_copy(update={"judge_sees_sum": True}),
+        }
+    )
+
+
+def aim19(_: Stage = 1) -> EdlConfig:
+    """The published code for AIM 2019: other weights, more steps, from no earlier model."""
+    base = code()
+    loop = {"steps": 350_000, "schedule": Steps(at=(35_000, 80_000, 100_000, 150_000))}
+    gan = base.losses.gan.model_copy(update={"weight": 0.001})
+    return base.model_copy(
+        update={
+            "losses": base.losses.model_copy(update={"pixel": 0.1, "gan": gan}),
+            "loop": base.loop.model_copy(update=loop),
+        }
+    )
+
+
+def impressionism(_: Stage = 1) -> EdlConfig:
+    """Impressionism (Ji et al. 2020) for NTIRE 2020: no branches, VGG-128, from a PSNR model of `esrgan`."""
+    loop = {"steps": 60_001, "schedule": Steps(at=(5_000, 10_000, 20_000, 30_000))}
+    return EdlConfig(
+        network=EdlNetworkConfig(branches="none"),
+        losses=EdlLosses(gan=GanConfig(weight=0.005, relativistic=True, discriminator="vgg128")),
+        loop=_PUBLISHED.model_copy(update=loop),
+    )
+
+
+def small(_: Stage = 1) -> EdlConfig:
+    """Sizes that a CPU trains in minutes: for demonstrations, tests and small ablations, not for results.
+
+    The losses weigh as published, as far as another perceptual network allows.
+    """
+    return EdlConfig(
+        network=EdlNetworkConfig(feats=16, blocks=2, growth=8, branch_feats=16, start_as_enlarger=True),
+        losses=EdlLosses(
+            pixel=0.1,
+            perceptual=PerceptualConfig(net="squeezenet", weight=0.01),
+            gan=GanConfig(weight=0.0002, relativistic=True, discriminator="patch", feats=16),
+        ),
+        loop=LoopConfig(
+            steps=400,
+            batch=8,
+            lr_patch_px=24,
+            turned=True,
+            learning_rate=3e-4,
+            betas=(0.9, 0.999),
+            warm_up=50,
+            schedule=Cosine(least=0.05),
+            ema=0.995,
+            log_every=50,
+            checkpoint_every=250,
+        ),
+    )
+
+
+PRESETS: dict[str, Callable[[Stage], EdlConfig]] = {
+    "rwsr-edl": edl,
+    "rwsr-edl-code": code,
+    "rwsr-edl-aim19": aim19,
+    "rwsr-edl-small": small,
+    "impressionism": impressionism,
+}

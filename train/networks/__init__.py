@@ -1,0 +1,1 @@
+"""The networks, and how a file or a run becomes one."""

@@ -1,0 +1,130 @@
+"""CUGAN's generator: a U-Net of three scales whose every residual is weighed by what it is told (Cai et al. 2021).
+
+Toward Interactive Modulation for Photo-Realistic Image Restoration; bilibili's Real-CUGAN is another network.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...degrade.storage.provenance import Json
+from .rrdb import scaled_kaiming
+
+METHOD = "cugan"
+_Feats = Annotated[int, Field(ge=1, le=4096)]
+_MULTIPLE = 4  # of the sides that two strided convs take without losing a row
+
+
+class CUnetConfig(BaseModel):
+    """Widths of the three scales and residual blocks on each side of each; the defaults are the paper's.
+
+    conditioned: without it no residual is weighed and the network is told nothing: the paper's Unet and UGAN, each
+    trained on one degradation. zero_keeps: the weights of z = 0 are 0 for ever, so that z = 0 gives the image back; in
+    the published network they may move while it is trained.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    feats: tuple[_Feats, _Feats, _Feats] = (64, 128, 256)
+    blocks: Annotated[int, Field(ge=1, le=256)] = 2
+    conditioned: bool = True
+    zero_keeps: bool = False
+
+
+class Gate(nn.Module):
+    """Weights of the channels of a residual: one linear layer of z, without activation; or 1 where z is not told."""
+
+    def __init__(self, feats: int, config: CUnetConfig) -> None:
+        super().__init__()
+        self.fc = nn.Linear(2, feats, bias=not config.zero_keeps) if config.conditioned else None
+        scaled_kaiming(self, 0.1)
+
+    def forward(self, residual: Tensor, z: Tensor | None) -> Tensor:
+        if self.fc is None:
+            return residual
+        assert z is not None
+        return self.fc(z)[:, :, None, None] * residual
+
+
+class ModulatedResidualBlock(nn.Module):
+    """x + w(z) * conv(ReLU(conv(x))) (section 3.2)."""
+
+    def __init__(self, feats: int, config: CUnetConfig) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(feats, feats, 3, padding=1)
+        self.conv2 = nn.Conv2d(feats, feats, 3, padding=1)
+        self.gate = Gate(feats, config)
+
+    def forward(self, x: Tensor, z: Tensor | None) -> Tensor:
+        return x + self.gate(self.conv2(functional.relu(self.conv1(x))), z)
+
+
+class Blocks(nn.ModuleList):
+    """Modulated residual blocks, one after the other."""
+
+    def __init__(self, feats: int, config: CUnetConfig) -> None:
+        super().__init__(ModulatedResidualBlock(feats, config) for _ in range(config.blocks))
+
+    def forward(self, x: Tensor, z: Tensor | None) -> Tensor:
+        for block in self:
+            x = block(x, z)
+        return x
+
+
+class CUnet(nn.Module):
+    """Degraded [B, 3, h, w] in [0, 1] and z [B, 2] = (r / 4, sigma / 50) -> restored [B, 3, h, w].
+
+    6,534,476 parameters, 5,961 of them the condition network (the paper prints 1.370M, which its own widths do not
+    give). Sizes that are not multiples of 4 get their last pixels again and are cut afterwards; the published code cuts
+    images down to multiples of 16. At the start every weight of z = 0 is 0, and the image comes back as it was.
+    """
+
+    scale = 1
+
+    def __init__(self, config: CUnetConfig) -> None:
+        super().__init__()
+        fine, middle, coarse = config.feats
+        self.conditioned = config.conditioned
+        self.conv_first = nn.Conv2d(3, fine, 3, padding=1)
+        self.left1 = Blocks(fine, config)
+        self.down1 = nn.Conv2d(fine, middle, 2, 2)
+        self.left2 = Blocks(middle, config)
+        self.down2 = nn.Conv2d(middle, coarse, 2, 2)
+        self.left3 = Blocks(coarse, config)
+        self.right3 = Blocks(coarse, config)
+        self.up2 = nn.ConvTranspose2d(coarse, middle, 2, 2)
+        self.fuse2 = Gate(middle, config)
+        self.right2 = Blocks(middle, config)
+        self.up1 = nn.ConvTranspose2d(middle, fine, 2, 2)
+        self.fuse1 = Gate(fine, config)
+        self.right1 = Blocks(fine, config)
+        self.conv_last = nn.Conv2d(fine, 3, 3, padding=1)
+        self.fuse_image = Gate(3, config)
+        scaled_kaiming(self, 0.1)  # but for the transposed convs, as published
+
+    def forward(self, image: Tensor, z: Tensor | None = None) -> Tensor:
+        height, width = image.shape[2:]
+        padded = functional.pad(image, (0, -width % _MULTIPLE, 0, -height % _MULTIPLE), mode="replicate")
+        fine = self.left1(self.conv_first(padded), z)
+        middle = self.left2(self.down1(fine), z)
+        coarse = self.right3(self.left3(self.down2(middle), z), z)
+        middle = self.right2(middle + self.fuse2(self.up2(coarse), z), z)
+        fine = self.right1(fine + self.fuse1(self.up1(middle), z), z)
+        restored = padded + self.fuse_image(self.conv_last(fine), z)
+        return restored[:, :, :height, :width]
+
+    def restore_at(self, image: Tensor, blur: float, noise: float) -> Tensor:
+        """Every image restored under the same z = (blur, noise)."""
+        return self(image, image.new_tensor([[blur, noise]]).expand(image.shape[0], -1))
+
+
+def wants_condition(net: object) -> CUnet | None:
+    """The network, where it is one that must be told how an image is degraded."""
+    return net if isinstance(net, CUnet) and net.conditioned else None
+
+
+def of_sizes(sizes: Json) -> CUnet:
+    """The network of a config's `network`, with fresh weights; raises ValueError where it is none."""
+    return CUnet(CUnetConfig.model_validate(sizes))

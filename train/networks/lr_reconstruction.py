@@ -1,0 +1,176 @@
+"""The LR reconstruction network of HR-aware and LWay: X of LR again, from an HR image Y and what E_deg knows of X.
+
+Resolution (the papers leave it open, facts: 3.3): the image encoder keeps Y's size, and so does the reconstructor. So
+that the two meet, X is LR enlarged bicubically to the size of HR, as LWay's authors say; HQI looks at the same. With
+`resolution` = lr, X is LR as it is, and what is reconstructed is made smaller with antialiasing.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+from ...degrade.errors import StoreError, UserError
+from ...eval.images.tiling import bicubic, smaller
+from ...eval.metrics.lpips_dists import Net
+from ..engine.checkpoint import ModelFile, model_file, read_model
+from ..engine.keyed_noise import Normal
+from ..losses.far import Far, controller
+from ..losses.far_encoders import Established, FarConfig, established
+from .open import PRETRAINED, open_restorer
+from .reconstructor import CODE_FEATS, FEATS, LEAST_PX, DegradationEncoder, ImageEncoder, Reconstructor
+
+_Count = Annotated[int, Field(ge=1, le=4096)]
+
+
+class ControllerConfig(BaseModel):
+    """The controller s = n + strength (Eq. 8).
+
+    noise_std: of n, which is drawn anew for every image and step; 1 as published is more than the strength itself. hqi:
+    the LPIPS that HQI is made of; which is not said.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    noise_std: Annotated[float, Field(ge=0)] = 1.0
+    hqi: Net = "alex"
+
+
+class ReconstructionConfig(BaseModel):
+    """Sizes of the network; the defaults are the paper's, and where it has none DegAE's.
+
+    feats, code: channels of features, and of a degradation's code. image_blocks: residual blocks of E_img; with 0 the
+    reconstructor takes HR itself, as LWay's. demodulate, style_bias: of the modulation; without the first, or with a
+    bias of 1, the controller's strength counts for more (facts: 3.2). skip: around the whole reconstructor, which so
+    starts by giving HR itself: what a short training needs. resolution: at whose size LR is reconstructed. controller:
+    none leaves the code as it is.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    scale: Literal[1, 2, 4] = 4
+    feats: _Count = FEATS
+    code: _Count = CODE_FEATS
+    degradation_blocks: _Count = 16
+    image_blocks: Annotated[int, Field(ge=0, le=256)] = 6
+    demodulate: bool = True
+    style_bias: Literal[0, 1] = 0
+    skip: bool = False
+    resolution: Literal["hr", "lr"] = "hr"
+    controller: ControllerConfig | None = ControllerConfig()
+    far: FarConfig | None = FarConfig()
+
+    @model_validator(mode="after")
+    def _far_has_features(self) -> Self:
+        if self.far is not None and not self.image_blocks:
+            raise ValueError("FAR looks at the image encoder, and image_blocks = 0 leaves none; set far=null, or more")
+        return self
+
+    def least_lr_px(self) -> int:
+        """The least side of LR that the degradation encoder takes."""
+        return LEAST_PX if self.resolution == "lr" else -(-LEAST_PX // self.scale)
+
+
+class LrReconstruction(nn.Module):
+    """E_deg, E_img, R and, where FAR is on, T_a and T_m.
+
+    established: channels of FAR's established encoder; 0 is no FAR.
+    """
+
+    def __init__(self, config: ReconstructionConfig, established: int = 0) -> None:
+        super().__init__()
+        feats, code = config.feats, config.code
+        self.config = config
+        self.degradation = DegradationEncoder(feats, config.degradation_blocks, code)
+        encoder = ImageEncoder(feats, config.image_blocks, carries=config.skip) if config.image_blocks else None
+        self.image: nn.Module = encoder or nn.Identity()
+        self.reconstructor = Reconstructor(
+            feats,
+            code,
+            entering=feats if config.image_blocks else 3,
+            demodulate=config.demodulate,
+            style_bias=config.style_bias,
+            skip=config.skip,
+        )
+        told = config.far
+        self.far = (
+            Far(feats, established, diagonal=told.diagonal, divisor=told.divisor) if told and established else None
+        )
+
+    def wanted(self, lr: Tensor) -> Tensor:
+        """X: what is reconstructed of LR [B, 3, h, w], and what E_deg sees."""
+        return lr if self.config.resolution == "lr" else self.enlarged(lr)
+
+    def enlarged(self, lr: Tensor) -> Tensor:
+        """f_up(LR), [B, 3, H, W]: what HQI compares HR with."""
+        return bicubic(lr, self.config.scale) if self.config.scale > 1 else lr
+
+    def features(self, hr: Tensor) -> Tensor:
+        """e_im = E_img(Y)."""
+        return self.image(hr)
+
+    def reconstruct(self, x: Tensor, features: Tensor, strength: Tensor | None, normal: Normal) -> Tensor:
+        """R(s . E_deg(X), e_im) (Eq. 4). strength [B]: what s is noise around; without it s is 1. normal: of all noise.
+
+        Raises UserError where X is smaller than the degradation encoder takes.
+        """
+        code = self.degradation(x)
+        if strength is not None:
+            assert self.config.controller is not None
+            code = code * controller(strength, self.config.code, self.config.controller.noise_std, normal)
+        found = self.reconstructor(features, code, normal)
+        return found if self.config.resolution == "hr" else smaller(found, self.config.scale)
+
+    def forward(self, lr: Tensor, hr: Tensor, normal: Normal) -> Tensor:
+        """X again, from LR and any HR, under the code as it is."""
+        return self.reconstruct(self.wanted(lr), self.features(hr), None, normal)
+
+
+def far_of(net: LrReconstruction, encoder: Established, image: Tensor) -> Tensor:
+    """Phi_far of images [B, 3, H, W] (Eq. 9), [B]."""
+    assert net.far is not None
+    return net.far(net.features(image), encoder(image))
+
+
+def encoder_for(
+    path: Path, far: FarConfig, trained_with: str | None, far_model: Path | None, device: torch.device
+) -> Established:
+    """FAR's established encoder of a pretrained network, by what the network's file says of it.
+
+    trained_with: the SHA-256 of the SR model that it looked through, if any.
+
+    Raises:
+        MissingWeights: its file is not there.
+        UserError: far_model is missing, is another one, or is named where none is meant.
+    """
+    restorer = None if far_model is None else open_restorer(far_model, device)
+    found = established(far, None if restorer is None else restorer.net)
+    if restorer is not None and restorer.checkpoint != trained_with:
+        raise UserError(f"{far_model} is not the model that FAR of {path} was trained with; name that one")
+    return found.to(device)
+
+
+def open_reconstruction(path: Path, device: torch.device) -> tuple[LrReconstruction, ModelFile]:
+    """A pretrained reconstruction network, frozen, by the folder of its run or by its file, and what is in the file.
+
+    Raises:
+        StoreError: there is none, it is damaged, or it is of another method.
+    """
+    file = model_file(path)
+    model = read_model(file)
+    if model.config.get("method") != PRETRAINED:
+        raise StoreError(
+            f"{file} is of {model.config.get('method')}, not of a reconstruction; name a run of "
+            "`rwsr train hr-aware-pretrain`"
+        )
+    carried = model.weights.get("far.mean.weight")  # is as wide as the established encoder
+    try:
+        net = LrReconstruction(
+            ReconstructionConfig.model_validate(model.config["network"]), 0 if carried is None else len(carried)
+        )
+        net.load_state_dict(model.weights)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise StoreError(f"{file} does not hold a reconstruction network: {str(error).splitlines()[0]}") from None
+    return net.to(device).eval().requires_grad_(False), model

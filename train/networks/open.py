@@ -1,0 +1,232 @@
+"""Opens whatever holds a restorer: a run of ours, the published files of some networks, and all that spandrel reads."""
+
+import json
+import zipfile
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ...degrade.errors import StoreError, UserError
+from ...degrade.storage import location
+from ...degrade.storage.provenance import Json
+from ..engine.checkpoint import Weights, check_numbers, config_of, load_trained, model_file, read_model
+from . import cunet, mm_realsr, rwsr_edl
+from .published import ncnn
+from .published.compact import Compact
+from .published.imdn import Imdn
+from .published.rlfn import Rlfn
+
+_Known = Compact | Imdn | Rlfn | mm_realsr.MMRealSR
+_Ours = mm_realsr.MMRealSR | cunet.CUnet | rwsr_edl.Edl
+_OURS: Mapping[str, Callable[[Json], _Ours]] = {  # by the method of the config in a file of ours
+    mm_realsr.METHOD: mm_realsr.of_sizes,
+    cunet.METHOD: cunet.of_sizes,
+    rwsr_edl.METHOD: rwsr_edl.of_sizes,
+}
+_SHAPES: tuple[Callable[[Mapping[str, tuple[int, ...]]], _Known | None], ...] = (
+    Compact.of_shapes,
+    Imdn.of_shapes,
+    Rlfn.of_shapes,
+    mm_realsr.of_shapes,
+)
+FINE_TUNED: Literal["hr-aware"] = "hr-aware"  # the method whose config has the config of a model of another
+PRETRAINED: Literal["hr-aware-pretrain"] = "hr-aware-pretrain"  # of networks that restore nothing
+IN_PTH = "rwsr"  # where the config lies in a .pth of ours
+_INSIDE = ("params_ema", "params", "state_dict", "model")  # where a file's tensors may lie one level down
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """A network that is ready to restore.
+
+    net: LR [B, 3, h, w] -> SR [B, 3, s*h, s*w], RGB in 0..1. checkpoint: the SHA-256 of its file. config: of the
+    training that made the network, `method` and `network`, where it is one of ours.
+    """
+
+    name: str
+    net: nn.Module
+    scale: int
+    checkpoint: str
+    config: Json | None = None
+
+    @property
+    def pools_whole(self) -> bool:
+        """Whether the network looks at statistics of all that it sees, so that tiles are not the whole image's.
+
+        Of MM-RealSR's UDEM the scores of the whole image are taken, whatever the tiles.
+        """
+        kinds = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.InstanceNorm2d)
+        return isinstance(self.net, Imdn) or any(isinstance(part, kinds) for part in self.net.modules())
+
+    @property
+    def modulated(self) -> mm_realsr.MMRealSR | None:
+        """The network, where it scores images by itself and can be told how strongly to restore."""
+        return self.net if isinstance(self.net, mm_realsr.MMRealSR) and self.net.modulated else None
+
+    @property
+    def conditioned(self) -> cunet.CUnet | None:
+        """The network, where it must be told how an image is degraded."""
+        return cunet.wants_condition(self.net)
+
+    @property
+    def steered(self) -> mm_realsr.MMRealSR | cunet.CUnet | None:
+        """The network, where it has two numbers, for blur and noise, to be steered by."""
+        return self.modulated or self.conditioned
+
+
+def _tensors(path: Path) -> tuple[Weights, Json | None]:
+    """The tensors of a .pth, .pt or .safetensors file, by name, and the config in a .pth of ours; never runs what a
+    pickle says."""
+    try:
+        if path.suffix == ".safetensors":
+            return check_numbers(load_file(path), path), None
+        _check_zip(path)
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except StoreError:
+        raise
+    except (SafetensorError, OSError, zipfile.BadZipFile) as error:
+        raise StoreError(f"{path} cannot be read ({error}); name a checkpoint") from None
+    except Exception as error:  # pickles fail in as many ways as there are bytes
+        raise StoreError(
+            f"{path} is not a checkpoint of tensors alone ({type(error).__name__}); name another file"
+        ) from None
+    config = found.get(IN_PTH) if isinstance(found, dict) else None
+    for name in _INSIDE:
+        if isinstance(found, dict) and isinstance(found.get(name), dict):
+            found = found[name]
+            break
+    if not isinstance(found, dict):
+        raise StoreError(f"{path} holds no table of tensors; name another checkpoint")
+    named = {str(name).removeprefix("module."): value for name, value in found.items() if isinstance(value, Tensor)}
+    return check_numbers(named, path), json.loads(config) if isinstance(config, str) else None
+
+
+def _check_zip(path: Path) -> None:
+    """torch does not look at the checksums in its own files; this does."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as file:
+        damaged = file.testzip()
+    if damaged is not None:
+        raise StoreError(f"{path} is damaged ({damaged} has another checksum); copy it again")
+
+
+def made_by(config: Json | None) -> Json | None:
+    """The config of the training that made a network: of a fine-tuned one, of the training before."""
+    return config["restorer"] if config is not None and config.get("method") == FINE_TUNED else config
+
+
+def _known(weights: Weights, config: Json | None = None) -> _Known | _Ours | None:
+    """The network that the tensors are of, filled: by the config beside them, or by their shapes."""
+    if config is not None and config.get("method") in _OURS:
+        ours = _OURS[config["method"]](config["network"])
+        ours.load_state_dict(weights)
+        return ours
+    shapes = {name: tuple(value.shape) for name, value in weights.items()}
+    for of_shapes in _SHAPES:
+        net = of_shapes(shapes)
+        if net is not None:
+            net.load_state_dict(weights)
+            return net
+    return None
+
+
+def _by_spandrel(path: Path, weights: Weights | None = None) -> tuple[nn.Module, int]:
+    """What spandrel makes of a file, or of the weights in it where those are named as it has them."""
+    try:
+        from spandrel import ModelLoader, UnsupportedModelError  # pyright: ignore
+    except ImportError:
+        raise UserError(
+            f"{path} is of a network that is not known here; `pip install 'rwsr[models]'` adds all that spandrel knows"
+        ) from None
+    except RuntimeError as error:
+        raise UserError(
+            f"{path} is of a network that is not known here, and spandrel cannot be imported ({error}): torchvision "
+            "and torch are not of one kind; install both from one place"
+        ) from None
+    try:
+        loader = ModelLoader(device="cpu")
+        found: Any = loader.load_from_file(path) if weights is None else loader.load_from_state_dict(weights)
+    except UnsupportedModelError:
+        raise StoreError(f"{path} is of a network that neither rwsr nor spandrel knows; name another file") from None
+    return found.model, int(found.scale)
+
+
+# What the content of a file can make of our own code: other keys, types, sizes.
+_NO_NETWORK = (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+
+
+@contextmanager
+def _fitting(path: Path) -> Generator[None]:
+    """Name a file whose content is of no network."""
+    try:
+        yield
+    except UserError:
+        raise
+    except _NO_NETWORK as error:
+        said = " ".join(str(error).split())[-200:] or type(error).__name__
+        raise StoreError(f"{path} does not hold a network that fits its config or its names ({said})") from None
+
+
+def _is_ours(path: Path) -> bool:
+    return path.is_dir() or (path.suffix == ".safetensors" and config_of(path) is not None)
+
+
+def open_run(path: Path, device: torch.device, *, name: str | None = None) -> Restorer:
+    """The restorer that a run of ours trained, by its folder or its model file; raises StoreError."""
+    file = model_file(path)
+    config = config_of(file) or {}
+    method = str(config.get("method"))
+    if method == PRETRAINED:
+        raise StoreError(f"{path} reconstructs LR (hr-aware-pretrain) and restores nothing; name a model that does")
+    if method == FINE_TUNED:
+        return _fine_tuned(path, device, name or path.stem)
+    with _fitting(file):
+        net = load_trained(path, device, f"a {method}", _OURS.get(method, mm_realsr.of_sizes))
+    return Restorer(name or path.stem, net, net.scale, location.sha256(file), config)
+
+
+def _fine_tuned(path: Path, device: torch.device, name: str) -> Restorer:
+    file = model_file(path)
+    model = read_model(file)
+    with _fitting(file):
+        config = made_by(model.config)
+        found = _known(model.weights, config)
+    net, scale = _by_spandrel(file, model.weights) if found is None else (found, found.scale)
+    return Restorer(name, net.to(device).eval().requires_grad_(False), scale, location.sha256(file), config)
+
+
+def open_restorer(path: Path, device: torch.device, *, name: str | None = None) -> Restorer:
+    """The restorer in a file or in the folder of a run.
+
+    Raises:
+        UserError: there is none, it is damaged, or its network is not known here.
+    """
+    if not path.exists():
+        raise StoreError(f"{path} does not exist; name the folder of a run, or a checkpoint")
+    if _is_ours(path):
+        return open_run(path, device, name=name)
+    file, config = path, None
+    if path.suffix in (".param", ".bin"):
+        with _fitting(path):
+            found = _known(check_numbers(ncnn.read(path.with_suffix(".param")), path))
+        if found is None:
+            raise StoreError(f"{path} is not a compact model; name another checkpoint")
+        file = path.with_suffix(".bin")
+        net: nn.Module = found
+        scale = found.scale
+    else:
+        with _fitting(path):
+            weights, told = _tensors(path)
+            config = made_by(told)
+            found = _known(weights, config)
+        net, scale = _by_spandrel(path) if found is None else (found, found.scale)
+    net = net.to(device).eval().requires_grad_(False)
+    return Restorer(name or path.stem, net, scale, location.sha256(file), config)

@@ -1,0 +1,1 @@
+"""Small published networks, and readers of their files."""
