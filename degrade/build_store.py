@@ -39,7 +39,7 @@ from .storage.shards.layout import ArraySpec, Layout, samples_per_shard
 from .storage.shards.missing import render_missing
 from .storage.shards.reader import ShardReader
 from .storage.shards.writer import Store, begin, check_here, kind_of, open_store, write_shard
-from .tasks import Run
+from .tasks import Run, serial
 
 _ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest
 
@@ -179,7 +179,7 @@ def _render_shard(shard: int, store: Store, config: StoreConfig, open_bank: Call
     write_shard(store, shard, blocks, pa.Table.from_pylist(rows, schema=manifest_schema(config.members)))
 
 
-def build(out: Place, planned: Plan, run: Run) -> tuple[Store, int]:
+def build(out: Place, planned: Plan, run: Run = serial) -> tuple[Store, int]:
     """Render the store `out` of a plan; gives back the store and how many samples this run rendered.
 
     Interrupted, the same call goes on with the shards that are missing; finished, it does nothing.

@@ -23,7 +23,7 @@ from ..degrade.storage.location import Place, place
 from ..degrade.storage.provenance import provenance, sha256_of
 from ..degrade.storage.shards.missing import render_missing
 from ..degrade.storage.shards.writer import Store, begin, check_here, write_shard
-from ..degrade.tasks import Run
+from ..degrade.tasks import Run, serial
 from . import bank
 from .bank import BankConfig, NoiseBank, SetSummary
 from .cati import Cati, CatiRule, ThresholdRule, accepts, cati, is_constant, left_out
@@ -220,7 +220,7 @@ def read_distilled(path: Place) -> list[SourceRow]:
     ]
 
 
-def build(out: Place, scans: Sequence[SetScan], config: BankConfig, run: Run) -> tuple[NoiseBank, int]:
+def build(out: Place, scans: Sequence[SetScan], config: BankConfig, run: Run = serial) -> tuple[NoiseBank, int]:
     """Harvest the tiles that the rule accepts of the scanned sets, the target first, into the bank `out`; gives back
     the bank and how many patches were cut now.
 

@@ -184,7 +184,7 @@ def num_tiles(height: int, width: int, grids: Sequence[TileGrid]) -> int:
 def tile_stats(pixels: U8, grids: Sequence[TileGrid]) -> TileStats:
     """Statistics of every full tile of [H, W, 3] uint8 RGB; none where the image is smaller than a tile.
 
-    Luma is BT.601 in integers (`degrade.image.luma`), variance the population's, exact up to one division.
+    Luma is BT.601 in integers (`degrade.images.decode.luma`), variance the population's, exact up to one division.
     Source: RWSR-EDL section III-E.
     """
     fitting = [grid for grid in grids if min(pixels.shape[:2]) >= grid.size]

@@ -18,7 +18,7 @@ from ..storage import tables
 from ..storage.location import Place, absolute, place
 from ..storage.object_store import ObjectPath
 from ..storage.provenance import provenance, sha256_of
-from ..tasks import Run
+from ..tasks import Run, serial
 from .decode import EXTENSIONS, MAX_PIXELS, U8, decode, read_bytes
 from .patterns import wanted
 from .roles import Role, paired_by_role
@@ -276,7 +276,7 @@ def unchanged(rows: Sequence[SourceRow], out: Place, config: IndexConfig) -> dic
     return kept
 
 
-def index(folders: Sequence[Place], out: Place, config: IndexConfig, run: Run) -> list[SourceRow]:
+def index(folders: Sequence[Place], out: Place, config: IndexConfig, run: Run = serial) -> list[SourceRow]:
     """Index the images below the folders into the Parquet table `out`, and give back its rows.
 
     A file that an earlier index at `out` knows, unchanged in size and time, is not read again.

@@ -17,17 +17,21 @@ Mixing = tuple[float, float, float, float, float, float, float, float, float]
 
 
 class Step(BaseModel):
+    """One step of a degradation, with every number that it needs to be done again."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Blur(Step):
+    """Convolution with a kernel; border: what lies beyond the image."""
+
     op: Literal["blur"] = "blur"
     kernel: Kernel
     border: Border = "reflect"
 
 
 class Resize(Step):
-    """Resampling to a size in pixels; `degrade.resample.resize` says what each mode is."""
+    """Resampling to a size in pixels; `degrade.ops.resize.resize` says what each mode is."""
 
     op: Literal["resize"] = "resize"
     height: Annotated[int, Field(ge=1)]
@@ -79,12 +83,16 @@ class PoissonNoise(Step):
 
 
 class Jpeg(Step):
+    """Coded and decoded as JPEG by libjpeg-turbo; quality 1 to 100, sampling of the chroma."""
+
     op: Literal["jpeg"] = "jpeg"
     quality: Annotated[int, Field(ge=1, le=100)]
     sampling: JpegSampling = "420"
 
 
 class Webp(Step):
+    """Coded and decoded as lossy WebP; quality 1 to 100."""
+
     op: Literal["webp"] = "webp"
     quality: Annotated[int, Field(ge=1, le=100)]
 

@@ -33,7 +33,7 @@ def read_picture(data: bytes) -> Picture:
     """The picture in the bytes of a file, upright, decoded strictly.
 
     Raises:
-        ImageError: as `degrade.image.decode`.
+        ImageError: as `degrade.images.decode.decode`.
     """
     found = decode_stored(data)
     pixels = found.colours if found.alpha is None else _filled(found.colours, found.alpha)

@@ -86,7 +86,7 @@ def test_a_large_image_is_measured_in_tiles_as_it_is_whole(
     method = method_of(open_run(run, CPU))
     values = []
     for most in (2**22, 2**16):
-        monkeypatch.setattr("rwsr.eval.images.sets.tiling._MOST_SR_PIXELS", most)
+        monkeypatch.setattr("rwsr.eval.images.tiling._MOST_SR_PIXELS", most)
         values.append([row.value for _, rows in evaluate(images, [method], [metric], CPU) for row in rows])
     assert values[0] == pytest.approx(values[1], abs=1e-3)
 

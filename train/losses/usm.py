@@ -1,4 +1,4 @@
-"""Real-ESRGAN's unsharp mask on batches, as `degrade.filters.unsharp_mask` is on one image."""
+"""Real-ESRGAN's unsharp mask on batches, as `degrade.ops.blur.unsharp_mask` is on one image."""
 
 from functools import cache
 
