@@ -16,9 +16,8 @@ from rwsr.degrade.seeds import stream
 from rwsr.degrade.storage import local
 from rwsr.degrade.storage.shards.writer import Store
 from rwsr.eval.metrics.lpips_dists import lpips
-from rwsr.eval.report.pages import read_log
 from rwsr.train.engine import checkpoint
-from rwsr.train.engine.checkpoint import config_of, read_model, steps_saved, write_model
+from rwsr.train.engine.checkpoint import config_of, read_log, read_model, steps_saved, write_model
 from rwsr.train.engine.distributed import Ranks
 from rwsr.train.engine.finite import Finite
 
