@@ -35,9 +35,11 @@ from rwsr.eval.report import table
 from rwsr.noisebank.bank import NoiseBank
 from rwsr.noisebank.scan import open_scan
 from rwsr.pipelines.executors import runner
-from rwsr.train.engine import checkpoint
-from rwsr.train.engine.checkpoint import check_identity, model_file, read_log, read_model
+from rwsr.train.engine import checkpoint, identity
+from rwsr.train.engine.checkpoint import read_log
+from rwsr.train.engine.identity import check_identity
 from rwsr.train.engine.loop import built
+from rwsr.train.engine.model_file import model_file, read_model
 from rwsr.train.networks.mm_realsr import of_sizes
 from rwsr.train.networks.open import open_restorer
 from tests.commands import flags
@@ -119,7 +121,7 @@ def _index(path: Path) -> object:
 
 
 def _identity(path: Path) -> tuple[dict[str, Any], str]:
-    known = checkpoint._read_identity(path / "run.json")
+    known = identity._read_identity(path / "run.json")
     check_identity(path, known["config"], known["data_sha256"])
     return known["config"], known["data_sha256"]
 

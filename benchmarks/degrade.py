@@ -26,7 +26,8 @@ import pyarrow as pa
 
 from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.images.decode import F32, U8, decode
+from rwsr.degrade.images.decode import decode
+from rwsr.degrade.images.pixels import F32, U8
 from rwsr.degrade.ops.render import apply_all, render_all
 from rwsr.degrade.quality.group_order import disorders, twin
 from rwsr.degrade.quality.pixel_measures import measure_pixels

@@ -13,7 +13,8 @@ import pyarrow as pa
 from . import seeds
 from .errors import ImageError, StoreError, UserError
 from .images import sources
-from .images.decode import U8, read_source
+from .images.pixels import U8
+from .images.read import read_source
 from .images.sources import SourceRow
 from .ops.steps import NoiseSource
 from .progress import printable

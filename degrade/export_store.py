@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from .errors import StoreError, UserError
-from .images.decode import encode_png
+from .images.pixels import encode_png
 from .progress import progress
 from .samples import in_use
 from .storage.local import only_builder, write_atomic

@@ -5,7 +5,7 @@ from typing import Any
 
 from .build_store import Plan, preview
 from .images.contact_sheet import Cell, contact_sheet
-from .images.decode import U8
+from .images.pixels import U8
 from .samples import GROUPS
 from .storage.shards.reader import ShardReader
 from .storage.shards.writer import Store

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .errors import UserError
-from .images.decode import U8, to_float, to_uint8
+from .images.pixels import U8, to_float, to_uint8
 from .ops.render import render_all
 from .ops.steps import STEP_TYPE, Degradation, NoiseSource, Resize, UnsharpMask, field_key, from_rows, to_rows
 from .quality.group_order import MEASURE_TYPE, Measure, disorders, measure, twin

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..degrade.errors import StoreError, UserError
-from ..degrade.images.decode import F32, U8, to_float
+from ..degrade.images.pixels import F32, U8, to_float
 from ..degrade.storage.location import Place
 from ..degrade.storage.shards.layout import ArraySpec, Layout, samples_per_shard
 from ..degrade.storage.shards.reader import ShardReader

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ..degrade.errors import StoreError, UserError
 from ..degrade.images import sources
-from ..degrade.images.decode import read_source
+from ..degrade.images.read import read_source
 from ..degrade.images.sources import SourceRow
 from ..degrade.storage import tables
 from ..degrade.storage.location import Place, place

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ..degrade.images.contact_sheet import Cell, contact_sheet
-from ..degrade.images.decode import U8
+from ..degrade.images.pixels import U8
 from .bank import NoiseBank
 
 _AMPLIFIED = 8

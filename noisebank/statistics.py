@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..degrade.images.decode import U8
+from ..degrade.images.pixels import U8
 
 F64 = npt.NDArray[np.float64]
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..degrade.images.decode import U8, luma
+from ..degrade.images.pixels import U8, luma
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -184,7 +184,7 @@ def num_tiles(height: int, width: int, grids: Sequence[TileGrid]) -> int:
 def tile_stats(pixels: U8, grids: Sequence[TileGrid]) -> TileStats:
     """Statistics of every full tile of [H, W, 3] uint8 RGB; none where the image is smaller than a tile.
 
-    Luma is BT.601 in integers (`degrade.images.decode.luma`), variance the population's, exact up to one division.
+    Luma is BT.601 in integers (`degrade.images.pixels.luma`), variance the population's, exact up to one division.
     Source: RWSR-EDL section III-E.
     """
     fitting = [grid for grid in grids if min(pixels.shape[:2]) >= grid.size]

@@ -12,7 +12,8 @@ from ..degrade.errors import UserError
 from ..degrade.progress import progress, say
 from ..degrade.storage import location
 from ..degrade.storage.location import Place
-from ..eval.images.sets import ALL, ImageSet, Selection, of_folders, of_store
+from ..eval.images.pairing import ALL, Selection
+from ..eval.images.sets import ImageSet, of_folders, of_store
 from ..eval.images.tiling import Device, Model, bicubic_model, lanczos_model, pick_device, unchanged
 from ..eval.metrics.by_name import DEFAULT, Metric, chosen
 from ..eval.metrics.lpips_dists import lpips
@@ -23,7 +24,7 @@ from ..eval.protocols.trends import largest_step, spearman
 from ..eval.report import examples
 from ..eval.report import table as report
 from ..eval.report.table import MetricRow, setting_of
-from ..train.engine.checkpoint import model_file
+from ..train.engine.model_file import model_file
 from ..train.losses.far import Strength
 from ..train.methods.hr_aware_validation import reconstructing
 from ..train.networks.cunet import CUnet

@@ -288,7 +288,7 @@ def evaluate(config: PipelineConfig, store: Built, run: Built | None) -> Built:
     from ..degrade.storage.location import sha256
     from ..eval.images.sets import of_store
     from ..eval.report import table as report
-    from ..train.engine.checkpoint import model_file
+    from ..train.engine.model_file import model_file
     from . import evaluate as evaluating
 
     images = of_store(build_store.open_samples(store.at))

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from ..degrade.errors import ImageError, UserError
-from ..degrade.images.decode import EXTENSIONS, read_bytes
+from ..degrade.images.decode import EXTENSIONS
+from ..degrade.images.read import read_bytes
 from ..degrade.progress import printable, progress, say
 from ..degrade.storage.local import write_atomic
 from ..eval.images.files import Picture, encode_picture, enlarged_alpha, read_picture

@@ -314,7 +314,7 @@ def rendered(job: StoreJob, plan: build_store.Plan, rows: list[SourceRow]) -> Ma
 
 def train(job: TrainJob) -> Made:
     """Train into the job's folder, or find it trained; raises UserError."""
-    from ..train.engine.checkpoint import check_free
+    from ..train.engine.identity import check_free
     from ..train.train import compose_values_of, held_out, live, notes_on, stored, train_run
 
     composed, out = compose_values_of(job.preset, job.config), Path(job.out)
@@ -362,7 +362,7 @@ def index_lr(
 
 def fine_tune(job: FineTuneJob) -> Made:
     """Fine-tune into the job's folder, or find it done; raises UserError."""
-    from ..train.engine.checkpoint import check_free
+    from ..train.engine.identity import check_free
     from ..train.fine_tune import Inputs, compose_values_of, fine_tune_run
     from . import evaluate as evaluating
 
@@ -387,7 +387,7 @@ def fine_tune(job: FineTuneJob) -> Made:
 
 def evaluate(job: EvalJob) -> Made:
     """Measure the models of a job; raises UserError."""
-    from ..eval.images.sets import Selection
+    from ..eval.images.pairing import Selection
     from . import evaluate as evaluating
 
     store, hr, lr = (place(text) if text else None for text in (job.store, job.hr, job.lr))

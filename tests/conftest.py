@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from rwsr.degrade.images.decode import U8, decode
+from rwsr.degrade.images.decode import decode
+from rwsr.degrade.images.pixels import U8
 from rwsr.degrade.seeds import stream
 from rwsr.degrade.storage.location import Place, names_below
 from rwsr.degrade.storage.object_store import ObjectPath

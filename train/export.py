@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..degrade.errors import UserError
 from ..degrade.storage.local import write_atomic
-from .engine.checkpoint import model_file, read_model
+from .engine.model_file import model_file, read_model
 from .networks.cunet import CUnet
 from .networks.mm_realsr import MMRealSR
 from .networks.open import IN_PTH, open_run

@@ -8,7 +8,7 @@ from typing import Any
 from ..degrade.config import compose_values, composed_values, merged
 from ..degrade.errors import UserError
 from ..degrade.images import sources
-from ..degrade.images.decode import U8
+from ..degrade.images.pixels import U8
 from ..degrade.images.sources import SourceRow
 from ..degrade.progress import printable, say
 from ..degrade.storage.location import place
@@ -20,9 +20,9 @@ from ..eval.metrics.by_name import NAMES, better_of
 from ..eval.metrics.weights import NIQE, find
 from .data.batches import LrBatches
 from .data.decoded import DecodedImages
-from .engine.checkpoint import model_file, read_model
 from .engine.distributed import local_device
-from .engine.loop import Choice
+from .engine.method import Choice
+from .engine.model_file import model_file, read_model
 from .engine.run import Validate, train_on
 from .losses.far_encoders import Established
 from .methods import hr_aware as stages

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .decode import U8
+from .pixels import U8
 
 _GAP_PX = 8
 _TEXT_PX = 12

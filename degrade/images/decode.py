@@ -20,19 +20,14 @@ checksum in the file is right; all others from Pillow. Where two of them can rea
 """
 
 import functools
-import hashlib
 import io
 import struct
-import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import simplejpeg
 from PIL import (
     BmpImagePlugin,
@@ -48,13 +43,11 @@ from PIL import (
 )
 
 from ..errors import ImageError
-from ..storage.location import Place
+from .deep import TIFF_BITS_PER_SAMPLE, DeepTiff, deep_levels, deep_tiff, to_8_bits
+from .pixels import U8, U16
+from .png_chunks import png_chunks, without_texts
 from .progressive import missing_scans
-
-U8 = npt.NDArray[np.uint8]
-U16 = npt.NDArray[np.uint16]
-Levels = TypeVar("Levels", U8, U16)
-F32 = npt.NDArray[np.float32]
+from .upright import upright
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
 _OPENCV_PX = 2**20  # the longest side of a PNG that OpenCV reads
@@ -63,15 +56,8 @@ MAX_PIXELS = 178_956_970  # 2^29 / 3: what Pillow calls a decompression bomb
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 _CONVERTIBLE = ("1", "L", "P", "RGB", "CMYK", "YCbCr", "LAB", "HSV")
 _ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
-_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC, _EXIF_ORIENTATION = 256, 257, 258, 262, 0x0112
-_TIFF_EXTRA_SAMPLES = 338
-_WHITE_IS_ZERO, _PREMULTIPLIED = 0, 1  # of TIFF's photometric interpretation, and of its extra samples
-_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+_EXIF_ORIENTATION = 0x0112
 _COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM")  # of a PNG, beside a profile
-
-# BT.601 in 1/65536, and one half to round with. Each product and sum is below 2^24 of these: exact in float32.
-_LUMA = np.array([[19595, 38470, 7471, 32768]], dtype=np.float32) / 65536
-_LUMA_PIXELS = 2**15  # whose float32 form fits into the cache
 
 
 @dataclass(frozen=True)
@@ -105,22 +91,9 @@ def _as_image_error() -> Generator[None]:
         raise ImageError("damaged", f"cannot be decoded whole: {text}") from None
 
 
-def _without_texts(png: bytes) -> bytes:
-    """A PNG without its texts, but those that may be EXIF data."""
-    parts, at, kept = list[bytes](), 8, 0
-    while at + 12 <= len(png):
-        length, kind = struct.unpack_from(">I4s", png, at)
-        end = at + 12 + length
-        if kind in _TEXT_CHUNKS and not png.startswith(b"Raw profile type", at + 8):
-            parts.append(png[kept:at])
-            kept = end
-        at = end
-    return b"".join([*parts, png[kept:]]) if parts else png
-
-
 def _open_png(data: bytes) -> PillowFile.ImageFile:
     try:  # texts have no say: a bomb among them must not cost the pixels
-        return PngImagePlugin.PngImageFile(io.BytesIO(_without_texts(data)))
+        return PngImagePlugin.PngImageFile(io.BytesIO(without_texts(data)))
     except ValueError as error:
         if "MAX_TEXT_CHUNK" not in str(error):
             raise
@@ -149,86 +122,13 @@ def _open(data: bytes) -> PillowFile.ImageFile:
     raise ImageError("not-an-image", "is no PNG, JPEG, TIFF, WebP or BMP; remove it, or convert it to one of these")
 
 
-def _png_chunks(data: bytes) -> dict[bytes, slice]:
-    """Where each kind of chunk in a PNG first stands; raises ImageError unless each has the right checksum and the
-    last is there."""
-    at, view = 8, memoryview(data)
-    found: dict[bytes, slice] = {}
-    while at + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        end = at + 8 + length
-        if end + 4 > len(data):
-            break
-        if zlib.crc32(view[at + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
-            raise ImageError("damaged", f"cannot be decoded whole: wrong checksum in chunk {kind!r} at byte {at}")
-        found.setdefault(kind, slice(at, end + 4))
-        if kind == b"IEND":
-            return found
-        at = end + 4
-    raise ImageError("damaged", f"cannot be decoded whole: the file ends after {len(data)} bytes")
-
-
 def _bits(image: PillowFile.ImageFile, data: bytes) -> int:
     """Bits a channel, for the two formats that may have more than eight."""
     if isinstance(image, PngImagePlugin.PngImageFile):
         return data[24]
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return max(image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (8,)))
+        return max(image.tag_v2.get(TIFF_BITS_PER_SAMPLE, (8,)))
     return 8
-
-
-class _DeepTiff:
-    """The header of a TIFF of 9 to 15 bits, or of 16 with 0 for white, most of which Pillow does not open."""
-
-    format, info = "TIFF", {}
-
-    def __init__(self, tags: TiffImagePlugin.ImageFileDirectory_v2) -> None:
-        self.tag_v2 = tags
-        self.size = int(tags[_TIFF_WIDTH]), int(tags[_TIFF_HEIGHT])
-        self.mode = f"{max(tags[_TIFF_BITS_PER_SAMPLE])}-bit"
-
-
-def _deep_tiff(data: bytes) -> _DeepTiff | None:
-    """The header of a TIFF file of such bits; None for all others."""
-    if not data.startswith((b"II*\0", b"MM\0*")):
-        return None
-    file = io.BytesIO(data)
-    tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
-    file.seek(tags.next)
-    try:
-        tags.load(file)
-        bits = max(tags[_TIFF_BITS_PER_SAMPLE])
-    except Exception:  # whatever it is, Pillow says it better
-        return None
-    turned_over = bits == 16 and tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
-    return _DeepTiff(tags) if 8 < bits < 16 or turned_over else None
-
-
-def _deep_levels(data: bytes, image: "PillowFile.ImageFile | _DeepTiff", bits: int) -> U16:
-    """The values of a file of more than 8 bits, [h, w, 1, 3 or 4] RGB with alpha, of which white is 65535.
-
-    Those of a TIFF are upright, those of a PNG as they are stored.
-    """
-    found = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if found is None or found.dtype != np.uint16:  # pyright: ignore[reportUnnecessaryComparison]
-        reason = f"{bits} bits a channel in a form without a policy; convert it to 8-bit RGB"
-        raise ImageError("unsupported-mode", reason)
-    levels = np.asarray(found[..., None] if found.ndim == 2 else found[..., [2, 1, 0, 3][: found.shape[2]]])
-    if bits < 16:  # in the high bits
-        top = (1 << bits) - 1
-        levels = ((levels.astype(np.uint32) >> (16 - bits)) * 65535 + top // 2) // top
-    tags = getattr(image, "tag_v2", {})
-    if levels.shape[2] == 1 and tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
-        levels = 65535 - levels
-    if levels.shape[2] == 4 and _PREMULTIPLIED in tags.get(_TIFF_EXTRA_SAMPLES, ()):
-        alpha = np.maximum(levels[..., 3:].astype(np.uint32), 1)
-        colours = np.minimum((levels[..., :3].astype(np.uint32) * 65535 + alpha // 2) // alpha, 65535)
-        levels = np.concatenate([colours, levels[..., 3:]], axis=2)
-    return levels.astype(np.uint16)
-
-
-def _to_8_bits(levels: U16) -> U8:
-    return ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -241,29 +141,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     raise ImageError("unsupported-mode", f"pixel mode {image.mode} has no policy; convert it to 8-bit RGB")
 
 
-def _upright(pixels: Levels, orientation: int) -> Levels:
-    """The pixels turned as EXIF says; 1 and what is not defined leave them as they are."""
-    match orientation:
-        case 2:
-            turned = pixels[:, ::-1]
-        case 3:
-            turned = pixels[::-1, ::-1]
-        case 4:
-            turned = pixels[::-1]
-        case 5:
-            turned = pixels.transpose(1, 0, 2)
-        case 6:
-            turned = pixels[::-1].transpose(1, 0, 2)
-        case 7:
-            turned = pixels[::-1, ::-1].transpose(1, 0, 2)
-        case 8:
-            turned = pixels[:, ::-1].transpose(1, 0, 2)
-        case _:
-            return pixels
-    return np.ascontiguousarray(turned)  # pyright: ignore[reportReturnType]
-
-
-def _orientation(image: "PillowFile.ImageFile | _DeepTiff") -> int:
+def _orientation(image: "PillowFile.ImageFile | DeepTiff") -> int:
     """How the pixels of a loaded file must still be turned; Pillow and OpenCV turn those of a TIFF by themselves."""
     return 1 if image.format == "TIFF" else image.getexif().get(_EXIF_ORIENTATION, 1)  # type: ignore[union-attr]
 
@@ -272,10 +150,10 @@ def _is_plain(image: PillowFile.ImageFile) -> bool:
     return image.mode in ("RGB", "L") and "transparency" not in image.info
 
 
-def _deep(data: bytes, image: "PillowFile.ImageFile | _DeepTiff") -> U16 | None:
+def _deep(data: bytes, image: "PillowFile.ImageFile | DeepTiff") -> U16 | None:
     """The upright values of a file of more than 8 bits, once all of it could be read; None for all others."""
-    if isinstance(image, _DeepTiff):
-        return _deep_levels(data, image, max(image.tag_v2[_TIFF_BITS_PER_SAMPLE]))
+    if isinstance(image, DeepTiff):
+        return deep_levels(data, image, max(image.tag_v2[TIFF_BITS_PER_SAMPLE]))
     bits = _bits(image, data)
     if bits <= 8:
         return None
@@ -283,20 +161,20 @@ def _deep(data: bytes, image: "PillowFile.ImageFile | _DeepTiff") -> U16 | None:
     if bits != 16 or (image.mode not in _SIXTEEN_BIT and image.mode not in ("RGB", "RGBA", "LA", "L")):
         reason = f"{bits} bits of pixel mode {image.mode} have no policy; convert it to 8-bit RGB"
         raise ImageError("unsupported-mode", reason)
-    return _upright(_deep_levels(data, image, bits), _orientation(image))
+    return upright(deep_levels(data, image, bits), _orientation(image))
 
 
-def _pixels(data: bytes, image: "PillowFile.ImageFile | _DeepTiff") -> U8:
+def _pixels(data: bytes, image: "PillowFile.ImageFile | DeepTiff") -> U8:
     """The upright pixels of an opened file."""
     if isinstance(image, PillowFile.ImageFile):
         if image.format == "JPEG" and missing_scans(data):
             raise ImageError("damaged", "cannot be decoded whole: the last scans of a progressive JPEG are missing")
         if _is_plain(image) and image.format == "JPEG":
-            return _upright(simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True), _orientation(image))
+            return upright(simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True), _orientation(image))
         if image.format == "JPEG":
             simplejpeg.decode_jpeg(data, colorspace="CMYK", strict=True)  # Pillow has the colours, and fills up a cut
         if image.format == "PNG":
-            chunks = _png_chunks(data)
+            chunks = png_chunks(data)
             if image.mode == "P" and b"PLTE" not in chunks:
                 raise ImageError("damaged", "cannot be decoded whole: its palette is missing")
             special = chunks.keys() & {b"acTL", b"eXIf", b"tRNS"} or "Raw profile type exif" in image.info
@@ -305,29 +183,29 @@ def _pixels(data: bytes, image: "PillowFile.ImageFile | _DeepTiff") -> U8:
                 return _plain_png(data, chunks)
     levels = _deep(data, image)
     if levels is not None:
-        eight = _to_8_bits(levels)
+        eight = to_8_bits(levels)
         return np.asarray(_to_rgb(Image.fromarray(eight[..., 0] if eight.shape[2] == 1 else eight)))
     assert isinstance(image, PillowFile.ImageFile)
     image.load()
-    return _upright(np.asarray(_to_rgb(image)), _orientation(image))
+    return upright(np.asarray(_to_rgb(image)), _orientation(image))
 
 
 def _plain_png(data: bytes, chunks: dict[bytes, slice]) -> U8:
     if (profile := chunks.get(b"iCCP")) is not None:  # has no say, but many make libpng talk
         data = data[: profile.start] + data[profile.stop :]
-    found = cv2.imdecode(np.frombuffer(_without_texts(data), dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
+    found = cv2.imdecode(np.frombuffer(without_texts(data), dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
     if found is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise ImageError("damaged", "cannot be decoded whole: OpenCV gives it up")
     return np.asarray(found, dtype=np.uint8)
 
 
 @contextmanager
-def _opened(data: bytes, max_pixels: int | None) -> "Generator[PillowFile.ImageFile | _DeepTiff]":
+def _opened(data: bytes, max_pixels: int | None) -> "Generator[PillowFile.ImageFile | DeepTiff]":
     """The file with its header read, and small enough."""
     if not data:
         raise ImageError("empty", "the file has zero bytes")
     with _as_image_error():
-        image = _deep_tiff(data) or _open(data)
+        image = deep_tiff(data) or _open(data)
         try:
             width, height = image.size
             if max_pixels is not None and width * height > max_pixels:
@@ -373,7 +251,7 @@ def decode_stored(data: bytes, *, max_pixels: int | None = MAX_PIXELS) -> Stored
     with _opened(data, max_pixels) as image:
         profile, chunks = image.info.get("icc_profile"), b""
         if image.format == "PNG":
-            found = _png_chunks(data)
+            found = png_chunks(data)
             chunks = b"".join(data[found[name]] for name in _COLOUR_CHUNKS if name in found)
         grey = image.mode in ("1", "L", "LA", "La", *_SIXTEEN_BIT)
         levels = _deep(data, image)
@@ -387,7 +265,7 @@ def decode_stored(data: bytes, *, max_pixels: int | None = MAX_PIXELS) -> Stored
         if image.mode not in _ALPHA and "transparency" not in image.info:
             return Stored(plain, None, grey, profile, chunks)
         image.load()
-        rgba = _upright(np.asarray(image.convert("RGBA")), _orientation(image))
+        rgba = upright(np.asarray(image.convert("RGBA")), _orientation(image))
         return Stored(rgba[..., :3], rgba[..., 3], grey, profile, chunks)
 
 
@@ -403,77 +281,3 @@ def _profile_name(profile: bytes | None) -> str:
         return "unreadable profile"
     known = "".join(character for character in name.lower() if character.isalnum())
     return "" if "srgb" in known else name or "unnamed profile"
-
-
-def read_bytes(path: Place) -> bytes:
-    """The bytes of a source file.
-
-    Raises:
-        ImageError: `unreadable` when the system refuses.
-        ConnectionError: object storage does not answer.
-    """
-    if isinstance(path, Path) and not path.is_file():
-        raise ImageError("unreadable", "is not a regular file (a dangling link, a pipe or a device)")
-    try:
-        return path.read_bytes()
-    except ConnectionError:
-        raise  # object storage does not answer, which says nothing about this image
-    except OSError as error:
-        raise ImageError("unreadable", f"cannot be read: {error.strerror or error}") from None
-
-
-def read_source(root: Place, name: str, sha256: str) -> U8:
-    """The pixels [H, W, 3] uint8 RGB of an indexed source, after checking that it is still the same file.
-
-    Its size was accepted when it was indexed, so there is no limit here.
-
-    Raises:
-        ImageError: `changed` when the bytes are not those that were indexed; else as `decode`.
-    """
-    file = root / name
-    try:
-        data = read_bytes(file)
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise ImageError(
-                "changed",
-                "changed since it was indexed; index the folder again, with --rehash where its time is as before",
-            )
-        return decode(data, max_pixels=None).pixels
-    except ImageError as error:
-        raise ImageError(error.status, f"{file} {error.reason}") from None
-
-
-def to_float(pixels: U8) -> F32:
-    """[0, 255] uint8 -> [0, 1] float32, any shape."""
-    return pixels.astype(np.float32) * np.float32(1 / 255)
-
-
-def to_uint8(image: F32) -> U8:
-    """[0, 1] float32 -> [0, 255] uint8, rounded to nearest (never truncated) and saturated."""
-    return np.rint(np.clip(image, 0, 1) * np.float32(255)).astype(np.uint8)
-
-
-def luma(pixels: U8) -> U8:
-    """The BT.601 luma [H, W] of [H, W, 3] uint8 RGB, exactly as Pillow's mode L rounds it.
-
-    RWSR-EDL and Impressionism measure patches on this luma (facts: 4.2). OpenCV's own differs by a grey level in
-    some colours.
-    """
-    height, width = pixels.shape[:2]
-    grey = np.empty((height, width), dtype=np.uint8)
-    step = max(1, _LUMA_PIXELS // width)
-    rgb, one = np.empty((step, width, 3), dtype=np.float32), np.empty((step, width), dtype=np.float32)
-    for top in range(0, height, step):
-        rows = slice(top, min(top + step, height))
-        part = slice(0, rows.stop - top)
-        np.copyto(rgb[part], pixels[rows])
-        cv2.transform(rgb[part], _LUMA, one[part])
-        np.copyto(grey[rows], one[part], casting="unsafe")  # cuts off: the half is added already
-    return grey
-
-
-def encode_png(pixels: U8) -> bytes:
-    """A PNG file of [H, W, 3] uint8 RGB."""
-    done, data = cv2.imencode(".png", pixels[..., ::-1])
-    assert done
-    return data.tobytes()

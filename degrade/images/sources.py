@@ -19,8 +19,10 @@ from ..storage.location import Place, absolute, place
 from ..storage.object_store import ObjectPath
 from ..storage.provenance import provenance, sha256_of
 from ..tasks import Run, serial
-from .decode import EXTENSIONS, MAX_PIXELS, U8, decode, read_bytes
+from .decode import EXTENSIONS, MAX_PIXELS, decode
 from .patterns import wanted
+from .pixels import U8
+from .read import read_bytes
 from .roles import Role, paired_by_role
 
 KIND = "sources-index"

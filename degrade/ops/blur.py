@@ -8,7 +8,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from ..images.decode import F32
+from ..images.pixels import F32
 from .kernels import F64, Kernel, render
 
 Border = Literal["reflect", "replicate"]

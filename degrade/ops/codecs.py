@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from ..images.decode import F32, U8, to_float, to_uint8
+from ..images.pixels import F32, U8, to_float, to_uint8
 
 JpegSampling = Literal["444", "440", "422", "420", "411"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, pdtr
 
-from ..images.decode import F32, to_float, to_uint8
+from ..images.pixels import F32, to_float, to_uint8
 
 U16 = npt.NDArray[np.uint16]
 

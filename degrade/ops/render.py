@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from ..errors import UserError
-from ..images.decode import F32, U8, to_float, to_uint8
+from ..images.pixels import F32, U8, to_float, to_uint8
 from . import blur, codecs, noise, resize
 from .steps import (
     AnyStep,

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..images.decode import F32
+from ..images.pixels import F32
 
 ResizeMode = Literal["area", "bilinear", "bicubic", "lanczos", "nearest-exact", "matlab-bicubic"]
 

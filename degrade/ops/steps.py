@@ -7,7 +7,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from .. import seeds
-from ..images.decode import F32
+from ..images.pixels import F32
 from .blur import Border
 from .codecs import JpegSampling
 from .kernels import Kernel

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from ..images.decode import F32, U8, to_float
+from ..images.pixels import F32, U8, to_float
 from ..ops.steps import Blur, Degradation, Resize, UnsharpMask
 from ..recipes.groups import Role
 

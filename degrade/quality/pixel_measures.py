@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..images.decode import F32, U8, to_float
+from ..images.pixels import F32, U8, to_float
 
 F64 = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..images.decode import F32
+from ..images.pixels import F32
 
 _MIDDLE = 0.5  # the share of each side that counts: nearer the border, what is reflected there bends the coordinates
 

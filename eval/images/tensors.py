@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...degrade.images.decode import U8
+from ...degrade.images.pixels import U8
 
 
 def to_tensor(pixels: U8) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ...degrade.errors import ImageError
-from ...degrade.images.decode import U8
+from ...degrade.images.pixels import U8
 from ...degrade.ops.kernels import Kernel
 from ...degrade.ops.render import apply
 from ...degrade.ops.steps import AnyStep, Blur, GaussianNoise, field_key

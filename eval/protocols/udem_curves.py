@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from ...degrade.images.decode import U8
+from ...degrade.images.pixels import U8
 from ...degrade.ops.kernels import Kernel
 from ...degrade.ops.render import apply
 from ...degrade.ops.steps import Blur, GaussianNoise, Jpeg, field_key

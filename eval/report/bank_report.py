@@ -7,7 +7,8 @@ import numpy as np
 from ...degrade import seeds
 from ...degrade.errors import UserError
 from ...degrade.images import sources
-from ...degrade.images.decode import U8, encode_png, read_source
+from ...degrade.images.pixels import U8, encode_png
+from ...degrade.images.read import read_source
 from ...degrade.images.sources import SourceRow
 from ...degrade.progress import progress
 from ...degrade.storage.location import Place, place, write

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from ...degrade.images.decode import U8, encode_png
+from ...degrade.images.pixels import U8, encode_png
 from ...degrade.storage import tables
 from ...degrade.storage.location import Place
 from ...degrade.storage.provenance import provenance, sha256_of

@@ -11,7 +11,7 @@ import pyarrow as pa
 from ...degrade.build_store import disorder_of, row_of
 from ...degrade.errors import StoreError
 from ...degrade.images import sources
-from ...degrade.images.decode import encode_png
+from ...degrade.images.pixels import encode_png
 from ...degrade.ops.render import render_all
 from ...degrade.preview import store_sheet
 from ...degrade.progress import progress

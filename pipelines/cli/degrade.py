@@ -136,7 +136,7 @@ def degrade_preview(
     import tempfile
 
     from ...degrade import build_store
-    from ...degrade.images.decode import encode_png
+    from ...degrade.images.pixels import encode_png
     from ...degrade.preview import preview_sheet
     from ..stages import Work, counts, indexed
 

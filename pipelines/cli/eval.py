@@ -43,7 +43,7 @@ class Which:
 
     def opened(self) -> "ImageSet":
         """The images; raises UserError."""
-        from ...eval.images.sets import Selection
+        from ...eval.images.pairing import Selection
         from ..evaluate import image_set
 
         return image_set(self.store, self.hr, self.lr, self.scale, Selection(self.include, self.exclude, self.name))

@@ -92,7 +92,7 @@ def store_render(
       rwsr store render groups.zarr 17 --out sample-17
     """
     from ...degrade import build_store
-    from ...degrade.images.decode import encode_png
+    from ...degrade.images.pixels import encode_png
     from ...degrade.storage.location import write
     from ...noisebank.bank import NoiseBank
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from ...degrade.errors import StoreError
 from ...degrade.images.contact_sheet import Cell, contact_sheet
-from ...degrade.images.decode import decode, encode_png, read_bytes
+from ...degrade.images.decode import decode
+from ...degrade.images.pixels import encode_png
+from ...degrade.images.read import read_bytes
 from ...degrade.images.sources import read as read_index
 from ...degrade.preview import store_sheet
 from ...degrade.storage.local import write_atomic
@@ -25,7 +27,8 @@ from ...noisebank.bank import BankConfig, NoiseBank
 from ...noisebank.cati import CatiRule
 from ...noisebank.pictures import bank_sheet
 from ...noisebank.scan import open_scan
-from ...train.engine.checkpoint import model_file, read_log
+from ...train.engine.checkpoint import read_log
+from ...train.engine.model_file import model_file
 from ...train.networks import mm_realsr
 from ...train.networks.open import open_restorer
 from ..evaluate import BICUBIC, restoration, udem

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from ...degrade.config import compose, compose_values
 from ...degrade.errors import UserError
 from ...degrade.images import sources
-from ...degrade.images.decode import U8
+from ...degrade.images.pixels import U8
 from ...degrade.images.sources import IndexConfig, SourceRow
 from ...degrade.progress import say
 from ...degrade.recipes.presets import second_order

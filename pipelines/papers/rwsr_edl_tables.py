@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...degrade.config import compose
 from ...degrade.errors import UserError
 from ...degrade.images import sources
-from ...degrade.images.decode import U8
+from ...degrade.images.pixels import U8
 from ...degrade.images.sources import IndexConfig
 from ...degrade.progress import say
 from ...degrade.recipes.presets import rwsr_edl_without_noise

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from ...degrade.images import sources
-from ...degrade.images.decode import U8, encode_png, read_source
+from ...degrade.images.pixels import U8, encode_png
+from ...degrade.images.read import read_source
 from ...degrade.images.sources import SourceRow
 from ...degrade.ops.kernels import Kernel
 from ...degrade.ops.render import apply

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rwsr.degrade.images.decode import U8, to_float, to_uint8
+from rwsr.degrade.images.pixels import U8, to_float, to_uint8
 from rwsr.degrade.ops import codecs
 from rwsr.degrade.ops.codecs import JpegSampling
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rwsr.degrade.images.decode import F32, U8, to_float
+from rwsr.degrade.images.pixels import F32, U8, to_float
 from rwsr.degrade.ops import blur
 from rwsr.degrade.ops.blur import Border
 from rwsr.degrade.ops.kernels import Kernel, render

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from rwsr.degrade.errors import ImageError
-from rwsr.degrade.images.decode import U8, decode, encode_png, luma, to_float, to_uint8
+from rwsr.degrade.images.decode import decode
+from rwsr.degrade.images.pixels import U8, encode_png, luma, to_float, to_uint8
 
 
 def _file(image: Image.Image, form: str = "PNG", **options: object) -> bytes:

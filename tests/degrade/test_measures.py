@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rwsr.degrade.images.decode import U8
+from rwsr.degrade.images.pixels import U8
 from rwsr.degrade.ops.kernels import Kernel
 from rwsr.degrade.ops.render import apply
 from rwsr.degrade.ops.steps import AnyStep, Blur, GaussianNoise, Jpeg, Resize

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rwsr.degrade.images.decode import F32, to_float
+from rwsr.degrade.images.pixels import F32, to_float
 from rwsr.degrade.ops import noise
 
 

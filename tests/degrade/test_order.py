@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from rwsr.degrade.config import compose
-from rwsr.degrade.images.decode import U8, to_float
+from rwsr.degrade.images.pixels import U8, to_float
 from rwsr.degrade.ops.kernels import Kernel
 from rwsr.degrade.ops.render import render_all
 from rwsr.degrade.ops.steps import Blur, Degradation, GaussianNoise, Jpeg, Resize

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rwsr.degrade.build_store import plan
 from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.images.decode import F32, U8
+from rwsr.degrade.images.pixels import F32, U8
 from rwsr.degrade.images.sources import SourceRow
 from rwsr.degrade.ops.steps import (
     AnyStep,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rwsr.degrade.config import compose
-from rwsr.degrade.images.decode import F32
+from rwsr.degrade.images.pixels import F32
 from rwsr.degrade.ops.render import render_all
 from rwsr.degrade.quality.group_order import twin
 from rwsr.degrade.quality.registration import coordinates, registration

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from rwsr.degrade.images.decode import U8, to_float
+from rwsr.degrade.images.pixels import U8, to_float
 from rwsr.degrade.ops.resize import ResizeMode, can_antialias, resize
 
 MODES: list[tuple[ResizeMode, bool]] = [

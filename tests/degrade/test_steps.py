@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.images.decode import F32, U8
+from rwsr.degrade.images.pixels import F32, U8
 from rwsr.degrade.ops.kernels import Kernel
 from rwsr.degrade.ops.render import apply, apply_all
 from rwsr.degrade.ops.steps import (

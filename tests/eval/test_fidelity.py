@@ -7,7 +7,7 @@ from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.images.decode import U8
+from rwsr.degrade.images.pixels import U8
 from rwsr.eval.images.tensors import to_pixels, to_tensor
 from rwsr.eval.metrics.psnr_ssim import luma_bt601, psnr, ssim
 

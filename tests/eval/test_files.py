@@ -11,7 +11,8 @@ import tifffile
 from PIL import Image, ImageCms
 
 from rwsr.degrade.errors import ImageError
-from rwsr.degrade.images.decode import U8, decode
+from rwsr.degrade.images.decode import decode
+from rwsr.degrade.images.pixels import U8
 from rwsr.eval.images.files import Picture, encode_picture, enlarged_alpha, read_picture
 
 from ..conftest import scene

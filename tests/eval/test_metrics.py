@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.images.decode import U8
+from rwsr.degrade.images.pixels import U8
 from rwsr.eval.images.tensors import to_tensor
 from rwsr.eval.metrics import by_name, lpips_dists
 from rwsr.eval.metrics.by_name import NAMES, Metric, better_of, check, named

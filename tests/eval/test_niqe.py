@@ -7,7 +7,8 @@ import pytest
 from scipy.ndimage import convolve
 from scipy.special import gamma
 
-from rwsr.degrade.images.decode import U8, decode
+from rwsr.degrade.images.decode import decode
+from rwsr.degrade.images.pixels import U8
 from rwsr.eval.metrics.niqe import F64, Pristine, niqe, pristine
 
 

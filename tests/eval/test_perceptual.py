@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rwsr.degrade.images.decode import U8, decode
+from rwsr.degrade.images.decode import decode
+from rwsr.degrade.images.pixels import U8
 from rwsr.eval.images.tensors import to_tensor
 from rwsr.eval.metrics.lpips_dists import DISTS_CHANNELS, LPIPS_CHANNELS, Dists, Lpips, Net, lpips
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.images.decode import U8
+from rwsr.degrade.images.pixels import U8
 from rwsr.eval.images import known_sets
 from rwsr.eval.images.sets import ImageSet, of_folders
 from rwsr.eval.images.tiling import bicubic, bicubic_model, unchanged

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.images.decode import U8, to_float
+from rwsr.degrade.images.pixels import U8, to_float
 from rwsr.degrade.ops.resize import resize
 from rwsr.eval.images.tensors import to_tensor
 from rwsr.eval.images.tiling import bicubic, is_large, lanczos, restore, restore_in_tiles, restore_pixels

@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from rwsr.degrade.errors import StoreError, UserError
-from rwsr.degrade.images.decode import U8, decode
+from rwsr.degrade.images.decode import decode
+from rwsr.degrade.images.pixels import U8
 from rwsr.degrade.images.sources import IndexConfig
 from rwsr.degrade.ops.render import apply
 from rwsr.degrade.ops.steps import BankNoise

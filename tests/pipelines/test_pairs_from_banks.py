@@ -11,7 +11,8 @@ from rwsr.degrade import build_store
 from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.images import sources
-from rwsr.degrade.images.decode import decode, to_float, to_uint8
+from rwsr.degrade.images.decode import decode
+from rwsr.degrade.images.pixels import to_float, to_uint8
 from rwsr.degrade.images.sources import IndexConfig
 from rwsr.degrade.ops.resize import resize
 from rwsr.degrade.recipes.presets import PRESETS

@@ -22,7 +22,7 @@ from rwsr.eval.protocols import sweeps
 from rwsr.pipelines.executors import runner
 from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.engine import run as runs
-from rwsr.train.engine.checkpoint import read_model
+from rwsr.train.engine.model_file import read_model
 from rwsr.train.interpolate import interpolate
 from rwsr.train.methods import cugan
 from rwsr.train.methods.cugan import CuganConfig, CuganLosses, discriminator_terms, generator_terms, small, unet
@@ -334,7 +334,7 @@ def test_onnx_is_told_the_condition(tmp_path: Path) -> None:
     """At sizes that are no multiples of 4."""
     import onnxruntime
 
-    from rwsr.train.engine.checkpoint import write_model
+    from rwsr.train.engine.model_file import write_model
     from rwsr.train.export import to_onnx
 
     torch.manual_seed(0)

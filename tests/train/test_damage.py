@@ -17,9 +17,10 @@ from rwsr.degrade.storage import local
 from rwsr.degrade.storage.shards.writer import Store
 from rwsr.eval.metrics.lpips_dists import lpips
 from rwsr.train.engine import checkpoint
-from rwsr.train.engine.checkpoint import config_of, read_log, read_model, steps_saved, write_model
+from rwsr.train.engine.checkpoint import read_log, steps_saved
 from rwsr.train.engine.distributed import Ranks
 from rwsr.train.engine.finite import Finite
+from rwsr.train.engine.model_file import config_of, read_model, write_model
 
 from ..commands import Stop, rwsr, stop_after
 from .test_loop import CONFIG, CPU, _nothing, _train

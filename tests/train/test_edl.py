@@ -21,8 +21,8 @@ from rwsr.noisebank.bank import NoiseBank
 from rwsr.pipelines.executors import runner
 from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.engine import run as runs
-from rwsr.train.engine.checkpoint import read_model
 from rwsr.train.engine.loop import built
+from rwsr.train.engine.model_file import read_model
 from rwsr.train.losses.adversarial import discriminator_terms
 from rwsr.train.methods import mm_realsr as mmrealsr_stages
 from rwsr.train.methods import rwsr_edl

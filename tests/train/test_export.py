@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rwsr.degrade.errors import StoreError
-from rwsr.train.engine.checkpoint import write_model
+from rwsr.train.engine.model_file import write_model
 from rwsr.train.export import to_onnx, to_pth
 from rwsr.train.methods.mm_realsr import TrainConfig
 from rwsr.train.networks.mm_realsr import MMRealSR, NetworkConfig

@@ -20,17 +20,17 @@ from torch import Tensor, nn
 
 from rwsr.degrade.config import compose
 from rwsr.degrade.errors import StoreError, UserError
-from rwsr.degrade.images.decode import U8
+from rwsr.degrade.images.pixels import U8
 from rwsr.degrade.images.sources import IndexConfig, index
 from rwsr.eval.images.tiling import bicubic, smaller
 from rwsr.eval.metrics.lpips_dists import Lpips
 from rwsr.pipelines.executors import runner
 from rwsr.train import fine_tune
 from rwsr.train.data.batches import GroupBatch, LrBatch, LrBatches
-from rwsr.train.engine import loop
-from rwsr.train.engine.checkpoint import write_model
 from rwsr.train.engine.distributed import Ranks
 from rwsr.train.engine.keyed_noise import Normal, of_name
+from rwsr.train.engine.method import Choice, Method
+from rwsr.train.engine.model_file import write_model
 from rwsr.train.fine_tune import LrImages
 from rwsr.train.losses.far import Strength, controller
 from rwsr.train.losses.far_encoders import Established, FarConfig, established
@@ -372,7 +372,7 @@ def _fit(
     out: Path,
     folder: Path,
     config: FineTuneConfig,
-    method: loop.Method[LrBatch],
+    method: Method[LrBatch],
     on_step: Callable[..., None] = lambda steps, terms: None,
 ) -> None:
     rows = index([folder], out.with_name("i.parquet"), IndexConfig(min_side_px=1), runner(1))
@@ -419,7 +419,7 @@ def test_the_best_average_is_kept_and_patience_ends(
         return {"niqe": next(figures)}
 
     method = stages.fine_tuning(config, Restoring(restorer.net, 4), None, None)
-    method = replace(method, validate=validate, choice=loop.Choice("niqe", better, patience))
+    method = replace(method, validate=validate, choice=Choice("niqe", better, patience))
     _fit(tmp_path / "run", lr_images, config, method)
     assert _step_of(tmp_path / "run") == kept and _log(tmp_path / "run")["val/niqe"] == values[:length]
     assert torch.equal(next(open_restorer(tmp_path / "run", CPU).net.parameters()), seen[kept - 1])
@@ -467,7 +467,7 @@ def test_stopped_and_resumed_is_the_same(limit: int, foreign: Path, lr_images: P
             return {"far": moved.square().sum().item()}  # is least at the first step
 
         method = stages.through(config, Restoring(restorer.net, 4), net, _looks())
-        _fit(out, lr_images, config, replace(method, validate=validate, choice=loop.Choice("far", "lower")), on_step)
+        _fit(out, lr_images, config, replace(method, validate=validate, choice=Choice("far", "lower")), on_step)
 
     run(tmp_path / "whole", lambda steps, terms: None)
     assert _step_of(tmp_path / "whole") == 1

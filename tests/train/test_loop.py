@@ -29,8 +29,9 @@ from rwsr.eval.images.sets import of_store
 from rwsr.pipelines.executors import runner
 from rwsr.train.data.batches import GroupBatches, StoredGroups
 from rwsr.train.engine import run as runs
-from rwsr.train.engine.checkpoint import read_model, steps_saved
+from rwsr.train.engine.checkpoint import steps_saved
 from rwsr.train.engine.loop import built
+from rwsr.train.engine.model_file import read_model
 from rwsr.train.methods.mm_realsr import TrainConfig, code, esrgan, generator_terms, method_of, small
 from rwsr.train.methods.mm_realsr import real_esrgan as real_esrgan_training
 from rwsr.train.networks.mm_realsr import MMRealSR

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rwsr.degrade.images.decode import U8
+from rwsr.degrade.images.pixels import U8
 from rwsr.degrade.ops.blur import unsharp_mask
 from rwsr.eval.images.tensors import to_tensor
 from rwsr.train.data.batches import GroupBatch

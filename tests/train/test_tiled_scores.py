@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rwsr.degrade.images.decode import U8
+from rwsr.degrade.images.pixels import U8
 from rwsr.eval.images.sets import of_folders
 from rwsr.eval.images.tensors import to_tensor
 from rwsr.eval.metrics.by_name import named
@@ -16,8 +16,8 @@ from rwsr.eval.protocols.restoration import evaluate
 from rwsr.pipelines import evaluate as evaluating
 from rwsr.pipelines.evaluate import method_of
 from rwsr.pipelines.restore import restore_files
-from rwsr.train.engine.checkpoint import write_model
 from rwsr.train.engine.loop import built
+from rwsr.train.engine.model_file import write_model
 from rwsr.train.methods.mm_realsr import code, small
 from rwsr.train.networks.mm_realsr import MMRealSR, NetworkConfig, whole_scores
 from rwsr.train.networks.open import open_run

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...degrade.errors import UserError
-from ...degrade.images.decode import U8
+from ...degrade.images.pixels import U8
 from ...degrade.samples import GROUPS, PAIRS, in_use
 from ...degrade.seeds import stream
 from ...degrade.storage.location import Place, place

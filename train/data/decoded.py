@@ -4,7 +4,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from ...degrade.images.decode import U8, read_source
+from ...degrade.images.pixels import U8
+from ...degrade.images.read import read_source
 from ...degrade.images.sources import SourceRow
 from ...degrade.storage.location import place
 

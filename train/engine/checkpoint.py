@@ -4,158 +4,33 @@ A damaged checkpoint, model or log is told from a whole one by SHA-256: of a che
 before it in its sums.json, of a model's weights and config in its own metadata, of the log in the model's.
 """
 
-import hashlib
 import io
 import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, load_file, save
-from torch import Tensor, nn
+from safetensors.torch import load, save
+from torch import nn
 
-from ...degrade.errors import StoreError, UserError
+from ...degrade.errors import StoreError
 from ...degrade.storage.local import sync_folder, write_atomic
 from ...degrade.storage.provenance import Json, canonical, sha256
 from ...degrade.storage.tables import parsed
+from .model_file import Weights, check_numbers, damaged, model_file, read_model, weights_of
 
-N = TypeVar("N", bound=nn.Module)
 _KEPT = 2
-_METADATA = "rwsr"
 _SUMS = "sums.json"
 _LOG = "train.parquet"
-Weights = dict[str, Tensor]
 
 _log = logging.getLogger("rwsr")
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """Weights, the config that they were trained under, the step whose average they are, and the hash of the log."""
-
-    weights: Weights
-    config: Json
-    step: int
-    log_sha256: str | None
-
-
-def weights_of(net: nn.Module) -> Weights:
-    """A copy of a network's weights on the CPU."""
-    return {name: value.detach().cpu().clone().contiguous() for name, value in net.state_dict().items()}
-
-
-def start_with(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Give a network the weights of an earlier run; raises UserError where they are of another network."""
-    here = {name: list(value.shape) for name, value in net.state_dict().items()}
-    there = {name: list(value.shape) for name, value in weights.items()}
-    for name in here | there:
-        if here.get(name) != there.get(name):
-            raise UserError(
-                f"--start-from is of another network ({name}: {there.get(name, 'missing')} there, "
-                f"{here.get(name, 'missing')} here); name a run of the same method, preset and network keys"
-            )
-    net.load_state_dict(weights)
-
-
-def _hash_of(about: Json, weights: Mapping[str, Tensor]) -> str:
-    """Of what a model file says of itself, and of the name, type, shape and bytes of each tensor."""
-    digest = hashlib.sha256(canonical(about).encode())
-    for name in sorted(weights):
-        value = weights[name].detach().cpu().contiguous()
-        digest.update(canonical([name, str(value.dtype), list(value.shape)]).encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def write_model(path: Path, weights: Weights, config: Json, step: int, log_sha256: str | None = None) -> None:
-    """A flat safetensors file; config, step and hashes in one metadata entry (the library shuffles several).
-
-    Raises:
-        StoreError: a weight is no number.
-    """
-    about: Json = {"config": config, "step": step, "log_sha256": log_sha256}
-    metadata = about | {"sha256": _hash_of(about, check_numbers(weights, path))}
-    write_atomic(path, save(weights, {_METADATA: json.dumps(metadata)}))
-
-
-def model_file(path: Path) -> Path:
-    """The model file of a finished run, or the file itself."""
-    return path / "model.safetensors" if path.is_dir() else path
-
-
-def _damaged(path: Path, reason: object) -> StoreError:
-    return StoreError(
-        f"{path} is not what a training wrote ({reason}); copy it again, or remove it and run the command that made it"
-    )
-
-
-def _about(path: Path, metadata: Mapping[str, str]) -> Json:
-    """What a model file says of itself; raises StoreError where that is nothing that we write."""
-    try:
-        value = json.loads(metadata[_METADATA])
-        if not isinstance(value, dict):
-            raise ValueError("its metadata are others")
-        hashes = {"log_sha256", "sha256"} if "sha256" in value else set[str]()  # a file of rwsr 0.1.0 has none
-        if value.keys() != {"config", "step"} | hashes or not isinstance(value["config"], dict):
-            raise ValueError("its metadata are others")
-        return value
-    except (ValueError, AttributeError) as error:
-        raise _damaged(path, error) from None
-
-
-def config_of(path: Path) -> Json | None:
-    """The config in a model file, whose weights are not read; None where it is no such file.
-
-    Raises:
-        StoreError: it is one of ours, and its metadata are damaged.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError):
-        return None
-    return _about(path, metadata)["config"] if _METADATA in metadata else None
-
-
-def check_numbers(weights: Weights, path: Path) -> Weights:
-    """The weights; raises StoreError where one is not a number."""
-    for name, value in weights.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise StoreError(f"{path} holds values that are not numbers ({name}); name another checkpoint")
-    return weights
-
-
-def read_model(path: Path) -> ModelFile:
-    """What is in a model file, once its hash is known to be right (a file of rwsr 0.1.0 has none).
-
-    Raises:
-        StoreError: the file is missing, damaged, or not one of ours.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        if _METADATA not in metadata:
-            raise StoreError(f"{path} carries no rwsr config; name a model.safetensors that rwsr train wrote")
-        about = _about(path, metadata)
-        weights = check_numbers(load_file(path), path)
-    except FileNotFoundError:
-        if (path.parent / "run.json").exists():
-            raise StoreError(f"{path.parent} is not trained to its end; run the command that began it again") from None
-        raise StoreError(f"{path} does not exist; name the folder that was --out of rwsr train") from None
-    except (SafetensorError, OSError) as error:
-        raise _damaged(path, error) from None
-    wanted = about.pop("sha256", None)
-    if wanted is not None and wanted != _hash_of(about, weights):
-        raise _damaged(path, "its hash is another")
-    return ModelFile(weights, about["config"], int(about["step"]), about.get("log_sha256"))
 
 
 def read_log(run: Path) -> pa.Table:
@@ -173,7 +48,7 @@ def read_log(run: Path) -> pa.Table:
         ) from None
     wanted = read_model(model_file(run)).log_sha256
     if wanted is not None and sha256(data) != wanted:
-        raise _damaged(path, "its hash is another")
+        raise damaged(path, "its hash is another")
     try:
         return parsed(data, columns=["step", "name", "value"])
     except (pa.ArrowException, OSError) as error:
@@ -197,25 +72,6 @@ def is_finished(run: Path) -> bool:
         _log.warning("%s; the training goes on from a checkpoint", error)
         return False
     return True
-
-
-def load_trained(path: Path, device: torch.device, what: str, make: Callable[[Any], N]) -> N:
-    """The network in a model file, or in the folder of a finished run, ready to restore.
-
-    make: of the config's `network`, with any weights. what: it is, for messages.
-
-    Raises:
-        StoreError: the file is missing, damaged, or of another network.
-    """
-    file = model_file(path)
-    model = read_model(file)
-    try:
-        net = make(model.config["network"])
-        net.load_state_dict(model.weights)
-    except (ValueError, KeyError, RuntimeError, TypeError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise StoreError(f"{file} does not hold {what} network: {said}") from None
-    return net.to(device).eval().requires_grad_(False)
 
 
 def _folder(run: Path, step: int) -> Path:
@@ -257,7 +113,7 @@ def save_state(
     beside.mkdir(parents=True)
     for name, data in files.items():
         write_atomic(beside / name, data)
-    write_atomic(beside / _SUMS, _bound({"files": {name: sha256(data) for name, data in files.items()}, "log": log}))
+    write_atomic(beside / _SUMS, bound({"files": {name: sha256(data) for name, data in files.items()}, "log": log}))
     if final.exists():
         shutil.rmtree(final)
     os.replace(beside, final)
@@ -266,13 +122,13 @@ def save_state(
         shutil.rmtree(_folder(run, old))
 
 
-def _bound(value: Mapping[str, Any]) -> bytes:
+def bound(value: Mapping[str, Any]) -> bytes:
     """A table as JSON that carries its own hash."""
     return json.dumps({**value, "sha256": sha256(canonical(value))}, indent=1).encode()
 
 
-def _unbound(path: Path) -> Json:
-    """The table that `_bound` wrote; raises StoreError where it is another."""
+def unbound(path: Path) -> Json:
+    """The table that `bound` wrote; raises StoreError where it is another."""
     try:
         value = json.loads(path.read_bytes())
         wanted = value.pop("sha256")
@@ -285,7 +141,7 @@ def _unbound(path: Path) -> Json:
 
 def _read_whole(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     """The files of a checkpoint, and the hashes of the parts of the log; raises StoreError where it is not whole."""
-    sums = _unbound(folder / _SUMS)
+    sums = unbound(folder / _SUMS)
     files: dict[str, bytes] = {}
     for name, wanted in sums["files"].items():
         try:
@@ -378,64 +234,3 @@ def tidy(run: Path) -> None:
     """Remove what a finished run no longer needs: checkpoints, the parts of the log."""
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
     shutil.rmtree(run / "log", ignore_errors=True)
-
-
-def _keys(config: Json, below: str = "") -> Json:
-    """Every value by its whole key."""
-    found: Json = {}
-    for name, value in config.items():
-        found |= _keys(value, f"{below}{name}.") if isinstance(value, dict) else {f"{below}{name}": value}
-    return found
-
-
-def check_free(run: Path) -> None:
-    """Check that what is there, if anything, is a run, or what is written on the way to one.
-
-    Raises:
-        StoreError: it is a file, or a folder of something else.
-    """
-    if run.exists() and not run.is_dir():
-        raise StoreError(f"{run} is a file; name a folder for the run")
-    if not run.is_dir() or (run / "run.json").exists():
-        return
-    foreign = [name for name in sorted(os.listdir(run)) if name != "index.parquet" and not name.endswith(".partial")]
-    if foreign:
-        raise StoreError(f"{run} holds what is no run ({foreign[0]!r}); name another --out")
-
-
-def _read_identity(path: Path) -> Json:
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        value = None
-    if isinstance(value, dict) and value.keys() == {"config", "data_sha256"}:
-        return value  # of rwsr 0.1.0
-    try:
-        return _unbound(path)
-    except StoreError as error:
-        raise StoreError(f"{error}; copy it again, or remove {path.parent} and train from the start") from None
-
-
-def check_identity(run: Path, config: Json, data_sha256: str) -> None:
-    """Check that a folder holds no training, or this one.
-
-    Raises:
-        StoreError: it holds a training of another config or on other data, or something else.
-    """
-    check_free(run)
-    path = run / "run.json"
-    if not path.exists():
-        return
-    known = _read_identity(path)
-    before, now = _keys(known["config"]), _keys(config)
-    other = [name for name in now | before if now.get(name) != before.get(name)]
-    if other:
-        said = f"{other[0]} was {json.dumps(before.get(other[0]))}, now {json.dumps(now.get(other[0]))}"
-        raise StoreError(f"{run} holds a training of another config ({said}); use another --out, or remove {run}")
-    if known["data_sha256"] != data_sha256:
-        raise StoreError(f"{run} is of other data, or starts from another model; use another --out, or remove {run}")
-
-
-def write_identity(run: Path, config: Json, data_sha256: str) -> None:
-    """Note what this run trains."""
-    write_atomic(run / "run.json", _bound({"config": config, "data_sha256": data_sha256}))

@@ -17,9 +17,12 @@ from ...degrade.storage.local import only_builder
 from ...degrade.storage.provenance import sha256
 from ...noisebank.bank import NoiseBank
 from ..data.batches import GroupBatch, GroupBatches, GroupSource
-from .checkpoint import check_free, check_identity, is_finished, model_file, read_model, tidy, write_identity
+from .checkpoint import is_finished, tidy
 from .distributed import Ranks, leads_here
-from .loop import Batch, LoopConfig, Method, fit
+from .identity import check_free, check_identity, write_identity
+from .loop import fit
+from .method import Batch, LoopConfig, Method
+from .model_file import model_file, read_model
 
 B = TypeVar("B", bound=Batch)
 

@@ -7,7 +7,8 @@ from typing import TypeVar
 from torch import Tensor, nn
 
 from ..data.batches import GroupBatch
-from ..engine.loop import Method, Shared, built
+from ..engine.loop import built
+from ..engine.method import Method, Shared
 from ..networks.discriminators import (
     Discriminator,
     GanConfig,

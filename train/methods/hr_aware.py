@@ -18,9 +18,10 @@ from ...degrade.storage.provenance import Json
 from ...eval.images.tiling import smaller
 from ...eval.metrics.lpips_dists import Lpips, lpips
 from ..data.batches import GroupBatch, GroupSource, LrBatch, check_scale
-from ..engine.checkpoint import start_with
 from ..engine.keyed_noise import Normal
-from ..engine.loop import LoopConfig, Method, Shared, built
+from ..engine.loop import built
+from ..engine.method import LoopConfig, Method, Shared
+from ..engine.model_file import start_with
 from ..engine.run import Stage
 from ..engine.schedule import Cosine
 from ..losses.far import Strength, hqi_of, parted, strength_of

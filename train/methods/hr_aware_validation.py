@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...degrade.images.decode import U8
+from ...degrade.images.pixels import U8
 from ...eval.images.sets import ImageSet, opened
 from ...eval.images.tensors import to_tensor
 from ...eval.metrics.by_name import chosen

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from ...degrade.errors import UserError
 from ..data.batches import GroupBatch, GroupSource, check_scale
-from ..engine.checkpoint import start_with
-from ..engine.loop import LoopConfig, Method, Shared, built
+from ..engine.loop import built
+from ..engine.method import LoopConfig, Method, Shared
+from ..engine.model_file import start_with
 from ..engine.run import Stage
 from ..engine.schedule import Cosine, Steps
 from ..losses import basic as losses

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from ...degrade.errors import StoreError, UserError
 from ...eval.images.tiling import bicubic, smaller
 from ...eval.metrics.lpips_dists import Net
-from ..engine.checkpoint import ModelFile, model_file, read_model
 from ..engine.keyed_noise import Normal
+from ..engine.model_file import ModelFile, model_file, read_model
 from ..losses.far import Far, controller
 from ..losses.far_encoders import Established, FarConfig, established
 from .open import PRETRAINED, open_restorer

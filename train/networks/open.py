@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...degrade.errors import StoreError, UserError
 from ...degrade.storage import location
 from ...degrade.storage.provenance import Json
-from ..engine.checkpoint import Weights, check_numbers, config_of, load_trained, model_file, read_model
+from ..engine.model_file import Weights, check_numbers, config_of, load_trained, model_file, read_model
 from . import cunet, mm_realsr, rwsr_edl
 from .published import ncnn
 from .published.compact import Compact

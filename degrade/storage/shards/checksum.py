@@ -2,7 +2,7 @@
 
 import google_crc32c
 
-from ...images.decode import U8
+from ...images.pixels import U8
 
 BYTES = 4
 

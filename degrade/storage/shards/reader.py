@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import StoreError
-from ...images.decode import U8
+from ...images.pixels import U8
 from ..location import Place
 from ..object_store import ObjectPath
 from . import checksum

@@ -33,7 +33,7 @@ import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 
 from ...errors import StoreError
-from ...images.decode import U8
+from ...images.pixels import U8
 from .. import location, tables
 from ..location import Place
 from ..provenance import Json, Provenance, check_same, check_same_environment, here, parse, sha256

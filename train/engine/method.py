@@ -1,0 +1,97 @@
+"""What the loop is told: its config, and a method as networks and named losses."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Generic, Literal, Protocol, Self, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+from .schedule import Constant, Schedule
+
+Shared = dict[str, Tensor]  # what one network's losses leave for the next one's, of one micro-batch
+
+
+class LoopConfig(BaseModel):
+    """How a training runs, whatever the method.
+
+    batch: samples of a step, over all processes and micro-batches. accumulate: micro-batches of a step. lr_patch_px:
+    side of the LR crop. turned: crops are not only mirrored but also turned. warm_up: steps over which the learning
+    rate rises. ema: decay a step. precision: of the networks' arithmetic; weights and losses stay fp32. log_every,
+    checkpoint_every, validate_every: steps. loaders: processes that read batches (0: the training process).
+    tensorboard: write its events too, below RUN/tensorboard.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    steps: Annotated[int, Field(ge=1)] = 70_000
+    batch: Annotated[int, Field(ge=1, le=65536)] = 6
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    lr_patch_px: Annotated[int, Field(ge=8, le=16384)] = 48
+    turned: bool = False
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    betas: tuple[float, float] = (0.9, 0.99)
+    warm_up: Annotated[int, Field(ge=0)] = 0
+    schedule: Schedule = Constant()
+    clip: Annotated[float, Field(gt=0)] | None = None
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+    seed: Annotated[int, Field(ge=0)] = 0
+    log_every: Annotated[int, Field(ge=1)] = 100
+    checkpoint_every: Annotated[int, Field(ge=1)] = 1000
+    validate_every: Annotated[int, Field(ge=1)] = 5000
+    loaders: Annotated[int, Field(ge=0, le=256)] = 0
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _parts_are_equal(self) -> Self:
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch = {self.batch} is not a multiple of accumulate = {self.accumulate}; make it one")
+        return self
+
+
+class Batch(Protocol):
+    """Samples as tensors, the first axis the samples."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device."""
+        ...
+
+    def parts(self, count: int) -> list[Self]:
+        """The same in that many equal parts."""
+        ...
+
+
+B = TypeVar("B", bound=Batch)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best average by a figure of the validation. patience: validations in a row that are no better end the
+    training; none lets it go on to its last step.
+    """
+
+    by: str
+    better: Literal["higher", "lower"]
+    patience: int | None = None
+
+
+@dataclass(frozen=True)
+class Method(Generic[B]):
+    """What is trained, and by which losses.
+
+    networks: by name; in each step each takes a step of its own Adam, in their order. The first is the one that is
+    averaged (EMA), validated and exported. losses: (network, micro-batch, shared) -> named terms, already weighted;
+    their sum is minimised, and those that hang on nothing trained are only logged. fixed: networks that losses look
+    through and nothing trains. validate: figures of the averaged weights, or none. choice: which of the averages that
+    were validated becomes the model; none is the last.
+    """
+
+    networks: Mapping[str, nn.Module]
+    losses: Callable[[str, B, Shared], dict[str, Tensor]]
+    fixed: Sequence[nn.Module] = ()
+    validate: Callable[[nn.Module], dict[str, float]] | None = None
+    choice: Choice | None = None

@@ -1,0 +1,161 @@
+"""The file of a trained model: its weights by their published names, and what they are of."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from ...degrade.errors import StoreError, UserError
+from ...degrade.storage.local import write_atomic
+from ...degrade.storage.provenance import Json, canonical
+
+N = TypeVar("N", bound=nn.Module)
+Weights = dict[str, Tensor]
+_METADATA = "rwsr"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """Weights, the config that they were trained under, the step whose average they are, and the hash of the log."""
+
+    weights: Weights
+    config: Json
+    step: int
+    log_sha256: str | None
+
+
+def weights_of(net: nn.Module) -> Weights:
+    """A copy of a network's weights on the CPU."""
+    return {name: value.detach().cpu().clone().contiguous() for name, value in net.state_dict().items()}
+
+
+def start_with(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Give a network the weights of an earlier run; raises UserError where they are of another network."""
+    here = {name: list(value.shape) for name, value in net.state_dict().items()}
+    there = {name: list(value.shape) for name, value in weights.items()}
+    for name in here | there:
+        if here.get(name) != there.get(name):
+            raise UserError(
+                f"--start-from is of another network ({name}: {there.get(name, 'missing')} there, "
+                f"{here.get(name, 'missing')} here); name a run of the same method, preset and network keys"
+            )
+    net.load_state_dict(weights)
+
+
+def _hash_of(about: Json, weights: Mapping[str, Tensor]) -> str:
+    """Of what a model file says of itself, and of the name, type, shape and bytes of each tensor."""
+    digest = hashlib.sha256(canonical(about).encode())
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        digest.update(canonical([name, str(value.dtype), list(value.shape)]).encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def write_model(path: Path, weights: Weights, config: Json, step: int, log_sha256: str | None = None) -> None:
+    """A flat safetensors file; config, step and hashes in one metadata entry (the library shuffles several).
+
+    Raises:
+        StoreError: a weight is no number.
+    """
+    about: Json = {"config": config, "step": step, "log_sha256": log_sha256}
+    metadata = about | {"sha256": _hash_of(about, check_numbers(weights, path))}
+    write_atomic(path, save(weights, {_METADATA: json.dumps(metadata)}))
+
+
+def model_file(path: Path) -> Path:
+    """The model file of a finished run, or the file itself."""
+    return path / "model.safetensors" if path.is_dir() else path
+
+
+def damaged(path: Path, reason: object) -> StoreError:
+    return StoreError(
+        f"{path} is not what a training wrote ({reason}); copy it again, or remove it and run the command that made it"
+    )
+
+
+def _about(path: Path, metadata: Mapping[str, str]) -> Json:
+    """What a model file says of itself; raises StoreError where that is nothing that we write."""
+    try:
+        value = json.loads(metadata[_METADATA])
+        if not isinstance(value, dict):
+            raise ValueError("its metadata are others")
+        hashes = {"log_sha256", "sha256"} if "sha256" in value else set[str]()  # a file of rwsr 0.1.0 has none
+        if value.keys() != {"config", "step"} | hashes or not isinstance(value["config"], dict):
+            raise ValueError("its metadata are others")
+        return value
+    except (ValueError, AttributeError) as error:
+        raise damaged(path, error) from None
+
+
+def config_of(path: Path) -> Json | None:
+    """The config in a model file, whose weights are not read; None where it is no such file.
+
+    Raises:
+        StoreError: it is one of ours, and its metadata are damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError):
+        return None
+    return _about(path, metadata)["config"] if _METADATA in metadata else None
+
+
+def check_numbers(weights: Weights, path: Path) -> Weights:
+    """The weights; raises StoreError where one is not a number."""
+    for name, value in weights.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise StoreError(f"{path} holds values that are not numbers ({name}); name another checkpoint")
+    return weights
+
+
+def read_model(path: Path) -> ModelFile:
+    """What is in a model file, once its hash is known to be right (a file of rwsr 0.1.0 has none).
+
+    Raises:
+        StoreError: the file is missing, damaged, or not one of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        if _METADATA not in metadata:
+            raise StoreError(f"{path} carries no rwsr config; name a model.safetensors that rwsr train wrote")
+        about = _about(path, metadata)
+        weights = check_numbers(load_file(path), path)
+    except FileNotFoundError:
+        if (path.parent / "run.json").exists():
+            raise StoreError(f"{path.parent} is not trained to its end; run the command that began it again") from None
+        raise StoreError(f"{path} does not exist; name the folder that was --out of rwsr train") from None
+    except (SafetensorError, OSError) as error:
+        raise damaged(path, error) from None
+    wanted = about.pop("sha256", None)
+    if wanted is not None and wanted != _hash_of(about, weights):
+        raise damaged(path, "its hash is another")
+    return ModelFile(weights, about["config"], int(about["step"]), about.get("log_sha256"))
+
+
+def load_trained(path: Path, device: torch.device, what: str, make: Callable[[Any], N]) -> N:
+    """The network in a model file, or in the folder of a finished run, ready to restore.
+
+    make: of the config's `network`, with any weights. what: it is, for messages.
+
+    Raises:
+        StoreError: the file is missing, damaged, or of another network.
+    """
+    file = model_file(path)
+    model = read_model(file)
+    try:
+        net = make(model.config["network"])
+        net.load_state_dict(model.weights)
+    except (ValueError, KeyError, RuntimeError, TypeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise StoreError(f"{file} does not hold {what} network: {said}") from None
+    return net.to(device).eval().requires_grad_(False)

@@ -1,0 +1,146 @@
+"""The networks of a training with their optimisers and averages, and one step of them; the best of their averages."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ...degrade.errors import UserError
+from ...eval.report.table import GRADIENT, VALIDATION
+from .distributed import Ranks, average_gradients
+from .method import Batch, Choice, LoopConfig, Method, Shared
+from .model_file import Weights
+from .schedule import factor_at
+
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Best:
+    """The best average so far, by the figure of a choice; nothing where there is none."""
+
+    def __init__(self, choice: Choice | None) -> None:
+        self._choice = choice
+        self.step, self.weights = 0, Weights()
+        self._value, self._worse = 0.0, 0
+
+    def state(self) -> dict[str, Any]:
+        return {"step": self.step, "value": self._value, "worse": self._worse, "weights": self.weights}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.step, self.weights = state["step"], state["weights"]
+        self._value, self._worse = state["value"], state["worse"]
+
+    def consider(self, step: int, figures: Mapping[str, float], averaged: Weights) -> None:
+        """Keep an average that is better than all before it; raises UserError where the figure is no number."""
+        if self._choice is None or not figures:
+            return
+        value = figures[f"{VALIDATION}{self._choice.by}"]
+        if not math.isfinite(value):
+            raise UserError(
+                f"{self._choice.by} has no value for any of the images (too small or flat), so it cannot choose; set "
+                "another selection.by"
+            )
+        gain = value - self._value if self._choice.better == "higher" else self._value - value
+        if gain > 0 or not self.step:
+            self.step, self._value, self._worse = step, value, 0
+            self.weights = {name: each.detach().cpu().clone() for name, each in averaged.items()}
+        else:
+            self._worse += 1
+
+    @property
+    def has_patience(self) -> bool:
+        """Whether the training can end early."""
+        return self._choice is not None and self._choice.patience is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether patience has run out."""
+        patience = None if self._choice is None else self._choice.patience
+        return patience is not None and self._worse >= patience
+
+
+class Trained:
+    """The networks of a method with all that a step of them changes."""
+
+    def __init__(self, method: Method[Any], config: LoopConfig, device: torch.device) -> None:
+        self.nets = dict(method.networks)
+        self.first = next(iter(self.nets))
+        self._config, self._device = config, device
+        for net in method.fixed:
+            net.to(device)
+        for net in self.nets.values():
+            net.to(device).train()
+            if config.channels_last:
+                net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if config.compile:
+                net.compile()
+        self.optimizers = {
+            name: Adam([p for p in net.parameters() if p.requires_grad], lr=config.learning_rate, betas=config.betas)
+            for name, net in self.nets.items()
+        }
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        self.ema: Weights = {name: value.detach().clone() for name, value in self.nets[self.first].state_dict().items()}
+
+    def step(
+        self, number: int, batch: Batch, losses: Callable[..., dict[str, Tensor]], ranks: Ranks
+    ) -> tuple[Shared, Shared]:
+        """One step of each network; gives back the terms, each the mean over the micro-batches, and the norm of each
+        network's gradient before it is clipped.
+        """
+        config = self._config
+        rate = config.learning_rate * factor_at(config.schedule, number, steps=config.steps, warm_up=config.warm_up)
+        parts = batch.parts(config.accumulate)
+        shared: list[Shared] = [{} for _ in parts]
+        terms: Shared = {}
+        norms: Shared = {}
+        for name, net in self.nets.items():
+            for other_name, other in self.nets.items():
+                if other_name != name:
+                    other.requires_grad_(False)
+            trained = self.optimizers[name].param_groups[0]["params"]
+            for value in trained:
+                value.requires_grad_(True)
+            self.optimizers[name].zero_grad(set_to_none=True)
+            for part, kept in zip(parts, shared, strict=True):
+                with torch.autocast(self._device.type, _TYPES[config.precision], enabled=config.precision != "fp32"):
+                    found = losses(name, part, kept)
+                whole = torch.stack([value.float() for value in found.values()]).sum() / len(parts)
+                self.scaler.scale(whole).backward()
+                for term, value in found.items():
+                    terms[term] = terms.get(term, 0) + value.detach() / len(parts)  # type: ignore[operator]
+            average_gradients(net, ranks)
+            self.scaler.unscale_(self.optimizers[name])
+            gradients = [value.grad for value in trained if value.grad is not None]
+            norms[f"{GRADIENT}{name}"] = norm = nn.utils.get_total_norm(gradients)
+            if config.clip is not None:
+                nn.utils.clip_grads_with_norm_(trained, config.clip, norm)
+            self.optimizers[name].param_groups[0]["lr"] = rate
+            self.scaler.step(self.optimizers[name])
+        self.scaler.update()
+        with torch.no_grad():
+            current = self.nets[self.first].state_dict()
+            floats = [name for name, value in self.ema.items() if value.is_floating_point()]
+            averaged, now = [self.ema[name] for name in floats], [current[name] for name in floats]
+            torch._foreach_lerp_(averaged, now, 1 - config.ema)  # pyright: ignore
+        return terms, norms
+
+    def state(self) -> dict[str, Any]:
+        """All of it but the networks' weights."""
+        cuda = torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None
+        return {
+            "optimizers": {name: each.state_dict() for name, each in self.optimizers.items()},
+            "scaler": self.scaler.state_dict(),
+            "cpu_generator": torch.get_rng_state(),
+            "cuda_generator": cuda,
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        for name, each in self.optimizers.items():
+            each.load_state_dict(state["optimizers"][name])
+        self.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["cpu_generator"])
+        if self._device.type == "cuda" and state["cuda_generator"] is not None:
+            torch.cuda.set_rng_state(state["cuda_generator"], self._device)
