@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -17,7 +17,6 @@ from .images.pixels import U8
 from .images.read import read_source
 from .images.sources import SourceRow
 from .ops.steps import NoiseSource
-from .progress import printable
 from .samples import (
     GROUPS,
     PAIRS,
@@ -45,7 +44,6 @@ from .tasks import Run, serial
 _ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest
 
 _PLAN_ROWS = 4096
-_MOST_NAMED = 3
 _PLAN = pa.schema(
     [
         ("first", pa.int64()),
@@ -212,44 +210,6 @@ def open_samples(path: Place) -> Store:
     """A finished store of groups or pairs; raises StoreError as `open_store`."""
     kind = kind_of(path)
     return open_store(path, kind if kind in (GROUPS, PAIRS) else GROUPS)
-
-
-@dataclass(frozen=True)
-class Disorder:
-    """Of a store of groups: how many draws it took, how many groups took more than one, and how many are disordered, of
-    which sources; left_out: whether readers leave them out.
-    """
-
-    num_draws: int
-    num_redrawn: int
-    num_disordered: int
-    sources: tuple[str, ...]
-    left_out: bool
-
-    @property
-    def line(self) -> str:
-        kept = ", all in measured order"
-        if self.num_disordered:
-            named = ", ".join(self.sources[:_MOST_NAMED]) + (", ..." if len(self.sources) > _MOST_NAMED else "")
-            then = "readers leave them out" if self.left_out else "they are given all the same"
-            kept = f"; {self.num_disordered} are not in order ({named}): {then}"
-        return f"{self.num_redrawn} groups were drawn again, {self.num_draws} draws in all{kept}"
-
-    def as_dict(self) -> dict[str, int]:
-        return asdict(self)
-
-
-def disorder_of(store: Store) -> Disorder | None:
-    """None for a store of pairs, which have no order."""
-    if store.provenance.kind != GROUPS:
-        return None
-    table = store.manifest(columns=["draw", "disorder", "source"])
-    draws = np.asarray(table["draw"])
-    rows = zip(table["source"].to_pylist(), table["disorder"].to_pylist(), strict=True)
-    disordered = [source for source, names in rows if names]
-    left_out = store.provenance.config["recipe"]["disorder"] != "keep"
-    named = tuple(dict.fromkeys(map(printable, disordered)))
-    return Disorder(int((draws + 1).sum()), int((draws > 0).sum()), len(disordered), named, left_out)
 
 
 def _recorded(store: Store) -> tuple[list[Place], Place | None]:

@@ -290,6 +290,7 @@ def evaluate(config: PipelineConfig, store: Built, run: Built | None) -> Built:
     from ..eval.report import table as report
     from ..train.engine.model_file import model_file
     from . import evaluate as evaluating
+    from .told import mean_lines, means_of
 
     images = of_store(build_store.open_samples(store.at))
     models = {"trained": run.at} if run is not None and isinstance(run.at, Path) else {}
@@ -297,8 +298,8 @@ def evaluate(config: PipelineConfig, store: Built, run: Built | None) -> Built:
     at = place(config.out) / "metrics" / f"{identity[:12]}.parquet"
     new = not at.is_file()
     rows = evaluating.restoration(images, models, (), None, at).rows if new else report.read(at)
-    means = evaluating.means_of(rows)
-    lines = evaluating.mean_lines(rows)
+    means = means_of(rows)
+    lines = mean_lines(rows)
     lines.append(f"wrote {at}" if new else f"{at} was there already")
     return Built(at, Made({"report": at, "means": means}, lines, [], changed=new))
 

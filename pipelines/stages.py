@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..degrade import build_store
+from ..degrade.disorder import disorder_of
 from ..degrade.images import known_datasets, sources
 from ..degrade.images.sources import IndexConfig, SourceRow
 from ..degrade.progress import printable, say
@@ -291,7 +292,7 @@ def rendered(job: StoreJob, plan: build_store.Plan, rows: list[SourceRow]) -> Ma
     """Draw and render every sample of a plan into the job's `out`; raises UserError."""
     _, num_rendered = build_store.build(place(job.out), plan, job.work.run)
     made = build_store.open_samples(place(job.out))
-    found, disorder = digest(made), build_store.disorder_of(made)
+    found, disorder = digest(made), disorder_of(made)
     noun = "pairs" if disorder is None else "groups"
     lines = [sources.summary(rows)]
     if plan.num_too_small:
@@ -315,7 +316,8 @@ def rendered(job: StoreJob, plan: build_store.Plan, rows: list[SourceRow]) -> Ma
 def train(job: TrainJob) -> Made:
     """Train into the job's folder, or find it trained; raises UserError."""
     from ..train.engine.identity import check_free
-    from ..train.train import compose_values_of, held_out, live, notes_on, stored, train_run
+    from ..train.notes import notes_on
+    from ..train.train import compose_values_of, held_out, live, stored, train_run
 
     composed, out = compose_values_of(job.preset, job.config), Path(job.out)
     check_free(out)
@@ -398,15 +400,15 @@ def evaluate(job: EvalJob) -> Made:
 
 def measured(found: "Measured", out: str) -> Made:
     """What a protocol measured, as what a command tells."""
-    from . import evaluate as evaluating
+    from .told import mean_lines, means_of
 
     values = {
         "report": out,
-        "means": evaluating.means_of(found.rows),
+        "means": means_of(found.rows),
         "skipped": found.skipped,
         "left_out": found.left_out,
     }
-    return Made(values, [*evaluating.mean_lines(found.rows), f"wrote {out}"], [], changed=True)
+    return Made(values, [*mean_lines(found.rows), f"wrote {out}"], [], changed=True)
 
 
 def report(job: ReportJob) -> Made:

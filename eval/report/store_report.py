@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ...degrade.build_store import disorder_of, row_of
+from ...degrade.build_store import row_of
+from ...degrade.disorder import disorder_of
 from ...degrade.errors import StoreError
 from ...degrade.images import sources
 from ...degrade.images.pixels import encode_png

@@ -36,7 +36,8 @@ from rwsr.train.methods.mm_realsr import TrainConfig, code, esrgan, generator_te
 from rwsr.train.methods.mm_realsr import real_esrgan as real_esrgan_training
 from rwsr.train.networks.mm_realsr import MMRealSR
 from rwsr.train.networks.open import open_run
-from rwsr.train.train import Data, live, notes_on, stored, train_run
+from rwsr.train.notes import notes_on
+from rwsr.train.train import Data, live, stored, train_run
 
 from ..commands import Stop, stop_after
 
