@@ -30,8 +30,8 @@ from .data.batches import GroupSource, StoredGroups
 from .data.on_the_fly import live_groups
 from .engine import run
 from .engine.distributed import local_device
+from .engine.loop import Interrupted
 from .engine.run import Make, OnStep, Stage, Validate
-from .engine.stop import Interrupted
 from .losses.far_encoders import encoder_of
 from .methods import cugan, hr_aware, mm_realsr, rwsr_edl
 from .methods.hr_aware_validation import reconstructed

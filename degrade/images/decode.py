@@ -44,10 +44,9 @@ from PIL import (
 
 from ..errors import ImageError
 from .deep import TIFF_BITS_PER_SAMPLE, DeepTiff, deep_levels, deep_tiff, to_8_bits
-from .pixels import U8, U16
+from .pixels import U8, U16, upright
 from .png_chunks import png_chunks, without_texts
 from .progressive import missing_scans
-from .upright import upright
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
 _OPENCV_PX = 2**20  # the longest side of a PNG that OpenCV reads

@@ -11,14 +11,8 @@ from ..errors import ImageError
 from .pixels import U8, U16
 
 TIFF_BITS_PER_SAMPLE = 258
-
-
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_PHOTOMETRIC = 256, 257, 262
-
-
 _TIFF_EXTRA_SAMPLES = 338
-
-
 _WHITE_IS_ZERO, _PREMULTIPLIED = 0, 1  # of TIFF's photometric interpretation, and of its extra samples
 
 

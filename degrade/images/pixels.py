@@ -1,22 +1,17 @@
-"""Pixels [H, W, 3] uint8 RGB as numbers, as luma and as a PNG file."""
+"""Pixels [H, W, 3] uint8 RGB as numbers, upright, as luma and as a PNG file."""
+
+from typing import TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 U8 = npt.NDArray[np.uint8]
-
-
 U16 = npt.NDArray[np.uint16]
-
-
+Levels = TypeVar("Levels", U8, U16)
 F32 = npt.NDArray[np.float32]
-
-
 # BT.601 in 1/65536, and one half to round with. Each product and sum is below 2^24 of these: exact in float32.
 _LUMA = np.array([[19595, 38470, 7471, 32768]], dtype=np.float32) / 65536
-
-
 _LUMA_PIXELS = 2**15  # whose float32 form fits into the cache
 
 
@@ -54,3 +49,25 @@ def encode_png(pixels: U8) -> bytes:
     done, data = cv2.imencode(".png", pixels[..., ::-1])
     assert done
     return data.tobytes()
+
+
+def upright(pixels: Levels, orientation: int) -> Levels:
+    """The pixels turned as EXIF says; 1 and what is not defined leave them as they are."""
+    match orientation:
+        case 2:
+            turned = pixels[:, ::-1]
+        case 3:
+            turned = pixels[::-1, ::-1]
+        case 4:
+            turned = pixels[::-1]
+        case 5:
+            turned = pixels.transpose(1, 0, 2)
+        case 6:
+            turned = pixels[::-1].transpose(1, 0, 2)
+        case 7:
+            turned = pixels[::-1, ::-1].transpose(1, 0, 2)
+        case 8:
+            turned = pixels[:, ::-1].transpose(1, 0, 2)
+        case _:
+            return pixels
+    return np.ascontiguousarray(turned)  # pyright: ignore[reportReturnType]

@@ -13,8 +13,6 @@ from .page import Caution, Part, Strip, Table
 from .table import Image, MetricRow
 
 _UNITS = {"psnr": "dB", "ssim": "1 is equal", "lpips": "0 is equal", "dists": "0 is equal", "niqe": "lower is better"}
-
-
 _WORST = 5
 
 

@@ -12,10 +12,10 @@ from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
 from rwsr.eval.images.tiling import bicubic, smaller
 from rwsr.eval.metrics.lpips_dists import Lpips
-from rwsr.train.engine.keyed_noise import Normal
 from rwsr.train.losses.far import Divisor, Far, controller, descriptors, gram, parted, quality
 from rwsr.train.losses.reconstruction import ReconstructionLossConfig, detail, reconstruction_terms
 from rwsr.train.methods.hr_aware import hr_aware_pretrain, lway_pretrain
+from rwsr.train.networks.keyed_noise import Normal
 from rwsr.train.networks.lr_reconstruction import LrReconstruction, ReconstructionConfig
 from rwsr.train.networks.reconstructor import DegradationEncoder, ImageEncoder, Modulation, Reconstructor
 

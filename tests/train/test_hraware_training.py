@@ -28,7 +28,6 @@ from rwsr.pipelines.executors import runner
 from rwsr.train import fine_tune
 from rwsr.train.data.batches import GroupBatch, LrBatch, LrBatches
 from rwsr.train.engine.distributed import Ranks
-from rwsr.train.engine.keyed_noise import Normal, of_name
 from rwsr.train.engine.method import Choice, Method
 from rwsr.train.engine.model_file import write_model
 from rwsr.train.fine_tune import LrImages
@@ -38,6 +37,7 @@ from rwsr.train.losses.reconstruction import detail
 from rwsr.train.methods import hr_aware as stages
 from rwsr.train.methods.hr_aware import FineTuneConfig, Looks, PretrainConfig, Restoring
 from rwsr.train.methods.hr_aware_validation import reconstructing
+from rwsr.train.networks.keyed_noise import Normal, of_name
 from rwsr.train.networks.lr_reconstruction import LrReconstruction, ReconstructionConfig, open_reconstruction
 from rwsr.train.networks.mm_realsr import MMRealSR, NetworkConfig
 from rwsr.train.networks.open import open_restorer

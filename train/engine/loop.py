@@ -5,6 +5,7 @@ scaler, generators, the sums of the log): a run that was killed and started agai
 not.
 """
 
+import signal
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -24,7 +25,6 @@ from .finite import Finite
 from .log import StepLog, events_of
 from .method import B, LoopConfig, Method
 from .model_file import Weights, model_file, write_model
-from .stop import Interrupted, interruptible, leave_it_to_the_training
 from .trained import Best, Trained
 
 N = TypeVar("N", bound=nn.Module)
@@ -37,10 +37,42 @@ def built(make: Callable[[], N], seed: int) -> N:
         return make()
 
 
-# -------------------------------------------------------------------------------------------------------- log
-
-
 # ------------------------------------------------------------------------------------------------------- steps
+
+
+@contextmanager
+def _interruptible() -> Generator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, so that the step under way is finished and saved first."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(*_: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt  # the second time it is meant at once
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave_it_to_the_training(_: int) -> None:
+    """In a loader: a scheduler asks the whole job to stop, and the step under way still wants its batch."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+class Interrupted(Exception):
+    """A training that was asked to stop, after it was saved; step: how far it is."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(step)
+        self.step = step
 
 
 def _ahead(loader: "DataLoader[B]", device: torch.device) -> Iterator[B]:
@@ -95,7 +127,7 @@ def fit(
         UserError: the batch cannot be shared out among the processes; or a loss or a gradient is no number, and the
             last checkpoint is from before it.
     """
-    with joined(device) as ranks, own_generator(config.seed), interruptible() as asked:
+    with joined(device) as ranks, own_generator(config.seed), _interruptible() as asked:
         if config.batch % (ranks.count * config.accumulate):
             raise UserError(
                 f"loop.batch = {config.batch} cannot be shared out among {ranks.count} processes in "
@@ -144,7 +176,7 @@ def _fit(
         batch_size=None,
         sampler=range(start, config.steps),
         num_workers=config.loaders,
-        worker_init_fn=leave_it_to_the_training,
+        worker_init_fn=_leave_it_to_the_training,
         multiprocessing_context="spawn" if spawn and config.loaders else None,
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # else it draws from torch's global one

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..engine.keyed_noise import Normal
+from ..networks.keyed_noise import Normal
 
 Divisor = Literal["energy", "size"]
 _TINY = 1e-20

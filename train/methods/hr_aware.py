@@ -18,7 +18,6 @@ from ...degrade.storage.provenance import Json
 from ...eval.images.tiling import smaller
 from ...eval.metrics.lpips_dists import Lpips, lpips
 from ..data.batches import GroupBatch, GroupSource, LrBatch, check_scale
-from ..engine.keyed_noise import Normal
 from ..engine.loop import built
 from ..engine.method import LoopConfig, Method, Shared
 from ..engine.model_file import start_with
@@ -28,6 +27,7 @@ from ..losses.far import Strength, hqi_of, parted, strength_of
 from ..losses.far_encoders import Established, FarConfig
 from ..losses.reconstruction import ReconstructionLossConfig, detail, reconstruction_terms
 from ..networks.cunet import wants_condition
+from ..networks.keyed_noise import Normal
 from ..networks.lr_reconstruction import ControllerConfig, LrReconstruction, ReconstructionConfig, far_of
 from ..networks.mm_realsr import MMRealSR
 from ..networks.open import FINE_TUNED, PRETRAINED

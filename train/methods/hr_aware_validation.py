@@ -14,10 +14,10 @@ from ...eval.metrics.lpips_dists import Lpips
 from ...eval.metrics.psnr_ssim import psnr
 from ...eval.report.table import mean_of
 from ..data.batches import LrSource
-from ..engine.keyed_noise import of_name
 from ..engine.run import Validate
 from ..losses.far import Strength, hqi_of, strength_of
 from ..losses.far_encoders import Established
+from ..networks.keyed_noise import of_name
 from ..networks.lr_reconstruction import LrReconstruction, far_of
 
 FAR = "far"

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from ...degrade.errors import StoreError, UserError
 from ...eval.images.tiling import bicubic, smaller
 from ...eval.metrics.lpips_dists import Net
-from ..engine.keyed_noise import Normal
 from ..engine.model_file import ModelFile, model_file, read_model
 from ..losses.far import Far, controller
 from ..losses.far_encoders import Established, FarConfig, established
+from .keyed_noise import Normal
 from .open import PRETRAINED, open_restorer
 from .reconstructor import CODE_FEATS, FEATS, LEAST_PX, DegradationEncoder, ImageEncoder, Reconstructor
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...degrade.errors import UserError
-from ..engine.keyed_noise import Normal
+from .keyed_noise import Normal
 from .rrdb import scaled_kaiming
 from .udem import ResidualBlock
 
