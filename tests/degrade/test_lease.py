@@ -43,8 +43,8 @@ def test_a_lease_is_held_and_given_back(path: ObjectPath) -> None:
 
 _HOLD = """
 import sys, time
-from rwsr.degrade import lease
-from rwsr.degrade.objects import ObjectPath
+from rwsr.degrade.storage import lease
+from rwsr.degrade.storage.object_store import ObjectPath
 lease.LEASE_SECONDS = 1.0
 with lease.lease(ObjectPath.parse(sys.argv[1]), print):
     print("held", flush=True)

@@ -14,7 +14,7 @@ from rwsr.degrade.storage.provenance import provenance
 _READ = """
 import os, sys
 from pathlib import Path
-from rwsr.degrade import tables
+from rwsr.degrade.storage import tables
 
 def threads():
     return len(os.listdir("/proc/self/task"))
