@@ -9,7 +9,7 @@ from torch import Tensor
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.images.pixels import U8
 from rwsr.eval.images.tensors import to_tensor
-from rwsr.eval.metrics import by_name, lpips_dists
+from rwsr.eval.metrics import lpips_dists
 from rwsr.eval.metrics.by_name import NAMES, Metric, better_of, check, named
 
 REFERENCE = [name for name in NAMES if name != "niqe"]
@@ -29,8 +29,8 @@ def _with_seeds(module: torch.nn.Module) -> torch.nn.Module:
 @pytest.fixture
 def seeded(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Metric]:
     """Metrics by name, those with networks on seeded weights."""
-    monkeypatch.setattr(by_name.perceptual, "lpips", lambda net: _with_seeds(lpips_dists.Lpips(net)))
-    monkeypatch.setattr(by_name.perceptual, "dists", lambda: _with_seeds(lpips_dists.Dists()))
+    monkeypatch.setattr(lpips_dists, "lpips", lambda net: _with_seeds(lpips_dists.Lpips(net)))
+    monkeypatch.setattr(lpips_dists, "dists", lambda: _with_seeds(lpips_dists.Dists()))
     return lambda name: named(name, scale=4, border=None, device=torch.device("cpu"))
 
 
