@@ -16,19 +16,17 @@ if TYPE_CHECKING:
     from .degrade.images.decode import decode
     from .degrade.images.sources import IndexConfig
     from .degrade.images.sources import index as index_images
+    from .degrade.ops.bank_noise import BankNoise
+    from .degrade.ops.blur import Blur
+    from .degrade.ops.codecs import Jpeg, Webp
+    from .degrade.ops.gaussian import GaussianNoise, SpeckleNoise
+    from .degrade.ops.poisson import PoissonNoise
     from .degrade.ops.render import apply
-    from .degrade.ops.steps import (
-        BankNoise,
-        Blur,
-        GaussianNoise,
-        Jpeg,
-        PoissonNoise,
-        Resize,
-        SpeckleNoise,
-        UnsharpMask,
-        Webp,
-    )
-    from .degrade.samples import StoreConfig
+    from .degrade.ops.resize import Resize
+    from .degrade.ops.step import Site, Step
+    from .degrade.ops.unsharp import UnsharpMask
+    from .degrade.recipes.base import Chance, Drawn, Recipe
+    from .degrade.recipes.store_config import StoreConfig, store_preset
     from .degrade.seeds import stream
     from .degrade.storage.shards.reader import ShardReader
     from .degrade.tasks import serial, threads
@@ -45,26 +43,31 @@ if TYPE_CHECKING:
 
 _AT = {  # where each name is, and what it is called there
     "BankConfig": "noisebank.bank:BankConfig",
-    "BankNoise": "degrade.ops.steps:BankNoise",
-    "Blur": "degrade.ops.steps:Blur",
-    "GaussianNoise": "degrade.ops.steps:GaussianNoise",
+    "BankNoise": "degrade.ops.bank_noise:BankNoise",
+    "Blur": "degrade.ops.blur:Blur",
+    "Chance": "degrade.recipes.base:Chance",
+    "Drawn": "degrade.recipes.base:Drawn",
+    "GaussianNoise": "degrade.ops.gaussian:GaussianNoise",
     "GroupDataset": "train.data.datasets:GroupDataset",
     "ImageError": "degrade.errors:ImageError",
     "IndexConfig": "degrade.images.sources:IndexConfig",
-    "Jpeg": "degrade.ops.steps:Jpeg",
+    "Jpeg": "degrade.ops.codecs:Jpeg",
     "Method": "eval.protocols.restoration:Method",
     "MetricRow": "eval.report.table:MetricRow",
     "NoiseBank": "noisebank.bank:NoiseBank",
     "PairDataset": "train.data.datasets:PairDataset",
-    "PoissonNoise": "degrade.ops.steps:PoissonNoise",
-    "Resize": "degrade.ops.steps:Resize",
+    "PoissonNoise": "degrade.ops.poisson:PoissonNoise",
+    "Recipe": "degrade.recipes.base:Recipe",
+    "Resize": "degrade.ops.resize:Resize",
     "ShardReader": "degrade.storage.shards.reader:ShardReader",
-    "SpeckleNoise": "degrade.ops.steps:SpeckleNoise",
-    "StoreConfig": "degrade.samples:StoreConfig",
+    "Site": "degrade.ops.step:Site",
+    "SpeckleNoise": "degrade.ops.gaussian:SpeckleNoise",
+    "Step": "degrade.ops.step:Step",
+    "StoreConfig": "degrade.recipes.store_config:StoreConfig",
     "StoreError": "degrade.errors:StoreError",
-    "UnsharpMask": "degrade.ops.steps:UnsharpMask",
+    "UnsharpMask": "degrade.ops.unsharp:UnsharpMask",
     "UserError": "degrade.errors:UserError",
-    "Webp": "degrade.ops.steps:Webp",
+    "Webp": "degrade.ops.codecs:Webp",
     "apply": "degrade.ops.render:apply",
     "build_store": "degrade.build_store:build",
     "compose": "degrade.config:compose",
@@ -79,6 +82,7 @@ _AT = {  # where each name is, and what it is called there
     "read_report": "eval.report.table:read",
     "restore_pixels": "eval.images.tiling:restore_pixels",
     "serial": "degrade.tasks:serial",
+    "store_preset": "degrade.recipes.store_config:store_preset",
     "stream": "degrade.seeds:stream",
     "threads": "degrade.tasks:threads",
     "write_report": "eval.report.pages:write_report",
@@ -88,6 +92,8 @@ __all__ = [
     "BankConfig",
     "BankNoise",
     "Blur",
+    "Chance",
+    "Drawn",
     "GaussianNoise",
     "GroupDataset",
     "ImageError",
@@ -98,9 +104,12 @@ __all__ = [
     "NoiseBank",
     "PairDataset",
     "PoissonNoise",
+    "Recipe",
     "Resize",
     "ShardReader",
+    "Site",
     "SpeckleNoise",
+    "Step",
     "StoreConfig",
     "StoreError",
     "UnsharpMask",
@@ -120,6 +129,7 @@ __all__ = [
     "read_report",
     "restore_pixels",
     "serial",
+    "store_preset",
     "stream",
     "threads",
     "write_report",

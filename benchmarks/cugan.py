@@ -39,7 +39,7 @@ def run(photographs: Path, held_out: Path, cbsd68: Path, singles: list[tuple[flo
     models: list[str | Path] = ["--model", work / "mse"]
     for r, sigma in singles:
         name = f"r{r:g}-sigma{sigma:g}"
-        rwsr(*build, "--set", f"recipe.only=[{r:g},{sigma:g}]", "--out", work / f"{name}.zarr")
+        rwsr(*build, "--set", f"recipe.fixed_level=[{r:g},{sigma:g}]", "--out", work / f"{name}.zarr")
         blind = ("--set", "network.conditioned=false", "--set", f"loop.learning_rate={UNET_RATE}")
         blind = (*blind, "--out", work / f"unet-{name}")
         rwsr(*train, "--store", work / f"{name}.zarr", *blind)
@@ -75,7 +75,7 @@ def judge(out: Path) -> bool:
         for each in steering.steering_of(rows, model):
             kept &= promise(
                 f"{model} told more {each.told}: {steering.METRICS[each.told]} {each.values[0]:.2f} to "
-                f"{each.values[-1]:.2f} grey levels, Spearman {each.spearman:.3f} (promised: 1), largest step "
+                f"{each.values[-1]:.2f} gray levels, Spearman {each.spearman:.3f} (promised: 1), largest step "
                 f"{each.largest_step:.2f} of all (promised: {STEP})",
                 each.spearman > 0.999 and each.largest_step <= STEP,
             )

@@ -32,9 +32,10 @@ from rwsr.degrade.ops.render import apply_all, render_all
 from rwsr.degrade.quality.group_order import disorders, twin
 from rwsr.degrade.quality.pixel_measures import measure_pixels
 from rwsr.degrade.quality.registration import registration
-from rwsr.degrade.recipes.groups import ROLES, Role
-from rwsr.degrade.recipes.presets import PRESETS
-from rwsr.degrade.samples import Source, StoreConfig, draw_sample, render
+from rwsr.degrade.recipes import PRESETS
+from rwsr.degrade.recipes.mm_realsr import ROLES, Role
+from rwsr.degrade.recipes.store_config import StoreConfig, store_preset
+from rwsr.degrade.samples import Source, draw_sample, render
 from rwsr.degrade.storage.provenance import provenance
 from rwsr.degrade.storage.shards.layout import ArraySpec, Layout
 from rwsr.degrade.storage.shards.reader import ShardReader
@@ -49,7 +50,7 @@ PHOTOGRAPHS = (
     "motorcycle_left.png",
     "rocket.jpg",
 )
-GROUPS_CONFIG = compose(PRESETS["mm-realsr"](), hr_size_px=HR_PX)
+GROUPS_CONFIG = compose(store_preset("mm-realsr"), hr_size_px=HR_PX)
 
 
 class FlatBank:

@@ -25,7 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from rwsr.degrade.errors import StoreError
-from rwsr.degrade.samples import GROUPS
+from rwsr.degrade.recipes.store_config import GROUPS
 from rwsr.degrade.storage.location import Place, names_below, place
 from rwsr.degrade.storage.shards.verify import verify, verify_whole
 from rwsr.degrade.storage.shards.writer import commits_of, open_store, open_unfinished

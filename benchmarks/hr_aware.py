@@ -60,7 +60,7 @@ def keys_of(option: str, values: Mapping[str, str]) -> list[str]:
 
 def run(photographs: Path, held_out: Path, model: Path, seeds: int, work: Path) -> None:
     """Build, train, fine-tune, measure."""
-    built = ("--preset", "second-order", "--set", "hr_size_px=128", *keys_of("--set", GENTLE))
+    built = ("--preset", "real-esrgan-nousm", "--set", "hr_size_px=128", *keys_of("--set", GENTLE))
     pairs, out = work / "pairs.zarr", work / "figures.parquet"
     rwsr("degrade", "build", *built, "--set", "num_samples=2000", "--source", photographs, "--out", pairs)
     own = ("--preset", "esrgan", "--steps", "1500", *keys_of("--set", OWN))

@@ -45,7 +45,7 @@ def measure(photographs: Path, held_out: Path, work: Path) -> bool:
             kept &= run != with_anchor or each.spearman >= 0.97
     for each in steering.steering_of(rows, with_anchor.name):
         print(
-            f"told more {each.told}: {steering.METRICS[each.told]} {each.values[0]:.2f} to {each.values[-1]:.2f} grey "
+            f"told more {each.told}: {steering.METRICS[each.told]} {each.values[0]:.2f} to {each.values[-1]:.2f} gray "
             f"levels, Spearman {each.spearman:.3f}" + (" (promised: 1)" if each.told == "noise" else "")
         )
         kept &= each.told != "noise" or each.spearman > 0.999

@@ -20,7 +20,7 @@ from dask.distributed import LocalCluster
 from rwsr.degrade import build_store
 from rwsr.degrade.config import compose
 from rwsr.degrade.images import sources
-from rwsr.degrade.recipes.presets import PRESETS
+from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.pipelines.executors import runner
 
 _PEAK = """
@@ -44,7 +44,7 @@ def photographs(folder: Path) -> Path:
 
 def throughput(folder: Path) -> bool:
     """Two workers of a Dask cluster that runs already, against serial, on the same shards; interleaved rounds."""
-    config = compose(PRESETS["mm-realsr"](), hr_size_px=256, num_samples=1024, shard_mib=4)
+    config = compose(store_preset("mm-realsr"), hr_size_px=256, num_samples=1024, shard_mib=4)
     rows = sources.index([folder / "photos"], folder / "i.parquet", sources.IndexConfig(), runner(2))
     planned = build_store.plan(config, rows)
     begun = time.monotonic()

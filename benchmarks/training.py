@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch.optim import Adam
 
-from rwsr.degrade.samples import GROUPS
+from rwsr.degrade.recipes.store_config import GROUPS
 from rwsr.degrade.storage.shards.writer import open_store
 from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.engine.distributed import Ranks, local_device

@@ -16,22 +16,10 @@ from .images import sources
 from .images.pixels import U8
 from .images.read import read_source
 from .images.sources import SourceRow
-from .ops.steps import NoiseSource
-from .samples import (
-    GROUPS,
-    PAIRS,
-    Draw,
-    Rendered,
-    Source,
-    StoreConfig,
-    check_bank,
-    from_row,
-    holds,
-    make,
-    manifest_schema,
-    render,
-    to_row,
-)
+from .manifest import from_row, manifest_schema, to_row
+from .ops.step import NoiseSource
+from .recipes.store_config import GROUPS, PAIRS, StoreConfig
+from .samples import Draw, Rendered, Source, check_bank, holds, make, render
 from .storage.location import Place, absolute, place, write
 from .storage.object_store import ObjectPath
 from .storage.provenance import canonical, provenance, sha256_of
@@ -90,7 +78,7 @@ def plan(config: StoreConfig, rows: Sequence[SourceRow], bank: Bank | None = Non
     Raises:
         UserError: no source is as large as a crop, or the bank does not fit the recipe.
     """
-    if config.wants_bank:
+    if config.recipe.wants_bank:
         check_bank(config, bank)
     elif bank is not None:
         raise UserError(f"recipe {config.recipe.kind} takes no noise from a bank; leave --bank out")
@@ -175,7 +163,7 @@ def _render_shard(shard: int, store: Store, config: StoreConfig, open_bank: Call
     for i, (row, _, rendered) in enumerate(_samples(store.plan_of(shard).to_pylist(), samples, config, bank)):
         blocks["hr"][i], blocks["lr"][i] = rendered.hr, rendered.lr
         rows.append(row)
-    write_shard(store, shard, blocks, pa.Table.from_pylist(rows, schema=manifest_schema(config.members)))
+    write_shard(store, shard, blocks, pa.Table.from_pylist(rows, schema=manifest_schema(config.recipe)))
 
 
 def build(out: Place, planned: Plan, run: Run = serial) -> tuple[Store, int]:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from .errors import StoreError, UserError
 from .images.pixels import encode_png
+from .manifest import in_use
 from .progress import progress
-from .samples import in_use
 from .storage.local import only_builder, write_atomic
 from .storage.location import is_empty, remove_partials
 from .storage.provenance import canonical

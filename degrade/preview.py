@@ -6,39 +6,15 @@ from typing import Any
 from .build_store import Plan, preview
 from .images.contact_sheet import Cell, contact_sheet
 from .images.pixels import U8
-from .samples import GROUPS
+from .ops.step import from_rows
+from .recipes.store_config import GROUPS
 from .storage.shards.reader import ShardReader
 from .storage.shards.writer import Store
 
 
-def _describe_step(step: dict[str, Any]) -> str:
-    match step["op"]:
-        case "blur" if step["kernel"]["kind"] == "sinc":
-            return f"sinc {step['kernel']['cutoff']:.2f} rad/px"
-        case "blur":
-            kernel = step["kernel"]
-            widths = {f"{kernel[name]:.2f}": None for name in ("sigma_x", "sigma_y")}
-            return f"blur {', '.join(widths)} px"
-        case "resize":
-            return f"{step['mode']} to {step['width']} px"
-        case "gaussian" | "speckle":
-            name = "noise" if step["op"] == "gaussian" else "speckle"
-            kind = " grey" if step["grey"] else " mixed" if step["mixing"] else ""
-            return f"{name} {step['sigma_255']:.1f}{kind}"
-        case "poisson":
-            level = f"x{step['scale']:.2f}" if step["peak"] is None else f"peak {step['peak']:.0f}"
-            return f"photon {level}{' grey' if step['grey'] else ''}"
-        case "bank":
-            return f"bank patch {step['patch']} at {step['x']}, {step['y']}"
-        case "usm":
-            return f"sharpened {step['weight']:.1f}"
-        case codec:
-            return f"{'JPEG' if codec == 'jpeg' else 'WebP'} {step['quality']}"
-
-
 def describe(steps: list[dict[str, Any]]) -> tuple[str, ...]:
     """The levels of a member, a line a step."""
-    return tuple(_describe_step(step) for step in steps)
+    return tuple(step.text for step in from_rows(steps))
 
 
 def _cells(row: dict[str, Any], members: Sequence[str], hr: U8, lr: U8) -> list[Cell]:

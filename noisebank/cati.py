@@ -40,7 +40,7 @@ class CatiRule(_Frozen):
 class ThresholdRule(_Frozen):
     """The published rule of Impressionism and RWSR-EDL's code (facts: 4.2): variance < max_var and mean > min_mean.
 
-    Both in grey levels of 255, both strict. It takes constant tiles too.
+    Both in gray levels of 255, both strict. It takes constant tiles too.
     """
 
     kind: Literal["threshold"] = "threshold"
@@ -52,7 +52,7 @@ Rule = Annotated[CatiRule | ThresholdRule, Field(discriminator="kind")]
 
 
 class Interval(_Frozen):
-    """Closed intervals of luma variance and mean (grey levels of 255), and how they came about.
+    """Closed intervals of luma variance and mean (gray levels of 255), and how they came about.
 
     num_candidates: the tiles that the quantile was taken of. num_bottom: those that span the interval.
     """

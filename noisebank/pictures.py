@@ -13,7 +13,7 @@ _MOST_PATCHES = 32
 
 
 def amplified_noise(patch: U8) -> U8:
-    """The patch less its mean per channel, eight times as strong, around mid-grey."""
+    """The patch less its mean per channel, eight times as strong, around mid-gray."""
     centred = patch - patch.mean(axis=(0, 1))
     return np.clip(128 + _AMPLIFIED * centred, 0, 255).astype(np.uint8)
 

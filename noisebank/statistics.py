@@ -12,8 +12,8 @@ F64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class NoiseStatistics:
-    """Means over patches. frequency [s // 2]: cycles per pixel. power [s // 2]: mean over the channels, in squared grey
-    levels; white noise of variance v has power v throughout. covariance [3, 3]: of R, G, B, in squared grey levels."""
+    """Means over patches. frequency [s // 2]: cycles per pixel. power [s // 2]: mean over the channels, in squared gray
+    levels; white noise of variance v has power v throughout. covariance [3, 3]: of R, G, B, in squared gray levels."""
 
     num_patches: int
     frequency: F64

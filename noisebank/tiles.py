@@ -65,7 +65,7 @@ class TileGrid(BaseModel):
 @dataclass(frozen=True)
 class TileStats:
     """One entry per tile, by grid, then in raster order: corner and side in pixels; mean and variance of its luma
-    [N] and of its channels R, G, B [N, 3], in grey levels of 255; the share of pixels at 0 or 255 in the channel
+    [N] and of its channels R, G, B [N, 3], in gray levels of 255; the share of pixels at 0 or 255 in the channel
     that has most of them [N]."""
 
     y: I64
@@ -133,10 +133,10 @@ def _square_sums(pixels: U8, size: int, stride: int) -> F64:
     B are not clipped. Whole numbers, exact."""
     height, width = pixels.shape[:2]
     num = (height - size) // stride + 1
-    flat, grey = pixels.reshape(height, 3 * width), luma(pixels)
+    flat, gray = pixels.reshape(height, 3 * width), luma(pixels)
     sums = [
-        *(_row_sums(part, num, size, stride) for part in (flat, grey)),
-        *(_row_squares(part, num, size, stride) for part in (flat, grey)),
+        *(_row_sums(part, num, size, stride) for part in (flat, gray)),
+        *(_row_squares(part, num, size, stride) for part in (flat, gray)),
         _row_unclipped(flat, num, size, stride),
     ]
     return np.concatenate([_column_sums(part, width, size, stride) for part in sums], axis=2)

@@ -25,9 +25,8 @@ from ..degrade.errors import StoreError, UserError
 from ..degrade.images import sources
 from ..degrade.images.sources import IndexConfig, SourceRow
 from ..degrade.progress import say
-from ..degrade.recipes.base import NoiseInjection
-from ..degrade.recipes.presets import PRESETS
-from ..degrade.samples import StoreConfig
+from ..degrade.recipes.rwsr_edl import NoiseInjection
+from ..degrade.recipes.store_config import StoreConfig, store_preset
 from ..degrade.storage.location import Place, absolute, place, write
 from ..degrade.storage.provenance import Json, canonical, sha256_of
 from ..noisebank import build_bank
@@ -115,9 +114,7 @@ def _name(config: BaseModel, inputs: str) -> str:
 
 
 def _store_config(stage: Changed) -> StoreConfig:
-    if stage.preset not in PRESETS:
-        raise UserError(f"preset {stage.preset} is unknown; known here: {', '.join(PRESETS)}")
-    return compose_values(PRESETS[stage.preset](), stage.config)
+    return compose_values(store_preset(stage.preset), stage.config)
 
 
 @contextmanager
@@ -138,7 +135,7 @@ def check(config: PipelineConfig) -> None:
     _check_places(config)
     with _within("store"):
         store = _store_config(config.store)
-    if store.wants_bank and config.bank is None:
+    if store.recipe.wants_bank and config.bank is None:
         raise UserError(f"store.preset = {config.store.preset} takes noise from a bank; add `bank: {{}}`")
     if (config.test_store is None) != (not config.held_out):
         raise UserError("held_out and test_store go together; name both or neither")
@@ -248,7 +245,7 @@ def make_store(config: PipelineConfig, bank: Built | None, *, held_out: bool) ->
     stage = config.test_store if held_out else config.store
     assert stage is not None
     out, wanted = place(config.out), _store_config(stage)
-    with_bank = bank if wanted.wants_bank else None
+    with_bank = bank if wanted.recipe.wants_bank else None
     distilled = build_bank.distilled_path(with_bank.at) if with_bank and config.auxiliary and not held_out else None
     folders = config.held_out if held_out else config.sources
     rows = sources.read(_index(config, held_out=held_out))

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..degrade import build_store
-from ..degrade.disorder import disorder_of
 from ..degrade.images import known_datasets, sources
 from ..degrade.images.sources import IndexConfig, SourceRow
 from ..degrade.progress import printable, say
-from ..degrade.samples import StoreConfig
+from ..degrade.quality.disorder import disorder_of
+from ..degrade.recipes.store_config import StoreConfig
 from ..degrade.storage.location import Place, place
 from ..degrade.storage.shards.verify import digest
 from ..degrade.tasks import Run, cores

@@ -18,10 +18,10 @@ def notes_on(config: Config, data: Data) -> list[str]:
         notes.append(f"note: the pairs of {name} have no noise, and no --bank is named: none is injected")
     notes += _notes_on_sharpening(config, data)
     told = not isinstance(config, cugan.CuganConfig) or config.network.conditioned
-    if not told and data.recipe.get("only") is None:
+    if not told and data.recipe.get("fixed_level") is None:
         notes.append(
             f"note: the network is told nothing, and {name} has all degradations; the paper's Unet is trained on one "
-            "(recipe.only=[2,30])"
+            "(recipe.fixed_level=[2,30])"
         )
     return notes
 

@@ -12,9 +12,7 @@ from ..degrade.config import compose, compose_values, composed_values, merged
 from ..degrade.errors import UserError
 from ..degrade.images.sources import IndexConfig
 from ..degrade.progress import progress, say
-from ..degrade.recipes import presets
-from ..degrade.recipes.base import BlurNoise
-from ..degrade.samples import GROUPS, StoreConfig
+from ..degrade.recipes.store_config import GROUPS, StoreConfig, store_preset
 from ..degrade.storage.location import Place
 from ..degrade.storage.object_store import ObjectPath
 from ..degrade.storage.provenance import Json
@@ -50,16 +48,16 @@ PRESETS: dict[str, Callable[[Stage], Config]] = {
 
 # What is rendered where folders are named instead of a store, and no recipe.
 _RECIPES = {
-    "mm-realsr-code": presets.mm_realsr,
-    "mm-realsr-paper": presets.mm_realsr,
-    "mm-realsr-small": presets.mm_realsr,
-    "real-esrgan": presets.real_esrgan,
-    "esrgan": presets.bicubic,
-    "cugan": presets.cugan,
-    "cugan-small": presets.cugan,
-    "unet": presets.cugan,
-    **dict.fromkeys(rwsr_edl.PRESETS, presets.rwsr_edl_without_noise),
-    **dict.fromkeys(hr_aware.PRETRAIN_PRESETS, presets.second_order),
+    "mm-realsr-code": "mm-realsr",
+    "mm-realsr-paper": "mm-realsr",
+    "mm-realsr-small": "mm-realsr",
+    "real-esrgan": "real-esrgan",
+    "esrgan": "bicubic",
+    "cugan": "cugan",
+    "cugan-small": "cugan",
+    "unet": "cugan",
+    **dict.fromkeys(rwsr_edl.PRESETS, "rwsr-edl-noisefree"),
+    **dict.fromkeys(hr_aware.PRETRAIN_PRESETS, "real-esrgan-nousm"),
 }
 
 
@@ -138,13 +136,13 @@ def why_not_on(config: Config, store: StoreConfig, *, to_learn: bool) -> str | N
         return f"is for scale {_scale(config)}, not {store.recipe.scale}"
     if isinstance(config, cugan.CuganConfig):
         told = to_learn or config.network.conditioned
-        return "is told blur and noise (cugan)" if told and not isinstance(store.recipe, BlurNoise) else None
+        return "is told blur and noise (cugan)" if told and not store.recipe.num_conditions else None
     if isinstance(config, rwsr_edl.EdlConfig):
         return "learns from pairs (rwsr-edl)" if to_learn and store.kind == GROUPS else None
     if isinstance(config, hr_aware.PretrainConfig):
         if not to_learn:
             return "makes no model that restores, so there is nothing to measure; drop `held_out` and `test_store`"
-        return "learns from pairs (second-order)" if store.kind == GROUPS else None
+        return "learns from pairs (real-esrgan-nousm)" if store.kind == GROUPS else None
     unordered = to_learn and config.network.modulated and store.kind != GROUPS
     return "learns from groups (mm-realsr)" if unordered else None
 
@@ -197,8 +195,8 @@ _OF_ONE_DEGRADATION = "unet"
 def _recipe_of(preset: str, config: Config) -> StoreConfig:
     """What is rendered for a training where nothing else is said."""
     if isinstance(config, mm_realsr.TrainConfig) and config.network.modulated and config.losses.sharpen_target:
-        return presets.mm_realsr_stage_1() if config.stage == 1 else presets.mm_realsr()
-    return _RECIPES[preset]()
+        return store_preset("mm-realsr-stage-1" if config.stage == 1 else "mm-realsr")
+    return store_preset(_RECIPES[preset])
 
 
 def live(
@@ -219,7 +217,7 @@ def live(
     if preset == _OF_ONE_DEGRADATION and config is None:
         raise UserError(
             f"preset {preset} is trained on one degradation; name it with --recipe (`rwsr degrade show cugan --set "
-            "recipe.only=[2,30]`)"
+            "recipe.fixed_level=[2,30]`)"
         )
     composed = compose(_recipe_of(preset, trained or PRESETS[preset](1)), config=config)
     groups, identity = live_groups(folders, out / "index.parquet", composed, images, cores())

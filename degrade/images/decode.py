@@ -2,9 +2,9 @@
 
 The bytes decide what a file is, not its extension. Policy for what is not plain 8-bit RGB:
 
-    grey (1, L)            the one channel three times
+    gray (1, L)            the one channel three times
     9 to 16 bits           scaled and rounded, so that the largest value (4095 of 12 bits) becomes 255
-    grey of 0 for white    turned over
+    gray of 0 for white    turned over
     palette (P)            its colours
     alpha (LA, PA, RGBA)   composited over white: what a viewer shows on a page
     CMYK, YCbCr, Lab, HSV  converted to RGB by Pillow
@@ -231,12 +231,12 @@ def decode(data: bytes, *, max_pixels: int | None = MAX_PIXELS) -> ImageFile:
 @dataclass(frozen=True)
 class Stored:
     """The upright values of a file as it stores them, of 8 bits or of 16 for more: colours [h, w, 3], alpha [h, w] or
-    none; whether it is grey; and what says of which colours they are: an ICC profile, and chunks of a PNG.
+    none; whether it is gray; and what says of which colours they are: an ICC profile, and chunks of a PNG.
     """
 
     colours: U8 | U16
     alpha: U8 | U16 | None
-    grey: bool
+    gray: bool
     profile: bytes | None
     chunks: bytes = b""
 
@@ -252,20 +252,20 @@ def decode_stored(data: bytes, *, max_pixels: int | None = MAX_PIXELS) -> Stored
         if image.format == "PNG":
             found = png_chunks(data)
             chunks = b"".join(data[found[name]] for name in _COLOUR_CHUNKS if name in found)
-        grey = image.mode in ("1", "L", "LA", "La", *_SIXTEEN_BIT)
+        gray = image.mode in ("1", "L", "LA", "La", *_SIXTEEN_BIT)
         levels = _deep(data, image)
         if levels is not None:
             alpha = levels[..., 3] if levels.shape[2] == 4 else None
-            grey = grey or levels.shape[2] == 1
+            gray = gray or levels.shape[2] == 1
             colours = levels.repeat(3, axis=2) if levels.shape[2] == 1 else levels[..., :3]
-            return Stored(np.ascontiguousarray(colours), alpha, grey, profile, chunks)
+            return Stored(np.ascontiguousarray(colours), alpha, gray, profile, chunks)
         assert isinstance(image, PillowFile.ImageFile)
         plain = _pixels(data, image)
         if image.mode not in _ALPHA and "transparency" not in image.info:
-            return Stored(plain, None, grey, profile, chunks)
+            return Stored(plain, None, gray, profile, chunks)
         image.load()
         rgba = upright(np.asarray(image.convert("RGBA")), _orientation(image))
-        return Stored(rgba[..., :3], rgba[..., 3], grey, profile, chunks)
+        return Stored(rgba[..., :3], rgba[..., 3], gray, profile, chunks)
 
 
 @functools.lru_cache(maxsize=64)

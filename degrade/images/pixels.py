@@ -28,11 +28,11 @@ def to_uint8(image: F32) -> U8:
 def luma(pixels: U8) -> U8:
     """The BT.601 luma [H, W] of [H, W, 3] uint8 RGB, exactly as Pillow's mode L rounds it.
 
-    RWSR-EDL and Impressionism measure patches on this luma (facts: 4.2). OpenCV's own differs by a grey level in
+    RWSR-EDL and Impressionism measure patches on this luma (facts: 4.2). OpenCV's own differs by a gray level in
     some colours.
     """
     height, width = pixels.shape[:2]
-    grey = np.empty((height, width), dtype=np.uint8)
+    gray = np.empty((height, width), dtype=np.uint8)
     step = max(1, _LUMA_PIXELS // width)
     rgb, one = np.empty((step, width, 3), dtype=np.float32), np.empty((step, width), dtype=np.float32)
     for top in range(0, height, step):
@@ -40,8 +40,8 @@ def luma(pixels: U8) -> U8:
         part = slice(0, rows.stop - top)
         np.copyto(rgb[part], pixels[rows])
         cv2.transform(rgb[part], _LUMA, one[part])
-        np.copyto(grey[rows], one[part], casting="unsafe")  # cuts off: the half is added already
-    return grey
+        np.copyto(gray[rows], one[part], casting="unsafe")  # cuts off: the half is added already
+    return gray
 
 
 def encode_png(pixels: U8) -> bytes:

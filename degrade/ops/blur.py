@@ -1,21 +1,22 @@
-"""Blur and unsharp masking: [H, W, 3] float32 RGB in, the same out; what is outside is reflected or replicated."""
+"""Blur: [H, W, 3] float32 RGB in, the same out; what is outside is reflected or replicated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
 
 from ..images.pixels import F32
 from .kernels import F64, Kernel, render
+from .step import Site, Step
 
 Border = Literal["reflect", "replicate"]
 
 _BORDERS: dict[Border, int] = {"reflect": cv2.BORDER_REFLECT_101, "replicate": cv2.BORDER_REPLICATE}
 _DIRECT_TAPS = 9  # up to here a direct sum is faster than three Fourier transforms
-_NOTHING = 1e-6  # of the sum of a kernel's weights: 0.0003 grey levels
+_NOTHING = 1e-6  # of the sum of a kernel's weights: 0.0003 gray levels
 _SEPARABLE_TAPS = 15  # up to here two lines are; beyond, blurs of one image share its transform
 
 
@@ -92,23 +93,34 @@ def blur(image: F32, kernel: Kernel, *, border: Border = "reflect", of: Callable
     return np.asarray(blurred, dtype=np.float32)
 
 
-@lru_cache(maxsize=4)
-def _usm_kernel(radius: int) -> Kernel:
-    """OpenCV's Gaussian for a width without a sigma: radius 50 means 51 taps, sigma 8."""
-    taps = radius + 1 - radius % 2
-    sigma = 0.3 * ((taps - 1) * 0.5 - 1) + 0.8
-    return Kernel(kind="iso", size=taps, sigma_x=sigma, sigma_y=sigma)
+class Blur(Step):
+    """Convolution with a kernel; border: what lies beyond the image."""
 
+    is_noise: ClassVar[bool] = False
+    op: Literal["blur"] = "blur"
+    kernel: Kernel
+    border: Border = "reflect"
 
-def unsharp_mask(image: F32, *, radius: int, weight: float, threshold_255: float) -> F32:
-    """The image with its edges made stronger, clamped to [0, 1] (Real-ESRGAN's USM of the HR).
+    def apply(self, at: Site) -> F32:
+        def of(radius: int) -> Spectrum:
+            return at.own.get(("spectrum", radius, self.border), lambda: spectrum(at.image, radius, self.border))
 
-    Where the image differs from its blurred self by more than threshold_255 grey levels, weight times the
-    difference is added; the mask of these places is blurred too, so that it has no hard edge.
-    """
-    kernel = _usm_kernel(radius)
-    residual = image - blur(image, kernel)
-    mask = (np.abs(residual) * 255 > threshold_255).astype(np.float32)
-    soft = blur(mask, kernel)
-    sharp = np.clip(image + np.float32(weight) * residual, 0, 1)
-    return np.asarray(image + soft * (sharp - image), dtype=np.float32)
+        return blur(at.image, self.kernel, border=self.border, of=of)
+
+    @property
+    def text(self) -> str:
+        kernel = self.kernel
+        if kernel.kind == "sinc":
+            return f"sinc {kernel.cutoff:.2f} rad/px"
+        widths = dict.fromkeys(f"{sigma:.2f}" for sigma in (kernel.sigma_x, kernel.sigma_y))
+        return f"blur {', '.join(widths)} px"
+
+    @property
+    def family(self) -> str:
+        return self.kernel.kind
+
+    def parameters(self, hr_px: int) -> dict[str, float]:
+        kernel = self.kernel
+        if kernel.kind == "sinc":
+            return {"sinc cut-off (rad/px)": kernel.cutoff}
+        return {"blur sigma (px)": float(np.sqrt(kernel.sigma_x * kernel.sigma_y))}

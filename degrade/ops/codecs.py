@@ -1,14 +1,17 @@
-"""Lossy codecs, the real ones: [H, W, 3] float32 RGB through 8 bits and a file, and back."""
+"""Lossy codecs, the real ones: JPEG by libjpeg-turbo and WebP by libwebp, through 8 bits and a file, and back."""
 
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 import cv2
 import numpy as np
 import simplejpeg
+from pydantic import Field
 
 from ..images.pixels import F32, U8, to_float, to_uint8
+from .step import Site, Step
 
 JpegSampling = Literal["444", "440", "422", "420", "411"]
+Quality = Annotated[int, Field(ge=1, le=100)]
 
 
 _SAMPLINGS: dict[JpegSampling, int] = {
@@ -41,3 +44,40 @@ def webp(image: F32, quality: int) -> F32:
     decoded = cv2.imdecode(_encoded(image, ".webp", [cv2.IMWRITE_WEBP_QUALITY, quality]), cv2.IMREAD_COLOR)
     assert decoded is not None
     return to_float(np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8))
+
+
+class Jpeg(Step):
+    """Coded and decoded as JPEG by libjpeg-turbo; quality 1 to 100, sampling of the chroma."""
+
+    is_noise: ClassVar[bool] = True
+    op: Literal["jpeg"] = "jpeg"
+    quality: Quality
+    sampling: JpegSampling = "420"
+
+    def apply(self, at: Site) -> F32:
+        return jpeg(at.image, self.quality, sampling=self.sampling)
+
+    @property
+    def text(self) -> str:
+        return f"JPEG {self.quality}"
+
+    def parameters(self, hr_px: int) -> dict[str, float]:
+        return {"JPEG quality": self.quality}
+
+
+class Webp(Step):
+    """Coded and decoded as lossy WebP; quality 1 to 100."""
+
+    is_noise: ClassVar[bool] = True
+    op: Literal["webp"] = "webp"
+    quality: Quality
+
+    def apply(self, at: Site) -> F32:
+        return webp(at.image, self.quality)
+
+    @property
+    def text(self) -> str:
+        return f"WebP {self.quality}"
+
+    def parameters(self, hr_px: int) -> dict[str, float]:
+        return {"WebP quality": self.quality}

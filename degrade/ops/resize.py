@@ -4,13 +4,15 @@ Real-ESRGAN's first resize passes a scale factor, which maps by the nominal scal
 number of pixels: LR then drifts by up to 1.5 LR pixels. A size has no such drift.
 """
 
-from typing import Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import cv2
 import numpy as np
 from PIL import Image
+from pydantic import Field, model_validator
 
 from ..images.pixels import F32
+from .step import Site, Step
 
 ResizeMode = Literal["area", "bilinear", "bicubic", "lanczos", "nearest-exact", "matlab-bicubic"]
 
@@ -72,3 +74,34 @@ def resize(image: F32, height: int, width: int, mode: ResizeMode, *, antialias: 
     if antialias:
         return _antialiased(image, height, width, mode, (0, 0))
     return np.asarray(cv2.resize(image, (width, height), interpolation=_POINTWISE[mode]), dtype=np.float32)
+
+
+class Resize(Step):
+    """Resampling to a size in pixels; `resize` says what each mode is."""
+
+    is_noise: ClassVar[bool] = False
+    op: Literal["resize"] = "resize"
+    height: Annotated[int, Field(ge=1)]
+    width: Annotated[int, Field(ge=1)]
+    mode: ResizeMode
+    antialias: bool = False
+
+    @model_validator(mode="after")
+    def _has_both_forms(self) -> Self:
+        if self.antialias and not can_antialias(self.mode):
+            raise ValueError(f"antialias means nothing for {self.mode}, which always is; leave it out")
+        return self
+
+    def apply(self, at: Site) -> F32:
+        return resize(at.image, self.height, self.width, self.mode, antialias=self.antialias)
+
+    @property
+    def text(self) -> str:
+        return f"{self.mode} to {self.width} px"
+
+    @property
+    def family(self) -> str:
+        return self.mode
+
+    def parameters(self, hr_px: int) -> dict[str, float]:
+        return {"resized to (of HR side)": self.width / hr_px}

@@ -13,20 +13,20 @@ import numpy as np
 import pyarrow as pa
 
 from ..images.pixels import F32, U8, to_float
-from ..ops.steps import Blur, Degradation, Resize, UnsharpMask
-from ..recipes.groups import Role
+from ..ops.step import Degradation
+from ..recipes.mm_realsr import Role
 
 MEASURE_TYPE = pa.struct([("detail", pa.float64()), ("noise", pa.float64())])
-_GREY = np.array([[0.299, 0.587, 0.114]], dtype=np.float32)
-_TELLING = 0.01  # grey levels: less is rounding, a flat image has no order
+_GRAY = np.array([[0.299, 0.587, 0.114]], dtype=np.float32)
+_TELLING = 0.01  # gray levels: less is rounding, a flat image has no order
 _EDGE_PX = 2  # borders are reflected: their second differences are not the image's
 
 
 @dataclass(frozen=True)
 class Measure:
-    """detail: root mean square of the noiseless twin's Laplacian, in grey levels of 255: less is more blurred.
+    """detail: root mean square of the noiseless twin's Laplacian, in gray levels of 255: less is more blurred.
 
-    noise: root mean square of what differs from the noiseless twin, in grey levels of 255.
+    noise: root mean square of what differs from the noiseless twin, in gray levels of 255.
     """
 
     detail: float
@@ -34,14 +34,14 @@ class Measure:
 
 
 def twin(degradation: Degradation) -> Degradation:
-    """The steps that blur and resize, without those that add noise or compress."""
-    return tuple(step for step in degradation if isinstance(step, Blur | Resize | UnsharpMask))
+    """The steps without those that add noise or compress: the noise-free reference."""
+    return tuple(step for step in degradation if not step.is_noise)
 
 
 def measure(rendered: U8, noiseless: F32) -> Measure:
     """Of a member [h, w, 3] uint8 and its noiseless twin [h, w, 3] float32."""
-    grey = cv2.transform(noiseless, _GREY)
-    curvature = cv2.Laplacian(grey, cv2.CV_32F, borderType=cv2.BORDER_REFLECT_101)
+    gray = cv2.transform(noiseless, _GRAY)
+    curvature = cv2.Laplacian(gray, cv2.CV_32F, borderType=cv2.BORDER_REFLECT_101)
     inside = curvature[_EDGE_PX:-_EDGE_PX, _EDGE_PX:-_EDGE_PX]
     return Measure(
         detail=255 * cv2.norm(inside) / inside.size**0.5,

@@ -14,7 +14,7 @@ from ..images.pixels import F32, U8, to_float
 
 F64 = npt.NDArray[np.float64]
 
-_GREY = np.array([[0.299, 0.587, 0.114]], dtype=np.float32)
+_GRAY = np.array([[0.299, 0.587, 0.114]], dtype=np.float32)
 _FIT_RADIUS = 3
 _RIDGE = 1e-4
 
@@ -23,7 +23,7 @@ _RIDGE = 1e-4
 class PixelMeasures:
     """gain: how much of the HR's fine detail is left; 1 is all that an area downscale leaves, 0 is none.
 
-    noise: root mean square of what no 7x7 filter of the HR explains, grey levels of 255. blockiness: mean step across
+    noise: root mean square of what no 7x7 filter of the HR explains, gray levels of 255. blockiness: mean step across
     the edges of JPEG's 8x8 blocks over the mean step inside them; 1 is none.
     """
 
@@ -33,7 +33,7 @@ class PixelMeasures:
 
 
 def _luma(pixels: U8) -> F32:
-    return np.asarray(cv2.transform(to_float(pixels), _GREY), dtype=np.float32)
+    return np.asarray(cv2.transform(to_float(pixels), _GRAY), dtype=np.float32)
 
 
 def reference(hr: U8, height: int, width: int) -> F32:
@@ -52,7 +52,7 @@ def gain(ideal: F32, degraded: F32) -> float:
 
 
 def noise(ideal: F32, degraded: F32) -> float:
-    """The residual of the 7x7 filter and offset that fit the degraded image best, in grey levels of 255."""
+    """The residual of the 7x7 filter and offset that fit the degraded image best, in gray levels of 255."""
     windows = np.lib.stride_tricks.sliding_window_view(ideal.astype(np.float64), (2 * _FIT_RADIUS + 1,) * 2)
     known = np.concatenate([windows.reshape(-1, windows[0, 0].size), np.ones((windows[..., 0, 0].size, 1))], axis=1)
     inside = slice(_FIT_RADIUS, -_FIT_RADIUS)

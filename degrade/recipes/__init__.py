@@ -1,1 +1,8 @@
-"""How degradations are drawn: the recipes of the papers, their presets, and options files of other trainers."""
+"""The recipes by file, each with its presets."""
+
+from . import bicubic, bsrgan, cugan, mm_realsr, real_esrgan, rwsr_edl
+from .base import Preset
+
+PRESETS: dict[str, Preset] = (
+    real_esrgan.PRESETS | bsrgan.PRESETS | mm_realsr.PRESETS | cugan.PRESETS | rwsr_edl.PRESETS | bicubic.PRESETS
+)

@@ -5,13 +5,19 @@ kernel means; resizes go to whole sizes; there is no camera pipeline, whose mode
 """
 
 from collections.abc import Callable, Sequence
+from typing import Annotated, Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
+from ..ops.blur import Blur
+from ..ops.codecs import Jpeg, JpegSampling, Quality
+from ..ops.gaussian import GaussianNoise, Mixing, SpeckleNoise
 from ..ops.kernels import Kernel
-from ..ops.resize import ResizeMode
-from ..ops.steps import AnyStep, Blur, Degradation, GaussianNoise, Jpeg, Mixing, PoissonNoise, Resize, SpeckleNoise
-from .base import Shuffled
+from ..ops.poisson import PoissonNoise
+from ..ops.resize import Resize, ResizeMode
+from ..ops.step import Degradation, NoiseSource, Step
+from .base import Chance, Drawn, Preset, Probability, Range, Recipe, Usm, check_odd, check_rises
 from .draws import uniform, whole
 
 _MODES: tuple[ResizeMode, ...] = ("bilinear", "bicubic", "area")
@@ -19,7 +25,57 @@ _PICK_TAPS = 25
 _LEAST_SIGMA = 1e-3  # a width of 0 is no kernel
 
 
-def _blur(recipe: Shuffled, scale: int, rng: np.random.Generator) -> Blur:
+class Bsrgan(Recipe):
+    """LR/HR pairs of BSRGAN: two blurs, a downscale in two parts, noise and JPEG in random order; a last JPEG.
+
+    iso_sigma, aniso_variance: (a, b) of the largest sigma (pixels) and the largest variance of an axis (square
+    pixels), a + b * scale. kernel_sizes: odd, from and to. half_first_prob: how often a scale of 4 halves the image
+    first and goes on as scale 2. resize_prob: how often the first part of the downscale is a resize by 1..2*scale,
+    and not a blur of sigma up to pick_sigma * scale and every scale-th pixel. noise_sigma_255: whole gray levels.
+    mixed_noise_prob, gray_noise_prob: of noise whose channels are correlated, of gray noise; the rest is colour.
+    poisson_prob, speckle_prob: of two more noises (bsrgan_plus has them). jpeg_prob: of the JPEG on the way.
+    """
+
+    kind: Literal["bsrgan"] = "bsrgan"
+    scale: Literal[2, 4] = 4
+    iso_sigma: Range = (2, 0.2)
+    aniso_variance: Range = (4, 1)
+    kernel_sizes: tuple[int, int] = (7, 25)
+    half_first_prob: Probability = 0.25
+    resize_prob: Probability = 0.75
+    pick_sigma: Annotated[float, Field(gt=0)] = 0.6
+    noise_sigma_255: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (2, 25)
+    mixed_noise_prob: Probability = 0.2
+    gray_noise_prob: Probability = 0.4
+    poisson_prob: Probability = 0
+    speckle_prob: Probability = 0
+    jpeg_prob: Probability = 0.9
+    jpeg_quality: tuple[Quality, Quality] = (30, 95)
+    jpeg_sampling: JpegSampling = "420"
+    usm: Usm | None = None
+
+    @model_validator(mode="after")
+    def _ranges_hold(self) -> Self:
+        check_rises(self, "noise_sigma_255", "jpeg_quality")
+        check_odd("kernel_sizes", self.kernel_sizes)
+        if self.mixed_noise_prob + self.gray_noise_prob > 1:
+            raise ValueError("mixed_noise_prob + gray_noise_prob is more than 1; lower one")
+        for name in ("iso_sigma", "aniso_variance"):
+            a, b = getattr(self, name)
+            if not (a >= 0 and b >= 0 and a + b > 0):
+                raise ValueError(f"{name} = [{a:g}, {b:g}] gives no width above 0; raise one")
+        return self
+
+    @property
+    def sharpens(self) -> bool:
+        return self.usm is not None
+
+    def draw(self, hr_px: int, chance: Chance, bank: NoiseSource | None) -> Drawn:
+        steps = _shuffled(self, hr_px, chance.stream("sample"), [chance.field(i) for i in range(3)])
+        return Drawn({"lr": steps if self.usm is None else (self.usm.mask(chance), *steps)})
+
+
+def _blur(recipe: Bsrgan, scale: int, rng: np.random.Generator) -> Blur:
     low, high = recipe.kernel_sizes
     size = 2 * whole(rng, low // 2, high // 2) + 1
     if rng.random() < 0.5:
@@ -36,7 +92,7 @@ def _resize(size_px: float, rng: np.random.Generator, modes: Sequence[ResizeMode
     return Resize(height=side, width=side, mode=modes[int(rng.integers(len(modes)))])
 
 
-def _shrink(recipe: Shuffled, scale: int, size_px: int, rng: np.random.Generator) -> list[AnyStep]:
+def _shrink(recipe: Bsrgan, scale: int, size_px: int, rng: np.random.Generator) -> list[Step]:
     """The first part of the downscale: to a random size, or blurred and every scale-th pixel."""
     if rng.random() < recipe.resize_prob:
         return [_resize(size_px / uniform(rng, 1, 2 * scale), rng)]
@@ -59,36 +115,36 @@ def _correlation(rng: np.random.Generator) -> Mixing:
     return _square_root(np.abs(basis.T @ np.diag(weights) @ basis))
 
 
-def _noise(recipe: Shuffled, rng: np.random.Generator, field: str, *, speckle: bool = False) -> list[AnyStep]:
+def _noise(recipe: Bsrgan, rng: np.random.Generator, field: str, *, speckle: bool = False) -> list[Step]:
     low, high = recipe.noise_sigma_255
     kind = SpeckleNoise if speckle else GaussianNoise
     draw, sigma_255 = rng.random(), whole(rng, low, high)
-    if draw < recipe.grey_noise_prob:
-        return [kind(sigma_255=sigma_255, grey=True, field=field)]
-    if draw < recipe.grey_noise_prob + recipe.mixed_noise_prob:
-        return [kind(sigma_255=high, grey=False, field=field, mixing=_correlation(rng))]
-    return [kind(sigma_255=sigma_255, grey=False, field=field)]
+    if draw < recipe.gray_noise_prob:
+        return [kind(sigma_255=sigma_255, gray=True, field=field)]
+    if draw < recipe.gray_noise_prob + recipe.mixed_noise_prob:
+        return [kind(sigma_255=high, gray=False, field=field, mixing=_correlation(rng))]
+    return [kind(sigma_255=sigma_255, gray=False, field=field)]
 
 
-def _photons(rng: np.random.Generator, field: str) -> list[AnyStep]:
-    peak, grey = 10 ** uniform(rng, 2, 4), bool(rng.random() >= 0.5)
-    return [PoissonNoise(scale=1, grey=grey, field=field, peak=peak)]
+def _photons(rng: np.random.Generator, field: str) -> list[Step]:
+    peak, gray = 10 ** uniform(rng, 2, 4), bool(rng.random() >= 0.5)
+    return [PoissonNoise(scale=1, gray=gray, field=field, peak=peak)]
 
 
-def _jpeg(recipe: Shuffled, rng: np.random.Generator) -> Jpeg:
+def _jpeg(recipe: Bsrgan, rng: np.random.Generator) -> Jpeg:
     return Jpeg(quality=whole(rng, *recipe.jpeg_quality), sampling=recipe.jpeg_sampling)
 
 
-def sample_shuffled(recipe: Shuffled, hr_size_px: int, rng: np.random.Generator, fields: Sequence[str]) -> Degradation:
+def _shuffled(recipe: Bsrgan, hr_size_px: int, rng: np.random.Generator, fields: Sequence[str]) -> Degradation:
     """One degradation from [hr_size_px, hr_size_px] to the LR size. fields: keys of three random fields."""
     size_px, scale = hr_size_px, recipe.scale
-    steps: list[AnyStep] = []
+    steps: list[Step] = []
     if scale == 4 and rng.random() < recipe.half_first_prob:
         size_px, scale = hr_size_px // 2, 2
         modes = _MODES if rng.random() < 0.5 else ("matlab-bicubic",)
         steps.append(_resize(size_px, rng, modes))
 
-    parts: list[Callable[[], list[AnyStep]]] = [
+    parts: list[Callable[[], list[Step]]] = [
         lambda: [_blur(recipe, scale, rng)],
         lambda: [_blur(recipe, scale, rng)],
         lambda: _shrink(recipe, scale, size_px, rng),
@@ -105,3 +161,12 @@ def sample_shuffled(recipe: Shuffled, hr_size_px: int, rng: np.random.Generator,
     for part in order:
         steps += parts[part]()
     return (*steps, _jpeg(recipe, rng))
+
+
+PRESETS = {
+    "bsrgan": Preset(
+        Bsrgan(scale=4),
+        288,
+        "BSRGAN's pairs: blurs, two-part downscale, noise and JPEG in random order, as in its released code.",
+    )
+}

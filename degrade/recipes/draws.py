@@ -5,10 +5,11 @@ from typing import Literal
 
 import numpy as np
 
+from ..ops.blur import Blur
+from ..ops.codecs import Jpeg, Webp
 from ..ops.kernels import Kernel, KernelKind
-from ..ops.resize import ResizeMode, can_antialias
-from ..ops.steps import Blur, Jpeg, Resize, Webp
-from .base import Order, Range
+from ..ops.resize import Resize, ResizeMode, can_antialias
+from .base import Range, Round
 
 Direction = Literal["up", "down", "keep"]
 _GAUSSIANS: tuple[KernelKind, ...] = (
@@ -41,8 +42,8 @@ def lowest_cutoff(size: int) -> float:
     return np.pi / 3 if size < _SMALL_TAPS else np.pi / 5
 
 
-def gaussian_kind(rng: np.random.Generator, order: Order) -> KernelKind:
-    return _GAUSSIANS[rng.choice(len(_GAUSSIANS), p=[getattr(order.kernels, name) for name in _GAUSSIANS])]
+def gaussian_kind(rng: np.random.Generator, ranges: Round) -> KernelKind:
+    return _GAUSSIANS[rng.choice(len(_GAUSSIANS), p=[getattr(ranges.kernels, name) for name in _GAUSSIANS])]
 
 
 def _beta(rng: np.random.Generator, beta: Range) -> float:
@@ -50,14 +51,14 @@ def _beta(rng: np.random.Generator, beta: Range) -> float:
     return uniform(rng, low, 1) if rng.random() < 0.5 else uniform(rng, 1, high)
 
 
-def beta_of(rng: np.random.Generator, order: Order, kind: KernelKind) -> float:
+def beta_of(rng: np.random.Generator, ranges: Round, kind: KernelKind) -> float:
     """The shape of a generalised or plateau Gaussian: below 1 and above it equally often. 1 for the others.
 
     With the published plateau range [1, 2] that makes exactly 1 in half the draws.
     """
     if kind.startswith("generalized"):
-        return _beta(rng, order.generalized_beta)
-    return _beta(rng, order.plateau_beta) if kind.startswith("plateau") else 1.0
+        return _beta(rng, ranges.generalized_beta)
+    return _beta(rng, ranges.plateau_beta) if kind.startswith("plateau") else 1.0
 
 
 def final_sinc(rng: np.random.Generator, probability: float, sizes: tuple[int, int] = (7, 21)) -> tuple[Blur, ...]:
@@ -68,25 +69,25 @@ def final_sinc(rng: np.random.Generator, probability: float, sizes: tuple[int, i
     return (Blur(kernel=Kernel(kind="sinc", size=size, cutoff=cutoff)),)
 
 
-def direction(rng: np.random.Generator, order: Order) -> Direction:
+def direction(rng: np.random.Generator, ranges: Round) -> Direction:
     draw = rng.random()
-    if draw < order.resize.up:
+    if draw < ranges.resize.up:
         return "up"
-    return "down" if draw < order.resize.up + order.resize.down else "keep"
+    return "down" if draw < ranges.resize.up + ranges.resize.down else "keep"
 
 
-def factor(rng: np.random.Generator, order: Order, towards: Direction) -> float:
+def factor(rng: np.random.Generator, ranges: Round, towards: Direction) -> float:
     match towards:
         case "up":
-            return uniform(rng, 1, order.resize_range[1])
+            return uniform(rng, 1, ranges.resize_range[1])
         case "down":
-            return uniform(rng, order.resize_range[0], 1)
+            return uniform(rng, ranges.resize_range[0], 1)
         case "keep":
             return 1.0
 
 
-def mode(rng: np.random.Generator, order: Order) -> ResizeMode:
-    return mode_of(rng, order.resize_modes, order.resize_mode_probs)
+def mode(rng: np.random.Generator, ranges: Round) -> ResizeMode:
+    return mode_of(rng, ranges.resize_modes, ranges.resize_mode_probs)
 
 
 def mode_of(rng: np.random.Generator, modes: Sequence[ResizeMode], shares: Sequence[float] | None) -> ResizeMode:
@@ -96,11 +97,11 @@ def mode_of(rng: np.random.Generator, modes: Sequence[ResizeMode], shares: Seque
     return modes[int(rng.choice(len(modes), p=np.array(shares) / sum(shares)))]
 
 
-def resize_to(size_px: float, mode: ResizeMode, order: Order) -> Resize:
+def resize_to(size_px: float, mode: ResizeMode, ranges: Round) -> Resize:
     """A resize to a square, a pixel at least."""
     side = max(1, round(size_px))
-    return Resize(height=side, width=side, mode=mode, antialias=order.antialias and can_antialias(mode))
+    return Resize(height=side, width=side, mode=mode, antialias=ranges.antialias and can_antialias(mode))
 
 
-def codec(quality: int, order: Order, *, webp: bool) -> Jpeg | Webp:
-    return Webp(quality=quality) if webp else Jpeg(quality=quality, sampling=order.jpeg_sampling)
+def codec(quality: int, ranges: Round, *, webp: bool) -> Jpeg | Webp:
+    return Webp(quality=quality) if webp else Jpeg(quality=quality, sampling=ranges.jpeg_sampling)

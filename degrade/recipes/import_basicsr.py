@@ -13,9 +13,8 @@ from typing import Any, Literal
 
 from ..config import compose_values, read_file
 from ..errors import UserError
-from ..samples import StoreConfig
 from ..storage.provenance import Json
-from .presets import PRESETS
+from .store_config import StoreConfig, store_preset
 
 Trainer = Literal["Real-ESRGAN", "MM-RealSR", "neosr", "traiNNer-redux"]
 
@@ -28,7 +27,7 @@ _ORDER = {
     "gaussian_noise_prob": "gaussian_noise_prob",
     "noise_range": "noise_sigma_255",
     "poisson_scale_range": "poisson_scale",
-    "gray_noise_prob": "grey_noise_prob",
+    "gray_noise_prob": "gray_noise_prob",
     "jpeg_range": "jpeg_quality",
 }
 _REDUX_ORDER = {  # what only traiNNer-redux reads
@@ -57,7 +56,7 @@ _REDUX_SHARED: Json = {
     "gaussian_noise_prob": 0,
     "noise_sigma_255": (0, 0),
     "poisson_scale": (0, 0),
-    "grey_noise_prob": 0,
+    "gray_noise_prob": 0,
     "jpeg_prob": 1,
     "jpeg_quality": (75, 95),
 }
@@ -264,7 +263,7 @@ def import_options(path: Path) -> Imported:
     _put(recipe, "final_sinc_prob", options, "final_sinc_prob")
     values: Json = {"recipe": recipe | ({"gaps": gaps} if groups else {})}
     _put(values, "seed", options, "manual_seed")
-    config = compose_values(PRESETS["mm-realsr" if groups else "real-esrgan"](), values)
+    config = compose_values(store_preset("mm-realsr" if groups else "real-esrgan"), values)
     return Imported(config, _unused(options), _changes(options))
 
 

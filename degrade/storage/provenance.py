@@ -24,7 +24,7 @@ class Provenance(BaseModel):
 
     kind: what it is ("group-store", say). config: the canonical dump of the config model that made it.
     inputs_sha256: of what went in (the sources' hashes, the plan). versions, cpu: what the bytes hold for;
-    elsewhere float filters may differ by one grey level. No time, host or path: the same build anywhere
+    elsewhere float filters may differ by one gray level. No time, host or path: the same build anywhere
     gives the same provenance.
     """
 

@@ -1,4 +1,4 @@
-"""Images to restore and the files of what became of them: 8 or 16 bits, grey or colour, alpha, and colour profile."""
+"""Images to restore and the files of what became of them: 8 or 16 bits, gray or colour, alpha, and colour profile."""
 
 import struct
 import zlib
@@ -16,7 +16,7 @@ _HEADER_BYTES = 33  # of a PNG: its signature and IHDR, behind which colour chun
 
 @dataclass(frozen=True)
 class Picture:
-    """An image to restore: colours [h, w, 3] of 8 or 16 bits, alpha [h, w] of as many, and whether it is grey.
+    """An image to restore: colours [h, w, 3] of 8 or 16 bits, alpha [h, w] of as many, and whether it is gray.
 
     Where alpha hides a place it has the colour of the nearest one that is seen, so that no hidden colour bleeds into
     what is seen. profile: the ICC profile that the colours are of; chunks: of a PNG, which say the same.
@@ -24,7 +24,7 @@ class Picture:
 
     pixels: Pixels
     alpha: Pixels | None
-    grey: bool
+    gray: bool
     profile: bytes | None = None
     chunks: bytes = b""
 
@@ -37,7 +37,7 @@ def read_picture(data: bytes) -> Picture:
     """
     found = decode_stored(data)
     pixels = found.colours if found.alpha is None else _filled(found.colours, found.alpha)
-    return Picture(pixels, found.alpha, found.grey, found.profile, found.chunks)
+    return Picture(pixels, found.alpha, found.gray, found.profile, found.chunks)
 
 
 def _filled(colours: Pixels, alpha: Pixels) -> Pixels:
@@ -58,26 +58,26 @@ def enlarged_alpha(alpha: Pixels, scale: int) -> Pixels:
 
 
 def encode_picture(picture: Picture) -> bytes:
-    """A PNG file with the bits, the alpha, the channels and the colour profile of a picture; a grey one is the mean of
+    """A PNG file with the bits, the alpha, the channels and the colour profile of a picture; a gray one is the mean of
     its colours.
     """
     bits = picture.pixels.dtype
     colours = picture.pixels[..., ::-1]
-    if picture.grey:
+    if picture.gray:
         colours = np.rint(picture.pixels.astype(np.float32).mean(axis=2)).astype(bits)[..., None]
-    if picture.alpha is not None:  # PNG's grey with alpha is not among OpenCV's
+    if picture.alpha is not None:  # PNG's gray with alpha is not among OpenCV's
         colours = colours.repeat(3, axis=2) if colours.shape[2] == 1 else colours
         colours = np.concatenate([colours, picture.alpha[..., None]], axis=2)
     done, data = cv2.imencode(".png", colours)
     assert done
     png = data.tobytes()
-    said = picture.chunks + _profile_chunk(picture.profile, grey=colours.shape[2] == 1)
+    said = picture.chunks + _profile_chunk(picture.profile, gray=colours.shape[2] == 1)
     return png[:_HEADER_BYTES] + said + png[_HEADER_BYTES:]
 
 
-def _profile_chunk(profile: bytes | None, *, grey: bool) -> bytes:
+def _profile_chunk(profile: bytes | None, *, gray: bool) -> bytes:
     """iCCP; nothing where the profile is not of such pixels: that of a CMYK file, say, which became RGB."""
-    if profile is None or profile[16:20] != (b"GRAY" if grey else b"RGB "):
+    if profile is None or profile[16:20] != (b"GRAY" if gray else b"RGB "):
         return b""
     body = b"iCCP" + b"ICC profile\0\0" + zlib.compress(profile)
     return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))

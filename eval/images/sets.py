@@ -16,7 +16,7 @@ from ...degrade.images.decode import EXTENSIONS, decode
 from ...degrade.images.pixels import U8
 from ...degrade.images.read import read_bytes
 from ...degrade.images.roles import Role
-from ...degrade.samples import in_use
+from ...degrade.manifest import in_use
 from ...degrade.storage import location
 from ...degrade.storage.location import Place
 from ...degrade.storage.provenance import sha256_of

@@ -12,7 +12,7 @@ from ...degrade.errors import UserError
 
 
 def levels(image: Tensor, border: int) -> Tensor:
-    """Grey levels 0..255 in float64, borders cropped."""
+    """Gray levels 0..255 in float64, borders cropped."""
     height, width = image.shape[-2:]
     if min(height, width) <= 2 * border:
         raise UserError(f"an image of {width}x{height} is gone after cropping {border} px from each side; lower border")

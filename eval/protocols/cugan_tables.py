@@ -14,9 +14,11 @@ import torch
 
 from ...degrade.errors import ImageError
 from ...degrade.images.pixels import U8
+from ...degrade.ops.blur import Blur
+from ...degrade.ops.gaussian import GaussianNoise
 from ...degrade.ops.kernels import Kernel
 from ...degrade.ops.render import apply
-from ...degrade.ops.steps import AnyStep, Blur, GaussianNoise, field_key
+from ...degrade.ops.step import Step, field_key
 from ..images.sets import ImageSet, Item, ItemSource
 from ..metrics.by_name import Metric
 from ..report.table import MetricRow
@@ -40,12 +42,12 @@ def member_of(blur: float, noise: float) -> str:
 
 def degraded(clean: U8, blur: float, noise: float, key: str) -> U8:
     """An image blurred with its edges continued, then given noise; rounded to 8 bits once, at the end."""
-    steps: list[AnyStep] = []
+    steps: list[Step] = []
     if blur:
         kernel = Kernel(kind="iso", size=_KERNEL_PX, sigma_x=blur, sigma_y=blur)
         steps.append(Blur(kernel=kernel, border="replicate"))
     if noise:
-        steps.append(GaussianNoise(sigma_255=noise, grey=False, field=field_key(0, "cugan-settings", key)))
+        steps.append(GaussianNoise(sigma_255=noise, gray=False, field=field_key(0, "cugan-settings", key)))
     return apply(clean, tuple(steps))
 
 

@@ -12,9 +12,13 @@ import torch
 from torch import Tensor
 
 from ...degrade.images.pixels import U8
+from ...degrade.ops.blur import Blur
+from ...degrade.ops.codecs import Jpeg
+from ...degrade.ops.gaussian import GaussianNoise
 from ...degrade.ops.kernels import Kernel
 from ...degrade.ops.render import apply
-from ...degrade.ops.steps import AnyStep, Blur, GaussianNoise, Jpeg, Resize, field_key
+from ...degrade.ops.resize import Resize
+from ...degrade.ops.step import Step, field_key
 from ..images.sets import ImageSet, Item, opened
 from ..images.tensors import to_tensor
 from ..images.tiling import bicubic
@@ -29,15 +33,15 @@ _LEAST_PX = 32  # of HR
 _log = logging.getLogger("rwsr")
 
 
-def _steps(pixels: U8, key: str, kind: str) -> tuple[AnyStep, ...]:
+def _steps(pixels: U8, key: str, kind: str) -> tuple[Step, ...]:
     """What a degradation of figure 8 does to an HR photograph; key: of its noise."""
     height, width = pixels.shape[:2]
     blur = Blur(kernel=Kernel(kind="iso", size=21, sigma_x=2, sigma_y=2))
-    noise = GaussianNoise(sigma_255=25, grey=False, field=field_key(0, "far", key))
+    noise = GaussianNoise(sigma_255=25, gray=False, field=field_key(0, "far", key))
     lower = Resize(height=max(1, height // 4), width=max(1, width // 4), mode="matlab-bicubic")
     again = Resize(height=height, width=width, mode="matlab-bicubic")
     wild = noise.model_copy(update={"sigma_255": 10})
-    kinds: dict[str, tuple[AnyStep, ...]] = {
+    kinds: dict[str, tuple[Step, ...]] = {
         "blur": (blur,),
         "noise": (noise,),
         "jpeg": (Jpeg(quality=30),),
@@ -48,7 +52,7 @@ def _steps(pixels: U8, key: str, kind: str) -> tuple[AnyStep, ...]:
 
 
 def degradations() -> dict[str, Callable[[U8, str], U8]]:
-    """Those of figure 8 in small, by name: blur of sigma 2, noise of 25 grey levels, JPEG of quality 30; LR enlarged
+    """Those of figure 8 in small, by name: blur of sigma 2, noise of 25 gray levels, JPEG of quality 30; LR enlarged
     again; and blur, LR with noise of 10 and that enlarged, as the wild sets of NTIRE 2018 are."""
 
     def make(kind: str, pixels: U8, key: str) -> U8:

@@ -24,7 +24,7 @@ PROTOCOL = "steering"
 STEPS = 11
 Told = Literal["blur", "noise"]
 METRICS: dict[Told, str] = {"noise": "residual-noise", "blur": "detail"}
-UNITS: dict[Told, str] = {"noise": "grey levels of 255", "blur": "mean step between pixels, of 255"}
+UNITS: dict[Told, str] = {"noise": "gray levels of 255", "blur": "mean step between pixels, of 255"}
 # What is restored, in the units of the UDEM's curves: of the middle of what MM-RealSR learns, where its scores say how
 # much to mend; and CUGAN's strongest, which is z = 1, so that no z says more than there is.
 MIDDLING: Mapping[Told, float] = {"noise": 15.0, "blur": 1.5}
@@ -51,12 +51,12 @@ class Steering:
 
 
 def residual_noise(noisy: Tensor, clean: Tensor) -> float:
-    """Standard deviation of what noise in LR changed in SR, in grey levels of 255; two SR [1, 3, H, W] in 0..1."""
+    """Standard deviation of what noise in LR changed in SR, in gray levels of 255; two SR [1, 3, H, W] in 0..1."""
     return 255 * float((noisy.clamp(0, 1) - clean.clamp(0, 1)).double().std(correction=0))
 
 
 def detail(sr: Tensor) -> float:
-    """Mean absolute step between neighbouring pixels of SR [1, 3, H, W] in 0..1, in grey levels of 255."""
+    """Mean absolute step between neighbouring pixels of SR [1, 3, H, W] in 0..1, in gray levels of 255."""
     shown = sr.clamp(0, 1).double()
     return 255 * float(shown.diff(dim=-1).abs().mean() + shown.diff(dim=-2).abs().mean()) / 2
 

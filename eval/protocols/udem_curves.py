@@ -15,9 +15,12 @@ import numpy as np
 import torch
 
 from ...degrade.images.pixels import U8
+from ...degrade.ops.blur import Blur
+from ...degrade.ops.codecs import Jpeg
+from ...degrade.ops.gaussian import GaussianNoise
 from ...degrade.ops.kernels import Kernel
 from ...degrade.ops.render import apply
-from ...degrade.ops.steps import Blur, GaussianNoise, Jpeg, field_key
+from ...degrade.ops.step import field_key
 from ..images.sets import ImageSet, Item, opened
 from ..images.tensors import to_tensor
 from ..images.tiling import Model
@@ -32,7 +35,7 @@ RISING = {"blur": "blur", "noise": "noise", "jpeg": "noise"}  # which score each
 LEVELS, _LEAST_PX = 20, 64
 _log = logging.getLogger("rwsr")
 _RANGES: dict[Degraded, tuple[float, float]] = {"blur": (0.2, 3.0), "noise": (1.0, 30.0), "jpeg": (95.0, 30.0)}
-UNITS = {"blur": "sigma in LR pixels", "noise": "sigma in grey levels of 255", "jpeg": "JPEG quality"}
+UNITS = {"blur": "sigma in LR pixels", "noise": "sigma in gray levels of 255", "jpeg": "JPEG quality"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def degraded(clean: U8, curve: Degraded, level: float, image: int) -> U8:
         case "blur":
             return apply(clean, (Blur(kernel=Kernel(kind="iso", size=21, sigma_x=level, sigma_y=level)),))
         case "noise":
-            return apply(clean, (GaussianNoise(sigma_255=level, grey=False, field=field_key(0, "score-curve", image)),))
+            return apply(clean, (GaussianNoise(sigma_255=level, gray=False, field=field_key(0, "score-curve", image)),))
         case "jpeg":
             return apply(clean, (Jpeg(quality=round(level)),))
 

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from ...noisebank.cati import Cati, CatiRule, ThresholdRule, accepts
 from ...noisebank.statistics import NoiseStatistics
-from .plots import BLUE, GREY, ORANGE, Plot, new_figure, to_plot, to_png
+from .plots import BLUE, GRAY, ORANGE, Plot, new_figure, to_plot, to_png
 
 _MOST_DOTS = 20_000
 
@@ -19,10 +19,10 @@ def _tiles_panel(axes: Axes, tiles: pa.Table, rule: CatiRule | ThresholdRule, in
     taken = accepts(tiles, rule, interval)
     shown = (variance > 0) & ~taken
     if tiles.num_rows > _MOST_DOTS:
-        axes.hexbin(mean[shown], variance[shown], gridsize=90, yscale="log", bins="log", cmap="Greys", linewidths=0.1)
-        axes.plot([], [], "s", color=GREY, label="other tiles (darker: more)")
+        axes.hexbin(mean[shown], variance[shown], gridsize=90, yscale="log", bins="log", cmap="Grays", linewidths=0.1)
+        axes.plot([], [], "s", color=GRAY, label="other tiles (darker: more)")
     else:
-        axes.scatter(mean[shown], variance[shown], s=6, color=GREY, label="other tiles", linewidths=0)
+        axes.scatter(mean[shown], variance[shown], s=6, color=GRAY, label="other tiles", linewidths=0)
     chosen = np.flatnonzero(taken & (variance > 0))
     chosen = chosen[:: max(1, len(chosen) // _MOST_DOTS)]
     axes.scatter(mean[chosen], variance[chosen], s=9, color=ORANGE, label="taken into the bank", linewidths=0)
@@ -37,7 +37,7 @@ def _tiles_panel(axes: Axes, tiles: pa.Table, rule: CatiRule | ThresholdRule, in
             axes.axvline(rule.min_mean, color=BLUE, linestyle=":", label=f"mean > {rule.min_mean:g}")
     axes.set_yscale("log")
     axes.set_xlim(-3, 258)
-    axes.set_xlabel("mean luma of the tile (grey levels)")
+    axes.set_xlabel("mean luma of the tile (gray levels)")
 
 
 def tiles_and_rule(sets: Mapping[str, pa.Table], rule: CatiRule | ThresholdRule, interval: Cati | None) -> Plot:
@@ -51,7 +51,7 @@ def tiles_and_rule(sets: Mapping[str, pa.Table], rule: CatiRule | ThresholdRule,
     for axes, (name, tiles) in zip(panels, sets.items(), strict=True):
         _tiles_panel(axes, tiles, rule, interval)
         axes.set_title(f"{name}: {tiles.num_rows:,} tiles")
-        axes.set_ylabel("variance of its luma (squared grey levels)")
+        axes.set_ylabel("variance of its luma (squared gray levels)")
     low, high = min(axes.get_ylim()[0] for axes in panels), max(axes.get_ylim()[1] for axes in panels)
     for axes in panels:
         axes.set_ylim(low, high)
@@ -63,7 +63,7 @@ def tiles_and_rule(sets: Mapping[str, pa.Table], rule: CatiRule | ThresholdRule,
 def spectra(found: Mapping[str, NoiseStatistics]) -> bytes:
     """Power over spatial frequency, a line for each collection of patches, the bank first."""
     figure, (axes,) = new_figure(7, 4)
-    colours = [ORANGE, BLUE, "#5a9e6f", "#8d6cab", GREY]
+    colours = [ORANGE, BLUE, "#5a9e6f", "#8d6cab", GRAY]
     for i, (name, each) in enumerate(found.items()):
         width = 2.2 if i == 0 else 1.2
         label = f"{name} ({each.num_patches} patches)"
@@ -71,7 +71,7 @@ def spectra(found: Mapping[str, NoiseStatistics]) -> bytes:
     axes.set_yscale("log")
     axes.set_xlim(0, 0.5)
     axes.set_xlabel("spatial frequency (cycles per pixel)")
-    axes.set_ylabel("power (squared grey levels; white noise is flat)")
+    axes.set_ylabel("power (squared gray levels; white noise is flat)")
     axes.legend(frameon=False)
     return to_png(figure)
 
@@ -91,5 +91,5 @@ def covariances(found: Mapping[str, NoiseStatistics]) -> bytes:
         axes.set_yticks(range(3), ["R", "G", "B"])
         axes.grid(visible=False)
         axes.set_title(f"{name}\n({each.num_patches} patches)", fontsize=10)
-    figure.supxlabel("covariance in squared grey levels, and correlation r", fontsize=9)
+    figure.supxlabel("covariance in squared gray levels, and correlation r", fontsize=9)
     return to_png(figure)

@@ -19,8 +19,8 @@ from ..protocols.udem_curves import UNITS, ScoreCurve
 from .table import GRADIENT, VALIDATION, MetricRow, mean
 
 F64 = npt.NDArray[np.float64]
-BLUE, ORANGE, GREY = "#2f6fb2", "#d9762b", "#9aa3ad"
-COLOURS = (GREY, BLUE, ORANGE, "#5a9e6f", "#a05fb4", "#c2556b")
+BLUE, ORANGE, GRAY = "#2f6fb2", "#d9762b", "#9aa3ad"
+COLOURS = (GRAY, BLUE, ORANGE, "#5a9e6f", "#a05fb4", "#c2556b")
 _NIGHT, _NIGHT_TEXT = "#15181d", "#c9d1d9"
 
 
@@ -285,7 +285,7 @@ def best_against_true(found: Sequence[Found]) -> Plot:
     """The pair that restored each image best over the one that it was degraded by; on the line is right."""
     figure, panels = new_figure(8, 4, columns=2)
     for which, (axes, name) in enumerate(zip(panels, ("blur", "noise"), strict=True)):
-        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+        axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1)
         axes.plot([f.true[which] for f in found], [f.best[which] for f in found], ".", color=BLUE, alpha=0.7)
         axes.set_xlabel(f"true {name}")
         axes.set_ylabel(f"best {name}")
@@ -316,7 +316,7 @@ def histograms_against(clean: Sequence[float], others: Mapping[str, Sequence[flo
     figure, panels = new_panels(len(others), 4, 2.4)
     edges = np.histogram_bin_edges(np.concatenate([clean, *others.values()]), bins=20).tolist()
     for number, (axes, (kind, found)) in enumerate(zip(panels, others.items(), strict=True)):
-        axes.hist(clean, bins=edges, color=GREY, alpha=0.6, label="clean")
+        axes.hist(clean, bins=edges, color=GRAY, alpha=0.6, label="clean")
         colour = COLOURS[1:][number % (len(COLOURS) - 1)]
         axes.hist(found, bins=edges, histtype="step", linewidth=2, color=colour, label=plain(kind))
         axes.set_xlabel(label)

@@ -220,7 +220,7 @@ def _far_section(rows: list[MetricRow]) -> Section:
         body.append(Table(("degradation", "area under curve", "greater than of the same image clean"), lines))
     text = (
         "The area is the chance that a degraded image has the greater FAR of two: 1 parts them, 0.5 knows nothing "
-        "(HR-aware figure 8). Degraded are: blur of sigma 2, noise of 25 grey levels, JPEG of quality 30, LR enlarged, "
+        "(HR-aware figure 8). Degraded are: blur of sigma 2, noise of 25 gray levels, JPEG of quality 30, LR enlarged, "
         "and as wild sets are: blur, LR with noise of 10, enlarged.",
         f"{rows[0].version}.",
     )

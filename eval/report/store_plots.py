@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from .plots import BLUE, F64, GREY, ORANGE, Plot, new_figure, to_plot
+from .plots import BLUE, F64, GRAY, ORANGE, Plot, new_figure, to_plot
 
-_COLOURS = (BLUE, "#5a9e6f", ORANGE, GREY, "#a2494a")
+_COLOURS = (BLUE, "#5a9e6f", ORANGE, GRAY, "#a2494a")
 _COLUMNS = 4
 
 

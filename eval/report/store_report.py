@@ -9,18 +9,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ...degrade.build_store import row_of
-from ...degrade.disorder import disorder_of
 from ...degrade.errors import StoreError
 from ...degrade.images import sources
 from ...degrade.images.pixels import encode_png
+from ...degrade.manifest import from_row
 from ...degrade.ops.render import render_all
 from ...degrade.preview import store_sheet
 from ...degrade.progress import progress
+from ...degrade.quality.disorder import disorder_of
 from ...degrade.quality.group_order import twin
 from ...degrade.quality.pixel_measures import measure_pixels
 from ...degrade.quality.registration import registration
-from ...degrade.recipes.groups import Role
-from ...degrade.samples import GROUPS, StoreConfig, from_row
+from ...degrade.recipes.mm_realsr import Role
+from ...degrade.recipes.store_config import GROUPS, StoreConfig
 from ...degrade.storage import location as places
 from ...degrade.storage import tables
 from ...degrade.storage.location import Place
@@ -46,7 +47,7 @@ MEASURED = pa.schema(
 )
 _MEASURES = {
     "gain": "fine detail left, share of the HR's",
-    "noise": "noise (grey levels of 255)",
+    "noise": "noise (gray levels of 255)",
     "blockiness": "blockiness (1: none)",
     "registration_error": "registration error (HR px)",
 }

@@ -10,10 +10,17 @@ from ...degrade.storage.location import Place, write
 from . import options as options
 
 if TYPE_CHECKING:
-    from ...degrade.samples import StoreConfig
+    from ...degrade.recipes.store_config import StoreConfig
     from ...noisebank.bank import NoiseBank
 
-_PRESETS = ("real-esrgan", "second-order", "bsrgan", "mm-realsr", "mm-realsr-stage-1", "cugan", "rwsr-edl", "bicubic")
+
+def _presets() -> list[str]:
+    from ...degrade.recipes import PRESETS
+
+    return list(PRESETS)
+
+
+_PRESETS = options.LazyChoice(_presets)
 
 
 @click.group()
@@ -24,8 +31,7 @@ def degrade() -> None:
 def _store_config(preset: str | None, *, config: Path | None, sets: tuple[str, ...], **changes: Any) -> "StoreConfig":
     """The preset, by its option or by `preset:` in the file, changed; a file that is whole needs none."""
     from ...degrade.config import compose_values, composed_values, merged, validated
-    from ...degrade.recipes.presets import PRESETS
-    from ...degrade.samples import StoreConfig
+    from ...degrade.recipes.store_config import StoreConfig, store_preset
 
     values = composed_values(config, sets)
     values = merged(values, {name: value for name, value in changes.items() if value is not None})
@@ -38,9 +44,7 @@ def _store_config(preset: str | None, *, config: Path | None, sets: tuple[str, .
         if kind is None:
             raise click.UsageError("name a --preset, or a --config that says `preset: NAME` or is a whole one")
         return validated(StoreConfig, values, str(config))
-    if named not in PRESETS:
-        raise UserError(f"preset {named} is unknown; known here: {', '.join(PRESETS)}")
-    base = PRESETS[named]()
+    base = store_preset(named)
     if kind is not None and kind != base.recipe.kind:
         raise UserError(f"recipe.kind = {kind}, but preset {named} is {base.recipe.kind}; drop one of them")
     return compose_values(base, values)
@@ -52,9 +56,7 @@ def _bank(path: Place | None) -> "NoiseBank | None":
     return NoiseBank.open(path) if path else None
 
 
-_preset = click.option(
-    "--preset", type=click.Choice(_PRESETS), default=None, help="Recipe to start from.  [default: the --config's]"
-)
+_preset = click.option("--preset", type=_PRESETS, default=None, help="Recipe to start from.  [default: the --config's]")
 _source = click.option(
     "--source", "folders", multiple=True, required=True, type=options.PLACE, help="Folder of images; may be repeated."
 )
@@ -76,14 +78,14 @@ def degrade_presets(json_: bool) -> None:
     Example:
       rwsr degrade presets
     """
-    from ...degrade.recipes.presets import PRESETS
+    from ...degrade.recipes import PRESETS
 
-    about = {name: (make.__doc__ or "").splitlines()[0] for name, make in PRESETS.items()}
+    about = {name: preset.about for name, preset in PRESETS.items()}
     options.tell(about, [f"{name}: {text}" for name, text in about.items()], json_=json_)
 
 
 @degrade.command("show")
-@click.argument("preset", type=click.Choice(_PRESETS))
+@click.argument("preset", type=_PRESETS)
 @options.configured
 @options.as_json
 def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...], json_: bool) -> None:

@@ -261,7 +261,7 @@ def eval_steering(which: Which, models: tuple[str, ...], steps: int, out: Place,
     found = steering_by(which.opened(), named, steps, out)
     result = {name: steering_of(found.rows, name) for name in named}
     lines = [
-        f"{name}: {METRICS[each.told]} {each.values[0]:.2f} to {each.values[-1]:.2f} grey levels under a rising "
+        f"{name}: {METRICS[each.told]} {each.values[0]:.2f} to {each.values[-1]:.2f} gray levels under a rising "
         f"{each.told} score, Spearman {each.spearman:.3f}, largest step {each.largest_step:.3f} of all"
         for name, every in result.items()
         for each in every

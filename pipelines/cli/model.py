@@ -44,7 +44,7 @@ _score = _ScoreType()
     type=click.FloatRange(0, 1),
     default=None,
     metavar="BLUR NOISE",
-    help="For a run of CUGAN: what is in the images, blur of sigma 4 and noise of 50 grey levels being 1.",
+    help="For a run of CUGAN: what is in the images, blur of sigma 4 and noise of 50 gray levels being 1.",
 )
 @click.option(
     "--tile",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import click
+import click.shell_completion
 
 from ...degrade.errors import UserError
 from ...degrade.storage.location import Place, place
@@ -73,6 +74,26 @@ class _DaskType(click.ParamType[str]):
         if value != "local" and not _is_address(value):
             self.fail(f"{value!r} is neither `local` nor an address like tcp://host:8786", param, ctx)
         return value
+
+
+class LazyChoice(click.ParamType[str]):
+    """One of some names, which are read only when they are asked for: what has them may take seconds to import."""
+
+    name = "name"
+
+    def __init__(self, read: Callable[[], Sequence[str]]) -> None:
+        self._read = read
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join(self._read())}]"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return click.Choice(list(self._read())).convert(value, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        return click.Choice(list(self._read())).shell_complete(ctx, param, incomplete)
 
 
 def _is_address(text: str) -> bool:

@@ -135,7 +135,7 @@ _CUGAN = ("cugan", "cugan-small", "unet")
 @_of_a_training(
     _CUGAN,
     "The paper's numbers; minutes on a CPU; or the paper's baselines Unet and UGAN, which are told nothing and are "
-    "trained on one degradation (recipe.only).",
+    "trained on one degradation (recipe.fixed_level).",
 )
 @_staged("1: CUnet, by MSE. 2: CUGAN, with perceptual and GAN losses, from a run of stage 1.")
 def train_cugan(**told: Any) -> None:
@@ -163,10 +163,10 @@ _far_model = click.option(
 def train_hr_aware_pretrain(**told: Any) -> None:
     """Train the LR reconstruction network that `rwsr train hr-aware` fine-tunes SR models through.
 
-    It learns from pairs of `rwsr degrade build --preset second-order` how LR comes of HR, whatever the degradation; one
-    network serves every camera and, unless FAR looks through one, every SR model of its scale. FAR looks through CLIP
-    RN50 (rwsr weights says where to put it), or what network.far.net names: vgg19, squeezenet, or sr
-    (with network.far.stride=1) for --far-model.
+    It learns from pairs of `rwsr degrade build --preset real-esrgan-nousm` how LR comes of HR, whatever the
+    degradation; one network serves every camera and, unless FAR looks through one, every SR model of its scale. FAR
+    looks through CLIP RN50 (rwsr weights says where to put it), or what network.far.net names: vgg19, squeezenet, or
+    sr (with network.far.stride=1) for --far-model.
 
     \b
     Example:

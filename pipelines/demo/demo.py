@@ -23,9 +23,8 @@ from ...degrade.errors import UserError
 from ...degrade.images import sources
 from ...degrade.images.sources import SourceRow
 from ...degrade.progress import printable, say
-from ...degrade.recipes.groups import ROLES
-from ...degrade.recipes.presets import mm_realsr
-from ...degrade.samples import StoreConfig
+from ...degrade.recipes.mm_realsr import ROLES
+from ...degrade.recipes.store_config import StoreConfig, store_preset
 from ...degrade.storage.local import write_atomic
 from ...degrade.storage.shards.writer import Store
 from ...degrade.tasks import Run
@@ -77,7 +76,9 @@ _RECIPE = (
 def groups_config(*, held_out: bool) -> StoreConfig:
     """The demo's groups: many small ones to train on; few larger ones, of another seed, to measure on."""
     hr_size_px, num_samples, seed = (288, 24, 1) if held_out else (128, 480, 0)
-    return compose(mm_realsr(), sets=_RECIPE, shard_mib=2, hr_size_px=hr_size_px, num_samples=num_samples, seed=seed)
+    return compose(
+        store_preset("mm-realsr"), sets=_RECIPE, shard_mib=2, hr_size_px=hr_size_px, num_samples=num_samples, seed=seed
+    )
 
 
 def _copy_photographs(names: Sequence[str], folder: Path) -> int:

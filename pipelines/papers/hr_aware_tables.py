@@ -22,8 +22,7 @@ from ...degrade.images import sources
 from ...degrade.images.pixels import U8
 from ...degrade.images.sources import IndexConfig, SourceRow
 from ...degrade.progress import say
-from ...degrade.recipes.presets import second_order
-from ...degrade.samples import StoreConfig
+from ...degrade.recipes.store_config import StoreConfig, store_preset
 from ...degrade.storage.location import Place
 from ...eval.images.sets import ImageSet, check_fits, first_of
 from ...eval.metrics.by_name import lpips_here
@@ -149,7 +148,11 @@ class Plan:
 def _pairs_config(plan: Plan, scale: int) -> StoreConfig:
     size = plan.hr_size_px
     return compose(
-        second_order(), sets=plan.pairs_sets, num_samples=plan.samples, hr_size_px=size, recipe={"scale": scale}
+        store_preset("real-esrgan-nousm"),
+        sets=plan.pairs_sets,
+        num_samples=plan.samples,
+        hr_size_px=size,
+        recipe={"scale": scale},
     )
 
 

@@ -21,8 +21,7 @@ from ...degrade.images import sources
 from ...degrade.images.pixels import U8
 from ...degrade.images.sources import IndexConfig
 from ...degrade.progress import say
-from ...degrade.recipes.presets import rwsr_edl_without_noise
-from ...degrade.samples import StoreConfig
+from ...degrade.recipes.store_config import StoreConfig, store_preset
 from ...degrade.storage.local import write_atomic
 from ...degrade.storage.location import Place
 from ...noisebank import build_bank
@@ -245,7 +244,9 @@ def _build(plan: Plan, target: Sequence[Place], auxiliary: Sequence[Place]) -> d
     if plan.psnr_steps:
         wanted.add("target")
     grid = BankConfig(grid=TileGrid(size=plan.tile_px, stride=plan.tile_px))
-    config: StoreConfig = compose(rwsr_edl_without_noise(), num_samples=plan.samples, hr_size_px=plan.hr_size_px)
+    config: StoreConfig = compose(
+        store_preset("rwsr-edl-noisefree"), num_samples=plan.samples, hr_size_px=plan.hr_size_px
+    )
     bank, mixed_bank = plan.out / "bank.zarr", plan.out / "mixed-bank.zarr"
     banks = {bank: (target, auxiliary)} | ({mixed_bank: ([*target, *auxiliary], [])} if "mixed" in wanted else {})
     for at, (first, second) in banks.items():

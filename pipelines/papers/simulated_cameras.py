@@ -11,9 +11,13 @@ from ...degrade.images import sources
 from ...degrade.images.pixels import U8, encode_png
 from ...degrade.images.read import read_source
 from ...degrade.images.sources import SourceRow
+from ...degrade.ops.blur import Blur
+from ...degrade.ops.codecs import Jpeg
+from ...degrade.ops.gaussian import GaussianNoise
 from ...degrade.ops.kernels import Kernel
 from ...degrade.ops.render import apply
-from ...degrade.ops.steps import AnyStep, Blur, GaussianNoise, Jpeg, Resize, field_key
+from ...degrade.ops.resize import Resize
+from ...degrade.ops.step import Step, field_key
 from ...degrade.progress import progress
 from ...degrade.seeds import stream
 from ...degrade.storage.local import write_atomic
@@ -35,11 +39,11 @@ NOISY = CAMERAS["noisy"]
 _OTHERS_NOISE_255, _OTHERS_QUALITY = (0.0, 25.0), (50, 95)  # of other cameras, each photograph its own
 
 
-def _steps(camera: Camera, key: str) -> tuple[AnyStep, ...]:
+def _steps(camera: Camera, key: str) -> tuple[Step, ...]:
     size = 7 if camera.blur < 1 else 13
     return (
         Blur(kernel=Kernel(kind="iso", size=size, sigma_x=camera.blur, sigma_y=camera.blur)),
-        GaussianNoise(sigma_255=camera.noise_255, grey=False, field=field_key(0, "spoilt", key)),
+        GaussianNoise(sigma_255=camera.noise_255, gray=False, field=field_key(0, "spoilt", key)),
         Jpeg(quality=camera.quality),
     )
 

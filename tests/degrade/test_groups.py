@@ -7,14 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rwsr.degrade.ops.steps import Blur, Degradation, GaussianNoise, Jpeg, PoissonNoise, Resize
-from rwsr.degrade.recipes.base import Groups
-from rwsr.degrade.recipes.groups import ROLES, Role
-from rwsr.degrade.recipes.presets import mm_realsr
-from rwsr.degrade.samples import Source, StoreConfig, draw_sample
+from rwsr.degrade.ops.blur import Blur
+from rwsr.degrade.ops.codecs import Jpeg
+from rwsr.degrade.ops.gaussian import GaussianNoise
+from rwsr.degrade.ops.poisson import PoissonNoise
+from rwsr.degrade.ops.resize import Resize
+from rwsr.degrade.ops.step import Degradation
+from rwsr.degrade.recipes.mm_realsr import ROLES, Groups, Role
+from rwsr.degrade.recipes.store_config import StoreConfig, store_preset
+from rwsr.degrade.samples import Source, draw_sample
 
 HR_PX = 128
-CONFIG = mm_realsr().model_copy(update={"hr_size_px": HR_PX})
+CONFIG = store_preset("mm-realsr").model_copy(update={"hr_size_px": HR_PX})
 RECIPE = CONFIG.recipe
 
 
@@ -49,7 +53,7 @@ def test_discrete_draws_are_shared(seed: int) -> None:
                 case Resize():
                     shape.append(("resize", step.mode))
                 case GaussianNoise() | PoissonNoise():
-                    shape.append((step.op, step.grey, step.field))
+                    shape.append((step.op, step.gray, step.field))
                 case Jpeg():
                     shape.append(("jpeg",))
         shapes.add(tuple(shape))
@@ -154,7 +158,7 @@ def test_a_rule_that_is_broken_says_how_to_mend_it(change: dict, says: str) -> N
         return low | {k: merged(low[k], v) if isinstance(v, dict) else v for k, v in high.items()}
 
     with pytest.raises(ValidationError, match=says):
-        StoreConfig.model_validate(merged(mm_realsr().model_dump(), change))
+        StoreConfig.model_validate(merged(store_preset("mm-realsr").model_dump(), change))
 
 
 def test_the_preset_has_the_published_numbers() -> None:

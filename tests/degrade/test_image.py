@@ -1,4 +1,4 @@
-"""Images become 8-bit RGB by one policy, and a damaged file is an error, never a grey patch."""
+"""Images become 8-bit RGB by one policy, and a damaged file is an error, never a gray patch."""
 
 import io
 import pickle
@@ -56,7 +56,7 @@ def test_every_mode_with_a_policy_becomes_rgb(mode: str, astronaut: U8) -> None:
 
 
 def test_sixteen_bit_white_is_white() -> None:
-    """65535 becomes 255 and 0 stays 0; 16-bit grey is rounded, not clipped."""
+    """65535 becomes 255 and 0 stays 0; 16-bit gray is rounded, not clipped."""
     levels = np.array([[0, 128, 257, 32768, 65535]], dtype=np.uint16)
     pixels = decode(_file(Image.fromarray(levels))).pixels[0, :, 0]
     assert pixels.tolist() == [0, 0, 1, 128, 255]
@@ -117,7 +117,7 @@ def test_sixteen_bit_colour_is_rounded_not_cut(astronaut: U8) -> None:
 
 
 def test_damage_inside_a_jpeg_is_found(astronaut: U8) -> None:
-    """Zeroes over part of the coded data: Pillow and OpenCV return a picture with a grey part."""
+    """Zeroes over part of the coded data: Pillow and OpenCV return a picture with a gray part."""
     data = bytearray(_file(Image.fromarray(astronaut), "JPEG", quality=90))
     data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
     Image.open(io.BytesIO(data)).load()
@@ -156,7 +156,7 @@ def test_a_file_that_ends_early_is_damaged(form: str, astronaut: U8) -> None:
 
 
 def test_a_cut_that_is_closed_again_is_found(astronaut: U8) -> None:
-    """Pillow fills up the rest of a JPEG in grey, and for CMYK there is no second decoder of the colours."""
+    """Pillow fills up the rest of a JPEG in gray, and for CMYK there is no second decoder of the colours."""
     for mode in ("RGB", "L", "CMYK"):
         whole = _file(Image.fromarray(astronaut).convert(mode), "JPEG")
         assert _status(whole[: len(whole) // 2] + b"\xff\xd9") == "damaged"
@@ -182,9 +182,9 @@ def test_a_whole_file_of_a_form_without_a_policy_is_not_called_damaged() -> None
 
 def test_run_lengths_in_a_bmp_are_refused() -> None:
     head = struct.pack("<IHHI", 0, 0, 0, 54 + 1024) + struct.pack("<IiiHHIIiiII", 40, 8, 8, 1, 8, 1, 0, 0, 0, 256, 0)
-    grey = bytes(value for level in range(256) for value in (level, level, level, 0))
+    gray = bytes(value for level in range(256) for value in (level, level, level, 0))
     with pytest.raises(ImageError, match="run lengths in a BMP have no policy; convert it to PNG"):
-        decode(b"BM" + head + grey + b"\0\2\xff\xff" * 50)
+        decode(b"BM" + head + gray + b"\0\2\xff\xff" * 50)
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"tEXt"])

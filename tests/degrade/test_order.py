@@ -6,18 +6,23 @@ from scipy import ndimage
 
 from rwsr.degrade.config import compose
 from rwsr.degrade.images.pixels import U8, to_float
+from rwsr.degrade.manifest import from_row, to_row
+from rwsr.degrade.ops.blur import Blur
+from rwsr.degrade.ops.codecs import Jpeg
+from rwsr.degrade.ops.gaussian import GaussianNoise
 from rwsr.degrade.ops.kernels import Kernel
 from rwsr.degrade.ops.render import render_all
-from rwsr.degrade.ops.steps import Blur, Degradation, GaussianNoise, Jpeg, Resize
+from rwsr.degrade.ops.resize import Resize
+from rwsr.degrade.ops.step import Degradation
 from rwsr.degrade.quality.group_order import Measure, disorders, measure, twin
-from rwsr.degrade.recipes.groups import Role
-from rwsr.degrade.recipes.presets import mm_realsr
-from rwsr.degrade.samples import Source, from_row, make, render, to_row
+from rwsr.degrade.recipes.mm_realsr import Role
+from rwsr.degrade.recipes.store_config import store_preset
+from rwsr.degrade.samples import Source, make, render
 
-SMALL = compose(mm_realsr(), hr_size_px=64)
+SMALL = compose(store_preset("mm-realsr"), hr_size_px=64)
 CHAIN: Degradation = (
     Blur(kernel=Kernel(kind="iso", size=7, sigma_x=1, sigma_y=1)),
-    GaussianNoise(sigma_255=12, grey=False, field="1"),
+    GaussianNoise(sigma_255=12, gray=False, field="1"),
     Resize(height=64, width=64, mode="area"),
     Jpeg(quality=95),
 )
@@ -74,8 +79,8 @@ def test_each_kind_of_disorder_is_named(role: Role, measured: Measure, expected:
     assert list(disorders(GOOD | {role: measured})) == expected
 
 
-def _made(photograph: U8, n: int, policy: str, most_draws: int = 32) -> list[tuple[int, bool]]:
-    config = compose(SMALL, sets=[f"recipe.disorder={policy}", f"recipe.most_draws={most_draws}"])
+def _made(photograph: U8, n: int, policy: str, max_draws: int = 32) -> list[tuple[int, bool]]:
+    config = compose(SMALL, sets=[f"recipe.order_check={policy}", f"recipe.max_draws={max_draws}"])
     source = Source("aa", photograph.shape[1], photograph.shape[0])
     found = []
     for sample in range(n):
@@ -97,7 +102,7 @@ def test_disorder_is_rejected_until_there_is_none(astronaut: U8) -> None:
 def test_a_source_without_detail_stays_disordered_and_says_so() -> None:
     """A flat image has no blur to order: the last draw stands, with its disorder."""
     flat = np.full((80, 80, 3), 255, np.uint8)
-    assert _made(flat, 2, "reject", most_draws=3) == [(2, True), (2, True)]
+    assert _made(flat, 2, "reject", max_draws=3) == [(2, True), (2, True)]
 
 
 def test_a_row_is_drawn_again_from_what_it_records(astronaut: U8) -> None:

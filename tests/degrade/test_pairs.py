@@ -14,21 +14,22 @@ from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.images.pixels import F32, U8
 from rwsr.degrade.images.sources import SourceRow
-from rwsr.degrade.ops.steps import (
-    AnyStep,
-    BankNoise,
-    Blur,
-    GaussianNoise,
-    Jpeg,
-    PoissonNoise,
-    Resize,
-    SpeckleNoise,
-    UnsharpMask,
-    Webp,
-)
-from rwsr.degrade.recipes.base import BlurNoise, Downscale, NoiseInjection, SecondOrder, Shuffled
-from rwsr.degrade.recipes.presets import PRESETS
-from rwsr.degrade.samples import Draw, Source, StoreConfig, draw_sample, holds, render
+from rwsr.degrade.ops.bank_noise import BankNoise
+from rwsr.degrade.ops.blur import Blur
+from rwsr.degrade.ops.codecs import Jpeg, Webp
+from rwsr.degrade.ops.gaussian import GaussianNoise, SpeckleNoise
+from rwsr.degrade.ops.poisson import PoissonNoise
+from rwsr.degrade.ops.resize import Resize
+from rwsr.degrade.ops.step import Step
+from rwsr.degrade.ops.unsharp import UnsharpMask
+from rwsr.degrade.recipes import PRESETS
+from rwsr.degrade.recipes.bicubic import Downscale
+from rwsr.degrade.recipes.bsrgan import Bsrgan
+from rwsr.degrade.recipes.cugan import BlurNoise
+from rwsr.degrade.recipes.real_esrgan import SecondOrder
+from rwsr.degrade.recipes.rwsr_edl import NoiseInjection
+from rwsr.degrade.recipes.store_config import StoreConfig, store_preset
+from rwsr.degrade.samples import Draw, Source, draw_sample, holds, render
 
 SOURCE = Source("00", 900, 700)
 
@@ -45,11 +46,11 @@ class Bank:
 
 
 def _draw(preset: str, seed: int, *sets: str) -> Draw:
-    config = compose(PRESETS[preset](), sets=sets, seed=seed)
-    return draw_sample(config, SOURCE, 0, 0, Bank() if config.wants_bank else None)
+    config = compose(store_preset(preset), sets=sets, seed=seed)
+    return draw_sample(config, SOURCE, 0, 0, Bank() if config.recipe.wants_bank else None)
 
 
-def _steps(preset: str, n: int, *sets: str) -> list[tuple[AnyStep, ...]]:
+def _steps(preset: str, n: int, *sets: str) -> list[tuple[Step, ...]]:
     return [_draw(preset, seed, *sets).members["lr"] for seed in range(n)]
 
 
@@ -58,7 +59,7 @@ def _steps(preset: str, n: int, *sets: str) -> list[tuple[AnyStep, ...]]:
 @given(st.integers(0, 2**40))
 def test_every_draw_ends_at_the_lr_size_and_lies_in_the_source(preset: str, seed: int) -> None:
     """Whatever was drawn: the last size is HR / scale, and the box does not leave the image."""
-    config = PRESETS[preset]()
+    config = store_preset(preset)
     drawn = _draw(preset, seed)
     for steps in drawn.members.values():
         sizes = [step.width for step in steps if isinstance(step, Resize)]
@@ -80,7 +81,7 @@ def test_real_esrgan_has_the_published_frequencies() -> None:
     assert sum(any(isinstance(s, Blur) for s in tail) for tail in tails) / n == pytest.approx(0.8, abs=0.04)
     noises = [s for steps in drawn for s in steps if isinstance(s, GaussianNoise | PoissonNoise)]
     assert len(noises) == 2 * n
-    assert sum(s.grey for s in noises) / (2 * n) == pytest.approx(0.4, abs=0.03)
+    assert sum(s.gray for s in noises) / (2 * n) == pytest.approx(0.4, abs=0.03)
     sigmas = [s.sigma_255 for s in noises if isinstance(s, GaussianNoise)]
     assert 1 <= min(sigmas) < 1.5 and 29 < max(sigmas) <= 30
     qualities = [s.quality for steps in drawn for s in steps if isinstance(s, Jpeg)]
@@ -144,7 +145,7 @@ def test_bsrgan_has_the_published_frequencies() -> None:
     assert sum(isinstance(steps[0], Resize) and steps[0].width == 144 for steps in drawn) / n > 0.25 - 0.04
     noises = [s for steps in drawn for s in steps if isinstance(s, GaussianNoise)]
     assert len(noises) == n
-    assert sum(s.grey for s in noises) / n == pytest.approx(0.4, abs=0.04)
+    assert sum(s.gray for s in noises) / n == pytest.approx(0.4, abs=0.04)
     mixed = [s for s in noises if s.mixing is not None]
     assert len(mixed) / n == pytest.approx(0.2, abs=0.04) and {s.sigma_255 for s in mixed} == {25}
     assert {s.sigma_255 for s in noises} == set(range(2, 26))
@@ -213,13 +214,13 @@ def test_rwsr_edl_cleans_up_by_two_and_injects_a_piece_of_a_patch() -> None:
         assert noise.patch < 3 and noise.y <= 32 and noise.x <= 32 and noise.bank == "00ff"
         places.add((noise.patch, noise.y, noise.x))
     assert len(places) > 30
-    assert _draw("rwsr-edl", 0, "recipe.cleanup=1").hr == ()
+    assert _draw("rwsr-edl", 0, "recipe.clean_downscale=1").hr == ()
 
 
 @pytest.mark.parametrize(("bank", "says"), [(None, "name one with --bank"), (Bank(), "use --hr-size 256 at most")])
 def test_a_bank_that_does_not_fit_is_refused(bank: Bank | None, says: str) -> None:
     """None at all, or patches smaller than an LR crop."""
-    config = compose(PRESETS["rwsr-edl"](), hr_size_px=260)
+    config = compose(store_preset("rwsr-edl"), hr_size_px=260)
     with pytest.raises(UserError, match=says):
         draw_sample(config, SOURCE, 0, 0, bank)
 
@@ -232,11 +233,11 @@ def test_bicubic_draws_nothing_but_a_place() -> None:
 @pytest.mark.parametrize(
     ("model", "values", "says"),
     [
-        (Shuffled, {"kernel_sizes": [6, 21]}, "are not odd"),
-        (Shuffled, {"mixed_noise_prob": 0.8}, "lower one"),
-        (Shuffled, {"iso_sigma": [0, 0]}, "raise one"),
+        (Bsrgan, {"kernel_sizes": [6, 21]}, "are not odd"),
+        (Bsrgan, {"mixed_noise_prob": 0.8}, "lower one"),
+        (Bsrgan, {"iso_sigma": [0, 0]}, "raise one"),
         (BlurNoise, {"kernel_size": 20}, "use 21"),
-        (NoiseInjection, {"cleanup": 0}, "greater than or equal to 1"),
+        (NoiseInjection, {"clean_downscale": 0}, "greater than or equal to 1"),
         (SecondOrder, {"first": {}}, "blur_sigma"),
         (Downscale, {"antialias": True}, "leave it out"),
     ],
@@ -249,15 +250,15 @@ def test_a_rule_that_is_broken_says_how_to_mend_it(model: type, values: dict, sa
 
 def test_every_preset_is_valid_when_read_again() -> None:
     """Its dump is a config of the same recipe."""
-    for make in PRESETS.values():
-        assert StoreConfig.model_validate(make().model_dump(mode="json")) == make()
+    for config in map(store_preset, PRESETS):
+        assert StoreConfig.model_validate(config.model_dump(mode="json")) == config
 
 
 def test_sources_serve_by_area_where_that_is_wanted() -> None:
     """A source four times as large serves four times as many samples; all are given out, whatever is left over."""
     rows = [SourceRow("/", f"{i}.png", sha256=str(i), width=w, height=100) for i, w in enumerate((100, 400, 125))]
     by_image, by_area = (
-        plan(compose(PRESETS["bicubic"](), hr_size_px=64, num_samples=1000, weigh=weigh), rows).counts
+        plan(compose(store_preset("bicubic"), hr_size_px=64, num_samples=1000, weigh=weigh), rows).counts
         for weigh in ("image", "area")
     )
     assert sorted(by_image) == [333, 333, 334] and sum(by_area) == 1000
@@ -266,7 +267,7 @@ def test_sources_serve_by_area_where_that_is_wanted() -> None:
 
 def test_crops_are_of_the_source_at_one_of_several_sizes(astronaut: U8) -> None:
     """Where the source still holds a crop at that size; the cut is larger, and made smaller to HR."""
-    config = compose(PRESETS["bicubic"](), hr_size_px=128, source_scales=[1, 0.5, 0.2])
+    config = compose(store_preset("bicubic"), hr_size_px=128, source_scales=[1, 0.5, 0.2])
     source, sizes = Source("a" * 64, 512, 512), set()
     for sample in range(40):
         drawn = draw_sample(config, source, sample, 0, None)
@@ -282,7 +283,7 @@ def test_crops_are_of_the_source_at_one_of_several_sizes(astronaut: U8) -> None:
 
 def test_small_sources_are_continued_by_reflection(astronaut: U8) -> None:
     """To the right and below, as BasicSR does; without the key they are left out."""
-    config = compose(PRESETS["bicubic"](), hr_size_px=128, pad_small=True)
+    config = compose(store_preset("bicubic"), hr_size_px=128, pad_small=True)
     small = astronaut[:70, :200]
     drawn = draw_sample(config, Source("b" * 64, 200, 70), 0, 0, None)
     assert drawn.y == 0 and holds(config, 200, 70) and not holds(compose(config, pad_small=False), 200, 70)

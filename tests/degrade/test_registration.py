@@ -9,7 +9,8 @@ from rwsr.degrade.images.pixels import F32
 from rwsr.degrade.ops.render import render_all
 from rwsr.degrade.quality.group_order import twin
 from rwsr.degrade.quality.registration import coordinates, registration
-from rwsr.degrade.recipes.presets import PRESETS
+from rwsr.degrade.recipes import PRESETS
+from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.samples import Source, draw_sample
 
 from .test_pairs import Bank
@@ -38,10 +39,10 @@ def test_a_scale_that_is_a_little_wrong_is_a_drift() -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_are_aligned(preset: str) -> None:
     """Mean error over 25 draws at most 0.05 HR pixels."""
-    config = compose(PRESETS[preset](), hr_size_px=400 if preset != "rwsr-edl" else 160)
+    config = compose(store_preset(preset), hr_size_px=400 if preset != "rwsr-edl" else 160)
     errors = []
     for sample in range(25):
-        drawn = draw_sample(config, Source("aa", 900, 900), sample, 0, Bank() if config.wants_bank else None)
+        drawn = draw_sample(config, Source("aa", 900, 900), sample, 0, Bank() if config.recipe.wants_bank else None)
         for steps in drawn.members.values():
             chain = twin(steps)
             errors.append(

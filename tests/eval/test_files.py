@@ -1,4 +1,4 @@
-"""Pictures keep their bits, their alpha and their greyness on the way through."""
+"""Pictures keep their bits, their alpha and their grayness on the way through."""
 
 import io
 import struct
@@ -43,21 +43,21 @@ def test_a_png_comes_back_as_it_was(channels: int, dtype: type[np.generic]) -> N
     pixels = rng.integers(1, np.iinfo(dtype).max, (30, 40, channels), endpoint=True).astype(dtype)
     data = _png(pixels[..., 0] if channels == 1 else pixels)
     picture = read_picture(data)
-    assert picture.pixels.dtype == dtype and picture.grey == (channels == 1)
+    assert picture.pixels.dtype == dtype and picture.gray == (channels == 1)
     assert (picture.alpha is not None) == (channels == 4)
     again = cv2.imdecode(np.frombuffer(encode_picture(picture), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     assert again.dtype == dtype and np.array_equal(again.reshape(pixels.shape), pixels)
 
 
 def test_other_forms_are_read(rgb: U8) -> None:
-    """JPEG, grey with alpha, palettes with a clear colour, turned by EXIF."""
+    """JPEG, gray with alpha, palettes with a clear colour, turned by EXIF."""
     image = Image.fromarray(rgb)
     assert read_picture(_pillow(image, "JPEG")).pixels.shape == (40, 50, 3)
     alpha = Image.fromarray(np.tile(np.arange(50, dtype=np.uint8) * 5, (40, 1)))
-    grey = image.convert("L")
-    grey.putalpha(alpha)
-    found = read_picture(_pillow(grey))
-    assert found.grey and found.alpha is not None and found.alpha[0, 10] == 50
+    gray = image.convert("L")
+    gray.putalpha(alpha)
+    found = read_picture(_pillow(gray))
+    assert found.gray and found.alpha is not None and found.alpha[0, 10] == 50
     palette = read_picture(_pillow(image.quantize(16), transparency=3))
     assert palette.alpha is not None and {0, 255} == set(np.unique(palette.alpha))
     exif = Image.Exif()
@@ -137,7 +137,7 @@ def test_every_picture_is_upright(
 
 
 def _packed_tiff(values: np.ndarray, bits: int, *, white_is_zero: bool = False) -> bytes:
-    """A grey TIFF whose samples have that many bits, one after the other."""
+    """A gray TIFF whose samples have that many bits, one after the other."""
     rows: list[bytes] = []
     for row in values.tolist():
         text = "".join(format(value, f"0{bits}b") for value in row)
@@ -161,7 +161,7 @@ def test_the_largest_value_is_white_whatever_the_bits(bits: int, white_is_zero: 
     wanted = np.rint(light * 255 / top).astype(np.uint8)
     assert np.array_equal(decode(data).pixels, wanted[..., None].repeat(3, axis=2))
     found = read_picture(data)
-    assert found.grey and np.array_equal(found.pixels[..., 0], np.rint(light * 65535 / top).astype(np.uint16))
+    assert found.gray and np.array_equal(found.pixels[..., 0], np.rint(light * 65535 / top).astype(np.uint16))
 
 
 def _profile(name: str) -> bytes:
@@ -214,7 +214,7 @@ def test_damage_is_an_image_error(rgb: U8) -> None:
         read_picture(_png(rgb)[:-30])
 
 
-def test_a_grey_picture_is_the_mean_of_its_colours() -> None:
+def test_a_gray_picture_is_the_mean_of_its_colours() -> None:
     pixels = np.zeros((4, 4, 3), dtype=np.uint8)
     pixels[..., 0] = 90
     found = cv2.imdecode(np.frombuffer(encode_picture(Picture(pixels, None, True)), np.uint8), cv2.IMREAD_UNCHANGED)

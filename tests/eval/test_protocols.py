@@ -155,8 +155,8 @@ def test_steering_by_hand(images: ImageSet) -> None:
 
     def restore(lr: Tensor, blur: float, noise: float) -> Tensor:
         told.append((blur, noise))
-        grey = (1 - noise) * lr + noise * lr.mean()
-        return grey + blur * (grey - torch.nn.functional.avg_pool2d(grey, 3, 1, 1))
+        gray = (1 - noise) * lr + noise * lr.mean()
+        return gray + blur * (gray - torch.nn.functional.avg_pool2d(gray, 3, 1, 1))
 
     def score(lr: Tensor) -> Tensor:
         return torch.tensor([[0.25, 0.75]])
@@ -179,13 +179,13 @@ def test_steering_by_hand(images: ImageSet) -> None:
 
 
 def test_residual_noise_and_detail_of_known_images() -> None:
-    """Noise of 10 grey levels on mid-grey is 10; a board of single pixels has steps of its contrast."""
+    """Noise of 10 gray levels on mid-gray is 10; a board of single pixels has steps of its contrast."""
     torch.manual_seed(0)
-    grey = torch.full((1, 3, 64, 64), 0.5)
-    assert steering.residual_noise(grey + 10 / 255 * torch.randn_like(grey), grey) == pytest.approx(10, rel=0.02)
+    gray = torch.full((1, 3, 64, 64), 0.5)
+    assert steering.residual_noise(gray + 10 / 255 * torch.randn_like(gray), gray) == pytest.approx(10, rel=0.02)
     board = ((torch.arange(64)[:, None] + torch.arange(64)) % 2).float().expand(1, 3, 64, 64)
     assert steering.detail(board / 5) == pytest.approx(51)
-    assert steering.detail(grey) == 0
+    assert steering.detail(gray) == 0
 
 
 def test_cugans_settings_tell_the_model_the_truth(images: ImageSet) -> None:

@@ -66,7 +66,7 @@ def test_the_literal_reading_counts_every_tile(rows: list[Row], quantile: float)
 
 @given(st.lists(TILE, min_size=3, max_size=40), st.randoms())
 def test_the_order_of_the_tiles_does_not_count(rows: list[Row], random) -> None:
-    """Shuffled tiles give the same interval."""
+    """Bsrgan tiles give the same interval."""
     rows = [*rows, (3.0, 5.0, 0.0)]
     shuffled = rows.copy()
     random.shuffle(shuffled)
@@ -86,7 +86,7 @@ def test_constant_and_clipped_tiles_are_left_out_and_counted() -> None:
 
 
 def test_nothing_but_constant_tiles_spans_no_interval() -> None:
-    """None, for the caller to explain; read literally, a grey constant tile is one."""
+    """None, for the caller to explain; read literally, a gray constant tile is one."""
     rows = [(0.0, 128.0, 0.0)] * 10
     assert cati(_table(rows), CatiRule()) is None
     assert len(_taken(rows, CatiRule(literal=True))) == 10

@@ -7,7 +7,7 @@ from rwsr.noisebank.statistics import noise_statistics
 
 
 def test_white_noise_is_flat_at_its_variance() -> None:
-    """At every frequency, within what 40 patches of 64 px leave to chance; rounding to grey levels adds 1/12."""
+    """At every frequency, within what 40 patches of 64 px leave to chance; rounding to gray levels adds 1/12."""
     rng = np.random.default_rng(0)
     patches = np.rint(128 + rng.normal(0, 6, (40, 64, 64, 3))).astype(np.uint8)
     found = noise_statistics(patches)

@@ -23,15 +23,15 @@ GRIDS = {
 
 def _loop(pixels: U8, grids: list[TileGrid]) -> Iterator[list[float]]:
     """Pillow's luma and numpy on each tile on its own."""
-    grey = np.asarray(Image.fromarray(pixels).convert("L")).astype(float)
-    height, width = grey.shape
+    gray = np.asarray(Image.fromarray(pixels).convert("L")).astype(float)
+    height, width = gray.shape
     for grid in grids:
         for y in range(0, height - grid.size + 1, grid.stride):
             for x in range(0, width - grid.size + 1, grid.stride):
                 box = slice(y, y + grid.size), slice(x, x + grid.size)
                 rgb = pixels[box].reshape(-1, 3)
                 clipped = ((rgb == 0) | (rgb == 255)).mean(axis=0).max()
-                statistics = [grey[box].mean(), grey[box].var(), *rgb.mean(axis=0), *rgb.var(axis=0), clipped]
+                statistics = [gray[box].mean(), gray[box].var(), *rgb.mean(axis=0), *rgb.var(axis=0), clipped]
                 yield [y, x, grid.size, *statistics]
 
 
@@ -52,10 +52,10 @@ def test_any_image_and_grid_is_measured_exactly(height: int, width: int, size: i
     """Mean and variance are the exact fractions of whole sums, so that equal tiles tie and 20 is not 19.999."""
     rng = np.random.default_rng(seed)
     pixels = rng.choice(np.array([0, 3, 128, 255], np.uint8), (height, width, 3))
-    grey = np.asarray(Image.fromarray(pixels).convert("L")).astype(int)
+    gray = np.asarray(Image.fromarray(pixels).convert("L")).astype(int)
     found = tile_stats(pixels, [TileGrid(size=size, stride=stride)])
     for y, x, mean, variance in zip(found.y, found.x, found.mean, found.variance, strict=True):
-        tile = grey[y : y + size, x : x + size]
+        tile = gray[y : y + size, x : x + size]
         assert mean == tile.sum() / tile.size
         assert variance == (tile.size * (tile**2).sum() - tile.sum() ** 2) / tile.size**2
 

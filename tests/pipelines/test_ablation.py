@@ -127,12 +127,12 @@ def test_what_is_wrong_is_told_first(folders: list[object], tmp_path: Path, monk
 
 def test_spoilt_photographs_are_of_one_camera_or_of_many() -> None:
     """The same bytes for the same photograph; one camera's noise is the same of all, others' is their own."""
-    grey = np.full((96, 96, 3), 128, dtype=np.uint8)
-    assert np.array_equal(simulated_cameras.by_one_camera(grey, "a"), simulated_cameras.by_one_camera(grey, "a"))
-    one = [float(simulated_cameras.by_one_camera(grey, key).std()) for key in "abcdef"]
-    many = [float(simulated_cameras.by_others(grey, key).std()) for key in "abcdef"]
+    gray = np.full((96, 96, 3), 128, dtype=np.uint8)
+    assert np.array_equal(simulated_cameras.by_one_camera(gray, "a"), simulated_cameras.by_one_camera(gray, "a"))
+    one = [float(simulated_cameras.by_one_camera(gray, key).std()) for key in "abcdef"]
+    many = [float(simulated_cameras.by_others(gray, key).std()) for key in "abcdef"]
     assert max(one) - min(one) < 0.5 < min(one) and max(many) - min(many) > 3
-    assert np.array_equal(simulated_cameras.made_smaller(grey, 4), grey[:24, :24])
+    assert np.array_equal(simulated_cameras.made_smaller(gray, 4), gray[:24, :24])
 
 
 def test_trainings_end_with_the_command_that_started_them(folders: list[object], tmp_path: Path) -> None:

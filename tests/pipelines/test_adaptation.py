@@ -159,7 +159,7 @@ def test_figures_7_and_8(
     """Reconstruction along i with and without the controller, FAR of clean and degraded, and both on the page."""
     store = tmp_path / "pairs.zarr"
     keys = ["--set", "hr_size_px=96", "--set", "num_samples=6"]
-    rwsr("degrade", "build", "--preset", "second-order", "--source", photos, "--out", store, *keys)
+    rwsr("degrade", "build", "--preset", "real-esrgan-nousm", "--source", photos, "--out", store, *keys)
     whole = _network(store, tmp_path / "whole")
     plain = _network(store, tmp_path / "plain", "network.far=null", "network.controller=null")
     out = tmp_path / "metrics.parquet"

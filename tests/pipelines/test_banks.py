@@ -20,8 +20,8 @@ from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.images.decode import decode
 from rwsr.degrade.images.pixels import U8
 from rwsr.degrade.images.sources import IndexConfig
+from rwsr.degrade.ops.bank_noise import BankNoise
 from rwsr.degrade.ops.render import apply
-from rwsr.degrade.ops.steps import BankNoise
 from rwsr.degrade.seeds import stream
 from rwsr.degrade.storage import tables
 from rwsr.degrade.tasks import Run
@@ -69,10 +69,10 @@ def _tiles(folder: Path, size: int) -> list[tuple[float, float, Box]]:
     """(variance, mean, box) of every full tile, by Pillow and numpy alone."""
     found: list[tuple[float, float, Box]] = []
     for path in sorted(folder.iterdir()):
-        grey = np.asarray(Image.open(path).convert("L")).astype(float)
-        for y in range(0, grey.shape[0] - size + 1, size):
-            for x in range(0, grey.shape[1] - size + 1, size):
-                tile = grey[y : y + size, x : x + size]
+        gray = np.asarray(Image.open(path).convert("L")).astype(float)
+        for y in range(0, gray.shape[0] - size + 1, size):
+            for x in range(0, gray.shape[1] - size + 1, size):
+                tile = gray[y : y + size, x : x + size]
                 found.append((tile.var(), tile.mean(), (path.name, y, x)))
     return found
 
@@ -122,8 +122,8 @@ def test_the_threshold_rule_is_the_published_one(tmp_path: Path) -> None:
     """Luma variance < 20 and mean > 0 over 256/256 tiles; the last row and column, which the script drops, too."""
     rng = stream(0, "threshold")
     sigma = np.kron(rng.choice([1.0, 4.0, 5.5, 8.0], (4, 3)), np.ones((256, 256)))
-    grey = 120 + sigma * rng.standard_normal((1024, 768))
-    _save(tmp_path / "photos", "a.png", np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2))
+    gray = 120 + sigma * rng.standard_normal((1024, 768))
+    _save(tmp_path / "photos", "a.png", np.repeat(gray.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2))
     _save(tmp_path / "photos", "black.png", np.zeros((256, 256, 3), np.uint8))
     _save(tmp_path / "photos", "flat.png", np.full((256, 511, 3), 7, np.uint8))
     bank = _bank(tmp_path / "b.zarr", tmp_path / "photos", config=BankConfig(rule=ThresholdRule()))
@@ -414,7 +414,7 @@ def test_a_changed_source_fails_with_its_name(photos: Path, tmp_path: Path) -> N
 
 
 def _made(folder: Path, contrast: float, count: int) -> Path:
-    """Photographs all of whose places have that standard deviation, in grey levels."""
+    """Photographs all of whose places have that standard deviation, in gray levels."""
     folder.mkdir()
     for i in range(count):
         noise = stream(0, "texture", i).normal(0, contrast, (128, 128, 1)).repeat(3, axis=2)

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.recipes.base import Groups, SecondOrder
 from rwsr.degrade.recipes.import_basicsr import import_options
-from rwsr.degrade.recipes.presets import mm_realsr, mm_realsr_stage_1, real_esrgan
+from rwsr.degrade.recipes.mm_realsr import Groups
+from rwsr.degrade.recipes.real_esrgan import SecondOrder
+from rwsr.degrade.recipes.store_config import store_preset
 
 from ..commands import rwsr
 
@@ -67,7 +68,7 @@ def _file(tmp_path: Path, text: str, name: str = "o.yml") -> Path:
 def test_real_esrgans_file_is_our_preset(tmp_path: Path) -> None:
     """Every number lands in its place: but for the seed it is `real-esrgan`. Keys of networks need no line."""
     found = import_options(_file(tmp_path, REAL_ESRGAN))
-    assert found.config == real_esrgan().model_copy(update={"seed": 7})
+    assert found.config == store_preset("real-esrgan").model_copy(update={"seed": 7})
     assert set(found.without_meaning) == {
         "gt_size",
         "queue_size",
@@ -86,7 +87,7 @@ MM_REALSR = REAL_ESRGAN.replace("l1_gt_usm: True", "jpeg_diff_range: [5, 60]\nUS
 def test_mm_realsrs_file_is_groups_and_its_dead_keys_are_named(tmp_path: Path) -> None:
     """The *_diff_* keys make groups; what MM-RealSR's code never reads is not taken over."""
     found = import_options(_file(tmp_path, MM_REALSR.replace("USM", "gt_usm: False")))
-    assert found.config == mm_realsr().model_copy(update={"seed": 7})
+    assert found.config == store_preset("mm-realsr").model_copy(update={"seed": 7})
     assert "never reads it" in found.without_meaning["jpeg_range2"]
     assert "never reads it" in found.without_meaning["second_blur_prob"]
 
@@ -95,8 +96,8 @@ def test_mm_realsrs_stages_degrade_what_their_code_degrades(tmp_path: Path) -> N
     """Stage 1 (gt_usm) sharpened HR; stage 2 (l1_gt_usm) HR as it is, and sharpens its targets: both of one HR."""
     first = import_options(_file(tmp_path, MM_REALSR.replace("USM", "gt_usm: True"), "1.yml"))
     second = import_options(_file(tmp_path, MM_REALSR.replace("USM", "l1_gt_usm: True\npercep_gt_usm: True"), "2.yml"))
-    assert first.config == mm_realsr_stage_1().model_copy(update={"seed": 7})
-    assert second.config == mm_realsr().model_copy(update={"seed": 7})
+    assert first.config == store_preset("mm-realsr-stage-1").model_copy(update={"seed": 7})
+    assert second.config == store_preset("mm-realsr").model_copy(update={"seed": 7})
     assert all("losses.sharpen_target" in said for said in second.changes.values()) and len(second.changes) == 2
 
 

@@ -17,9 +17,8 @@ from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.images import sources
 from rwsr.degrade.images.decode import decode
-from rwsr.degrade.recipes.groups import ROLES
-from rwsr.degrade.recipes.presets import mm_realsr
-from rwsr.degrade.samples import GROUPS, StoreConfig
+from rwsr.degrade.recipes.mm_realsr import ROLES
+from rwsr.degrade.recipes.store_config import GROUPS, StoreConfig, store_preset
 from rwsr.degrade.storage.shards.reader import ShardReader
 from rwsr.degrade.storage.shards.writer import open_store
 from rwsr.degrade.tasks import Run
@@ -27,7 +26,7 @@ from rwsr.noisebank.bank import NoiseBank
 from rwsr.pipelines.executors import runner
 
 Tree = Callable[[Path], dict[str, bytes]]
-CONFIG = compose(mm_realsr(), hr_size_px=64, num_samples=30, shard_mib=0.05)
+CONFIG = compose(store_preset("mm-realsr"), hr_size_px=64, num_samples=30, shard_mib=0.05)
 
 
 def _groups(photos: Path, out: Path, executor: Run, config: StoreConfig = CONFIG) -> int:

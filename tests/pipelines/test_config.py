@@ -8,7 +8,7 @@ import yaml
 
 from rwsr.degrade.config import compose, to_yaml
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.recipes.presets import mm_realsr
+from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.train import train
 from rwsr.train.methods import cugan, hr_aware
 from rwsr.train.methods import mm_realsr as mmrealsr_stages
@@ -20,17 +20,19 @@ def test_a_file_wins_over_the_preset_and_set_over_the_file(tmp_path: Path) -> No
     """Tables are merged key by key; what nobody names keeps the preset's value."""
     path = tmp_path / "c.toml"
     path.write_text("num_samples = 7\n[recipe.first]\nblur_sigma = [0.5, 2]\n")
-    found = compose(mm_realsr(), config=path, sets=["num_samples=9", "recipe.second.sinc_prob=0"], seed=None)
+    found = compose(
+        store_preset("mm-realsr"), config=path, sets=["num_samples=9", "recipe.second.sinc_prob=0"], seed=None
+    )
     assert (found.num_samples, found.recipe.first.blur_sigma, found.recipe.second.sinc_prob) == (9, (0.5, 2), 0)
-    assert found.recipe.first.resize == mm_realsr().recipe.first.resize
+    assert found.recipe.first.resize == store_preset("mm-realsr").recipe.first.resize
 
 
 def test_what_show_prints_is_a_config_file(tmp_path: Path) -> None:
     """The printed YAML, read again, is the same config."""
-    changed = compose(mm_realsr(), sets=["seed=5"])
+    changed = compose(store_preset("mm-realsr"), sets=["seed=5"])
     path = tmp_path / "c.yaml"
     path.write_text(to_yaml(changed))
-    assert compose(mm_realsr(), config=path) == changed
+    assert compose(store_preset("mm-realsr"), config=path) == changed
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_what_show_prints_is_a_config_file(tmp_path: Path) -> None:
 def test_a_wrong_set_says_how_to_mend_it(sets: list[str], says: str) -> None:
     """The nearest key, the rule, or the form."""
     with pytest.raises(UserError) as caught:
-        compose(mm_realsr(), sets=sets)
+        compose(store_preset("mm-realsr"), sets=sets)
     assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -76,7 +78,7 @@ def test_a_wrong_file_is_named(tmp_path: Path, name: str, text: str | None, says
     if text is not None:
         path.write_text(text)
     with pytest.raises(UserError, match=says) as caught:
-        compose(mm_realsr(), config=path)
+        compose(store_preset("mm-realsr"), config=path)
     assert "\n" not in str(caught.value)
 
 

@@ -16,7 +16,7 @@ from rwsr.degrade import build_store
 from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.images import sources
-from rwsr.degrade.recipes.presets import mm_realsr
+from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.tasks import Run
 from rwsr.pipelines.cli.main import root
 from rwsr.pipelines.executors import _client, _Cluster, runner
@@ -138,7 +138,7 @@ def test_a_store_is_the_same_bytes(
     executor: Run, photos: Path, tmp_path: Path, tree: Callable[[Path], dict[str, bytes]]
 ) -> None:
     """Serial is the specification, to the byte of every file."""
-    config = compose(mm_realsr(), hr_size_px=64, num_samples=30, shard_mib=0.1)
+    config = compose(store_preset("mm-realsr"), hr_size_px=64, num_samples=30, shard_mib=0.1)
     planned = build_store.plan(
         config, sources.index([photos], tmp_path / "i.parquet", sources.IndexConfig(), runner(1))
     )

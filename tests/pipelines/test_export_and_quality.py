@@ -14,7 +14,7 @@ from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.export_store import export
 from rwsr.degrade.images import sources
-from rwsr.degrade.recipes.presets import PRESETS
+from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.storage.local import only_builder
 from rwsr.degrade.storage.shards.reader import ShardReader
 from rwsr.degrade.storage.shards.writer import Store
@@ -27,7 +27,7 @@ from ..commands import rwsr
 def built(photos: Path, out: Path, preset: str, *sets: str) -> Store:
     """A store of twelve samples of 64-pixel crops, its index beside it."""
     rows = sources.index([photos], out.with_name(f"{out.name}.index.parquet"), sources.IndexConfig(), runner(1))
-    config = compose(PRESETS[preset](), sets=sets, hr_size_px=64, num_samples=12, shard_mib=0.05)
+    config = compose(store_preset(preset), sets=sets, hr_size_px=64, num_samples=12, shard_mib=0.05)
     build_store.build(out, build_store.plan(config, rows), runner(1))
     return build_store.open_samples(out)
 
@@ -71,7 +71,7 @@ def test_an_export_never_mixes_stores_or_folders(photos: Path, tmp_path: Path) -
 
 def test_flagged_groups_are_not_exported(photos: Path, tmp_path: Path) -> None:
     """What readers leave out is left out here too."""
-    store = built(photos, tmp_path / "g.zarr", "mm-realsr", "recipe.disorder=flag", "seed=3")
+    store = built(photos, tmp_path / "g.zarr", "mm-realsr", "recipe.order_check=flag", "seed=3")
     names = store.manifest(columns=["disorder"])["disorder"].to_pylist()
     ordered = [f"{i:06d}.png" for i, found in enumerate(names) if not found]
     assert export(store, tmp_path / "png", runner(1))[0] == len(ordered) < 12

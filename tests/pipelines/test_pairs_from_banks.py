@@ -15,8 +15,7 @@ from rwsr.degrade.images.decode import decode
 from rwsr.degrade.images.pixels import to_float, to_uint8
 from rwsr.degrade.images.sources import IndexConfig
 from rwsr.degrade.ops.resize import resize
-from rwsr.degrade.recipes.presets import PRESETS
-from rwsr.degrade.samples import StoreConfig
+from rwsr.degrade.recipes.store_config import StoreConfig, store_preset
 from rwsr.degrade.seeds import stream
 from rwsr.degrade.storage.shards.reader import ShardReader
 from rwsr.degrade.storage.shards.writer import Store
@@ -28,7 +27,7 @@ from rwsr.noisebank.scan import ScanConfig, scan, scan_grids
 from rwsr.noisebank.tiles import TileGrid
 from rwsr.pipelines.executors import runner
 
-CONFIG = compose(PRESETS["rwsr-edl"](), hr_size_px=64, num_samples=10, shard_mib=0.05)
+CONFIG = compose(store_preset("rwsr-edl"), hr_size_px=64, num_samples=10, shard_mib=0.05)
 RULE = BankConfig(grid=TileGrid(size=32, stride=32), rule=ThresholdRule(max_var=20, min_mean=0))
 
 
@@ -103,7 +102,7 @@ def test_a_bank_where_it_has_no_meaning_is_refused(photos: Path, tmp_path: Path,
     """A recipe that takes no noise from a bank, and a recipe that lacks one."""
     rows = sources.index([photos], tmp_path / "i.parquet", IndexConfig(), runner(1))
     with pytest.raises(UserError, match="leave --bank out"):
-        build_store.plan(compose(PRESETS["bicubic"](), hr_size_px=64), rows, bank)
+        build_store.plan(compose(store_preset("bicubic"), hr_size_px=64), rows, bank)
     with pytest.raises(UserError, match="name one with --bank"):
         build_store.plan(CONFIG, rows)
     with pytest.raises(UserError, match="use --hr-size 128 at most"):

@@ -186,9 +186,9 @@ def test_left_out_images_are_named_once(photos: Path, tmp_path: Path, capsys: py
         (
             {
                 "train": {"preset": "hr-aware-pretrain-small"},
-                "store": {"preset": "second-order"},
+                "store": {"preset": "real-esrgan-nousm"},
                 "held_out": ["x"],
-                "test_store": {"preset": "second-order"},
+                "test_store": {"preset": "real-esrgan-nousm"},
             },
             "train.preset = hr-aware-pretrain-small makes no model that restores, so there is nothing to measure",
         ),

@@ -161,7 +161,7 @@ def test_groups_that_no_draw_brings_in_order_are_left_out_by_every_reader(photos
     Image.fromarray(np.full((120, 120, 3), 255, np.uint8)).save(photos / "flat.png")
     out = tmp_path / "g.zarr"
     said = rwsr("degrade", "build", "--preset", "mm-realsr", "--source", photos, "--out", out, "--hr-size", 64,
-                "--samples", 10, "--set", "recipe.most_draws=3")  # fmt: skip
+                "--samples", 10, "--set", "recipe.max_draws=3")  # fmt: skip
     assert "2 are not in order (flat.png): readers leave them out" in said
     made = open_samples(out)
     flat = {i for i, name in enumerate(made.manifest(columns=["source"])["source"].to_pylist()) if name == "flat.png"}

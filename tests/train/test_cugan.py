@@ -14,8 +14,7 @@ from rwsr.degrade import build_store
 from rwsr.degrade.config import compose, to_yaml
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.images import sources
-from rwsr.degrade.recipes.presets import cugan as cugan_pairs
-from rwsr.degrade.recipes.presets import real_esrgan
+from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.storage.shards.verify import digest
 from rwsr.degrade.storage.shards.writer import Store
 from rwsr.eval.protocols import sweeps
@@ -53,7 +52,7 @@ STAGE_2: CuganConfig = compose(
 def pairs(photos: Path, tmp_path: Path) -> Store:
     """Ten pairs of 48 px, each with its z."""
     rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
-    config = compose(cugan_pairs(), hr_size_px=48, num_samples=10)
+    config = compose(store_preset("cugan"), hr_size_px=48, num_samples=10)
     return build_store.build(tmp_path / "pairs.zarr", build_store.plan(config, rows), runner(1))[0]
 
 
@@ -208,23 +207,23 @@ def _turned(pixels: np.ndarray, turn: int, flip: int) -> np.ndarray:
 
 def test_pairs_rendered_meanwhile_have_their_z(photos: Path, tmp_path: Path) -> None:
     """Each its own; and one degradation for all where the recipe names it."""
-    recipe = compose(cugan_pairs(), hr_size_px=48, num_samples=10)
+    recipe = compose(store_preset("cugan"), hr_size_px=48, num_samples=10)
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
     found = live([photos], tmp_path / "recipe.yaml", tmp_path, preset="cugan").groups.read(list(range(12)))
     assert found.condition.shape == (12, 2) and len(np.unique(found.condition, axis=0)) > 8
     assert found.hr.shape == (12, 48, 48, 3) == found.lr[:, 0].shape
-    (tmp_path / "only.yaml").write_text(to_yaml(compose(recipe, sets=["recipe.only=[2,30]"])))
+    (tmp_path / "only.yaml").write_text(to_yaml(compose(recipe, sets=["recipe.fixed_level=[2,30]"])))
     only = live([photos], tmp_path / "only.yaml", tmp_path, preset="unet").groups.read([0, 5])
     assert np.allclose(only.condition, [[0.5, 0.6]] * 2)
     with pytest.raises(UserError, match="preset unet is trained on one degradation; name it with --recipe"):
         live([photos], None, tmp_path, preset="unet")
     with pytest.raises(UserError, match="is not within 0 and noise_max = 50"):
-        compose(recipe, sets=["recipe.only=[2,60]"])
+        compose(recipe, sets=["recipe.fixed_level=[2,60]"])
 
 
 def test_samples_without_z_are_refused(photos: Path, tmp_path: Path) -> None:
     rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
-    config = compose(real_esrgan(), hr_size_px=64, num_samples=3)
+    config = compose(store_preset("real-esrgan"), hr_size_px=64, num_samples=3)
     other = build_store.build(tmp_path / "other.zarr", build_store.plan(config, rows), runner(1))[0]
     with pytest.raises(UserError, match="other.zarr says nothing of the degradation of its pairs"):
         _train(tmp_path / "run", other, STAGE_1)
@@ -247,7 +246,7 @@ def test_stopped_and_resumed_is_the_same(pairs: Store, tmp_path: Path, config: C
 def test_it_learns_to_denoise(photos: Path, tmp_path: Path) -> None:
     """A few hundred steps on noisy pairs: nearer to HR than the degraded image is, when told the truth."""
     rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
-    recipe = compose(cugan_pairs(), hr_size_px=48, num_samples=32, sets=["recipe.only=[0,50]"])
+    recipe = compose(store_preset("cugan"), hr_size_px=48, num_samples=32, sets=["recipe.fixed_level=[0,50]"])
     noisy = build_store.build(tmp_path / "noisy.zarr", build_store.plan(recipe, rows), runner(1))[0]
     settings = ["loop.steps=150", "loop.batch=8", "loop.lr_patch_px=32", "loop.warm_up=0", "loop.ema=0.9"]
     config = compose(small(1), sets=settings, network={"feats": [16, 16, 16], "blocks": 1})

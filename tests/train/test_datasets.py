@@ -11,7 +11,7 @@ from rwsr.degrade import build_store
 from rwsr.degrade.config import compose
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.images import sources
-from rwsr.degrade.recipes.presets import PRESETS
+from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.storage.shards.reader import ShardReader
 from rwsr.degrade.storage.shards.writer import open_store
 from rwsr.pipelines.executors import runner
@@ -20,7 +20,7 @@ from rwsr.train.data.datasets import GroupDataset, PairDataset
 
 def _built(photos: Path, out: Path, preset: str, *sets: str) -> Path:
     rows = sources.index([photos], out.with_suffix(".parquet"), sources.IndexConfig(), runner(1))
-    config = compose(PRESETS[preset](), sets=sets, hr_size_px=64, num_samples=12, shard_mib=0.05)
+    config = compose(store_preset(preset), sets=sets, hr_size_px=64, num_samples=12, shard_mib=0.05)
     build_store.build(out, build_store.plan(config, rows), runner(1))
     return out
 
@@ -84,7 +84,7 @@ def test_ranks_share_the_samples(groups: Path) -> None:
 
 def test_flagged_groups_are_left_out_unless_asked_for(photos: Path, tmp_path: Path) -> None:
     """Stores that flag disorder give what is in order; `disordered` gives all."""
-    path = _built(photos, tmp_path / "g.zarr", "mm-realsr", "recipe.disorder=flag", "seed=3")
+    path = _built(photos, tmp_path / "g.zarr", "mm-realsr", "recipe.order_check=flag", "seed=3")
     names = open_store(path, "group-store").manifest(columns=["disorder"])["disorder"].to_pylist()
     ordered = [sample for sample, found in enumerate(names) if not found]
     assert 0 < len(ordered) < 12

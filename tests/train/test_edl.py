@@ -14,7 +14,7 @@ from rwsr.degrade import build_store
 from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.images import sources
-from rwsr.degrade.recipes.presets import mm_realsr, rwsr_edl_without_noise
+from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.storage.shards.verify import digest
 from rwsr.degrade.storage.shards.writer import Store
 from rwsr.noisebank.bank import NoiseBank
@@ -61,7 +61,7 @@ def bank(tmp_path: Path) -> Path:
 def pairs(photos: Path, tmp_path: Path) -> Store:
     """Ten pairs without noise."""
     rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
-    config = compose(rwsr_edl_without_noise(), hr_size_px=80, num_samples=10)
+    config = compose(store_preset("rwsr-edl-noisefree"), hr_size_px=80, num_samples=10)
     return build_store.build(tmp_path / "pairs.zarr", build_store.plan(config, rows), runner(1))[0]
 
 
@@ -303,7 +303,7 @@ def test_it_starts_from_a_psnr_model(pairs: Store, tmp_path: Path) -> None:
 
 def test_groups_and_other_scales_are_refused(photos: Path, pairs: Store, tmp_path: Path) -> None:
     rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
-    config = compose(mm_realsr(), hr_size_px=80, num_samples=4)
+    config = compose(store_preset("mm-realsr"), hr_size_px=80, num_samples=4)
     groups = build_store.build(tmp_path / "groups.zarr", build_store.plan(config, rows), runner(1))[0]
     with pytest.raises(UserError, match="holds groups; RWSR-EDL learns from pairs"):
         _train(tmp_path / "run", groups, CONFIG)

@@ -245,7 +245,7 @@ OF_SR = ["network.far.net=sr", "network.far.stride=1"]
 @pytest.fixture
 def pairs(photos: Path, tmp_path: Path) -> Path:
     """Six pairs of the second-order degradation."""
-    told = ["--source", photos, "--preset", "second-order", "--set", "hr_size_px=96", "--set", "num_samples=6"]
+    told = ["--source", photos, "--preset", "real-esrgan-nousm", "--set", "hr_size_px=96", "--set", "num_samples=6"]
     rwsr("degrade", "build", "--out", tmp_path / "pairs.zarr", *told)
     return tmp_path / "pairs.zarr"
 

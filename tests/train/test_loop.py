@@ -22,7 +22,7 @@ from rwsr.degrade import build_store
 from rwsr.degrade.config import compose, to_yaml
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.images import sources
-from rwsr.degrade.recipes.presets import bicubic, mm_realsr, real_esrgan
+from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.storage.shards.verify import digest
 from rwsr.degrade.storage.shards.writer import Store
 from rwsr.eval.images.sets import of_store
@@ -212,7 +212,7 @@ def test_two_networks_stopped_and_resumed_are_the_same(store: Store, tmp_path: P
 def pairs(photos: Path, tmp_path: Path) -> Store:
     """Six pairs of HR 128 and its bicubic LR."""
     rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
-    config = compose(bicubic(), hr_size_px=128, num_samples=6)
+    config = compose(store_preset("bicubic"), hr_size_px=128, num_samples=6)
     return build_store.build(tmp_path / "pairs.zarr", build_store.plan(config, rows), runner(1))[0]
 
 
@@ -246,7 +246,7 @@ def test_samples_that_do_not_fit_are_refused(pairs: Store, store: Store, photos:
     with pytest.raises(UserError, match="pairs.zarr holds pairs; modulation is learned from groups"):
         _train(tmp_path / "a", pairs, CONFIG, CPU, _nothing)
     rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
-    config = compose(real_esrgan(), hr_size_px=64, num_samples=4)
+    config = compose(store_preset("real-esrgan"), hr_size_px=64, num_samples=4)
     sharp = build_store.build(tmp_path / "sharp.zarr", build_store.plan(config, rows), runner(1))[0]
     assert "the targets are not sharpened" in notes_on(ESRGAN, stored(sharp.path))[1]
     assert len(notes_on(real_esrgan_training(1), stored(sharp.path))) == 1
@@ -396,7 +396,7 @@ def test_validation_is_in_the_log(store: Store, tmp_path: Path) -> None:
 
 def test_groups_rendered_meanwhile_are_fresh_and_a_function_of_their_number(photos: Path, tmp_path: Path) -> None:
     """Whatever the threads and loaders, and stopped and resumed: the same losses; no group is met twice."""
-    recipe = compose(mm_realsr(), hr_size_px=64)
+    recipe = compose(store_preset("mm-realsr"), hr_size_px=64)
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
     data = live([photos], tmp_path / "recipe.yaml", tmp_path, preset="mm-realsr-small")
     assert data.groups.in_use is None
@@ -419,7 +419,7 @@ def test_groups_without_an_order_are_given_up_for_another_source(photos: Path, t
     flat, recipe = tmp_path / "flat", tmp_path / "recipe.yaml"
     flat.mkdir()
     Image.fromarray(np.full((90, 90, 3), 255, np.uint8)).save(flat / "flat.png")
-    recipe.write_text(to_yaml(compose(mm_realsr(), hr_size_px=64, sets=["recipe.most_draws=2"])))
+    recipe.write_text(to_yaml(compose(store_preset("mm-realsr"), hr_size_px=64, sets=["recipe.max_draws=2"])))
     data = live([photos, flat], recipe, tmp_path, preset="mm-realsr-small")
     assert all(group.std() > 0 for group in data.groups.read(list(range(12))).hr)
     alone = live([flat], recipe, tmp_path / "b", preset="mm-realsr-small")
@@ -432,7 +432,7 @@ def test_how_often_a_sample_is_met_is_said(store: Store, photos: Path, tmp_path:
     assert "each of the 12 samples of" in notes_on(CONFIG, stored(store.path))[0]
     often = notes_on(small(1), stored(store.path))[0]
     assert "is met 1,000.0 times; --source renders fresh ones" in often
-    (tmp_path / "recipe.yaml").write_text(to_yaml(compose(mm_realsr(), hr_size_px=64)))
+    (tmp_path / "recipe.yaml").write_text(to_yaml(compose(store_preset("mm-realsr"), hr_size_px=64)))
     assert notes_on(CONFIG, live([photos], tmp_path / "recipe.yaml", tmp_path, preset="mm-realsr-small")) == []
 
 

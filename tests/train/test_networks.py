@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rwsr.degrade.images.pixels import U8
-from rwsr.degrade.ops.blur import unsharp_mask
+from rwsr.degrade.ops.unsharp import unsharp_mask
 from rwsr.eval.images.tensors import to_tensor
 from rwsr.train.data.batches import GroupBatch
 from rwsr.train.engine.schedule import Constant, Cosine, Steps, factor_at

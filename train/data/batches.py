@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from ...degrade.errors import UserError
 from ...degrade.images.pixels import U8
-from ...degrade.samples import in_use
+from ...degrade.manifest import in_use
 from ...degrade.seeds import stream
 from ...degrade.storage.shards.reader import ShardReader
 from ...degrade.storage.shards.writer import Store

@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 
 from ...degrade.errors import UserError
 from ...degrade.images.pixels import U8
-from ...degrade.samples import GROUPS, PAIRS, in_use
+from ...degrade.manifest import in_use
+from ...degrade.recipes.store_config import GROUPS, PAIRS
 from ...degrade.seeds import stream
 from ...degrade.storage.location import Place, place
 from ...degrade.storage.shards.reader import ShardReader

@@ -11,8 +11,8 @@ from ...degrade.errors import UserError
 from ...degrade.images import sources
 from ...degrade.images.sources import IndexConfig
 from ...degrade.quality.group_order import disorders
-from ...degrade.recipes.base import BlurNoise, Groups
-from ...degrade.samples import Draw, Rendered, Source, StoreConfig, make
+from ...degrade.recipes.store_config import StoreConfig
+from ...degrade.samples import Draw, Rendered, Source, make
 from ...degrade.seeds import stream
 from ...degrade.storage.location import Place
 from ...degrade.storage.provenance import canonical, sha256_of
@@ -35,8 +35,8 @@ class LiveGroups:
         self.scale = planned.config.recipe.scale
         self.lr_size_px = planned.config.lr_size_px
         self.members = len(planned.config.members)
-        self.sharpened = getattr(planned.config.recipe, "usm", None) is not None
-        self.conditions = 2 if isinstance(planned.config.recipe, BlurNoise) else 0
+        self.sharpened = planned.config.recipe.sharpens
+        self.conditions = planned.config.recipe.num_conditions
         self.in_use = None
         self._config, self._threads = planned.config, threads
         self._images = DecodedImages(planned.rows)
@@ -49,8 +49,7 @@ class LiveGroups:
 
     def _render(self, sample: int) -> tuple[Draw, Rendered]:
         cv2.setNumThreads(1)
-        recipe = self._config.recipe
-        keeps = not isinstance(recipe, Groups) or recipe.disorder == "keep"
+        keeps = self._config.recipe.keeps_disorder
         for attempt in range(_MOST_SOURCES):
             number = self._source(sample, attempt)
             row = self._images.rows[number]
@@ -60,7 +59,7 @@ class LiveGroups:
                 return drawn, rendered
         raise UserError(
             f"{_MOST_SOURCES} sources in a row gave no group in order, the last {row.path}; "  # pyright: ignore
-            "name other photographs (flat or black ones have no order), or set recipe.disorder=keep"
+            "name other photographs (flat or black ones have no order), or set recipe.order_check=keep"
         )
 
     def read(self, samples: list[int]) -> Samples:
@@ -83,7 +82,7 @@ def live_groups(
     Raises:
         UserError: the config wants a noise bank, or no image is as large as a crop.
     """
-    if config.wants_bank:
+    if config.recipe.wants_bank:
         raise UserError(
             f"recipe {config.recipe.kind} takes its noise from a bank; set recipe.strength=0 and name the --bank, or "
             "build a store and train on that"

@@ -150,7 +150,7 @@ def cugan(stage: Stage) -> CuganConfig:
 
 def unet(stage: Stage) -> CuganConfig:
     """The paper's baselines, Unet (stage 1) and UGAN (stage 2): told nothing, trained on one degradation
-    (`recipe.only`). The discriminator is the same; it is told the one degradation.
+    (`recipe.fixed_level`). The discriminator is the same; it is told the one degradation.
     """
     return cugan(stage).model_copy(update={"network": CUnetConfig(conditioned=False)})
 

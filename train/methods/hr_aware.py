@@ -174,7 +174,7 @@ def pretraining(
     """
     check_scale(groups, config.network.scale)
     if groups.members != 1:
-        raise UserError(f"{groups.name} holds groups; the reconstruction learns from pairs (second-order)")
+        raise UserError(f"{groups.name} holds groups; the reconstruction learns from pairs (real-esrgan-nousm)")
     channels = 0 if encoder is None else encoder.channels
     net = built(partial(LrReconstruction, config.network, channels), config.loop.seed)
     if start is not None:

@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .progress import printable
-from .samples import GROUPS
-from .storage.shards.writer import Store
+from ..progress import printable
+from ..recipes.store_config import GROUPS, StoreConfig
+from ..storage.shards.writer import Store
 
 _MOST_NAMED = 3
 
@@ -44,6 +44,6 @@ def disorder_of(store: Store) -> Disorder | None:
     draws = np.asarray(table["draw"])
     rows = zip(table["source"].to_pylist(), table["disorder"].to_pylist(), strict=True)
     disordered = [source for source, names in rows if names]
-    left_out = store.provenance.config["recipe"]["disorder"] != "keep"
+    left_out = not StoreConfig.model_validate(store.provenance.config).recipe.keeps_disorder
     named = tuple(dict.fromkeys(map(printable, disordered)))
     return Disorder(int((draws + 1).sum()), int((draws > 0).sum()), len(disordered), named, left_out)

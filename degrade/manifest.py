@@ -1,0 +1,118 @@
+"""The manifest of a store: a row for each sample, with every parameter, from which it can be rendered again."""
+
+from collections.abc import Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from .ops.step import Step, from_rows, to_rows
+from .quality.group_order import MEASURE_TYPE, disorders
+from .recipes.base import Recipe
+from .recipes.store_config import StoreConfig
+from .samples import Draw, Rendered, Source
+from .storage.shards.writer import Store
+
+_PLAIN: dict[Any, pa.DataType] = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
+
+
+def step_type(kinds: Sequence[type[Step]]) -> pa.DataType:
+    """One flat type for every step, so that any Parquet tool can ask for, say, members.base[1].kernel.sigma_x.
+
+    Raises:
+        TypeError: a field is of a type that has no column, or two steps give one name to fields of different types.
+    """
+    fields: dict[str, pa.DataType] = {}
+    for kind in kinds:
+        for name, field in kind.model_fields.items():
+            found = _type_of(field.annotation, f"{kind.__name__}.{name}")
+            if fields.setdefault(name, found) != found:
+                raise TypeError(f"{kind.__name__}.{name} is {found}, but another step's is {fields[name]}; rename one")
+    return pa.struct(list(fields.items()))
+
+
+def _type_of(annotation: Any, where: str) -> pa.DataType:
+    if annotation in _PLAIN:
+        return _PLAIN[annotation]
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_of(parts[0], where)
+    if origin is Literal:
+        return _PLAIN[type(parts[0])]
+    if origin in (Union, UnionType):
+        return _type_of(next(each for each in parts if each is not type(None)), where)
+    if origin is tuple:
+        return pa.list_(_type_of(parts[0], where))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        below = annotation.model_fields.items()
+        return pa.struct([(name, _type_of(field.annotation, f"{where}.{name}")) for name, field in below])
+    raise TypeError(
+        f"{where} is {annotation}, which has no column; use str, bool, int, float, tuples or models of them"
+    )
+
+
+def manifest_schema(recipe: Recipe) -> pa.Schema:
+    """The columns of the manifest of a store of a recipe."""
+    steps, members = pa.list_(step_type(recipe.ops)), recipe.members
+    return pa.schema(
+        [
+            ("sample", pa.int64()),
+            ("source", pa.string()),
+            ("source_sha256", pa.string()),
+            ("draw", pa.int32()),
+            ("y", pa.int32()),
+            ("x", pa.int32()),
+            ("size", pa.int32()),
+            ("condition", pa.list_(pa.float64())),
+            ("disorder", pa.list_(pa.string())),
+            ("hr", steps),
+            *((name, steps) for name in members),
+            ("measured", pa.struct([(name, MEASURE_TYPE) for name in members])),
+        ]
+    )
+
+
+def to_row(sample: int, path: str, source: Source, drawn: Draw, rendered: Rendered) -> dict[str, Any]:
+    """The manifest's row of a sample."""
+    measured = rendered.measured
+    return {
+        "sample": sample,
+        "source": path,
+        "source_sha256": source.sha256,
+        "draw": drawn.draw,
+        "y": drawn.y,
+        "x": drawn.x,
+        "size": drawn.size,
+        "condition": drawn.condition,
+        "disorder": None if measured is None else list(disorders(measured)),
+        "hr": to_rows(drawn.hr),
+        **{name: to_rows(steps) for name, steps in drawn.members.items()},
+        "measured": None
+        if measured is None
+        else {str(role): {"detail": each.detail, "noise": each.noise} for role, each in measured.items()},
+    }
+
+
+def from_row(row: Mapping[str, Any], members: tuple[str, ...]) -> Draw:
+    """The draw that a row of the manifest records."""
+    return Draw(
+        draw=row["draw"],
+        y=row["y"],
+        x=row["x"],
+        size=row["size"],
+        hr=from_rows(row["hr"]),
+        members={name: from_rows(row[name]) for name in members},
+        condition=None if row["condition"] is None else tuple(row["condition"]),
+    )
+
+
+def in_use(store: Store) -> list[int]:
+    """The samples that readers give: all, but for groups that the build measured as disordered: flagged, or such as no
+    draw brought in order (a flat photograph has no blur to order). Those of `recipe.order_check=keep` are given.
+    """
+    samples = range(store.layout.num_samples)
+    if StoreConfig.model_validate(store.provenance.config).recipe.keeps_disorder:
+        return list(samples)
+    names = store.manifest(columns=["disorder"])["disorder"].to_pylist()
+    return [sample for sample in samples if not names[sample]]

@@ -1,0 +1,63 @@
+"""Pairs of RWSR-EDL: the source made smaller is the HR, the HR made smaller plus noise of a bank is the LR."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ..ops.bank_noise import BankNoise
+from ..ops.resize import Resize, ResizeMode
+from ..ops.step import Degradation, NoiseSource
+from . import draws
+from .base import Chance, Drawn, Preset, Recipe, Scale
+
+
+class NoiseInjection(Recipe):
+    """Pairs of RWSR-EDL: the source made smaller is the HR, the HR made smaller plus noise of a bank is the LR.
+
+    scale: HR size / LR size. clean_downscale: source size / HR size; it takes the source's own noise out (Eq. 9).
+    resize: of both. strength: multiple of the bank's noise (1 is as it was found); 0 leaves LR without noise and wants
+    no bank, for a training that draws new noise in each epoch.
+    """
+
+    kind: Literal["noise-injection"] = "noise-injection"
+    scale: Scale = 4
+    clean_downscale: Scale = 2
+    resize: ResizeMode = "matlab-bicubic"
+    strength: Annotated[float, Field(ge=0)] = 1
+
+    @property
+    def crop_per_hr(self) -> int:
+        return self.clean_downscale
+
+    @property
+    def wants_bank(self) -> bool:
+        return self.strength > 0
+
+    def draw(self, hr_px: int, chance: Chance, bank: NoiseSource | None) -> Drawn:
+        """RWSR-EDL Eq. 9 to 11: HR by the clean-up; LR by resizing, and a piece of a patch of the bank added."""
+        lr_px = hr_px // self.scale
+        hr: Degradation = ()
+        if self.clean_downscale > 1:
+            hr = (Resize(height=hr_px, width=hr_px, mode=self.resize),)
+        smaller = Resize(height=lr_px, width=lr_px, mode=self.resize)
+        if bank is None or not self.wants_bank:
+            return Drawn({"lr": (smaller,)}, hr)
+        rng = chance.stream("sample")
+        patch = draws.whole(rng, 0, bank.num_patches - 1)
+        y, x = (draws.whole(rng, 0, bank.size_px - lr_px) for _ in range(2))
+        noise = BankNoise(bank=bank.digest, patch=patch, y=y, x=x, strength=self.strength)
+        return Drawn({"lr": (smaller, noise)}, hr)
+
+
+PRESETS = {
+    "rwsr-edl": Preset(
+        NoiseInjection(scale=4, clean_downscale=2),
+        256,
+        "RWSR-EDL's noise-injected pairs: the source halved is the HR, a quarter of it plus bank noise the LR.",
+    ),
+    "rwsr-edl-noisefree": Preset(
+        NoiseInjection(scale=4, clean_downscale=2, strength=0),
+        256,
+        "The same pairs without noise, for a training that injects a bank's noise anew in each step, as published.",
+    ),
+}

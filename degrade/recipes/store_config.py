@@ -1,0 +1,82 @@
+"""The config of a store: what it is drawn from, how large and how many its samples are, and from which seed."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ..errors import UserError
+from ..family import OneOf
+from . import PRESETS
+from .base import Recipe
+
+GROUPS, PAIRS = "group-store", "pair-store"
+_LEAST_LR_PX = 16  # less cannot be measured
+_MANY = 10_000  # samples: what a first training meets some hundred times
+
+
+class StoreConfig(BaseModel):
+    """A store of samples: what they are drawn from, how many, and from which seed.
+
+    hr_size_px: side of the square HR crops; a multiple of the scale. num_samples: groups or pairs. weigh: a source
+    serves as many samples as any other (`image`), or by its area, as where large images are cut into pieces first.
+    source_scales: crops are cut as if of the source at one of these sizes (1 is as it is), drawn among those at which
+    it still holds a crop; Real-ESRGAN's DF2K is at 1, 0.75, 0.5 and 1/3. pad_small: sources smaller than a crop are
+    continued by reflection to the right and below, as BasicSR does, instead of left out. shard_mib: size of a shard's
+    HR block, MiB; the samples in it are a power of two.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    recipe: Annotated[Recipe, OneOf(Recipe)]
+    hr_size_px: Annotated[int, Field(ge=16, le=16384)]
+    num_samples: Annotated[int, Field(ge=1)] = 1000
+    seed: Annotated[int, Field(ge=0)] = 0
+    weigh: Literal["image", "area"] = "image"
+    source_scales: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1,)
+    pad_small: bool = False
+    shard_mib: Annotated[float, Field(gt=0, le=65536)] = 32
+
+    @model_validator(mode="after")
+    def _whole_lr_pixels(self) -> Self:
+        scale, size = self.recipe.scale, self.hr_size_px
+        if size % scale:
+            below = size - size % scale
+            raise ValueError(
+                f"hr_size_px = {size} is not a multiple of recipe.scale = {scale}; use {below} or {below + scale}"
+            )
+        if size // scale < _LEAST_LR_PX:
+            raise ValueError(
+                f"hr_size_px = {size} makes LR images of {size // scale} px; use {_LEAST_LR_PX * scale} or more"
+            )
+        return self
+
+    @property
+    def lr_size_px(self) -> int:
+        return self.hr_size_px // self.recipe.scale
+
+    @property
+    def crop_size_px(self) -> int:
+        """Side of what is cut from the source; larger than the HR where the recipe cleans up by shrinking."""
+        return self.hr_size_px * self.recipe.crop_per_hr
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of the LR images of a sample, in the order in which they are stored."""
+        return self.recipe.members
+
+    @property
+    def kind(self) -> str:
+        """Of the store that holds these samples."""
+        return GROUPS if len(self.recipe.members) > 1 else PAIRS
+
+
+def store_preset(name: str) -> StoreConfig:
+    """A store of a preset, of 10,000 samples.
+
+    Raises:
+        UserError: there is no such preset.
+    """
+    if name not in PRESETS:
+        raise UserError(f"preset {name} is unknown; known here: {', '.join(PRESETS)}")
+    preset = PRESETS[name]
+    return StoreConfig(recipe=preset.recipe, hr_size_px=preset.hr_size_px, num_samples=_MANY)
