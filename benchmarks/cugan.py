@@ -30,12 +30,23 @@ DISTANCE_DB, Z_APART, STEP = 0.22, 0.1, 0.5  # promised: at most
 def run(photographs: Path, held_out: Path, cbsd68: Path, singles: list[tuple[float, float]], work: Path) -> Path:
     """Build, train, evaluate; the report."""
     build = ("degrade", "build", "--preset", "cugan", "--source", photographs, "--hr-size", "96", "--samples", "2000")
-    train = ("train", "cugan", "--preset", "cugan-small")
+    train = ("train", "cugan", "--preset", "cunet-small")
     pairs, test, out = work / "pairs.zarr", work / "held-out.zarr", work / "metrics.parquet"
     rwsr(*build, "--out", pairs)
     rwsr(*build[:4], "--source", held_out, "--hr-size", "128", "--samples", "40", "--seed", "1", "--out", test)
     rwsr(*train, "--store", pairs, "--out", work / "mse")
-    rwsr(*train, "--store", pairs, "--stage", "2", "--start-from", work / "mse", "--out", work / "gan")
+    rwsr(
+        "train",
+        "cugan",
+        "--preset",
+        "cugan-small",
+        "--store",
+        pairs,
+        "--start-from",
+        work / "mse",
+        "--out",
+        work / "gan",
+    )
     models: list[str | Path] = ["--model", work / "mse"]
     for r, sigma in singles:
         name = f"r{r:g}-sigma{sigma:g}"

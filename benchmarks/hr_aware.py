@@ -63,7 +63,7 @@ def run(photographs: Path, held_out: Path, model: Path, seeds: int, work: Path) 
     built = ("--preset", "real-esrgan-nousm", "--set", "hr_size_px=128", *keys_of("--set", GENTLE))
     pairs, out = work / "pairs.zarr", work / "figures.parquet"
     rwsr("degrade", "build", *built, "--set", "num_samples=2000", "--source", photographs, "--out", pairs)
-    own = ("--preset", "esrgan", "--steps", "1500", *keys_of("--set", OWN))
+    own = ("--preset", "esrgan-psnr", "--steps", "1500", *keys_of("--set", OWN))
     rwsr("train", "mm-realsr", "--store", pairs, "--out", work / "own", *own)
     told = ("--pretrain-on", photographs, "--hr", held_out, "--spoil", "soft", "--seeds", str(seeds), "--workers", "2")
     told += tuple(keys_of("--pairs-set", GENTLE))

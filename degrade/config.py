@@ -11,10 +11,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from .errors import UserError
+from .family import OneOf
 from .storage.provenance import Json
 
 M = TypeVar("M", bound=BaseModel)
 
+_TAGS = ("kind", "arch")
 _MOST_SAID, _MOST_NODES, _MOST_BYTES = 3, 10_000, 2**22
 _MOST_SHOWN = 80  # letters of a wrong value
 
@@ -22,9 +24,9 @@ _MOST_SHOWN = 80  # letters of a wrong value
 def merged(low: Json, high: Mapping[str, Any]) -> Json:
     """`low` with the values of `high` in their places, tables merged and all else replaced.
 
-    A table that names another `kind` is not merged: it starts from that kind's own defaults.
+    A table that names another `kind` (or `arch`) is not merged: it starts from that kind's own defaults.
     """
-    if high.get("kind", low.get("kind")) != low.get("kind"):
+    if any(high.get(tag, low.get(tag)) != low.get(tag) for tag in _TAGS):
         return dict(high)
     result = dict(low)
     for name, value in high.items():
@@ -147,6 +149,9 @@ def _below(model: _Model, name: str) -> _Model:
         return getattr(model, name, None)
     if not isinstance(model, type) or name not in model.model_fields:
         return None
+    family = next((each for each in model.model_fields[name].metadata if isinstance(each, OneOf)), None)
+    if family is not None:
+        return family.known()
     wanted = model.model_fields[name].annotation
     found = [each for each in (wanted, *get_args(wanted)) if isinstance(each, type) and issubclass(each, BaseModel)]
     return found[0] if len(found) == 1 else {each.model_fields["kind"].default: each for each in found}
@@ -160,8 +165,8 @@ def _locate(base: _Model, loc: Sequence[int | str]) -> tuple[list[str], list[str
         name = str(part)
         if isinstance(model, dict):
             model = model.get(name)
-        elif isinstance(model, BaseModel) and not hasattr(model, name) and hasattr(model, "kind"):
-            model = model if getattr(model, "kind", None) == name else None
+        elif isinstance(model, BaseModel) and not hasattr(model, name) and any(hasattr(model, tag) for tag in _TAGS):
+            model = model if name in (getattr(model, tag, None) for tag in _TAGS) else None
         else:
             path.append(name)
             model = _below(model, name)

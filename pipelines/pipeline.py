@@ -150,19 +150,17 @@ def check(config: PipelineConfig) -> None:
 
 def _check_training(config: PipelineConfig, train: Changed, store: StoreConfig, test_store: StoreConfig | None) -> None:
     """Raises UserError where the training cannot learn from the one store, or not be measured on the other."""
-    from ..train.train import compose_values_of, why_not_on
+    from ..train.compose import method_of, training_of
 
     with _within("train"):
-        trained = compose_values_of(train.preset, train.config)
-    if getattr(trained, "stage", 1) == 2:
-        raise UserError("train.config.stage = 2 goes on from a run, and a flow has none; train it by `rwsr train`")
-    reason = why_not_on(trained, store, to_learn=True)
+        method, trained = method_of(train.preset), training_of(train.preset, train.config)
+    reason = method.why_not(trained, store, True)
     if reason:
         raise UserError(
             f"store.preset = {config.store.preset}, but train.preset = {train.preset} {reason}; change one, or drop "
             "`train`"
         )
-    reason = None if test_store is None else why_not_on(trained, test_store, to_learn=False)
+    reason = None if test_store is None else method.why_not(trained, test_store, False)
     if reason and config.test_store is not None:
         raise UserError(f"test_store.preset = {config.test_store.preset}, but train.preset = {train.preset} {reason}")
 
@@ -266,16 +264,18 @@ def _noise(config: PipelineConfig, bank: Built | None) -> Built | None:
 
 def train(config: PipelineConfig, store: Built, bank: Built | None) -> Built:
     """The training on a store, under the name of its config and the digests of the store and of a bank."""
-    from ..train.train import compose_values_of, stored, train_run
+    from ..train.compose import method_of, training_of
+    from ..train.data.of_training import stored
+    from ..train.train import train_run
 
     assert config.train is not None
-    composed = compose_values_of(config.train.preset, config.train.config)
+    method, composed = method_of(config.train.preset), training_of(config.train.preset, config.train.config)
     noise = _noise(config, bank)
     inputs = str(store.made.values["digest"])
     if noise is not None:
         inputs = sha256_of([inputs, str(noise.made.values["digest"])])
     at = _runs(config) / _name(composed, inputs)
-    trained = train_run(at, stored(store.at, noise.at if noise is not None else None), composed)
+    trained = train_run(at, stored(store.at, noise.at if noise is not None else None), method, composed)
     line = f"trained {composed.loop.steps} steps into {at}" if trained else f"{at} was trained already"
     return Built(at, Made({"run": at, "steps": composed.loop.steps}, [line], [], changed=trained))
 

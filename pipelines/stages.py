@@ -315,27 +315,29 @@ def rendered(job: StoreJob, plan: build_store.Plan, rows: list[SourceRow]) -> Ma
 
 def train(job: TrainJob) -> Made:
     """Train into the job's folder, or find it trained; raises UserError."""
+    from ..train.compose import method_of, training_of
+    from ..train.data.of_training import live, stored
     from ..train.engine.identity import check_free
-    from ..train.notes import notes_on
-    from ..train.train import compose_values_of, held_out, live, stored, train_run
+    from ..train.train import train_run
+    from ..train.validation import held_out
 
-    composed, out = compose_values_of(job.preset, job.config), Path(job.out)
+    method, composed, out = method_of(job.preset), training_of(job.preset, job.config), Path(job.out)
     check_free(out)
     recipe, bank = Path(job.recipe) if job.recipe else None, place(job.bank) if job.bank else None
     if job.store:
         data = stored(place(job.store), bank)
     else:
         data = live(
-            _places(job.sources), recipe, out, preset=job.preset, images=job.images, bank=bank, trained=composed
+            _places(job.sources), recipe, out, preset=method.presets[job.preset].data, images=job.images, bank=bank
         )
     trained = train_run(
         out,
         data,
+        method,
         composed,
         start_from=Path(job.start_from) if job.start_from else None,
         far_model=Path(job.far_model) if job.far_model else None,
         val=held_out(place(job.val_store)) if job.val_store else None,
-        notes=tuple(notes_on(composed, data)),
     )
     return _trained(out, f"trained {composed.loop.steps} steps" if trained else None)
 
@@ -364,11 +366,12 @@ def index_lr(
 
 def fine_tune(job: FineTuneJob) -> Made:
     """Fine-tune into the job's folder, or find it done; raises UserError."""
+    from ..train.compose import fine_tuning_of
     from ..train.engine.identity import check_free
-    from ..train.fine_tune import Inputs, compose_values_of, fine_tune_run
+    from ..train.fine_tune import Inputs, fine_tune_run
     from . import evaluate as evaluating
 
-    config, out = compose_values_of(job.preset, job.config), Path(job.out)
+    config, out = fine_tuning_of(job.preset, job.config), Path(job.out)
     check_free(out)
     val = None
     if job.val_store or job.val_hr or job.val_lr:

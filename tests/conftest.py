@@ -18,7 +18,7 @@ from rwsr.degrade.images.pixels import U8
 from rwsr.degrade.seeds import stream
 from rwsr.degrade.storage.location import Place, names_below
 from rwsr.degrade.storage.object_store import ObjectPath
-from rwsr.train.networks.published.compact import Compact
+from rwsr.train.networks.published.compact import CompactConfig
 
 from .loopback import CREDENTIALS, free_port, new_bucket, start_s3
 
@@ -56,7 +56,7 @@ def photos(tmp_path: Path) -> Path:
 def foreign(tmp_path: Path) -> Path:
     """A compact SR model, as its authors publish them."""
     torch.manual_seed(0)
-    torch.save({"params": Compact(4, 2, 4).state_dict()}, tmp_path / "tiny.pth")
+    torch.save({"params": CompactConfig(feats=4, convs=2, scale=4).build().state_dict()}, tmp_path / "tiny.pth")
     return tmp_path / "tiny.pth"
 
 

@@ -1,11 +1,9 @@
 """Fine-tuning of an SR model on folders of LR images, as one call: what is named is opened, checked and trained."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from ..degrade.config import compose_values, composed_values, merged
 from ..degrade.errors import UserError
 from ..degrade.images import sources
 from ..degrade.images.pixels import U8
@@ -21,16 +19,17 @@ from ..eval.metrics.weights import NIQE, find
 from .data.batches import LrBatches
 from .data.decoded import DecodedImages
 from .engine.distributed import local_device
-from .engine.method import Choice
 from .engine.model_file import model_file, read_model
 from .engine.run import Validate, train_on
+from .engine.training import Choice
 from .losses.far_encoders import Established
 from .methods import hr_aware as stages
 from .methods.hr_aware import FineTuneConfig
 from .methods.hr_aware_validation import FAR, WITHOUT_HR, without_hr
 from .networks.lr_reconstruction import LrReconstruction, encoder_for, open_reconstruction
 from .networks.open import Restorer, open_restorer
-from .train import check_not_filled_in, told, validation
+from .train import told
+from .validation import validation
 
 
 @dataclass(frozen=True)
@@ -42,27 +41,6 @@ class Inputs:
     rows: tuple[SourceRow, ...]
     reconstruction: Path | None = None
     far_model: Path | None = None
-
-
-def _preset(preset: str, values: Mapping[str, Any]) -> FineTuneConfig:
-    check_not_filled_in(values, "restorer")
-    if preset not in stages.PRESETS:
-        raise UserError(f"preset {preset} is unknown; known here: {', '.join(stages.PRESETS)}")
-    return stages.PRESETS[preset](1)
-
-
-def compose_config(
-    preset: str, *, config: Path | None, sets: Sequence[str], steps: int | None, seed: int | None
-) -> FineTuneConfig:
-    """The config of a preset, changed by a file, `--set`s and options; raises UserError."""
-    loop = {name: value for name, value in (("steps", steps), ("seed", seed)) if value is not None}
-    values = composed_values(config, sets)
-    return compose_values(_preset(preset, values), merged(values, {"loop": loop} if loop else {}))
-
-
-def compose_values_of(preset: str, values: Mapping[str, Any]) -> FineTuneConfig:
-    """The config of a preset with some keys changed; raises UserError."""
-    return compose_values(_preset(preset, values), values)
 
 
 class LrImages:
@@ -145,7 +123,7 @@ def _reconstruction(
         return net, None
     if net.far is None or net.config.far is None:
         raise UserError(f"{inputs.reconstruction} has no FAR; set far=null, or choose a preset of lway")
-    trained_with = model.config.get("far_model")
+    trained_with = model.config.get("inputs", {}).get("far_model")
     return net, encoder_for(inputs.reconstruction, net.config.far, trained_with, inputs.far_model, device)
 
 
@@ -184,7 +162,6 @@ def fine_tune_run(
     measured = None if held_out is None else validation(held_out, restorer.scale, device, wanted)
     wants_figures = choice is not None or held_out is not None
     by_itself = without_hr(images, restorer.scale, net, encoder, device) if wants_figures else None
-    config = config.model_copy(update={"restorer": restorer.config})
     with told(config.loop.steps) as tell:
         done = train_on(
             out,
@@ -205,6 +182,7 @@ def fine_tune_run(
             device,
             tell,
             spawn=any(isinstance(place(row.root), ObjectPath) for row in rows),
+            inputs={"restorer": restorer.config},
         )
     if not done:
         return None

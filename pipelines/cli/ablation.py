@@ -7,7 +7,7 @@ import click
 
 from ...degrade.storage.location import Place
 from . import options as options
-from .train import EDL, EDL_TOLD
+from .train import EDL_TOLD, presets_of
 
 _TABLES = "VII: branches. VIII: discriminators. IX: noise injection and NGDC. X: losses."
 
@@ -34,7 +34,13 @@ def ablation() -> None:
 @click.option("--held-out-lr", type=options.PLACE, default=None, help="Their LR, by the same camera as the target.")
 @click.option("--spoil", is_flag=True, help="Spoil clean photographs by a fixed degradation, instead of --held-out-lr.")
 @click.option("--out", type=options.LOCAL, required=True, help="Folder of all that is made.")
-@click.option("--preset", type=click.Choice(EDL), default="rwsr-edl-small", show_default=True, help=EDL_TOLD)
+@click.option(
+    "--preset",
+    type=options.LazyChoice(presets_of("rwsr-edl")),
+    default="rwsr-edl-small",
+    show_default=True,
+    help=EDL_TOLD,
+)
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each variant.")
 @click.option("--steps", type=click.IntRange(min=1), default=None, help="Of each training.  [default: the preset's]")
 @click.option(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
@@ -22,7 +22,30 @@ def train() -> None:
 _Command = Callable[..., None]
 
 
-def _of_a_training(presets: tuple[str, ...], told: str) -> Callable[[_Command], _Command]:
+def presets_of(method: str) -> Callable[[], list[str]]:
+    """The names of a method's presets, the default first."""
+
+    def read() -> list[str]:
+        from ...train.methods import METHODS
+
+        return [name for each in METHODS if each.name == method for name in each.presets]
+
+    return read
+
+
+def _fine_tunings() -> list[str]:
+    from ...train.methods.hr_aware import FINE_TUNING
+
+    return list(FINE_TUNING)
+
+
+def _every_preset() -> list[str]:
+    from ...train.methods import METHODS
+
+    return [name for each in METHODS for name in each.presets] + _fine_tunings()
+
+
+def _of_a_training(method: str, default: str, told: str) -> Callable[[_Command], _Command]:
     """The options that the training of every method has."""
     shared = (
         click.option("--store", "store_folder", type=options.PLACE, default=None, help="Store to train on."),
@@ -33,7 +56,9 @@ def _of_a_training(presets: tuple[str, ...], told: str) -> Callable[[_Command], 
             "--recipe", type=options.LOCAL, default=None, help="Of --source: a config as `rwsr degrade show` writes."
         ),
         click.option("--out", type=options.LOCAL, required=True, help="Folder of the run."),
-        click.option("--preset", type=click.Choice(presets), default=presets[0], show_default=True, help=told),
+        click.option(
+            "--preset", type=options.LazyChoice(presets_of(method)), default=default, show_default=True, help=told
+        ),
         click.option(
             "--start-from", type=options.LOCAL, default=None, help="An earlier run whose weights to start from."
         ),
@@ -58,11 +83,6 @@ def _of_a_training(presets: tuple[str, ...], told: str) -> Callable[[_Command], 
     return add
 
 
-def _staged(stages: str) -> Callable[[_Command], _Command]:
-    told = f"{stages}  [default: the config's, or 1]"
-    return click.option("--stage", type=click.IntRange(1, 2), default=None, help=told)
-
-
 def _train(
     *,
     store_folder: Place | None,
@@ -71,7 +91,6 @@ def _train(
     out: Path,
     chosen: options.Chosen,
     preset: str,
-    stage: Literal[1, 2] | None = None,
     bank: Place | None = None,
     far_model: Path | None = None,
     start_from: Path | None,
@@ -83,12 +102,12 @@ def _train(
     track: bool,
     json_: bool,
 ) -> None:
-    from ...train.train import compose_config
+    from ...train.compose import compose_training
     from .. import stages as jobs
 
     if (store_folder is None) == (not folders) or (recipe is not None and not folders):
         raise click.UsageError("name either a --store, or --source (and its --recipe)")
-    composed = compose_config(preset, stage, config=config, sets=sets, steps=steps, seed=seed)
+    composed = compose_training(preset, config=config, sets=sets, steps=steps, seed=seed)
     job = jobs.TrainJob(
         store=str(store_folder) if store_folder else None,
         sources=tuple(map(str, folders)),
@@ -106,20 +125,18 @@ def _train(
     options.tell(made.values, made.lines, json_=json_)
 
 
-_MM_REALSR = ("mm-realsr-code", "mm-realsr-paper", "mm-realsr-small", "real-esrgan", "esrgan")
-
-
 @train.command("mm-realsr")
 @_of_a_training(
-    _MM_REALSR,
-    "MM-RealSR by the published training files, by the paper, or in minutes on a CPU; the last two are without "
-    "modulation and for stores of pairs.",
+    "mm-realsr",
+    "mm-realsr-code",
+    "MM-RealSR by the published training files, by the paper, or in minutes on a CPU; -gan is the second stage, from a "
+    "run of the first. The last four are without modulation and for stores of pairs.",
 )
-@_staged("1: pixel, ranking and anchor losses. 2: with perceptual and GAN losses, from a run of stage 1.")
 def train_mm_realsr(**told: Any) -> None:
     """Train MM-RealSR (generator, condition network and UDEM), or its generator alone as Real-ESRGAN or ESRGAN do.
 
-    Stage 1 is without, stage 2 with perceptual and GAN losses.
+    The first stage is by pixel, ranking and anchor losses; the second, with perceptual and GAN losses, goes on from a
+    run of the first (--start-from).
 
     \b
     Example:
@@ -128,16 +145,13 @@ def train_mm_realsr(**told: Any) -> None:
     _train(**told)
 
 
-_CUGAN = ("cugan", "cugan-small", "unet")
-
-
 @train.command("cugan")
 @_of_a_training(
-    _CUGAN,
-    "The paper's numbers; minutes on a CPU; or the paper's baselines Unet and UGAN, which are told nothing and are "
-    "trained on one degradation (recipe.fixed_level).",
+    "cugan",
+    "cunet",
+    "CUnet is trained by MSE; CUGAN, with perceptual and GAN losses, from a run of it. Unet and UGAN are the paper's "
+    "baselines, which are told nothing and are trained on one degradation (recipe.fixed_level).",
 )
-@_staged("1: CUnet, by MSE. 2: CUGAN, with perceptual and GAN losses, from a run of stage 1.")
 def train_cugan(**told: Any) -> None:
     """Train CUGAN (Cai et al. 2021): restoration at scale 1 that is told how blurred and how noisy an image is.
 
@@ -146,19 +160,22 @@ def train_cugan(**told: Any) -> None:
 
     \b
     Example:
-      rwsr train cugan --store pairs.zarr --out run --preset cugan-small
+      rwsr train cugan --store pairs.zarr --out run --preset cunet-small
     """
     _train(**told)
 
 
-_PRETRAIN = ("hr-aware-pretrain", "hr-aware-pretrain-small", "lway-pretrain", "lway-pretrain-small")
 _far_model = click.option(
     "--far-model", type=options.LOCAL, default=None, help="An SR model whose features FAR holds its own against."
 )
 
 
 @train.command("hr-aware-pretrain")
-@_of_a_training(_PRETRAIN, "HR-aware's network, or LWay's (no controller, no FAR); small ones take minutes on a CPU.")
+@_of_a_training(
+    "hr-aware-pretrain",
+    "hr-aware-pretrain",
+    "HR-aware's network, or LWay's (no controller, no FAR); small ones take minutes on a CPU.",
+)
 @_far_model
 def train_hr_aware_pretrain(**told: Any) -> None:
     """Train the LR reconstruction network that `rwsr train hr-aware` fine-tunes SR models through.
@@ -175,7 +192,6 @@ def train_hr_aware_pretrain(**told: Any) -> None:
     _train(**told)
 
 
-EDL = ("rwsr-edl", "rwsr-edl-code", "rwsr-edl-aim19", "rwsr-edl-small", "impressionism")
 EDL_TOLD = (
     "The paper's network and losses; the published code's for NTIRE 2020 or AIM 2019; minutes on a CPU; or "
     "Impressionism, which has one branch."
@@ -183,23 +199,20 @@ EDL_TOLD = (
 
 
 @train.command("rwsr-edl")
-@_of_a_training(EDL, EDL_TOLD)
+@_of_a_training("rwsr-edl", "rwsr-edl", EDL_TOLD)
 @click.option("--bank", type=options.PLACE, default=None, help="Noise bank: each LR gets new noise of it in each step.")
 def train_rwsr_edl(**told: Any) -> None:
     """Train RWSR-EDL (Li et al. 2021): two branches that a mask parts, one for the eye and one for the pixels.
 
     It learns from pairs of `rwsr degrade build --preset rwsr-edl`: with the noise that they hold, or of pairs without
     (recipe.strength=0) and a --bank with noise that is drawn anew in each step, as published. --start-from takes a run
-    of it, or a PSNR model of `rwsr train mm-realsr --preset esrgan`.
+    of it, or a PSNR model of `rwsr train mm-realsr --preset esrgan-psnr`.
 
     \b
     Example:
       rwsr train rwsr-edl --store pairs.zarr --bank bank.zarr --out run --preset rwsr-edl-small
     """
     _train(**told)
-
-
-_FINE_TUNE = ("hr-aware", "hr-aware-small", "lway", "lway-small", "self-training", "self-training-small")
 
 
 @train.command("hr-aware")
@@ -219,8 +232,8 @@ _FINE_TUNE = ("hr-aware", "hr-aware-small", "lway", "lway-small", "self-training
 @click.option("--out", type=options.LOCAL, required=True, help="Folder of the run.")
 @click.option(
     "--preset",
-    type=click.Choice(_FINE_TUNE),
-    default=_FINE_TUNE[0],
+    type=options.LazyChoice(_fine_tunings),
+    default="hr-aware",
     show_default=True,
     help="HR-aware, LWay, or plain self-training, which has no --reconstruction; small ones see through SqueezeNet.",
 )
@@ -261,12 +274,12 @@ def train_hr_aware(
     Example:
       rwsr train hr-aware --model run --lr-images photos --reconstruction reconstruction --out adapted
     """
-    from ...train.fine_tune import compose_config
+    from ...train.compose import compose_fine_tuning
     from .. import stages as jobs
 
     if (val_hr is None) != (val_lr is None) or (val_store is not None and val_hr is not None):
         raise click.UsageError("to measure meanwhile, name a --val-store, or both of --val-hr and --val-lr")
-    composed = compose_config(preset, config=config, sets=sets, steps=steps, seed=seed)
+    composed = compose_fine_tuning(preset, config=config, sets=sets, steps=steps, seed=seed)
     job = jobs.FineTuneJob(
         model=str(model),
         lr_images=tuple(map(str, lr_images)),
@@ -286,13 +299,10 @@ def train_hr_aware(
 
 
 @train.command("show")
-@click.argument("preset", type=click.Choice((*_MM_REALSR, *_CUGAN, *EDL, *_PRETRAIN, *_FINE_TUNE)), metavar="PRESET")
-@_staged("Of MM-RealSR's and CUGAN's presets.")
+@click.argument("preset", type=options.LazyChoice(_every_preset), metavar="PRESET")
 @options.configured
 @options.as_json
-def train_show(
-    preset: str, stage: Literal[1, 2] | None, config: Path | None, sets: tuple[str, ...], json_: bool
-) -> None:
+def train_show(preset: str, config: Path | None, sets: tuple[str, ...], json_: bool) -> None:
     """Print a training's preset in full, as a file that --config reads; PRESET is one that a `train` command knows.
 
     \b
@@ -300,15 +310,10 @@ def train_show(
       rwsr train show hr-aware-pretrain-small > pretrain.yaml
     """
     from ...degrade.config import to_yaml
-    from ...train import fine_tune
-    from ...train import train as training
+    from ...train.compose import compose_fine_tuning, compose_training
 
-    if stage == 2 and preset not in _MM_REALSR + _CUGAN:
-        raise click.UsageError(f"{preset} has one stage")
-    if preset in _FINE_TUNE:
-        found = fine_tune.compose_config(preset, config=config, sets=sets, steps=None, seed=None)
-    else:
-        found = training.compose_config(preset, stage, config=config, sets=sets, steps=None, seed=None)
+    compose = compose_fine_tuning if preset in _fine_tunings() else compose_training
+    found = compose(preset, config=config, sets=sets)
     options.tell(found.model_dump(mode="json"), [to_yaml(found).rstrip()], json_=json_)
 
 

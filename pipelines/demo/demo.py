@@ -131,11 +131,16 @@ def _groups(out: Path, name: str, rows: list[SourceRow], run: Run, *, held_out: 
     return store, f"{name} holds {config.num_samples} groups of {len(ROLES)} {lr}", rendered > 0
 
 
-def _train(out: Path, steps: int | None) -> tuple[None, str, bool]:
-    from ...train.train import compose_config, stored, train_run
+_PRESET = "mm-realsr-small"
 
-    config = compose_config("mm-realsr-small", 1, config=None, sets=(), steps=steps or _STEPS, seed=None)
-    trained = train_run(out / "run", stored(out / "groups.zarr"), config)
+
+def _train(out: Path, steps: int | None) -> tuple[None, str, bool]:
+    from ...train.compose import compose_training, method_of
+    from ...train.data.of_training import stored
+    from ...train.train import train_run
+
+    config, method = compose_training(_PRESET, steps=steps or _STEPS), method_of(_PRESET)
+    trained = train_run(out / "run", stored(out / "groups.zarr"), method, config)
     return None, f"MM-RealSR stage 1, {config.loop.steps} steps", trained
 
 

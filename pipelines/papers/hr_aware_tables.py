@@ -30,13 +30,17 @@ from ...eval.metrics.lpips_dists import check_lpips
 from ...eval.protocols.early_stopping import stopped
 from ...eval.protocols.published_figures import of_set
 from ...eval.report.page import Table
-from ...train import train
+from ...train.compose import compose_fine_tuning, compose_training
+from ...train.data.of_training import stored
 from ...train.engine.checkpoint import read_log
 from ...train.engine.distributed import local_device
-from ...train.fine_tune import Inputs, choice_of, compose_config, fine_tune_run, large_enough
+from ...train.fine_tune import Inputs, choice_of, fine_tune_run, large_enough
 from ...train.losses.far_encoders import check_weights
-from ...train.methods.hr_aware import LWAY, SELF_TRAINING, FineTuneConfig, PretrainConfig, Restoring, check_model
+from ...train.methods import hr_aware_pretrain
+from ...train.methods.hr_aware import SELF_TRAINING, FineTuneConfig, Restoring, check_model
+from ...train.methods.hr_aware_pretrain import LWAY, PretrainConfig
 from ...train.networks.open import Restorer
+from ...train.train import train_run
 from .. import stages
 from ..evaluate import image_set, open_alike
 from ..executors import runner
@@ -159,15 +163,15 @@ def _pairs_config(plan: Plan, scale: int) -> StoreConfig:
 def _pretraining(plan: Plan, network: Network, seed: int, scale: int) -> PretrainConfig:
     preset = "hr-aware-pretrain-small" if plan.preset.endswith("-small") else "hr-aware-pretrain"
     sets = plan.pretrain_sets
-    found = train.compose_config(preset, 1, config=None, sets=sets, steps=plan.pretrain_steps, seed=seed)
+    found = compose_training(preset, sets=sets, steps=plan.pretrain_steps, seed=seed)
     assert isinstance(found, PretrainConfig)
     return compose(found, network=NETWORKS[network] | {"scale": scale})
 
 
 def _fine_tuning(plan: Plan, variant: Variant, seed: int) -> FineTuneConfig:
-    base = compose_config(plan.preset, config=None, sets=plan.sets, steps=plan.steps, seed=seed)
+    base = compose_fine_tuning(plan.preset, sets=plan.sets, steps=plan.steps, seed=seed)
     every = f"loop.validate_every={max(1, base.loop.steps // _CURVE_POINTS)}"
-    config = compose_config(plan.preset, config=None, sets=[every, *plan.sets], steps=plan.steps, seed=seed)
+    config = compose_fine_tuning(plan.preset, sets=[every, *plan.sets], steps=plan.steps, seed=seed)
     return variant.tuned(config)
 
 
@@ -251,7 +255,7 @@ def _pairs(plan: Plan, scale: int) -> Place:
 
 
 def _pretrain(run: Path, store: Place, config: PretrainConfig, far_model: Path | None) -> None:
-    train.train_run(run, train.stored(store), config, far_model=far_model)
+    train_run(run, stored(store), hr_aware_pretrain.METHOD, config, far_model=far_model)
 
 
 def _fine_tune(

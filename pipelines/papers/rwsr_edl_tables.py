@@ -141,10 +141,10 @@ class Plan:
 
 def _config(plan: Plan, *, steps: int | None, seed: int | None = None) -> "EdlConfig":
     """The training's config before a variant changes it; raises UserError."""
+    from ...train.compose import compose_training
     from ...train.methods.rwsr_edl import EdlConfig
-    from ...train.train import compose_config
 
-    found = compose_config(plan.preset, 1, config=None, sets=plan.sets, steps=steps, seed=seed)
+    found = compose_training(plan.preset, sets=plan.sets, steps=steps, seed=seed)
     assert isinstance(found, EdlConfig)
     return found
 
@@ -297,11 +297,13 @@ def _train(
 ) -> None:
     """Train a run, measured meanwhile on some of the held-out images, or find it trained."""
     from ...eval.images.sets import first_of
-    from ...train.train import stored, train_run
+    from ...train.data.of_training import stored
+    from ...train.methods import rwsr_edl
+    from ...train.train import train_run
     from ..evaluate import image_set
 
     held_out = first_of(image_set(None, hr, lr, SCALE), _CURVE_IMAGES)
-    train_run(run, stored(store, bank), config, start_from=start, val=held_out)
+    train_run(run, stored(store, bank), rwsr_edl.METHOD, config, start_from=start, val=held_out)
 
 
 def _psnr(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place) -> Training | None:

@@ -15,7 +15,7 @@ from rwsr.degrade.config import compose
 from rwsr.eval.protocols.published_figures import EDL_ABLATIONS
 from rwsr.pipelines.papers import simulated_cameras
 from rwsr.pipelines.papers.rwsr_edl_tables import TABLES, Variant
-from rwsr.train.methods.rwsr_edl import small
+from rwsr.train.compose import compose_training
 
 from ..commands import rwsr
 from ..conftest import scene
@@ -94,7 +94,7 @@ def test_every_table_is_the_papers_and_can_be_trained() -> None:
         table: list(rows) for table, rows in EDL_ABLATIONS.items()
     }
     for rows in TABLES.values():
-        configs = [compose(small(), **each.changes) for each in rows]
+        configs = [compose(compose_training("rwsr-edl-small"), **each.changes) for each in rows]
         changed = {each.model_dump_json() for each in configs}
         assert len(changed) == len(rows) or all(not each.changes for each in rows)
     assert Variant("dual without mask").run(3) == "dual-without-mask-3"

@@ -14,13 +14,8 @@ from rwsr.eval.protocols.early_stopping import stopped
 from rwsr.eval.protocols.published_figures import HR_AWARE_ABLATIONS
 from rwsr.eval.report import table as report
 from rwsr.pipelines.papers.hr_aware_tables import NETWORKS, TABLES, Variant
-from rwsr.train.methods.hr_aware import (
-    hr_aware_pretrain_small,
-    hr_aware_small,
-    lway_pretrain_small,
-    self_training_small,
-)
-from rwsr.train.networks.published.compact import Compact
+from rwsr.train.compose import compose_fine_tuning, compose_training
+from rwsr.train.networks.published.compact import CompactConfig
 
 from ..commands import flags, rwsr
 from ..conftest import scene
@@ -52,11 +47,11 @@ def test_every_table_is_the_papers_and_can_be_trained() -> None:
     for table, rows in TABLES.items():
         known = [name for name in next(iter(HR_AWARE_ABLATIONS[table].values())) if name != "before"]
         assert [each.name for each in rows if each.name != "self-training"] == known
-        changed = {(each.network, each.tuned(hr_aware_small()).model_dump_json()) for each in rows}
+        changed = {(each.network, each.tuned(compose_fine_tuning("hr-aware-small")).model_dump_json()) for each in rows}
         assert len(changed) == len(rows)
-    base = hr_aware_pretrain_small()
-    assert compose(base, network=NETWORKS["LWay"]) == lway_pretrain_small()
-    assert TABLES["1"][0].tuned(hr_aware_small()) == self_training_small()
+    base = compose_training("hr-aware-pretrain-small")
+    assert compose(base, network=NETWORKS["LWay"]) == compose_training("lway-pretrain-small")
+    assert TABLES["1"][0].tuned(compose_fine_tuning("hr-aware-small")) == compose_fine_tuning("self-training-small")
     assert compose(base, network=NETWORKS["neither"]).network.image_blocks == base.network.image_blocks
 
 
@@ -97,7 +92,7 @@ def test_what_is_wrong_is_told_first(told: list[object], photos: Path, tmp_path:
     assert "name only one of the two: --lr" in both
     said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--set", "loop.step=3", code=1)
     assert "loop.step is not a config key" in said
-    torch.save({"params": Compact(4, 2, 2).state_dict()}, tmp_path / "two.pth")
+    torch.save({"params": CompactConfig(feats=4, convs=2, scale=2).build().state_dict()}, tmp_path / "two.pth")
     said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--model", tmp_path / "two.pth", code=1)
     assert "the models enlarge differently (tiny 4 times, two 2 times); name models of one scale" in said
     few = ["--hr-size", 32]
@@ -222,7 +217,7 @@ def test_other_scales(photos: Path, hr: Path, tmp_path: Path, monkeypatch: pytes
     """At scale 2, FAR looking through the model itself: pairs, networks and fine-tunings are of that scale."""
     monkeypatch.setitem(TABLES, "3", (Variant("SR model", "SR model"),))
     torch.manual_seed(0)
-    torch.save({"params": Compact(4, 2, 2).state_dict()}, tmp_path / "two.pth")
+    torch.save({"params": CompactConfig(feats=4, convs=2, scale=2).build().state_dict()}, tmp_path / "two.pth")
     out = tmp_path / "out"
     arguments: list[object] = ["--model", tmp_path / "two.pth", "--pretrain-on", photos, "--hr", hr, "--out", out]
     arguments += ["--pretrain-steps", 1, "--steps", 1, "--samples", 4, "--hr-size", 64, "--seeds", 1, "--table", 3]

@@ -9,9 +9,8 @@ import yaml
 from rwsr.degrade.config import compose, to_yaml
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.recipes.store_config import store_preset
-from rwsr.train import train
-from rwsr.train.methods import cugan, hr_aware
-from rwsr.train.methods import mm_realsr as mmrealsr_stages
+from rwsr.train.methods import METHODS
+from rwsr.train.methods.hr_aware import FINE_TUNING
 
 from ..commands import rwsr
 
@@ -82,24 +81,17 @@ def test_a_wrong_file_is_named(tmp_path: Path, name: str, text: str | None, says
     assert "\n" not in str(caught.value)
 
 
-TRAININGS = [(preset, 1) for preset in (*train.PRESETS, *hr_aware.PRESETS)] + [
-    (preset, 2) for preset in (*mmrealsr_stages.PRESETS, *cugan.PRESETS)
-]
+TRAININGS = [preset for method in METHODS for preset in method.presets] + list(FINE_TUNING)
 
 
-@pytest.mark.parametrize(("preset", "stage"), TRAININGS)
-def test_a_trainings_preset_is_printed_in_full(preset: str, stage: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("preset", TRAININGS)
+def test_a_trainings_preset_is_printed_in_full(preset: str, tmp_path: Path) -> None:
     """As a file that --config reads: over itself it changes nothing, and a key of it is one that --set knows."""
-    shown = rwsr("train", "show", preset, "--stage", stage)
+    shown = rwsr("train", "show", preset)
     (tmp_path / "all.yaml").write_text(shown)
-    assert rwsr("train", "show", preset, "--stage", stage, "--config", tmp_path / "all.yaml") == shown
-    values = yaml.safe_load(rwsr("train", "show", preset, "--stage", stage, "--set", "loop.steps=7"))
+    assert rwsr("train", "show", preset, "--config", tmp_path / "all.yaml") == shown
+    values = yaml.safe_load(rwsr("train", "show", preset, "--set", "loop.steps=7"))
     assert values == yaml.safe_load(shown) | {"loop": values["loop"]} and values["loop"]["steps"] == 7
-
-
-def test_a_preset_without_stages_has_no_second() -> None:
-    """It would be the first again."""
-    assert "rwsr-edl has one stage" in rwsr("train", "show", "rwsr-edl", "--stage", 2, code=2)
 
 
 _BOMB = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(

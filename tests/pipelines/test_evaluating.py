@@ -14,8 +14,8 @@ from PIL import Image
 from rwsr.eval.report import table
 from rwsr.eval.report.pages import write_report
 from rwsr.pipelines.cli.main import root
-from rwsr.train.networks.published.compact import Compact
-from rwsr.train.networks.published.imdn import Imdn
+from rwsr.train.networks.published.compact import CompactConfig
+from rwsr.train.networks.published.imdn import ImdnConfig
 
 from ..commands import rwsr
 from ..conftest import scene
@@ -36,7 +36,7 @@ def models(tmp_path: Path) -> tuple[Path, Path]:
     found: list[Path] = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        net = Compact(8, 2, 4)
+        net = CompactConfig(feats=8, convs=2, scale=4).build()
         torch.nn.init.zeros_(net.body[-1].weight)  # type: ignore[arg-type]
         torch.nn.init.constant_(net.body[-1].bias, 0.01 * seed)  # type: ignore[arg-type]
         found.append(tmp_path / f"model-{seed}.pth")
@@ -233,7 +233,7 @@ def test_protocols_refuse_models_they_cannot_use(hr: Path, models: tuple[Path, P
     assert "name a --model" in rwsr("eval", "steering", "--images", hr, *out, code=1)
     assert "has no UDEM" in rwsr("eval", "udem-curves", "--images", hr, "--model", models[0], *out, code=1)
     assert "two --model or more" in rwsr("eval", "segmented", "--hr", hr, "--model", models[0], *out, code=1)
-    torch.save(Imdn(4).state_dict(), tmp_path / "imdn.pth")
+    torch.save(ImdnConfig(scale=4).build().state_dict(), tmp_path / "imdn.pth")
     both = (models[0], tmp_path / "imdn.pth")
     assert "not of one network" in rwsr("eval", "interpolation", *both, "--hr", hr, *out, code=1)
     assert "enlarges 4 times" in rwsr("eval", "cugan", "--images", hr, "--model", models[0], *out, code=1)

@@ -113,7 +113,7 @@ def test_cugan_is_trained_and_measured(photos: Path, tmp_path: Path) -> None:
         store={"preset": "cugan", "config": {"num_samples": 4, "hr_size_px": 48}},
         held_out=[str(tmp_path / "held-out")],
         test_store={"preset": "cugan", "config": {"num_samples": 3, "hr_size_px": 48}},
-        train={"preset": "cugan-small", "config": tiny},
+        train={"preset": "cunet-small", "config": tiny},
     )
     assert done.metrics is not None
     means = done.metrics.made.values["means"]
@@ -178,7 +178,7 @@ def test_left_out_images_are_named_once(photos: Path, tmp_path: Path, capsys: py
         ({"held_out": ["."]}, "held_out and test_store go together"),
         ({"train": {"preset": "mm-realsr-small", "config": {"loop": {"step": 1}}}}, "in train: loop.step .*steps"),
         ({"train": {"preset": "tiny"}}, "in train: preset tiny is unknown"),
-        ({"train": {"preset": "cugan-small"}}, "mm-realsr, but train.preset = cugan-small is for scale 1, not 4"),
+        ({"train": {"preset": "cunet-small"}}, "mm-realsr, but train.preset = cunet-small is for scale 1, not 4"),
         (
             {"train": {"preset": "mm-realsr-small"}, "store": {"preset": "bsrgan"}},
             r"store.preset = bsrgan, but train.preset = mm-realsr-small learns from groups \(mm-realsr\); change one",
@@ -193,17 +193,17 @@ def test_left_out_images_are_named_once(photos: Path, tmp_path: Path, capsys: py
             "train.preset = hr-aware-pretrain-small makes no model that restores, so there is nothing to measure",
         ),
         (
-            {"train": {"preset": "cugan-small"}, "store": {"preset": "bicubic", "config": {"recipe": {"scale": 1}}}},
-            r"store.preset = bicubic, but train.preset = cugan-small is told blur and noise \(cugan\)",
+            {"train": {"preset": "cunet-small"}, "store": {"preset": "bicubic", "config": {"recipe": {"scale": 1}}}},
+            r"store.preset = bicubic, but train.preset = cunet-small is told blur and noise \(cugan\)",
         ),
         (
             {
-                "train": {"preset": "cugan-small"},
+                "train": {"preset": "cunet-small"},
                 "store": {"preset": "cugan"},
                 "held_out": ["x"],
                 "test_store": {"preset": "mm-realsr"},
             },
-            "test_store.preset = mm-realsr, but train.preset = cugan-small is for scale 1, not 4",
+            "test_store.preset = mm-realsr, but train.preset = cunet-small is for scale 1, not 4",
         ),
     ],
 )

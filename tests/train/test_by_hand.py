@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rwsr.train.engine.loop import built
-from rwsr.train.networks.mm_realsr import MMRealSR, NetworkConfig
+from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig
 from rwsr.train.networks.reconstructor import DegradationEncoder, ImageEncoder
 from rwsr.train.networks.rwsr_edl import Edl, EdlNetworkConfig
 from rwsr.train.networks.udem import Udem, UdemConfig
@@ -106,7 +106,7 @@ def _rrdbnet(w: W, lr: Tensor, blocks: int) -> Tensor:
 
 def test_the_generator_is_esrgans() -> None:
     """BasicSR's RRDBNet."""
-    net = built(lambda: MMRealSR(NetworkConfig(modulated=False, feats=6, blocks=2, growth=4)), 0)
+    net = built(lambda: MMRealSR(MMRealSRConfig(modulated=False, feats=6, blocks=2, growth=4)), 0)
     w, lr = _large(net), _image(1, 3, 9, 11)
     assert torch.allclose(net(lr), _rrdbnet(w, lr, 2), atol=1e-5)
 

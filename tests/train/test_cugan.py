@@ -1,7 +1,6 @@
 """CUGAN: its networks' published sizes, what is told and who learns from what; trained, resumed, interpolated, used."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,30 +18,33 @@ from rwsr.degrade.storage.shards.verify import digest
 from rwsr.degrade.storage.shards.writer import Store
 from rwsr.eval.protocols import sweeps
 from rwsr.pipelines.executors import runner
+from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
+from rwsr.train.data.of_training import live, stored
 from rwsr.train.engine import run as runs
 from rwsr.train.engine.model_file import read_model
 from rwsr.train.interpolate import interpolate
 from rwsr.train.methods import cugan
-from rwsr.train.methods.cugan import CuganConfig, CuganLosses, discriminator_terms, generator_terms, small, unet
-from rwsr.train.networks.conditioned_discriminator import ConditionedDiscriminator, FeatureModulation
+from rwsr.train.methods.base import Given
+from rwsr.train.methods.cugan import CuganConfig, CuganLosses, discriminator_terms, generator_terms
 from rwsr.train.networks.cunet import CUnet, CUnetConfig
+from rwsr.train.networks.discriminators import ConditionedDiscriminator, FeatureModulation
 from rwsr.train.networks.open import open_run
-from rwsr.train.train import live, stored, train_run
+from rwsr.train.train import train_run
 
 from ..commands import Stop, rwsr, stop_after
 
 CPU = torch.device("cpu")
 TINY = {"feats": [4, 6, 8], "blocks": 1}
 STAGE_1: CuganConfig = compose(
-    small(1),
+    compose_training("cunet-small"),
     sets=["loop.steps=7", "loop.batch=2", "loop.lr_patch_px=16", "loop.log_every=2", "loop.checkpoint_every=3"],
     network=TINY,
 )
 STAGE_2: CuganConfig = compose(
-    small(2),
+    compose_training("cugan-small"),
     sets=["loop.steps=5", "loop.batch=2", "loop.log_every=2", "loop.checkpoint_every=2", "discriminator_feats=4"]
-    + ["stage=1"],  # of no earlier run, which stage 2 wants
+    + ["needs_start=false"],
     network=TINY,
     losses={"perceptual": {"weight": 0}},
 )
@@ -61,7 +63,9 @@ def _nothing(steps: int, terms: dict[str, float]) -> None:
 
 
 def _train(run: Path, store: Store, config: CuganConfig, on_step: Callable[..., None] = _nothing, **told: Path) -> bool:
-    make = partial(cugan.method_of, config)
+    def make(groups: StoredGroups, start: dict[str, torch.Tensor] | None) -> object:
+        return cugan.build(config, Given(groups, start))
+
     return runs.train(run, StoredGroups(store), digest(store), config, config.loop, make, CPU, on_step, **told)
 
 
@@ -156,7 +160,7 @@ def test_losses_by_hand_and_who_learns_from_them() -> None:
 
 
 def test_presets_have_the_papers_numbers() -> None:
-    first, second = cugan.cugan(1), cugan.cugan(2)
+    first, second = compose_training("cunet"), compose_training("cugan")
     for each in (first, second):
         loop = each.loop
         assert (loop.batch, loop.lr_patch_px, loop.learning_rate, loop.betas) == (16, 64, 5e-4, (0.9, 0.999))
@@ -164,7 +168,7 @@ def test_presets_have_the_papers_numbers() -> None:
     assert (first.losses.pixel, first.losses.perceptual.weight, first.losses.gan) == (1, 0, 0)
     assert (second.losses.pixel, second.losses.perceptual.weight, second.losses.gan) == (0.01, 1, 0.005)
     assert second.losses.perceptual.layers == (0, 0, 0, 0, 1)
-    assert not unet(1).network.conditioned and unet(2).losses == second.losses
+    assert not compose_training("unet").network.conditioned and compose_training("ugan").losses == second.losses
     with pytest.raises(ValueError, match="less than the discriminator takes; use 32"):
         compose(second, loop={"lr_patch_px": 16})
 
@@ -213,10 +217,10 @@ def test_pairs_rendered_meanwhile_have_their_z(photos: Path, tmp_path: Path) -> 
     assert found.condition.shape == (12, 2) and len(np.unique(found.condition, axis=0)) > 8
     assert found.hr.shape == (12, 48, 48, 3) == found.lr[:, 0].shape
     (tmp_path / "only.yaml").write_text(to_yaml(compose(recipe, sets=["recipe.fixed_level=[2,30]"])))
-    only = live([photos], tmp_path / "only.yaml", tmp_path, preset="unet").groups.read([0, 5])
+    only = live([photos], tmp_path / "only.yaml", tmp_path, preset=None).groups.read([0, 5])
     assert np.allclose(only.condition, [[0.5, 0.6]] * 2)
-    with pytest.raises(UserError, match="preset unet is trained on one degradation; name it with --recipe"):
-        live([photos], None, tmp_path, preset="unet")
+    with pytest.raises(UserError, match="this training is of one degradation; name it with --recipe"):
+        live([photos], None, tmp_path, preset=None)
     with pytest.raises(UserError, match="is not within 0 and noise_max = 50"):
         compose(recipe, sets=["recipe.fixed_level=[2,60]"])
 
@@ -249,8 +253,8 @@ def test_it_learns_to_denoise(photos: Path, tmp_path: Path) -> None:
     recipe = compose(store_preset("cugan"), hr_size_px=48, num_samples=32, sets=["recipe.fixed_level=[0,50]"])
     noisy = build_store.build(tmp_path / "noisy.zarr", build_store.plan(recipe, rows), runner(1))[0]
     settings = ["loop.steps=150", "loop.batch=8", "loop.lr_patch_px=32", "loop.warm_up=0", "loop.ema=0.9"]
-    config = compose(small(1), sets=settings, network={"feats": [16, 16, 16], "blocks": 1})
-    assert train_run(tmp_path / "run", stored(noisy.path), config)
+    config = compose(compose_training("cunet-small"), sets=settings, network={"feats": [16, 16, 16], "blocks": 1})
+    assert train_run(tmp_path / "run", stored(noisy.path), cugan.METHOD, config)
     net, groups = open_run(tmp_path / "run", CPU).net, StoredGroups(noisy)
     batch = GroupBatches(groups, batch=16, lr_patch_px=48, seed=5)[0]
     with torch.inference_mode():
@@ -291,7 +295,7 @@ def test_interpolation_is_of_all_weights(pairs: Store, tmp_path: Path) -> None:
 
 def test_the_commands_take_a_cugan_run(pairs: Store, photos: Path, tmp_path: Path) -> None:
     """Trained, measured meanwhile and afterwards, swept, restored under a condition, and drawn."""
-    few = ["--preset", "cugan-small", "--steps", 2]
+    few = ["--preset", "cunet-small", "--steps", 2]
     few += ["--set", "loop.batch=2", "--set", "network.feats=[4,6,8]", "--set", "network.blocks=1"]
     run, out = tmp_path / "run", tmp_path / "m.parquet"
     rwsr("train", "cugan", "--store", pairs.path, "--val-store", pairs.path, "--out", run, *few)
@@ -324,8 +328,8 @@ def test_the_commands_take_a_cugan_run(pairs: Store, photos: Path, tmp_path: Pat
     said = rwsr("eval", "restoration", "--hr", photos, "--scale", 1, "--model", run, "--out", out, code=1)
     assert "nothing says so of" in said
     assert "has no UDEM" in rwsr("eval", "udem-curves", "--images", photos, "--model", run, "--out", out, code=1)
-    assert "stage 2 goes on from" in rwsr(
-        "train", "cugan", "--store", pairs.path, "--out", tmp_path / "s2", "--stage", 2, code=1
+    assert "goes on from a run of the stage before" in rwsr(
+        "train", "cugan", "--store", pairs.path, "--out", tmp_path / "s2", "--preset", "cugan", code=1
     )
 
 

@@ -19,6 +19,7 @@ from rwsr.degrade.storage.shards.verify import digest
 from rwsr.degrade.storage.shards.writer import Store
 from rwsr.noisebank.bank import NoiseBank
 from rwsr.pipelines.executors import runner
+from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.engine import run as runs
 from rwsr.train.engine.loop import built
@@ -26,18 +27,19 @@ from rwsr.train.engine.model_file import read_model
 from rwsr.train.losses.adversarial import discriminator_terms
 from rwsr.train.methods import mm_realsr as mmrealsr_stages
 from rwsr.train.methods import rwsr_edl
-from rwsr.train.methods.rwsr_edl import EdlConfig, EdlLosses, aim19, code, edl, generator_terms, impressionism, small
+from rwsr.train.methods.base import Given
+from rwsr.train.methods.rwsr_edl import EdlConfig, EdlLosses, generator_terms
 from rwsr.train.networks.discriminators import PatchDiscriminator, VggDiscriminator
 from rwsr.train.networks.mm_realsr import MMRealSR
 from rwsr.train.networks.open import open_restorer, open_run
-from rwsr.train.networks.rwsr_edl import Branches, Edl, EdlNetworkConfig, network, parts_of
+from rwsr.train.networks.rwsr_edl import Branches, Edl, EdlNetworkConfig, parts_of
 
 from ..commands import Stop, rwsr, stop_after
 
 CPU = torch.device("cpu")
 TINY = {"feats": 4, "blocks": 1, "growth": 4, "branch_feats": 6}
 CONFIG: EdlConfig = compose(
-    small(),
+    compose_training("rwsr-edl-small"),
     sets=["loop.steps=6", "loop.batch=2", "loop.lr_patch_px=16", "loop.log_every=2", "loop.checkpoint_every=2"],
     network=TINY,
     losses={"pixel": 1, "perceptual": {"weight": 0}, "gan": {"feats": 4, "weight": 0.1}},
@@ -70,7 +72,9 @@ def _nothing(steps: int, terms: dict[str, float]) -> None:
 
 
 def _train(run: Path, store: Store, config: EdlConfig, on_step: Callable[..., None] = _nothing, **told: Any) -> bool:
-    make = partial(rwsr_edl.method_of, config)
+    def make(groups: StoredGroups, start: dict[str, torch.Tensor] | None) -> object:
+        return rwsr_edl.build(config, Given(groups, start))
+
     return runs.train(run, StoredGroups(store), digest(store), config, config.loop, make, CPU, on_step, **told)
 
 
@@ -80,7 +84,7 @@ def _count(net: torch.nn.Module) -> int:
 
 def _tiny(branches: Branches) -> Edl | MMRealSR:
     torch.manual_seed(1)
-    return network(EdlNetworkConfig(**TINY, branches=branches))  # type: ignore[arg-type]
+    return EdlNetworkConfig(**TINY, branches=branches).build()
 
 
 # ------------------------------------------------------------------------------------------------------ networks
@@ -98,7 +102,7 @@ def _tiny(branches: Branches) -> Edl | MMRealSR:
 )
 def test_sizes_are_the_papers_and_the_codes(branches: Branches, parameters: int) -> None:
     """RRDB and a block of 3,523 for each residual block of each branch."""
-    assert _count(network(EdlNetworkConfig(branches=branches))) == parameters
+    assert _count(EdlNetworkConfig(branches=branches).build()) == parameters
 
 
 def test_the_patch_discriminator_is_the_published_one() -> None:
@@ -220,7 +224,8 @@ def test_terms_by_hand() -> None:
 
 def test_presets_have_the_published_numbers() -> None:
     """NTIRE 2020's and AIM 2019's training files, and Impressionism's."""
-    paper, published, aim, before = edl(), code(), aim19(), impressionism()
+    names = ("rwsr-edl", "rwsr-edl-code", "rwsr-edl-aim19", "impressionism")
+    paper, published, aim, before = map(compose_training, names)
     assert paper.losses.routed and not paper.losses.judge_sees_sum and published.losses.judge_sees_sum
     weights = [
         (each.losses.pixel, each.losses.perceptual.weight, each.losses.gan.weight) for each in (paper, aim, before)
@@ -285,20 +290,23 @@ def test_a_stopped_training_ends_the_same(pairs: Store, bank: Path, tmp_path: Pa
 def test_it_starts_from_a_psnr_model(pairs: Store, tmp_path: Path) -> None:
     """The main generator gets its weights; branches start afresh."""
     same = {"feats": 4, "blocks": 1, "growth": 4}
-    psnr = compose(mmrealsr_stages.esrgan(1), loop={"steps": 2, "batch": 2, "lr_patch_px": 16}, network=same)
-    make = partial(mmrealsr_stages.method_of, psnr)
+    psnr = compose(compose_training("esrgan-psnr"), loop={"steps": 2, "batch": 2, "lr_patch_px": 16}, network=same)
+
+    def make(groups: StoredGroups, start: None) -> object:
+        return mmrealsr_stages.build(psnr, Given(groups, start))
+
     source = StoredGroups(pairs)
     runs.train(tmp_path / "psnr", source, digest(pairs), psnr, psnr.loop, make, CPU, _nothing)
     start = read_model(tmp_path / "psnr/model.safetensors").weights
-    method = rwsr_edl.method_of(compose(CONFIG, network={"start_as_enlarger": False}), source, start)
+    method = rwsr_edl.build(compose(CONFIG, network={"start_as_enlarger": False}), Given(source, start))
     net = method.networks["generator"]
     assert isinstance(net, Edl)
     assert all(torch.equal(value, start[name]) for name, value in net.generator.state_dict().items())
-    again = rwsr_edl.method_of(CONFIG, source, net.state_dict()).networks["generator"]
+    again = rwsr_edl.build(CONFIG, Given(source, net.state_dict())).networks["generator"]
     assert all(torch.equal(value, net.state_dict()[name]) for name, value in again.state_dict().items())
     wide = compose(CONFIG, network={"feats": 6})
     with pytest.raises(UserError, match="--start-from is of another network"):
-        rwsr_edl.method_of(wide, source, start)
+        rwsr_edl.build(wide, Given(source, start))
 
 
 def test_groups_and_other_scales_are_refused(photos: Path, pairs: Store, tmp_path: Path) -> None:

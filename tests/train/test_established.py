@@ -11,8 +11,8 @@ from rwsr.degrade.errors import UserError
 from rwsr.eval.metrics.backbones import CLIP_MEAN, CLIP_STD, ClipRn50, normalised, squeezenet
 from rwsr.eval.metrics.weights import MissingWeights
 from rwsr.train.losses.far_encoders import Encoder, FarConfig, established
-from rwsr.train.networks.mm_realsr import MMRealSR, NetworkConfig
-from rwsr.train.networks.published.compact import Compact
+from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig
+from rwsr.train.networks.published.compact import Compact, CompactConfig
 
 
 def _on_disk(monkeypatch: pytest.MonkeyPatch, tensors: dict[str, Tensor]) -> None:
@@ -59,7 +59,9 @@ def test_a_map_that_is_not_there_is_told() -> None:
         compose(FarConfig(), sets=["net=squeezenet", "stride=32"])
 
 
-@pytest.mark.parametrize("net", [Compact(5, 3, 4), MMRealSR(NetworkConfig(feats=5, blocks=1, growth=4))])
+@pytest.mark.parametrize(
+    "net", [CompactConfig(feats=5, convs=3, scale=4).build(), MMRealSR(MMRealSRConfig(feats=5, blocks=1, growth=4))]
+)
 def test_an_sr_models_own_features(net: nn.Module) -> None:
     """What goes into its last conv at its input's size: of a compact model the one before the shuffle, of ESRGAN's
     the one at the end of the body."""
@@ -86,4 +88,4 @@ def test_a_model_is_named_where_one_is_meant() -> None:
     with pytest.raises(UserError, match="far.net = sr takes its features from an SR model; name it with --far-model"):
         established(FarConfig(net="sr", stride=1))
     with pytest.raises(UserError, match="--far-model is for far.net = sr, not vgg19"):
-        established(FarConfig(net="vgg19"), Compact(4, 2, 2))
+        established(FarConfig(net="vgg19"), CompactConfig(feats=4, convs=2, scale=2).build())

@@ -10,7 +10,7 @@ from rwsr.degrade.errors import StoreError
 from rwsr.train.engine.model_file import write_model
 from rwsr.train.export import to_onnx, to_pth
 from rwsr.train.methods.mm_realsr import TrainConfig
-from rwsr.train.networks.mm_realsr import MMRealSR, NetworkConfig
+from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig
 from rwsr.train.networks.open import open_restorer
 from rwsr.train.networks.udem import UdemConfig
 
@@ -19,7 +19,7 @@ from ..commands import make_spandrel_importable
 CPU = torch.device("cpu")
 
 
-def _run(folder: Path, config: NetworkConfig) -> MMRealSR:
+def _run(folder: Path, config: MMRealSRConfig) -> MMRealSR:
     """A finished run of a seeded network whose last conv is small, so that SR is not clipped."""
     torch.manual_seed(0)
     net = MMRealSR(config).eval()
@@ -29,14 +29,14 @@ def _run(folder: Path, config: NetworkConfig) -> MMRealSR:
 
 
 # spandrel knows these networks at a growth of 32, and the UDEM at its released size; few blocks keep them small.
-MODULATED = NetworkConfig(feats=64, blocks=1, growth=32)
-PLAIN = NetworkConfig(feats=16, blocks=2, growth=32, modulated=False)
-TWICE = NetworkConfig(scale=2, feats=16, blocks=2, growth=32, modulated=False)  # Real-ESRGAN x2's layout
-ONCE = NetworkConfig(scale=1, feats=16, blocks=2, growth=32, modulated=False)
+MODULATED = MMRealSRConfig(feats=64, blocks=1, growth=32)
+PLAIN = MMRealSRConfig(feats=16, blocks=2, growth=32, modulated=False)
+TWICE = MMRealSRConfig(scale=2, feats=16, blocks=2, growth=32, modulated=False)  # Real-ESRGAN x2's layout
+ONCE = MMRealSRConfig(scale=1, feats=16, blocks=2, growth=32, modulated=False)
 
 
 @pytest.mark.parametrize("config", [MODULATED, PLAIN, TWICE, ONCE])
-def test_spandrel_opens_what_was_exported(config: NetworkConfig, tmp_path: Path) -> None:
+def test_spandrel_opens_what_was_exported(config: MMRealSRConfig, tmp_path: Path) -> None:
     """And gives the same SR; chaiNNer loads models this way."""
     make_spandrel_importable()
     from spandrel import ModelLoader
@@ -51,7 +51,7 @@ def test_spandrel_opens_what_was_exported(config: NetworkConfig, tmp_path: Path)
 
 
 @pytest.mark.parametrize("config", [MODULATED, PLAIN, TWICE, ONCE])
-def test_published_layouts_come_back(config: NetworkConfig, tmp_path: Path) -> None:
+def test_published_layouts_come_back(config: MMRealSRConfig, tmp_path: Path) -> None:
     """The .pth of MM-RealSR and of Real-ESRGAN, by their tensors alone, for `rwsr restore` and `rwsr eval`."""
     net = _run(tmp_path / "run", config)
     torch.save({"params_ema": net.state_dict()}, tmp_path / "published.pth")
@@ -65,12 +65,12 @@ def test_published_layouts_come_back(config: NetworkConfig, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "config",
     [
-        NetworkConfig(feats=8, blocks=1, growth=4, udem=UdemConfig(feats=(8,), blocks=(1,), downscales=(2,))),
-        NetworkConfig(feats=8, blocks=1, growth=4, modulated=False),
-        NetworkConfig(scale=2, feats=8, blocks=1, growth=4, modulated=False),
+        MMRealSRConfig(feats=8, blocks=1, growth=4, udem=UdemConfig(feats=(8,), blocks=(1,), downscales=(2,))),
+        MMRealSRConfig(feats=8, blocks=1, growth=4, modulated=False),
+        MMRealSRConfig(scale=2, feats=8, blocks=1, growth=4, modulated=False),
     ],
 )
-def test_onnx_gives_the_same_at_any_size(config: NetworkConfig, tmp_path: Path) -> None:
+def test_onnx_gives_the_same_at_any_size(config: MMRealSRConfig, tmp_path: Path) -> None:
     """By onnxruntime, with the scores as an input where there are any."""
     import onnxruntime
 

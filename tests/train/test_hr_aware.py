@@ -12,9 +12,9 @@ from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
 from rwsr.eval.images.tiling import bicubic, smaller
 from rwsr.eval.metrics.lpips_dists import Lpips
+from rwsr.train.compose import compose_training
 from rwsr.train.losses.far import Divisor, Far, controller, descriptors, gram, parted, quality
 from rwsr.train.losses.reconstruction import ReconstructionLossConfig, detail, reconstruction_terms
-from rwsr.train.methods.hr_aware import hr_aware_pretrain, lway_pretrain
 from rwsr.train.networks.keyed_noise import Normal
 from rwsr.train.networks.lr_reconstruction import LrReconstruction, ReconstructionConfig
 from rwsr.train.networks.reconstructor import DegradationEncoder, ImageEncoder, Modulation, Reconstructor
@@ -37,7 +37,7 @@ def test_sizes_are_those_of_the_modules_that_the_paper_follows() -> None:
     assert _count(Reconstructor(entering=3)) == 762_375
     whole = LrReconstruction(ReconstructionConfig(), 512)
     assert _count(whole) == 444_928 + 1_183_488 + 3_541_376 + 797_511 + 2 * 64 * 512
-    lway = LrReconstruction(lway_pretrain().network)
+    lway = LrReconstruction(compose_training("lway-pretrain").network)
     assert _count(lway) == 1_183_488 + 3_541_376 + 762_375
 
 
@@ -96,8 +96,11 @@ def test_the_resolution_contract(scale: int) -> None:
 def test_patches_that_are_too_small_are_told_before_the_training() -> None:
     """As one line that names the key and the least size."""
     with pytest.raises(UserError, match=r"loop.lr_patch_px = 21 is too small for the degradation encoder; use 22 or"):
-        compose(hr_aware_pretrain(), sets=["network.resolution=lr", "loop.lr_patch_px=21"])
-    assert compose(hr_aware_pretrain(), sets=["loop.lr_patch_px=8", "network.scale=4"]).loop.lr_patch_px == 8
+        compose(compose_training("hr-aware-pretrain"), sets=["network.resolution=lr", "loop.lr_patch_px=21"])
+    assert (
+        compose(compose_training("hr-aware-pretrain"), sets=["loop.lr_patch_px=8", "network.scale=4"]).loop.lr_patch_px
+        == 8
+    )
 
 
 def test_smaller_is_pillows_bicubic() -> None:

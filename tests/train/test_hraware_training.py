@@ -26,22 +26,26 @@ from rwsr.eval.images.tiling import bicubic, smaller
 from rwsr.eval.metrics.lpips_dists import Lpips
 from rwsr.pipelines.executors import runner
 from rwsr.train import fine_tune
+from rwsr.train.compose import compose_fine_tuning, compose_training
 from rwsr.train.data.batches import GroupBatch, LrBatch, LrBatches
 from rwsr.train.engine.distributed import Ranks
-from rwsr.train.engine.method import Choice, Method
 from rwsr.train.engine.model_file import write_model
+from rwsr.train.engine.training import Choice, Training
 from rwsr.train.fine_tune import LrImages
 from rwsr.train.losses.far import Strength, controller
 from rwsr.train.losses.far_encoders import Established, FarConfig, established
 from rwsr.train.losses.reconstruction import detail
 from rwsr.train.methods import hr_aware as stages
-from rwsr.train.methods.hr_aware import FineTuneConfig, Looks, PretrainConfig, Restoring
+from rwsr.train.methods import hr_aware_pretrain
+from rwsr.train.methods.hr_aware import FineTuneConfig, Restoring
+from rwsr.train.methods.hr_aware_losses import Looks
+from rwsr.train.methods.hr_aware_pretrain import PretrainConfig
 from rwsr.train.methods.hr_aware_validation import reconstructing
 from rwsr.train.networks.keyed_noise import Normal, of_name
 from rwsr.train.networks.lr_reconstruction import LrReconstruction, ReconstructionConfig, open_reconstruction
-from rwsr.train.networks.mm_realsr import MMRealSR, NetworkConfig
+from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig
 from rwsr.train.networks.open import open_restorer
-from rwsr.train.networks.published.compact import Compact
+from rwsr.train.networks.published.compact import Compact, CompactConfig
 
 from ..commands import Stop, flags, make_spandrel_importable, rwsr, stop_after
 from ..conftest import scene
@@ -50,7 +54,7 @@ CPU = torch.device("cpu")
 KEYS = torch.tensor([3, 4])
 SIZES = {"feats": 4, "code": 6, "degradation_blocks": 1, "image_blocks": 1}
 PRETRAIN: PretrainConfig = compose(
-    stages.hr_aware_pretrain_small(),
+    compose_training("hr-aware-pretrain-small"),
     sets=["loop.steps=4", "loop.batch=2", "loop.log_every=2", "loop.checkpoint_every=2", "loop.warm_up=0"],
     network=SIZES | {"controller": {"hqi": "squeeze"}, "far": {"net": "sr", "stride": 1}},
 )
@@ -96,7 +100,9 @@ def test_the_pretraining_loss_is_equation_5() -> None:
     net, looks = _reconstruction(), _looks()
     lr, hr = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 64, 64)
     config = PRETRAIN.model_copy(update={"far": stages.FarWeight(weight=0.3)})
-    found = stages.pretraining_terms(net, GroupBatch(hr, lr[:, None], torch.zeros(2, 0), KEYS), config, looks)
+    found = hr_aware_pretrain.pretraining_terms(
+        net, GroupBatch(hr, lr[:, None], torch.zeros(2, 0), KEYS), config, looks
+    )
     assert looks.rec is not None and looks.hqi is not None and looks.encoder is not None and net.far is not None
     x, normal = bicubic(lr, 4), Normal(KEYS)
     strength = looks.hqi(2 * x - 1, 2 * hr - 1).clamp(0, 1)
@@ -120,8 +126,10 @@ def test_the_fine_tuning_loss_is_equation_6(strength: str) -> None:
     """The same of LR and of what the model makes of it, s = n + HQI, weighted by LR's detail."""
     net, looks = _reconstruction(), _looks()
     torch.manual_seed(3)
-    model, lr = Compact(4, 2, 4), torch.rand(2, 3, 16, 16)
-    config: FineTuneConfig = compose(stages.hr_aware_small(), sets=["far.weight=0.3", f"strength={strength}"])
+    model, lr = CompactConfig(feats=4, convs=2, scale=4).build(), torch.rand(2, 3, 16, 16)
+    config: FineTuneConfig = compose(
+        compose_fine_tuning("hr-aware-small"), sets=["far.weight=0.3", f"strength={strength}"]
+    )
     found = stages.fine_tuning_terms(Restoring(model, 4), net, LrBatch(lr, KEYS), config, looks)
     assert looks.rec is not None and looks.hqi is not None and looks.encoder is not None and net.far is not None
     sr, x = model(lr), bicubic(lr, 4)
@@ -157,8 +165,8 @@ def test_figure_7_draws_s_as_fine_tuning_or_pretraining_does(strength: Strength,
 def test_self_training_asks_for_lr_again() -> None:
     """Of LR made smaller; the controller and FAR have no part in it."""
     torch.manual_seed(0)
-    model, lr, looks = Compact(4, 2, 4), torch.rand(2, 3, 16, 16), _looks()
-    config: FineTuneConfig = compose(stages.self_training_small(), sets=["losses.lpips=0"])
+    model, lr, looks = CompactConfig(feats=4, convs=2, scale=4).build(), torch.rand(2, 3, 16, 16), _looks()
+    config: FineTuneConfig = compose(compose_fine_tuning("self-training-small"), sets=["losses.lpips=0"])
     found = stages.self_training_terms(Restoring(model, 4), LrBatch(lr, KEYS), config, looks)
     assert found.keys() == {"l1"}
     assert found["l1"].item() == pytest.approx((model(smaller(lr, 4)) - lr).abs().mean().item(), rel=1e-5)
@@ -168,7 +176,7 @@ def test_pretraining_reaches_all_but_the_encoder() -> None:
     """E_deg, E_img, R, T_a and T_m get gradients (Eq. 5); the established encoder and LPIPS get none."""
     net, looks = _reconstruction(), _looks()
     batch = GroupBatch(torch.rand(2, 3, 64, 64), torch.rand(2, 1, 3, 16, 16), torch.zeros(2, 0), KEYS)
-    torch.stack(list(stages.pretraining_terms(net, batch, PRETRAIN, looks).values())).sum().backward()
+    torch.stack(list(hr_aware_pretrain.pretraining_terms(net, batch, PRETRAIN, looks).values())).sum().backward()
     assert all(value.grad is not None and value.grad.abs().sum() > 0 for value in net.parameters())
     assert all(value.grad is None for each in looks.modules for value in each.parameters())
 
@@ -218,9 +226,9 @@ def model(tmp_path: Path) -> Path:
     """A small SR model of ours, as a run has it."""
     network = {"feats": 4, "blocks": 1, "growth": 4, "modulated": False}
     torch.manual_seed(0)
-    net = MMRealSR(NetworkConfig.model_validate(network))
+    net = MMRealSR(MMRealSRConfig.model_validate(network))
     (tmp_path / "model").mkdir()
-    config = {"method": "mm-realsr", "network": NetworkConfig.model_validate(network).model_dump(mode="json")}
+    config = {"method": "mm-realsr", "network": MMRealSRConfig.model_validate(network).model_dump(mode="json")}
     write_model(tmp_path / "model/model.safetensors", dict(net.state_dict()), config, 1)
     return tmp_path / "model"
 
@@ -304,7 +312,9 @@ def test_from_pairs_to_an_adapted_model(reconstruction: Path, model: Path, lr_im
 def test_what_is_frozen_stays(model: Path, lr_images: Path, reconstruction: Path, tmp_path: Path) -> None:
     """Not a bit of E_deg, E_img, R, FAR, its encoder or LPIPS changes while the model does."""
     net, _ = open_reconstruction(reconstruction, CPU)
-    config: FineTuneConfig = compose(stages.hr_aware_small(), sets=[*FINE_TUNE[:-1], "loop.steps=4", "far.share=0.5"])
+    config: FineTuneConfig = compose(
+        compose_fine_tuning("hr-aware-small"), sets=[*FINE_TUNE[:-1], "loop.steps=4", "far.share=0.5"]
+    )
     restorer, looks = open_restorer(model, CPU), _looks()
     looks = replace(looks, hqi=None, encoder=established(FarConfig(net="sr", stride=1), open_restorer(model, CPU).net))
     method = stages.through(config, Restoring(restorer.net, 4), net, looks)
@@ -317,8 +327,8 @@ def test_what_is_frozen_stays(model: Path, lr_images: Path, reconstruction: Path
 def test_a_udem_keeps_its_scores(lr_images: Path, tmp_path: Path) -> None:
     """Of a modulated model everything else is fine-tuned, as in its second stage."""
     torch.manual_seed(0)
-    net = MMRealSR(NetworkConfig(feats=4, blocks=1, growth=4))
-    config: FineTuneConfig = compose(stages.self_training_small(), sets=[*FINE_TUNE, "loop.steps=2"])
+    net = MMRealSR(MMRealSRConfig(feats=4, blocks=1, growth=4))
+    config: FineTuneConfig = compose(compose_fine_tuning("self-training-small"), sets=[*FINE_TUNE, "loop.steps=2"])
     before = {name: value.clone() for name, value in net.state_dict().items()}
     _fit(tmp_path / "run", lr_images, config, stages.fine_tuning(config, Restoring(net, 4), None, None))
     changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
@@ -372,7 +382,7 @@ def _fit(
     out: Path,
     folder: Path,
     config: FineTuneConfig,
-    method: Method[LrBatch],
+    method: Training[LrBatch],
     on_step: Callable[..., None] = lambda steps, terms: None,
 ) -> None:
     rows = index([folder], out.with_name("i.parquet"), IndexConfig(min_side_px=1), runner(1))
@@ -411,7 +421,7 @@ def test_the_best_average_is_kept_and_patience_ends(
 ) -> None:
     """By a made figure at each step: its model is the average of the best step, and the log ends with the training."""
     sets = [*FINE_TUNE, "loop.steps=6", "loop.validate_every=1", "loop.learning_rate=0.05", "loop.ema=0"]
-    config: FineTuneConfig = compose(stages.self_training_small(), sets=sets)
+    config: FineTuneConfig = compose(compose_fine_tuning("self-training-small"), sets=sets)
     restorer, figures, seen = open_restorer(foreign, CPU), iter(values), list[Tensor]()
 
     def validate(net: nn.Module) -> dict[str, float]:
@@ -454,7 +464,7 @@ def test_far_chooses_without_ground_truth(reconstruction: Path, model: Path, lr_
 def test_stopped_and_resumed_is_the_same(limit: int, foreign: Path, lr_images: Path, tmp_path: Path) -> None:
     """With all noise, FAR and two micro-batches; the best, which was the first, is in the checkpoints too."""
     sets = [*FINE_TUNE[:-1], "loop.steps=6", "loop.validate_every=1", "loop.learning_rate=0.01", "loop.accumulate=2"]
-    config: FineTuneConfig = compose(stages.hr_aware_small(), sets=sets)
+    config: FineTuneConfig = compose(compose_fine_tuning("hr-aware-small"), sets=sets)
 
     def run(out: Path, on_step: Callable[..., None]) -> None:
         restorer, net, first = open_restorer(foreign, CPU), _reconstruction(), open_restorer(foreign, CPU).net
@@ -517,7 +527,7 @@ def test_what_does_not_fit_is_one_line(
     assert "selection.by = far measures FAR, which is left out here; choose niqe" in said(
         *named, "--preset", "lway-small", "--set", "selection.by=far"
     )
-    torch.save({"params": Compact(4, 2, 2).state_dict()}, tmp_path / "two.pth")
+    torch.save({"params": CompactConfig(feats=4, convs=2, scale=2).build().state_dict()}, tmp_path / "two.pth")
     assert "the reconstruction network is for scale 4, the model for 2" in said(
         *named, *far[:-1], of=tmp_path / "two.pth"
     )

@@ -27,23 +27,25 @@ from rwsr.degrade.storage.shards.verify import digest
 from rwsr.degrade.storage.shards.writer import Store
 from rwsr.eval.images.sets import of_store
 from rwsr.pipelines.executors import runner
+from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatches, StoredGroups
+from rwsr.train.data.of_training import Data, live, stored
 from rwsr.train.engine import run as runs
 from rwsr.train.engine.checkpoint import steps_saved
 from rwsr.train.engine.loop import built
 from rwsr.train.engine.model_file import read_model
-from rwsr.train.methods.mm_realsr import TrainConfig, code, esrgan, generator_terms, method_of, small
-from rwsr.train.methods.mm_realsr import real_esrgan as real_esrgan_training
+from rwsr.train.methods.base import Given
+from rwsr.train.methods.mm_realsr import METHOD, TrainConfig, build, generator_terms
 from rwsr.train.networks.mm_realsr import MMRealSR
 from rwsr.train.networks.open import open_run
 from rwsr.train.notes import notes_on
-from rwsr.train.train import Data, live, stored, train_run
+from rwsr.train.train import train_run
 
 from ..commands import Stop, stop_after
 
 CPU = torch.device("cpu")
 CONFIG: TrainConfig = compose(
-    small(1),
+    compose_training("mm-realsr-small"),
     sets=["loop.steps=7", "loop.batch=2", "loop.lr_patch_px=12", "loop.log_every=2", "loop.checkpoint_every=4"]
     + ["loop.warm_up=0"],
     network={"feats": 4, "blocks": 1, "growth": 4, "udem": {"feats": [4], "blocks": [1], "downscales": [2]}},
@@ -53,14 +55,18 @@ CONFIG: TrainConfig = compose(
 OnStep = Callable[[int, dict[str, float]], None]
 
 
+def _make(config: TrainConfig, groups: StoredGroups, start: dict[str, torch.Tensor] | None) -> object:
+    return build(config, Given(groups, start))
+
+
 def _train(run: Path, store: Store, config: TrainConfig, device: torch.device, on_step: OnStep, **told: Any) -> bool:
-    make = partial(method_of, config)
+    make = partial(_make, config)
     return runs.train(run, StoredGroups(store), digest(store), config, config.loop, make, device, on_step, **told)
 
 
 def _train_on(run: Path, data: Data) -> None:
     """Five steps of seven."""
-    make = partial(method_of, CONFIG)
+    make = partial(_make, CONFIG)
     runs.train(run, data.groups, data.identity, CONFIG, CONFIG.loop, make, CPU, stop_after(5))
 
 
@@ -179,9 +185,9 @@ def test_what_is_no_model_is_named(tmp_path: Path) -> None:
 
 NORMS = ("grad_norm/generator", "grad_norm/discriminator")
 STAGE_2: TrainConfig = compose(
-    small(2),
+    compose_training("mm-realsr-small-gan"),
     sets=["loop.steps=7", "loop.batch=2", "loop.lr_patch_px=12", "loop.log_every=3", "loop.checkpoint_every=2"]
-    + ["loop.warm_up=0", "stage=1", "freeze_udem=false"],  # of no earlier run, which stage 2 wants
+    + ["loop.warm_up=0", "needs_start=false", "freeze_udem=false"],
     network={"feats": 4, "blocks": 1, "growth": 4, "udem": {"feats": [4], "blocks": [1], "downscales": [2]}},
     losses={"perceptual": {"weight": 0}, "gan": {"feats": 4}},
 )
@@ -217,8 +223,8 @@ def pairs(photos: Path, tmp_path: Path) -> Store:
 
 
 ESRGAN: TrainConfig = compose(
-    esrgan(2),
-    sets=["stage=1", "loop.steps=5", "loop.batch=2", "loop.log_every=2", "loop.checkpoint_every=2"],
+    compose_training("esrgan"),
+    sets=["needs_start=false", "loop.steps=5", "loop.batch=2", "loop.log_every=2", "loop.checkpoint_every=2"],
     network={"feats": 4, "blocks": 1, "growth": 4},
     losses={"perceptual": {"weight": 0}, "gan": {"feats": 4}},
 )
@@ -248,11 +254,15 @@ def test_samples_that_do_not_fit_are_refused(pairs: Store, store: Store, photos:
     rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
     config = compose(store_preset("real-esrgan"), hr_size_px=64, num_samples=4)
     sharp = build_store.build(tmp_path / "sharp.zarr", build_store.plan(config, rows), runner(1))[0]
-    assert "the targets are not sharpened" in notes_on(ESRGAN, stored(sharp.path))[1]
-    assert len(notes_on(real_esrgan_training(1), stored(sharp.path))) == 1
-    assert "--preset real-esrgan" in notes_on(real_esrgan_training(2), stored(pairs.path))[1]
-    assert "--preset mm-realsr-stage-1" in notes_on(code(1), stored(store.path))[1]
-    assert len(notes_on(code(2), stored(store.path))) == 1 == len(notes_on(CONFIG, stored(store.path)))
+    assert "the targets are not sharpened" in notes_on(METHOD, ESRGAN, stored(sharp.path))[1]
+    assert len(notes_on(METHOD, compose_training("real-esrnet"), stored(sharp.path))) == 1
+    assert "--preset real-esrgan" in notes_on(METHOD, compose_training("real-esrgan"), stored(pairs.path))[1]
+    assert "--preset mm-realsr-stage-1" in notes_on(METHOD, compose_training("mm-realsr-code"), stored(store.path))[1]
+    assert (
+        len(notes_on(METHOD, compose_training("mm-realsr-code-gan"), stored(store.path)))
+        == 1
+        == len(notes_on(METHOD, CONFIG, stored(store.path)))
+    )
 
 
 def test_a_training_that_is_refused_takes_no_folder(pairs: Store, store: Store, tmp_path: Path) -> None:
@@ -267,9 +277,9 @@ def test_a_training_that_is_refused_takes_no_folder(pairs: Store, store: Store, 
     assert _train(run, store, CONFIG, CPU, _nothing)
     with pytest.raises(StoreError, match=r"another config \(loop.steps was 7, now 8\)"):
         _train(run, store, compose(CONFIG, loop={"steps": 8}), CPU, _nothing)
-    with pytest.raises(UserError, match="the held-out images, pairs.zarr, are for scale 4, the network for 2"):
+    with pytest.raises(UserError, match="groups.zarr is for scale 4, the network for 2; set network.scale"):
         config = compose(CONFIG, network={"scale": 2})
-        train_run(tmp_path / "b", stored(store.path), config, val=of_store(pairs))
+        train_run(tmp_path / "b", stored(store.path), METHOD, config, val=of_store(pairs))
     (run / "model.safetensors").unlink()
     with pytest.raises(StoreError, match="run is not trained to its end; run the command that began it again"):
         open_run(run, CPU)
@@ -398,18 +408,18 @@ def test_groups_rendered_meanwhile_are_fresh_and_a_function_of_their_number(phot
     """Whatever the threads and loaders, and stopped and resumed: the same losses; no group is met twice."""
     recipe = compose(store_preset("mm-realsr"), hr_size_px=64)
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
-    data = live([photos], tmp_path / "recipe.yaml", tmp_path, preset="mm-realsr-small")
+    data = live([photos], tmp_path / "recipe.yaml", tmp_path, preset="mm-realsr")
     assert data.groups.in_use is None
     first, again = data.groups.read([7, 0, 40_000]), data.groups.read([40_000, 7])
     assert np.array_equal(first.lr[[2, 0]], again.lr) and np.array_equal(first.hr[[2, 0]], again.hr)
     batches = GroupBatches(data.groups, batch=3, lr_patch_px=16, seed=0)
     groups = [round(float(group.double().sum()), 6) for step in range(8) for group in batches[step].lr]
     assert len(set(groups)) == 24
-    assert train_run(tmp_path / "whole", data, CONFIG)
+    assert train_run(tmp_path / "whole", data, METHOD, CONFIG)
     with pytest.raises(Stop):
         _train_on(tmp_path / "broken", data)
-    assert train_run(tmp_path / "broken", data, CONFIG)
-    assert train_run(tmp_path / "loaders", data, compose(CONFIG, sets=["loop.loaders=1"]))
+    assert train_run(tmp_path / "broken", data, METHOD, CONFIG)
+    assert train_run(tmp_path / "loaders", data, METHOD, compose(CONFIG, sets=["loop.loaders=1"]))
     logs = [(tmp_path / run / "train.parquet").read_bytes() for run in ("whole", "broken", "loaders")]
     assert logs[0] == logs[1] == logs[2]
 
@@ -420,20 +430,20 @@ def test_groups_without_an_order_are_given_up_for_another_source(photos: Path, t
     flat.mkdir()
     Image.fromarray(np.full((90, 90, 3), 255, np.uint8)).save(flat / "flat.png")
     recipe.write_text(to_yaml(compose(store_preset("mm-realsr"), hr_size_px=64, sets=["recipe.max_draws=2"])))
-    data = live([photos, flat], recipe, tmp_path, preset="mm-realsr-small")
+    data = live([photos, flat], recipe, tmp_path, preset="mm-realsr")
     assert all(group.std() > 0 for group in data.groups.read(list(range(12))).hr)
-    alone = live([flat], recipe, tmp_path / "b", preset="mm-realsr-small")
+    alone = live([flat], recipe, tmp_path / "b", preset="mm-realsr")
     with pytest.raises(UserError, match="gave no group in order, the last flat.png"):
         alone.groups.read([0])
 
 
 def test_how_often_a_sample_is_met_is_said(store: Store, photos: Path, tmp_path: Path) -> None:
     """Of a store always; with a way out where it is often. Of sources never: they are fresh."""
-    assert "each of the 12 samples of" in notes_on(CONFIG, stored(store.path))[0]
-    often = notes_on(small(1), stored(store.path))[0]
+    assert "each of the 12 samples of" in notes_on(METHOD, CONFIG, stored(store.path))[0]
+    often = notes_on(METHOD, compose_training("mm-realsr-small"), stored(store.path))[0]
     assert "is met 1,000.0 times; --source renders fresh ones" in often
     (tmp_path / "recipe.yaml").write_text(to_yaml(compose(store_preset("mm-realsr"), hr_size_px=64)))
-    assert notes_on(CONFIG, live([photos], tmp_path / "recipe.yaml", tmp_path, preset="mm-realsr-small")) == []
+    assert notes_on(METHOD, CONFIG, live([photos], tmp_path / "recipe.yaml", tmp_path, preset="mm-realsr")) == []
 
 
 def test_tensorboard_gets_what_the_log_gets(store: Store, tmp_path: Path) -> None:

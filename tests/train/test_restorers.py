@@ -18,9 +18,9 @@ from rwsr.eval.report.table import mean
 from rwsr.pipelines.evaluate import method_of
 from rwsr.train.networks.open import open_restorer
 from rwsr.train.networks.published import ncnn
-from rwsr.train.networks.published.compact import Compact
-from rwsr.train.networks.published.imdn import Imdn
-from rwsr.train.networks.published.rlfn import Rlfn
+from rwsr.train.networks.published.compact import Compact, CompactConfig
+from rwsr.train.networks.published.imdn import ImdnConfig
+from rwsr.train.networks.published.rlfn import RlfnConfig
 
 from ..commands import make_spandrel_importable
 
@@ -30,11 +30,11 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("net", "count"),
     [
-        (Imdn(2), 694_404),
-        (Imdn(4), 715_176),
-        (Rlfn(52, 16, 2), 526_856),
-        (Rlfn(52, 16, 4), 543_740),
-        (Compact(64, 32, 4), 1_213_296),
+        (ImdnConfig(scale=2).build(), 694_404),
+        (ImdnConfig(scale=4).build(), 715_176),
+        (RlfnConfig(feats=52, inner=16, scale=2).build(), 526_856),
+        (RlfnConfig(feats=52, inner=16, scale=4).build(), 543_740),
+        (CompactConfig(feats=64, convs=32, scale=4).build(), 1_213_296),
     ],
 )
 def test_the_counts_are_the_published_ones(net: nn.Module, count: int) -> None:
@@ -42,7 +42,14 @@ def test_the_counts_are_the_published_ones(net: nn.Module, count: int) -> None:
 
 
 @pytest.mark.parametrize("inside", ["", "params", "params_ema", "state_dict"])
-@pytest.mark.parametrize("net", [Imdn(3), Rlfn(20, 8, 2), Compact(8, 4, 4)])
+@pytest.mark.parametrize(
+    "net",
+    [
+        ImdnConfig(scale=3).build(),
+        RlfnConfig(feats=20, inner=8, scale=2).build(),
+        CompactConfig(feats=8, convs=4, scale=4).build(),
+    ],
+)
 def test_a_file_says_which_network_it_is(net: nn.Module, inside: str, tmp_path: Path) -> None:
     """By its tensors' names and shapes; also one level down, and with `module.` before each name."""
     torch.manual_seed(0)
@@ -79,7 +86,7 @@ def _ncnn(folder: Path, net: Compact, *, halves: bool) -> Path:
 @pytest.mark.parametrize("halves", [False, True])
 def test_ncnns_files_hold_the_same_network(halves: bool, tmp_path: Path) -> None:
     """Named by either file; halves are rounded, floats are the same."""
-    net = Compact(7, 3, 4)
+    net = CompactConfig(feats=7, convs=3, scale=4).build()
     param = _ncnn(tmp_path, net, halves=halves)
     found = open_restorer(param.with_suffix(".bin"), CPU).net.state_dict()
     for name, value in net.state_dict().items():
@@ -88,7 +95,7 @@ def test_ncnns_files_hold_the_same_network(halves: bool, tmp_path: Path) -> None
 
 def test_ncnns_files_that_do_not_fit_are_told(tmp_path: Path) -> None:
     """Too short, too long, quantised, of another network, no .param at all, no .bin."""
-    param = _ncnn(tmp_path, Compact(7, 3, 4), halves=False)
+    param = _ncnn(tmp_path, CompactConfig(feats=7, convs=3, scale=4).build(), halves=False)
     binary, text, data = param.with_suffix(".bin"), param.read_text(), param.with_suffix(".bin").read_bytes()
     for broken, says in ((data[:-4], "ends before its .param says"), (data + b"1234", "is longer than its .param")):
         binary.write_bytes(broken)
@@ -112,13 +119,13 @@ def test_ncnns_files_that_do_not_fit_are_told(tmp_path: Path) -> None:
 
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     """A changed byte, which torch does not notice; a weight that is no number; ncnn's files with bytes missing."""
-    torch.save(Imdn(2).state_dict(), tmp_path / "net.pth")
+    torch.save(ImdnConfig(scale=2).build().state_dict(), tmp_path / "net.pth")
     data = bytearray((tmp_path / "net.pth").read_bytes())
     data[len(data) // 2] ^= 255
     (tmp_path / "flip.pth").write_bytes(data)
     with pytest.raises(StoreError, match=r"flip.pth (is damaged|cannot be read)"):
         open_restorer(tmp_path / "flip.pth", CPU)
-    state = Compact(4, 2, 2).state_dict()
+    state = CompactConfig(feats=4, convs=2, scale=2).build().state_dict()
     state["body.2.weight"][0] = float("nan")
     torch.save(state, tmp_path / "nan.pth")
     with pytest.raises(StoreError, match=r"nan.pth holds values that are not numbers \(body.2.weight\)"):
@@ -126,7 +133,7 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.pth").write_bytes(b"")
     with pytest.raises(StoreError, match="empty.pth is not a checkpoint of tensors alone"):
         open_restorer(tmp_path / "empty.pth", CPU)
-    param = _ncnn(tmp_path, Compact(4, 2, 4), halves=False)
+    param = _ncnn(tmp_path, CompactConfig(feats=4, convs=2, scale=4).build(), halves=False)
     text = param.read_text()
     for broken in (text.replace(" 6=", " 7="), text.replace("0=4 ", "0=x "), text.replace("0=4 ", "0=1e400 ")):
         param.write_text(broken)
@@ -143,7 +150,7 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 
 def test_small_images_are_no_trouble_for_attention() -> None:
     """RLFN's looks at 17 px at least."""
-    assert Rlfn(8, 4, 2)(torch.rand(1, 3, 5, 40)).shape == (1, 3, 10, 80)
+    assert RlfnConfig(feats=8, inner=4, scale=2).build()(torch.rand(1, 3, 5, 40)).shape == (1, 3, 10, 80)
 
 
 def test_what_is_no_checkpoint_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +166,7 @@ def test_what_is_no_checkpoint_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "cut.safetensors").write_bytes(b"1234567890")
     with pytest.raises(StoreError, match="cut.safetensors cannot be read"):
         open_restorer(tmp_path / "cut.safetensors", CPU)
-    state = Imdn(2).state_dict()
+    state = ImdnConfig(scale=2).build().state_dict()
     state["fea_conv.weight"] = torch.zeros(3, 3, 3, 3)
     torch.save(state, tmp_path / "odd.pth")
     with pytest.raises(StoreError, match="odd.pth does not hold a network that fits .*size mismatch"):

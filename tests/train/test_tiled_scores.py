@@ -16,10 +16,10 @@ from rwsr.eval.protocols.restoration import evaluate
 from rwsr.pipelines import evaluate as evaluating
 from rwsr.pipelines.evaluate import method_of
 from rwsr.pipelines.restore import restore_files
+from rwsr.train.compose import compose_training
 from rwsr.train.engine.loop import built
 from rwsr.train.engine.model_file import write_model
-from rwsr.train.methods.mm_realsr import code, small
-from rwsr.train.networks.mm_realsr import MMRealSR, NetworkConfig, whole_scores
+from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig, whole_scores
 from rwsr.train.networks.open import open_run
 from rwsr.train.networks.udem import Udem, UdemConfig
 
@@ -29,7 +29,12 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
-    "config", [UdemConfig(), small(1).network.udem, UdemConfig(feats=(4, 6), blocks=(2, 1), downscales=(3, 2))]
+    "config",
+    [
+        UdemConfig(),
+        compose_training("mm-realsr-small").network.udem,
+        UdemConfig(feats=(4, 6), blocks=(2, 1), downscales=(3, 2)),
+    ],
 )
 @pytest.mark.parametrize("size", [(150, 203), (64, 64), (41, 300)])
 @pytest.mark.parametrize("tile", [32, 50, 128])
@@ -44,7 +49,7 @@ def test_features_are_pooled_over_all_tiles(config: UdemConfig, size: tuple[int,
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny modulated network whose scores depend on the image."""
-    config = small(1).model_dump(mode="json") | {"network": _TINY.model_dump(mode="json")}
+    config = compose_training("mm-realsr-small").model_dump(mode="json") | {"network": _TINY.model_dump(mode="json")}
     net = built(lambda: MMRealSR(_TINY), 3)
     for fc in net.de_net.fc_degree:
         fc[2].weight.data *= 4  # type: ignore[index, union-attr, operator]
@@ -53,7 +58,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-_TINY = NetworkConfig(
+_TINY = MMRealSRConfig(
     feats=4, blocks=1, growth=4, embed_feats=8, modulator_feats=8, start_as_enlarger=True,
     udem=UdemConfig(feats=(4,), blocks=(1,), downscales=(2,), init_scale=1.0),
 )  # fmt: skip
@@ -110,7 +115,7 @@ def test_one_odd_image_does_not_end_a_measurement(tmp_path: Path, published: Pat
 
 def test_the_published_network_scores_a_photograph_the_same(astronaut: U8) -> None:
     """Of its own size, on a real photograph."""
-    net = built(lambda: Udem(code(1).network.udem), 0).eval()
+    net = built(lambda: Udem(compose_training("mm-realsr-code").network.udem), 0).eval()
     lr = to_tensor(astronaut[:260, :300])[None]
     with torch.inference_mode():
         assert torch.allclose(net.in_tiles(lr, 128), net(lr), atol=1e-6)

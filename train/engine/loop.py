@@ -23,9 +23,9 @@ from . import checkpoint
 from .distributed import Ranks, agreed, joined, wait_for_all
 from .finite import Finite
 from .log import StepLog, events_of
-from .method import B, LoopConfig, Method
 from .model_file import Weights, model_file, write_model
 from .trained import Best, Trained
+from .training import B, LoopConfig, Training
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -104,7 +104,7 @@ def own_generator(seed: int) -> Generator[None]:
 
 def fit(
     run: Path,
-    method: Method[B],
+    method: Training[B],
     batches: Callable[[Ranks], "Dataset[B]"],
     config: LoopConfig,
     *,
@@ -138,7 +138,7 @@ def fit(
 
 def _fit(
     run: Path,
-    method: Method[B],
+    method: Training[B],
     batches: "Dataset[B]",
     config: LoopConfig,
     ranks: Ranks,
@@ -224,7 +224,7 @@ def _finish(
     wait_for_all(ranks)
 
 
-def _validated(method: Method[Any], trained: Trained, ranks: Ranks) -> dict[str, float]:
+def _validated(method: Training[Any], trained: Trained, ranks: Ranks) -> dict[str, float]:
     """The figures of the averaged weights; the network has its own again afterwards."""
     if method.validate is None or not ranks.leads:
         return {}

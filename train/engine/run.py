@@ -5,37 +5,27 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ...degrade.errors import UserError
 from ...degrade.storage.local import only_builder
-from ...degrade.storage.provenance import sha256
+from ...degrade.storage.provenance import Json, sha256
 from ...noisebank.bank import NoiseBank
 from ..data.batches import GroupBatch, GroupBatches, GroupSource
 from .checkpoint import is_finished, tidy
 from .distributed import Ranks, leads_here
 from .identity import check_free, check_identity, write_identity
 from .loop import fit
-from .method import Batch, LoopConfig, Method
 from .model_file import model_file, read_model
+from .training import Batch, LoopConfig, Training
 
 B = TypeVar("B", bound=Batch)
 
-Stage = Literal[1, 2]
-
-
-def check_start(stage: Stage, start: Mapping[str, Tensor] | None) -> None:
-    """Raises UserError where a second stage would start from random weights."""
-    if stage == 2 and start is None:
-        raise UserError("stage 2 goes on from a run of stage 1; name it with --start-from")
-
-
-Make = Callable[[GroupSource, Mapping[str, Tensor] | None], Method[GroupBatch]]
+Make = Callable[[GroupSource, Mapping[str, Tensor] | None], Training[GroupBatch]]
 Validate = Callable[[nn.Module], dict[str, float]]
 OnStep = Callable[[int, dict[str, float]], None]
 
@@ -54,12 +44,14 @@ def train(
     noise: NoiseBank | None = None,
     spawn: bool = False,
     validate: Validate | None = None,
+    inputs: Json | None = None,
 ) -> bool:
     """Train what `make` makes for these groups, of the weights to start from or of none, into `run`.
 
     config: all of it, loop and method. start_from: an earlier run, or its model file, whose averaged weights this one
-    starts from. noise: a bank of which each LR gets new noise in each step. on_step: called with (steps done, their
-    loss terms), first with the steps that a checkpoint holds. False when that was done before.
+    starts from. noise: a bank of which each LR gets new noise in each step. inputs: what else went in, noted beside the
+    config. on_step: called with (steps done, their loss terms), first with the steps that a checkpoint holds. False
+    when that was done before.
 
     Raises:
         UserError: `run` holds another training, or `make` finds that the groups do not fit.
@@ -88,6 +80,7 @@ def train(
         device,
         on_step,
         spawn=spawn,
+        inputs=inputs,
     )
 
 
@@ -96,23 +89,25 @@ def train_on(
     identity: str,
     config: BaseModel,
     loop: LoopConfig,
-    make: Callable[[], Method[B]],
+    make: Callable[[], Training[B]],
     batches: Callable[[Ranks], "Dataset[B]"],
     device: torch.device,
     on_step: OnStep,
     *,
     spawn: bool = False,
+    inputs: Json | None = None,
 ) -> bool:
     """Train a method on batches into `run`; False when that was done before.
 
-    identity: the hash of all that the batches and the first weights come from. batches: of a process among several.
+    identity: the hash of all that the batches and the first weights come from. inputs: what else is noted with the
+    config. batches: of a process among several.
 
     Raises:
         UserError: `run` holds another training, or method or batches do not fit, or it diverged.
         BusyError: another process trains into it.
         Interrupted: it was asked to stop, and is saved.
     """
-    whole = config.model_dump(mode="json")
+    whole = config.model_dump(mode="json") | ({"inputs": inputs} if inputs else {})
     check_free(run)
     with _held(run):
         check_identity(run, whole, identity)

@@ -11,9 +11,9 @@ from torch.optim import Adam
 from ...degrade.errors import UserError
 from ...eval.report.table import GRADIENT, VALIDATION
 from .distributed import Ranks, average_gradients
-from .method import Batch, Choice, LoopConfig, Method, Shared
 from .model_file import Weights
 from .schedule import factor_at
+from .training import Batch, Choice, LoopConfig, Shared, Training
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -65,7 +65,7 @@ class Best:
 class Trained:
     """The networks of a method with all that a step of them changes."""
 
-    def __init__(self, method: Method[Any], config: LoopConfig, device: torch.device) -> None:
+    def __init__(self, method: Training[Any], config: LoopConfig, device: torch.device) -> None:
         self.nets = dict(method.networks)
         self.first = next(iter(self.nets))
         self._config, self._device = config, device

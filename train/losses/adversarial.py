@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..data.batches import GroupBatch
 from ..engine.loop import built
-from ..engine.method import Method, Shared
+from ..engine.training import Shared, Training
 from ..networks.discriminators import (
     Discriminator,
     GanConfig,
@@ -44,7 +44,7 @@ def by_config(
     gan: GanConfig,
     seed: int,
     of_generator: Callable[[GroupBatch, Shared, PerceptualLoss | None, Discriminator | None], dict[str, Tensor]],
-) -> Method[GroupBatch]:
+) -> Training[GroupBatch]:
     """The generator under the perceptual loss and the discriminator of a config, where they have a weight.
 
     Raises MissingWeights, StoreError.
@@ -61,13 +61,13 @@ def adversarial(
     perceptual: nn.Module | None,
     of_generator: Callable[[GroupBatch, Shared], dict[str, Tensor]],
     of_judge: Callable[[J, Shared], dict[str, Tensor]],
-) -> Method[GroupBatch]:
+) -> Training[GroupBatch]:
     """The generator's step on its terms; then, where there is one, the judge's on what the generator's left."""
     fixed = () if perceptual is None else (perceptual,)
     if judge is None:
-        return Method({GENERATOR: generator}, lambda _, batch, shared: of_generator(batch, shared), fixed)
+        return Training({GENERATOR: generator}, lambda _, batch, shared: of_generator(batch, shared), fixed)
 
     def terms(name: str, batch: GroupBatch, shared: Shared) -> dict[str, Tensor]:
         return of_judge(judge, shared) if name == DISCRIMINATOR else of_generator(batch, shared)
 
-    return Method({GENERATOR: generator, DISCRIMINATOR: judge}, terms, fixed)
+    return Training({GENERATOR: generator, DISCRIMINATOR: judge}, terms, fixed)

@@ -1,1 +1,8 @@
-"""MM-RealSR, CUGAN, RWSR-EDL and HR-aware: their configs, presets and losses."""
+"""The methods of training by file, each with its config, presets, networks and losses."""
+
+from typing import Any
+
+from . import cugan, hr_aware_pretrain, mm_realsr, rwsr_edl
+from .base import Method
+
+METHODS: tuple[Method[Any], ...] = (mm_realsr.METHOD, cugan.METHOD, rwsr_edl.METHOD, hr_aware_pretrain.METHOD)

@@ -3,7 +3,6 @@
 Paper: section 3.4 and 4.1. What it leaves open (facts: 2.4, 2.5) is told at the presets.
 """
 
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Literal, Self
 
@@ -11,18 +10,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from ...degrade.errors import UserError
+from ...degrade.recipes.cugan import BlurNoise
+from ...degrade.recipes.store_config import StoreConfig
 from ..data.batches import GroupBatch, GroupSource
+from ..data.of_training import Data
 from ..engine.loop import built
-from ..engine.method import LoopConfig, Method, Shared
 from ..engine.model_file import start_with
-from ..engine.run import Stage, check_start
 from ..engine.schedule import Cosine, Steps
+from ..engine.training import LoopConfig, Shared, Training
 from ..losses import basic as losses
 from ..losses.adversarial import adversarial
 from ..losses.perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, perceptual_loss
-from ..networks.conditioned_discriminator import ConditionedDiscriminator
-from ..networks.cunet import METHOD, CUnet, CUnetConfig
-from ..networks.discriminators import discriminator_losses, generator_loss
+from ..networks.cunet import CUnet, CUnetConfig
+from ..networks.discriminators import ConditionedDiscriminator, discriminator_losses, generator_loss
+from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale
 
 _LEAST_GAN_PX = 32
 
@@ -37,20 +38,13 @@ class CuganLosses(BaseModel):
     gan: Annotated[float, Field(ge=0)] = 0.0
 
 
-class CuganConfig(BaseModel):
-    """One stage; the second goes on from a run of the first, and is refused without.
+class CuganConfig(TrainingConfig):
+    """One stage. discriminator_feats: its width, where there is a GAN loss."""
 
-    discriminator_feats: its width, where there is a GAN loss.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    method: Literal["cugan"] = METHOD
-    stage: Stage = 1
+    method: Literal["cugan"] = "cugan"
     network: CUnetConfig = CUnetConfig()
     discriminator_feats: Annotated[int, Field(ge=1, le=4096)] = 64
     losses: CuganLosses = CuganLosses()
-    loop: LoopConfig = LoopConfig()
 
     @model_validator(mode="after")
     def _what_the_discriminator_takes(self) -> Self:
@@ -91,18 +85,18 @@ def discriminator_terms(net: ConditionedDiscriminator, shared: Shared) -> dict[s
     return {"real": real, "fake": fake}
 
 
-def method_of(config: CuganConfig, groups: GroupSource, start: Mapping[str, Tensor] | None) -> Method[GroupBatch]:
+def build(config: CuganConfig, given: Given) -> Training[GroupBatch]:
     """The networks of a stage, from seeded weights or from those of an earlier one, and their losses.
 
     Raises:
         UserError: the pairs come without z, the earlier weights are another network's, or the perceptual loss's own
             cannot be had.
     """
-    _check_fit(groups)
-    check_start(config.stage, start)
-    net = built(partial(CUnet, config.network), config.loop.seed)
-    if start is not None:
-        start_with(net, start)
+    _check_fit(given.groups)
+    check_start(config, given.start)
+    net = built(config.network.build, config.loop.seed)
+    if given.start is not None:
+        start_with(net, given.start)
     weights = config.losses
     perceptual = perceptual_loss(weights.perceptual)
     judge: ConditionedDiscriminator | None = None
@@ -125,40 +119,49 @@ def _check_fit(groups: GroupSource) -> None:
         )
 
 
+def _why_not(config: CuganConfig, store: StoreConfig, to_learn: bool) -> str | None:
+    untold = (to_learn or config.network.conditioned) and not store.recipe.num_conditions
+    return other_scale(config.network.scale, store) or ("is told blur and noise (cugan)" if untold else None)
+
+
+def _notes(config: CuganConfig, data: Data) -> list[str]:
+    one = isinstance(data.recipe, BlurNoise) and data.recipe.fixed_level is not None
+    if config.network.conditioned or one:
+        return []
+    return [
+        f"note: the network is told nothing, and {data.groups.name} has all degradations; the paper's Unet is trained "
+        "on one (recipe.fixed_level=[2,30])"
+    ]
+
+
 # ---------------------------------------------------------------------------------------------------- presets
 
+# The paper's numbers. It does not say how long: here 1,000K steps, as CResMD, and then 500K. The perceptual loss looks
+# at conv5_4 before its activation, as the code; the paper says after it. The step "300" of the second schedule is taken
+# for 300K.
 _PUBLISHED = LoopConfig(
-    batch=16, lr_patch_px=64, turned=True, learning_rate=5e-4, betas=(0.9, 0.999), ema=0, steps=1_000_000
+    batch=16,
+    lr_patch_px=64,
+    turned=True,
+    learning_rate=5e-4,
+    betas=(0.9, 0.999),
+    ema=0,
+    steps=1_000_000,
+    schedule=Steps(at=(200_000, 400_000, 600_000, 800_000)),
 )
-_PIXEL = Steps(at=(200_000, 400_000, 600_000, 800_000))
-_GAN = Steps(at=(50_000, 100_000, 200_000, 300_000, 400_000))
-_STAGE_2 = CuganLosses(pixel=0.01, perceptual=PerceptualConfig(layers=ESRGAN), gan=0.005)
+_CUNET = CuganConfig(loop=_PUBLISHED)
+_CUGAN = CuganConfig(
+    needs_start=True,
+    losses=CuganLosses(pixel=0.01, perceptual=PerceptualConfig(layers=ESRGAN), gan=0.005),
+    loop=_PUBLISHED.model_copy(
+        update={"steps": 500_000, "schedule": Steps(at=(50_000, 100_000, 200_000, 300_000, 400_000))}
+    ),
+)
+_UNTOLD = {"network": CUnetConfig(conditioned=False)}
 
-
-def cugan(stage: Stage) -> CuganConfig:
-    """The paper's numbers. It does not say how long: here 1,000K steps, as CResMD, and then 500K.
-
-    The perceptual loss looks at conv5_4 before its activation, as the code; the paper says after it. The step "300" of
-    the second schedule is taken for 300K.
-    """
-    if stage == 1:
-        return CuganConfig(stage=1, loop=_PUBLISHED.model_copy(update={"schedule": _PIXEL}))
-    return CuganConfig(
-        stage=2, losses=_STAGE_2, loop=_PUBLISHED.model_copy(update={"schedule": _GAN, "steps": 500_000})
-    )
-
-
-def unet(stage: Stage) -> CuganConfig:
-    """The paper's baselines, Unet (stage 1) and UGAN (stage 2): told nothing, trained on one degradation
-    (`recipe.fixed_level`). The discriminator is the same; it is told the one degradation.
-    """
-    return cugan(stage).model_copy(update={"network": CUnetConfig(conditioned=False)})
-
-
-def small(stage: Stage) -> CuganConfig:
-    """Sizes that a CPU trains in minutes: for demonstrations and tests, not for results."""
-    network = CUnetConfig(feats=(32, 48, 64))
-    loop = LoopConfig(
+_SMALL = CuganConfig(
+    network=CUnetConfig(feats=(32, 48, 64)),
+    loop=LoopConfig(
         steps=4000,
         batch=8,
         lr_patch_px=48,
@@ -170,16 +173,22 @@ def small(stage: Stage) -> CuganConfig:
         ema=0.997,
         log_every=50,
         checkpoint_every=250,
-    )
-    if stage == 1:
-        return CuganConfig(stage=1, network=network, loop=loop)
-    return CuganConfig(
-        stage=2,
-        network=network,
-        discriminator_feats=16,
-        losses=CuganLosses(pixel=0.1, perceptual=PerceptualConfig(net="squeezenet"), gan=0.005),
-        loop=loop.model_copy(update={"steps": 800, "learning_rate": 2e-4}),
-    )
+    ),
+)
+_SMALL_GAN = CuganConfig(
+    needs_start=True,
+    network=_SMALL.network,
+    discriminator_feats=16,
+    losses=CuganLosses(pixel=0.1, perceptual=PerceptualConfig(net="squeezenet"), gan=0.005),
+    loop=_SMALL.loop.model_copy(update={"steps": 800, "learning_rate": 2e-4}),
+)
 
-
-PRESETS: dict[str, Callable[[Stage], CuganConfig]] = {"cugan": cugan, "cugan-small": small, "unet": unet}
+PRESETS = {
+    "cunet": Preset(_CUNET, "Stage 1: CUnet, by MSE, the paper's numbers, 1,000K steps.", "cugan"),
+    "cugan": Preset(_CUGAN, "Stage 2: CUGAN, from a run of cunet, 500K steps.", "cugan"),
+    "cunet-small": Preset(_SMALL, "Stage 1 in minutes on a CPU: for demos and tests.", "cugan"),
+    "cugan-small": Preset(_SMALL_GAN, "Stage 2 in minutes on a CPU: for demos and tests.", "cugan"),
+    "unet": Preset(_CUNET.model_copy(update=_UNTOLD), "The paper's Unet: told nothing, on one degradation."),
+    "ugan": Preset(_CUGAN.model_copy(update=_UNTOLD), "The paper's UGAN, from a run of unet; on one degradation."),
+}
+METHOD = Method("cugan", CuganConfig, PRESETS, build, _why_not, notes=_notes)

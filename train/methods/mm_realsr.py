@@ -4,25 +4,26 @@ Real-ESRGAN and ESRGAN fall out as the same without modulation. Where paper and 
 there is a preset of each.
 """
 
-from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...degrade.errors import UserError
+from ...degrade.family import OneOf
+from ...degrade.recipes.store_config import GROUPS, StoreConfig
 from ..data.batches import GroupBatch, GroupSource, check_scale
+from ..data.of_training import Data
 from ..engine.loop import built
-from ..engine.method import LoopConfig, Method, Shared
 from ..engine.model_file import start_with
-from ..engine.run import Stage, check_start
 from ..engine.schedule import Steps
+from ..engine.training import LoopConfig, Shared, Training
 from ..losses import basic as losses
 from ..losses.adversarial import by_config, gan_term
 from ..losses.perceptual import ESRGAN, PerceptualConfig, PerceptualLoss
 from ..losses.usm import sharpened
+from ..networks.base import NetworkConfig
 from ..networks.discriminators import Discriminator, GanConfig, check_input
 from ..networks.mm_realsr import (
     BASE,
@@ -30,14 +31,14 @@ from ..networks.mm_realsr import (
     BLURRIER,
     CLEAN,
     MEMBERS,
-    METHOD,
     NOISE,
     NOISIER,
     WORST,
     MMRealSR,
-    NetworkConfig,
+    MMRealSRConfig,
 )
 from ..networks.udem import UdemConfig
+from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale
 
 
 class LossConfig(BaseModel):
@@ -58,22 +59,23 @@ class LossConfig(BaseModel):
     sharpen_target: bool = False
 
 
-class TrainConfig(BaseModel):
-    """One stage. stage: the second goes on from a run of the first, and is refused without.
+class TrainConfig(TrainingConfig):
+    """One stage.
 
-    detach_scores: the restoration's losses do not reach the UDEM through the scores that steer it. freeze_udem: nothing
-    does.
+    network: MM-RealSR's, or any other that restores without being told anything. detach_scores: the restoration's
+    losses do not reach the UDEM through the scores that steer it. freeze_udem: nothing does.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    method: Literal["mm-realsr"] = METHOD
-    stage: Stage = 1
-    network: NetworkConfig = NetworkConfig()
+    method: Literal["mm-realsr"] = "mm-realsr"
+    network: Annotated[NetworkConfig, OneOf(NetworkConfig, "arch")] = MMRealSRConfig()
     detach_scores: bool = False
     freeze_udem: bool = False
     losses: LossConfig = LossConfig()
-    loop: LoopConfig = LoopConfig()
+
+    @property
+    def modulated(self) -> bool:
+        """Whether the network scores images and is steered by the scores."""
+        return isinstance(self.network, MMRealSRConfig) and self.network.modulated
 
     @model_validator(mode="after")
     def _what_the_discriminator_takes(self) -> Self:
@@ -101,7 +103,7 @@ def _metric_terms(scores: Tensor, config: LossConfig) -> dict[str, Tensor]:
 
 
 def generator_terms(
-    net: MMRealSR,
+    net: nn.Module,
     batch: GroupBatch,
     config: TrainConfig,
     shared: Shared,
@@ -117,11 +119,11 @@ def generator_terms(
     lr, weights = batch.lr.flatten(0, 1), config.losses
     terms: dict[str, Tensor] = {}
     scores: Tensor | None = None
-    if net.modulated:
+    if isinstance(net, MMRealSR) and net.modulated:
         predicted = net.score(lr).unflatten(0, (groups, members)).float()
         terms = {} if config.freeze_udem else _metric_terms(predicted, weights)
         scores = conditions(predicted.detach() if config.detach_scores else predicted).flatten(0, 1)
-    sr = net(lr, scores).float()
+    sr = (net(lr) if scores is None else net(lr, scores)).float()
     target = sharpened(batch.hr) if weights.sharpen_target else batch.hr
     target = target[:, None].expand(-1, members, -1, -1, -1).flatten(0, 1)
     found = {"pixel": weights.pixel * losses.pixel(sr, target)}
@@ -134,21 +136,21 @@ def generator_terms(
     return found | terms
 
 
-def method_of(config: TrainConfig, groups: GroupSource, start: Mapping[str, Tensor] | None) -> Method[GroupBatch]:
+def build(config: TrainConfig, given: Given) -> Training[GroupBatch]:
     """The networks of a stage, from seeded weights or from those of an earlier one, and their losses.
 
     Raises:
         UserError: the groups are not what the config trains on, the earlier weights are another network's, or the
             perceptual loss's own cannot be had.
     """
-    _check_fit(groups, config)
-    check_start(config.stage, start)
-    if config.freeze_udem and config.network.modulated and start is None:
+    _check_fit(given.groups, config)
+    check_start(config, given.start)
+    if config.freeze_udem and config.modulated and given.start is None:
         raise UserError("freeze_udem keeps the scores of an earlier run; name it with --start-from, or drop the key")
-    net = built(partial(MMRealSR, config.network), config.loop.seed)
-    if start is not None:
-        start_with(net, start)
-    if config.freeze_udem and net.modulated:
+    net = built(config.network.build, config.loop.seed)
+    if given.start is not None:
+        start_with(net, given.start)
+    if config.freeze_udem and isinstance(net, MMRealSR) and net.modulated:
         net.de_net.requires_grad_(False)
     return by_config(
         net,
@@ -164,61 +166,71 @@ def method_of(config: TrainConfig, groups: GroupSource, start: Mapping[str, Tens
 def _check_fit(groups: GroupSource, config: TrainConfig) -> None:
     """Raises UserError when these groups or pairs are not what the config trains on."""
     check_scale(groups, config.network.scale)
-    if config.network.modulated and groups.members != MEMBERS:
+    if config.modulated and groups.members != MEMBERS:
         raise UserError(
             f"{groups.name} holds pairs; modulation is learned from groups (rwsr degrade build --preset mm-realsr), "
-            "pairs are for the presets real-esrgan and esrgan"
+            "pairs are for the presets of real-esrgan and esrgan"
         )
+
+
+def _why_not(config: TrainConfig, store: StoreConfig, to_learn: bool) -> str | None:
+    unordered = to_learn and config.modulated and store.kind != GROUPS
+    return other_scale(config.network.scale, store) or ("learns from groups (mm-realsr)" if unordered else None)
+
+
+def _notes(config: TrainConfig, data: Data) -> list[str]:
+    """Where LR and targets are not sharpened as the published training has them."""
+    name, sharp = data.groups.name, data.groups.sharpened
+    if not config.losses.sharpen_target:
+        fix = "set losses.sharpen_target=true, as published"
+        return (
+            [f"note: LR of {name} is made of sharpened HR, and the targets are not sharpened; {fix}"] if sharp else []
+        )
+    wanted = not config.losses.gan.weight if config.modulated else True
+    if sharp == wanted:
+        return []
+    preset = "real-esrgan" if not config.modulated else "mm-realsr-stage-1" if wanted else "mm-realsr"
+    made, published = ("sharpened HR", "HR as it is") if sharp else ("HR as it is", "sharpened HR")
+    return [
+        f"note: LR of {name} is made of {made}; the published training has LR of {published} (rwsr degrade build "
+        f"--preset {preset}; recipe.usm)"
+    ]
 
 
 # ---------------------------------------------------------------------------------------------------- presets
 
+# The published training files, four processes taken as one: 24 groups of LR 48, then 16 of LR 64. The GAN keeps the
+# UDEM frozen, its metric losses are only logged there and so left out here; its targets are sharpened. So are the first
+# stage's, whose LR is made of sharpened HR too.
+_CODE = TrainConfig(
+    losses=LossConfig(sharpen_target=True),
+    loop=LoopConfig(steps=70_000, batch=24, lr_patch_px=48, schedule=Steps(at=(1_000_000,))),
+)
+_CODE_GAN = TrainConfig(
+    needs_start=True,
+    detach_scores=True,
+    freeze_udem=True,
+    losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(), gan=GanConfig(), sharpen_target=True),
+    loop=LoopConfig(steps=590_000, batch=16, lr_patch_px=64, learning_rate=1e-4, schedule=Steps(at=(400_000,))),
+)
 
-def code(stage: Stage) -> TrainConfig:
-    """The published training files, four processes taken as one: 24 groups of LR 48, then 16 of LR 64.
+# The paper's text. It does not say whether 48 counts groups or images (here: groups), nor the margin (here: the
+# code's).
+_PAPER = TrainConfig(
+    losses=LossConfig(ranking=0.05, anchor=0.05), loop=LoopConfig(steps=1_000_000, batch=48, lr_patch_px=64)
+)
+_PAPER_GAN = TrainConfig(
+    needs_start=True,
+    losses=LossConfig(ranking=0.05, anchor=0.05, perceptual=PerceptualConfig(), gan=GanConfig()),
+    loop=LoopConfig(steps=400_000, batch=48, lr_patch_px=64, learning_rate=1e-4),
+)
 
-    Stage 2 keeps the UDEM frozen, its metric losses are only logged there and so left out here; its targets are
-    sharpened. So are stage 1's, whose LR is made of sharpened HR too (`rwsr degrade build --preset mm-realsr-stage-1`).
-    """
-    if stage == 1:
-        loop = LoopConfig(steps=70_000, batch=24, lr_patch_px=48, schedule=Steps(at=(1_000_000,)))
-        return TrainConfig(stage=1, losses=LossConfig(sharpen_target=True), loop=loop)
-    return TrainConfig(
-        stage=2,
-        detach_scores=True,
-        freeze_udem=True,
-        losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(), gan=GanConfig(), sharpen_target=True),
-        loop=LoopConfig(steps=590_000, batch=16, lr_patch_px=64, learning_rate=1e-4, schedule=Steps(at=(400_000,))),
-    )
-
-
-def paper(stage: Stage) -> TrainConfig:
-    """The paper's text: lambda 0.05 for ranking and anchors in both stages, 1,000K and 400K steps, batches of 48.
-
-    It does not say whether 48 counts groups or images (here: groups), nor the margin (here: the code's).
-    """
-    if stage == 1:
-        return TrainConfig(
-            stage=1,
-            losses=LossConfig(ranking=0.05, anchor=0.05),
-            loop=LoopConfig(steps=1_000_000, batch=48, lr_patch_px=64),
-        )
-    return TrainConfig(
-        stage=2,
-        losses=LossConfig(ranking=0.05, anchor=0.05, perceptual=PerceptualConfig(), gan=GanConfig()),
-        loop=LoopConfig(steps=400_000, batch=48, lr_patch_px=64, learning_rate=1e-4),
-    )
-
-
-def small(stage: Stage) -> TrainConfig:
-    """Sizes that a CPU trains in minutes: for demonstrations and tests, not for results.
-
-    The metric losses weigh more than the published ones, in the same proportion, and the UDEM starts from larger
-    weights: the published values leave its scores near their start for some ten thousand steps. The proportion matters:
-    CLEAN is sharp as well as free of noise and WORST blurred as well as noisy, and where the anchors rule, the noise
-    score learns blur. So does the UDEM's first stage without stride: noise is told by the finest pixels.
-    """
-    network = NetworkConfig(
+# The metric losses weigh more than the published ones, in the same proportion, and the UDEM starts from larger weights:
+# the published values leave its scores near their start for some ten thousand steps. The proportion matters: CLEAN is
+# sharp as well as free of noise and WORST blurred as well as noisy, and where the anchors rule, the noise score learns
+# blur. So does the UDEM's first stage without stride: noise is told by the finest pixels.
+_SMALL = TrainConfig(
+    network=MMRealSRConfig(
         feats=16,
         blocks=2,
         growth=8,
@@ -226,8 +238,9 @@ def small(stage: Stage) -> TrainConfig:
         modulator_feats=64,
         start_as_enlarger=True,
         udem=UdemConfig(feats=(16, 16, 32), blocks=(1, 1, 1), downscales=(1, 2, 1), init_scale=0.5),
-    )
-    loop = LoopConfig(
+    ),
+    losses=LossConfig(ranking=0.5, anchor=0.005),
+    loop=LoopConfig(
         steps=3000,
         warm_up=500,
         batch=4,
@@ -236,72 +249,72 @@ def small(stage: Stage) -> TrainConfig:
         ema=0.997,
         log_every=50,
         checkpoint_every=250,
-    )
-    if stage == 1:
-        return TrainConfig(stage=1, network=network, losses=LossConfig(ranking=0.5, anchor=0.005), loop=loop)
-    return TrainConfig(
-        stage=2,
-        network=network,
-        detach_scores=True,
-        freeze_udem=True,
-        losses=LossConfig(
-            ranking=0, anchor=0, perceptual=PerceptualConfig(net="squeezenet"), gan=GanConfig(weight=0.02, feats=16)
-        ),
-        loop=loop.model_copy(update={"steps": 600, "learning_rate": 2e-4}),
-    )
+    ),
+)
+_SMALL_GAN = TrainConfig(
+    needs_start=True,
+    network=_SMALL.network,
+    detach_scores=True,
+    freeze_udem=True,
+    losses=LossConfig(
+        ranking=0, anchor=0, perceptual=PerceptualConfig(net="squeezenet"), gan=GanConfig(weight=0.02, feats=16)
+    ),
+    loop=_SMALL.loop.model_copy(update={"steps": 600, "learning_rate": 2e-4}),
+)
 
+# Real-ESRGAN: no modulation. LR is made of sharpened HR, pixel and perceptual losses look at sharpened HR, the
+# discriminator at HR as it is.
+_PLAIN = MMRealSRConfig(modulated=False)
+_REAL = TrainConfig(
+    network=_PLAIN,
+    losses=LossConfig(ranking=0, anchor=0, sharpen_target=True),
+    loop=LoopConfig(steps=1_000_000, batch=48, lr_patch_px=64),
+)
+_REAL_GAN = TrainConfig(
+    needs_start=True,
+    network=_PLAIN,
+    losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(), gan=GanConfig(), sharpen_target=True),
+    loop=LoopConfig(steps=400_000, batch=48, lr_patch_px=64, learning_rate=1e-4),
+)
 
-def real_esrgan(stage: Stage) -> TrainConfig:
-    """Real-ESRGAN: no modulation, on the pairs of `real-esrgan`; 1,000K steps on pixels, then 400K with all losses.
+# ESRGAN (Wang et al. 2018, section 4.1): conv5_4 of VGG-19 and a relativistic discriminator.
+_ESRGAN_LOOP = LoopConfig(batch=16, lr_patch_px=32, turned=True, betas=(0.9, 0.999))
+_PSNR = TrainConfig(
+    network=_PLAIN,
+    losses=LossConfig(ranking=0, anchor=0),
+    loop=_ESRGAN_LOOP.model_copy(
+        update={"steps": 1_000_000, "schedule": Steps(at=(200_000, 400_000, 600_000, 800_000))}
+    ),
+)
+_ESRGAN = TrainConfig(
+    needs_start=True,
+    network=_PLAIN,
+    losses=LossConfig(
+        pixel=0.01,
+        ranking=0,
+        anchor=0,
+        perceptual=PerceptualConfig(layers=ESRGAN),
+        gan=GanConfig(weight=0.005, relativistic=True, discriminator="vgg128"),
+    ),
+    loop=_ESRGAN_LOOP.model_copy(
+        update={
+            "steps": 400_000,
+            "learning_rate": 1e-4,
+            "schedule": Steps(at=(50_000, 100_000, 200_000, 300_000)),
+        }
+    ),
+)
 
-    LR is made of sharpened HR, pixel and perceptual losses look at sharpened HR, the discriminator at HR as it is.
-    """
-    network = NetworkConfig(modulated=False)
-    if stage == 1:
-        return TrainConfig(
-            stage=1,
-            network=network,
-            losses=LossConfig(ranking=0, anchor=0, sharpen_target=True),
-            loop=LoopConfig(steps=1_000_000, batch=48, lr_patch_px=64),
-        )
-    return TrainConfig(
-        stage=2,
-        network=network,
-        losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(), gan=GanConfig(), sharpen_target=True),
-        loop=LoopConfig(steps=400_000, batch=48, lr_patch_px=64, learning_rate=1e-4),
-    )
-
-
-def esrgan(stage: Stage) -> TrainConfig:
-    """ESRGAN (Wang et al. 2018, section 4.1): on the pairs of `bicubic`; 1,000K steps on pixels (RRDB_PSNR), then 400K
-    with conv5_4 of VGG-19 and a relativistic discriminator.
-    """
-    network = NetworkConfig(modulated=False)
-    loop = LoopConfig(batch=16, lr_patch_px=32, turned=True, betas=(0.9, 0.999))
-    if stage == 1:
-        steps = {"steps": 1_000_000, "schedule": Steps(at=(200_000, 400_000, 600_000, 800_000))}
-        return TrainConfig(
-            stage=1, network=network, losses=LossConfig(ranking=0, anchor=0), loop=loop.model_copy(update=steps)
-        )
-    steps = {"steps": 400_000, "learning_rate": 1e-4, "schedule": Steps(at=(50_000, 100_000, 200_000, 300_000))}
-    return TrainConfig(
-        stage=2,
-        network=network,
-        losses=LossConfig(
-            pixel=0.01,
-            ranking=0,
-            anchor=0,
-            perceptual=PerceptualConfig(layers=ESRGAN),
-            gan=GanConfig(weight=0.005, relativistic=True, discriminator="vgg128"),
-        ),
-        loop=loop.model_copy(update=steps),
-    )
-
-
-PRESETS: dict[str, Callable[[Stage], TrainConfig]] = {
-    "mm-realsr-code": code,
-    "mm-realsr-paper": paper,
-    "mm-realsr-small": small,
-    "real-esrgan": real_esrgan,
-    "esrgan": esrgan,
+PRESETS = {
+    "mm-realsr-code": Preset(_CODE, "Stage 1 of MM-RealSR by its training file: 70K steps.", "mm-realsr-stage-1"),
+    "mm-realsr-code-gan": Preset(_CODE_GAN, "Stage 2 by its training file: 590K steps, UDEM frozen.", "mm-realsr"),
+    "mm-realsr-paper": Preset(_PAPER, "Stage 1 by the paper's text: 1,000K steps.", "mm-realsr"),
+    "mm-realsr-paper-gan": Preset(_PAPER_GAN, "Stage 2 by the paper's text: 400K steps.", "mm-realsr"),
+    "mm-realsr-small": Preset(_SMALL, "Stage 1 in minutes on a CPU: for demos and tests.", "mm-realsr"),
+    "mm-realsr-small-gan": Preset(_SMALL_GAN, "Stage 2 in minutes on a CPU: for demos and tests.", "mm-realsr"),
+    "real-esrnet": Preset(_REAL, "Real-ESRNet: no modulation, by pixels alone, 1,000K steps.", "real-esrgan"),
+    "real-esrgan": Preset(_REAL_GAN, "Real-ESRGAN, from a run of real-esrnet: 400K steps.", "real-esrgan"),
+    "esrgan-psnr": Preset(_PSNR, "RRDB_PSNR of ESRGAN: by pixels alone, 1,000K steps.", "bicubic"),
+    "esrgan": Preset(_ESRGAN, "ESRGAN, from a run of esrgan-psnr: 400K steps.", "bicubic"),
 }
+METHOD = Method("mm-realsr", TrainConfig, PRESETS, build, _why_not, notes=_notes)

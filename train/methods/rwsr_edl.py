@@ -4,26 +4,27 @@ ESRGAN and Impressionism are the same without branches. Where paper and publishe
 is a preset of each.
 """
 
-from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from ...degrade.errors import UserError
-from ..data.batches import GroupBatch, GroupSource, check_scale
+from ...degrade.recipes.rwsr_edl import NoiseInjection
+from ...degrade.recipes.store_config import GROUPS, StoreConfig
+from ..data.batches import GroupBatch, check_scale
+from ..data.of_training import Data
 from ..engine.loop import built
-from ..engine.method import LoopConfig, Method, Shared
 from ..engine.model_file import start_with
-from ..engine.run import Stage
 from ..engine.schedule import Cosine, Steps
+from ..engine.training import LoopConfig, Shared, Training
 from ..losses import basic as losses
 from ..losses.adversarial import by_config, gan_term
 from ..losses.perceptual import ESRGAN, PerceptualConfig, PerceptualLoss
 from ..networks.discriminators import Discriminator, GanConfig, check_input
 from ..networks.mm_realsr import MMRealSR
-from ..networks.rwsr_edl import METHOD, Edl, EdlNetworkConfig, network, parts_of
+from ..networks.rwsr_edl import Edl, EdlNetworkConfig, parts_of
+from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale
 
 
 class EdlLosses(BaseModel):
@@ -43,15 +44,12 @@ class EdlLosses(BaseModel):
     judge_sees_sum: bool = False
 
 
-class EdlConfig(BaseModel):
+class EdlConfig(TrainingConfig):
     """One training."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    method: Literal["rwsr-edl"] = METHOD
+    method: Literal["rwsr-edl"] = "rwsr-edl"
     network: EdlNetworkConfig = EdlNetworkConfig()
     losses: EdlLosses = EdlLosses()
-    loop: LoopConfig = LoopConfig()
 
     @model_validator(mode="after")
     def _what_the_discriminator_takes(self) -> Self:
@@ -92,21 +90,23 @@ def generator_terms(
     return terms
 
 
-def method_of(config: EdlConfig, groups: GroupSource, start: Mapping[str, Tensor] | None) -> Method[GroupBatch]:
+def build(config: EdlConfig, given: Given) -> Training[GroupBatch]:
     """The network, from seeded weights or from those of an earlier run, and its losses.
 
-    start: of the same network, or of its main generator alone (a PSNR model of `esrgan`).
+    The earlier run is of the same network, or of its main generator alone (a PSNR model of `esrgan-psnr`).
 
     Raises:
         UserError: the pairs are not what the config trains on, the earlier weights are another network's, or the
             perceptual loss's own cannot be had.
     """
+    groups, start = given.groups, given.start
     check_scale(groups, config.network.scale)
+    check_start(config, start)
     if groups.members != 1:
         raise UserError(
             f"{groups.name} holds groups; RWSR-EDL learns from pairs (rwsr degrade build --preset rwsr-edl)"
         )
-    net = built(partial(network, config.network), config.loop.seed)
+    net = built(config.network.build, config.loop.seed)
     if start is not None:
         start_with(net.generator if isinstance(net, Edl) and "conv_first.weight" in start else net, start)
     return by_config(
@@ -120,87 +120,82 @@ def method_of(config: EdlConfig, groups: GroupSource, start: Mapping[str, Tensor
     )
 
 
+def _why_not(config: EdlConfig, store: StoreConfig, to_learn: bool) -> str | None:
+    ordered = to_learn and store.kind == GROUPS
+    return other_scale(config.network.scale, store) or ("learns from pairs (rwsr-edl)" if ordered else None)
+
+
+def _notes(config: EdlConfig, data: Data) -> list[str]:
+    if isinstance(data.recipe, NoiseInjection) and not data.recipe.strength and data.noise is None:
+        return [f"note: the pairs of {data.groups.name} have no noise, and no --bank is named: none is injected"]
+    return []
+
+
 # ---------------------------------------------------------------------------------------------------- presets
 
 _PUBLISHED = LoopConfig(batch=16, lr_patch_px=32, turned=True, learning_rate=1e-4, betas=(0.9, 0.999), ema=0, seed=10)
 
 
-def edl(_: Stage = 1) -> EdlConfig:
-    """The paper's network and losses (Eq. 8), with the weights and the schedule of the published NTIRE 2020 training.
-
-    The paper has neither weights nor a number of steps. That training starts from a PSNR model: `--start-from` a run of
-    `rwsr train mm-realsr --preset esrgan`.
-    """
-    loop = {"steps": 150_000, "schedule": Steps(at=(10_000, 30_000, 50_000, 80_000, 120_000))}
-    return EdlConfig(loop=_PUBLISHED.model_copy(update=loop))
+def _loop(steps: int, *at: int) -> LoopConfig:
+    return _PUBLISHED.model_copy(update={"steps": steps, "schedule": Steps(at=at)})
 
 
-def code(_: Stage = 1) -> EdlConfig:
-    """The published code for NTIRE 2020: mask over features, and a discriminator that learns from the sum."""
-    base = edl()
-    return base.model_copy(
-        update={
-            "network": EdlNetworkConfig(branches="masked-features"),
-            "losses": base.losses.model_copy(update={"judge_sees_sum": True}),
-        }
-    )
+# The paper's network and losses (Eq. 8), with the weights and the schedule of the published NTIRE 2020 training: the
+# paper has neither weights nor a number of steps. That training starts from a PSNR model: a run of `esrgan-psnr`.
+_EDL = EdlConfig(loop=_loop(150_000, 10_000, 30_000, 50_000, 80_000, 120_000))
 
+# The published code for NTIRE 2020: mask over features, and a discriminator that learns from the sum.
+_CODE = EdlConfig(
+    network=EdlNetworkConfig(branches="masked-features"), losses=EdlLosses(judge_sees_sum=True), loop=_EDL.loop
+)
 
-def aim19(_: Stage = 1) -> EdlConfig:
-    """The published code for AIM 2019: other weights, more steps, from no earlier model."""
-    base = code()
-    loop = {"steps": 350_000, "schedule": Steps(at=(35_000, 80_000, 100_000, 150_000))}
-    gan = base.losses.gan.model_copy(update={"weight": 0.001})
-    return base.model_copy(
-        update={
-            "losses": base.losses.model_copy(update={"pixel": 0.1, "gan": gan}),
-            "loop": base.loop.model_copy(update=loop),
-        }
-    )
+# The published code for AIM 2019: other weights, more steps, from no earlier model.
+_AIM19 = EdlConfig(
+    network=_CODE.network,
+    losses=EdlLosses(
+        pixel=0.1,
+        judge_sees_sum=True,
+        gan=GanConfig(weight=0.001, relativistic=True, discriminator="patch"),
+    ),
+    loop=_loop(350_000, 35_000, 80_000, 100_000, 150_000),
+)
 
+# Impressionism (Ji et al. 2020) for NTIRE 2020: no branches, VGG-128, from a PSNR model of `esrgan-psnr`.
+_IMPRESSIONISM = EdlConfig(
+    network=EdlNetworkConfig(branches="none"),
+    losses=EdlLosses(gan=GanConfig(weight=0.005, relativistic=True, discriminator="vgg128")),
+    loop=_loop(60_001, 5_000, 10_000, 20_000, 30_000),
+)
 
-def impressionism(_: Stage = 1) -> EdlConfig:
-    """Impressionism (Ji et al. 2020) for NTIRE 2020: no branches, VGG-128, from a PSNR model of `esrgan`."""
-    loop = {"steps": 60_001, "schedule": Steps(at=(5_000, 10_000, 20_000, 30_000))}
-    return EdlConfig(
-        network=EdlNetworkConfig(branches="none"),
-        losses=EdlLosses(gan=GanConfig(weight=0.005, relativistic=True, discriminator="vgg128")),
-        loop=_PUBLISHED.model_copy(update=loop),
-    )
+# The losses weigh as published, as far as another perceptual network allows.
+_SMALL = EdlConfig(
+    network=EdlNetworkConfig(feats=16, blocks=2, growth=8, branch_feats=16, start_as_enlarger=True),
+    losses=EdlLosses(
+        pixel=0.1,
+        perceptual=PerceptualConfig(net="squeezenet", weight=0.01),
+        gan=GanConfig(weight=0.0002, relativistic=True, discriminator="patch", feats=16),
+    ),
+    loop=LoopConfig(
+        steps=400,
+        batch=8,
+        lr_patch_px=24,
+        turned=True,
+        learning_rate=3e-4,
+        betas=(0.9, 0.999),
+        warm_up=50,
+        schedule=Cosine(least=0.05),
+        ema=0.995,
+        log_every=50,
+        checkpoint_every=250,
+    ),
+)
 
-
-def small(_: Stage = 1) -> EdlConfig:
-    """Sizes that a CPU trains in minutes: for demonstrations, tests and small ablations, not for results.
-
-    The losses weigh as published, as far as another perceptual network allows.
-    """
-    return EdlConfig(
-        network=EdlNetworkConfig(feats=16, blocks=2, growth=8, branch_feats=16, start_as_enlarger=True),
-        losses=EdlLosses(
-            pixel=0.1,
-            perceptual=PerceptualConfig(net="squeezenet", weight=0.01),
-            gan=GanConfig(weight=0.0002, relativistic=True, discriminator="patch", feats=16),
-        ),
-        loop=LoopConfig(
-            steps=400,
-            batch=8,
-            lr_patch_px=24,
-            turned=True,
-            learning_rate=3e-4,
-            betas=(0.9, 0.999),
-            warm_up=50,
-            schedule=Cosine(least=0.05),
-            ema=0.995,
-            log_every=50,
-            checkpoint_every=250,
-        ),
-    )
-
-
-PRESETS: dict[str, Callable[[Stage], EdlConfig]] = {
-    "rwsr-edl": edl,
-    "rwsr-edl-code": code,
-    "rwsr-edl-aim19": aim19,
-    "rwsr-edl-small": small,
-    "impressionism": impressionism,
+_DATA = "rwsr-edl-noisefree"
+PRESETS = {
+    "rwsr-edl": Preset(_EDL, "The paper's network and losses, on the published NTIRE 2020 schedule.", _DATA),
+    "rwsr-edl-code": Preset(_CODE, "The published code for NTIRE 2020: the mask over features.", _DATA),
+    "rwsr-edl-aim19": Preset(_AIM19, "The published code for AIM 2019, from no earlier model.", _DATA),
+    "rwsr-edl-small": Preset(_SMALL, "Minutes on a CPU: for demos, tests and small ablations.", _DATA),
+    "impressionism": Preset(_IMPRESSIONISM, "Impressionism for NTIRE 2020, which has one branch.", _DATA),
 }
+METHOD = Method("rwsr-edl", EdlConfig, PRESETS, build, _why_not, inputs=("bank",), notes=_notes)

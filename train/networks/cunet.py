@@ -3,21 +3,20 @@
 Toward Interactive Modulation for Photo-Realistic Image Restoration; bilibili's Real-CUGAN is another network.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...degrade.storage.provenance import Json
+from .base import NetworkConfig
 from .rrdb import scaled_kaiming
 
-METHOD = "cugan"
 _Feats = Annotated[int, Field(ge=1, le=4096)]
 _MULTIPLE = 4  # of the sides that two strided convs take without losing a row
 
 
-class CUnetConfig(BaseModel):
+class CUnetConfig(NetworkConfig):
     """Widths of the three scales and residual blocks on each side of each; the defaults are the paper's.
 
     conditioned: without it no residual is weighed and the network is told nothing: the paper's Unet and UGAN, each
@@ -25,12 +24,15 @@ class CUnetConfig(BaseModel):
     the published network they may move while it is trained.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
+    arch: Literal["cunet"] = "cunet"
+    scale: Literal[1] = 1
     feats: tuple[_Feats, _Feats, _Feats] = (64, 128, 256)
     blocks: Annotated[int, Field(ge=1, le=256)] = 2
     conditioned: bool = True
     zero_keeps: bool = False
+
+    def build(self) -> "CUnet":
+        return CUnet(self)
 
 
 class Gate(nn.Module):
@@ -123,8 +125,3 @@ class CUnet(nn.Module):
 def wants_condition(net: object) -> CUnet | None:
     """The network, where it is one that must be told how an image is degraded."""
     return net if isinstance(net, CUnet) and net.conditioned else None
-
-
-def of_sizes(sizes: Json) -> CUnet:
-    """The network of a config's `network`, with fresh weights; raises ValueError where it is none."""
-    return CUnet(CUnetConfig.model_validate(sizes))

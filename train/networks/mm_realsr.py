@@ -1,20 +1,18 @@
 """MM-RealSR's network: a generator steered by degradation scores (Mou et al. 2022); without them, ESRGAN's."""
 
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...degrade.storage.provenance import Json
 from ...eval.images.tiling import TILE_PX, Model, Pixels, is_large
+from .base import NetworkConfig, Shapes
 from .rrdb import RRDB, scaled_kaiming
 from .udem import Udem, UdemConfig
 
-METHOD = "mm-realsr"
 MEMBERS = 5
 BASE, BLURRIER, NOISIER, CLEAN, WORST = range(MEMBERS)  # of a group, in the store's order
 _LARGEST_SCALE = 4
@@ -23,7 +21,7 @@ BLUR, NOISE = range(2)  # scores
 _SCORED_PX = 2 * TILE_PX  # of what is looked at at once where scores alone are wanted
 
 
-class NetworkConfig(BaseModel):
+class MMRealSRConfig(NetworkConfig):
     """Sizes of the generator and its UDEM; the defaults are the released model's (26,134,149 parameters).
 
     scale: 1 and 2 fold the pixels of LR into channels first (pixel unshuffle), as Real-ESRGAN's x2 model does.
@@ -33,8 +31,7 @@ class NetworkConfig(BaseModel):
     training needs that: it would spend most of its steps on learning to copy colours.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
+    arch: Literal["mm-realsr"] = "mm-realsr"
     scale: Literal[1, 2, 4] = 4
     modulated: bool = True
     feats: Annotated[int, Field(ge=1, le=4096)] = 64
@@ -44,6 +41,31 @@ class NetworkConfig(BaseModel):
     modulator_feats: Annotated[int, Field(ge=1, le=4096)] = 320
     start_as_enlarger: bool = False
     udem: UdemConfig = UdemConfig()
+
+    def build(self) -> "MMRealSR":
+        return MMRealSR(self)
+
+    @classmethod
+    def detect(cls, shapes: Shapes) -> Self | None:
+        """MM-RealSR's, or ESRGAN's in its new names.
+
+        A UDEM of other than the published sizes cannot be told by its tensors, which do not show the strides.
+        """
+        blocks = len({name.split(".")[1] for name in shapes if name.startswith("body.") and ".rdb1." in name})
+        scale = _SCALES.get(shapes.get("conv_first.weight", (0, 0))[1])
+        if not blocks or scale is None or "conv_up2.weight" not in shapes:
+            return None
+        found = cls(
+            scale=scale,
+            feats=shapes["conv_first.weight"][0],
+            blocks=blocks,
+            growth=shapes["body.0.rdb1.conv1.weight"][0],
+            modulated="dd_embed.0.weight" in shapes,
+        )
+        if not found.modulated:
+            return found
+        embed, hidden = shapes["dd_embed.0.weight"][0], shapes["am_list.0.fc.0.weight"][0]
+        return found.model_copy(update={"embed_feats": embed, "modulator_feats": hidden})
 
 
 class Modulator(nn.Module):
@@ -73,7 +95,7 @@ class MMRealSR(nn.Module):
     one layer). The UDEM sees LR as it is at every scale (in the published code scales 1 and 2 end in an error).
     """
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: MMRealSRConfig) -> None:
         super().__init__()
         feats = config.feats
         self._fold = _LARGEST_SCALE // config.scale
@@ -143,36 +165,6 @@ class MMRealSR(nn.Module):
     def restore_at(self, lr: Tensor, blur: float, noise: float) -> Tensor:
         """SR of every image under the same two scores."""
         return self(lr, lr.new_tensor([[blur, noise]]).expand(lr.shape[0], -1))
-
-
-def of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> MMRealSR | None:
-    """The network that the tensors of a published file are of: MM-RealSR's, or ESRGAN's in its new names; else None.
-
-    A UDEM of other than the published sizes cannot be told by its tensors, which do not show the strides.
-    """
-    blocks = len({name.split(".")[1] for name in shapes if name.startswith("body.") and ".rdb1." in name})
-    scale = _SCALES.get(shapes.get("conv_first.weight", (0, 0))[1])
-    if not blocks or scale is None or "conv_up2.weight" not in shapes:
-        return None
-    config = NetworkConfig(
-        scale=scale,
-        feats=shapes["conv_first.weight"][0],
-        blocks=blocks,
-        growth=shapes["body.0.rdb1.conv1.weight"][0],
-        modulated="dd_embed.0.weight" in shapes,
-    )
-    if config.modulated:
-        sizes = {
-            "embed_feats": shapes["dd_embed.0.weight"][0],
-            "modulator_feats": shapes["am_list.0.fc.0.weight"][0],
-        }
-        config = config.model_copy(update=sizes)
-    return MMRealSR(config)
-
-
-def of_sizes(sizes: Json) -> MMRealSR:
-    """The network of a config's `network`, with fresh weights; raises ValueError where it is none."""
-    return MMRealSR(NetworkConfig.model_validate(sizes))
 
 
 def chosen_scores(net: MMRealSR, lr: Tensor, *, blur: float | None, noise: float | None) -> Tensor:

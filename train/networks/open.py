@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,28 +14,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...degrade.errors import StoreError, UserError
+from ...degrade.family import family
 from ...degrade.storage import location
 from ...degrade.storage.provenance import Json
-from ..engine.model_file import Weights, check_numbers, config_of, load_trained, model_file, read_model
+from ..engine.model_file import Weights, check_numbers, config_of, model_file, read_model
 from . import cunet, mm_realsr, rwsr_edl
-from .published import ncnn
-from .published.compact import Compact
-from .published.imdn import Imdn
-from .published.rlfn import Rlfn
+from .base import NetworkConfig
+from .published import compact, imdn, ncnn, rlfn
 
-_Known = Compact | Imdn | Rlfn | mm_realsr.MMRealSR
-_Ours = mm_realsr.MMRealSR | cunet.CUnet | rwsr_edl.Edl
-_OURS: Mapping[str, Callable[[Json], _Ours]] = {  # by the method of the config in a file of ours
-    mm_realsr.METHOD: mm_realsr.of_sizes,
-    cunet.METHOD: cunet.of_sizes,
-    rwsr_edl.METHOD: rwsr_edl.of_sizes,
-}
-_SHAPES: tuple[Callable[[Mapping[str, tuple[int, ...]]], _Known | None], ...] = (
-    Compact.of_shapes,
-    Imdn.of_shapes,
-    Rlfn.of_shapes,
-    mm_realsr.of_shapes,
-)
+_OTHERS = (compact, cunet, imdn, mm_realsr, rlfn, rwsr_edl)  # whose configs are known by being imported
 FINE_TUNED: Literal["hr-aware"] = "hr-aware"  # the method whose config has the config of a model of another
 PRETRAINED: Literal["hr-aware-pretrain"] = "hr-aware-pretrain"  # of networks that restore nothing
 IN_PTH = "rwsr"  # where the config lies in a .pth of ours
@@ -63,7 +50,7 @@ class Restorer:
         Of MM-RealSR's UDEM the scores of the whole image are taken, whatever the tiles.
         """
         kinds = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.InstanceNorm2d)
-        return isinstance(self.net, Imdn) or any(isinstance(part, kinds) for part in self.net.modules())
+        return isinstance(self.net, imdn.Imdn) or any(isinstance(part, kinds) for part in self.net.modules())
 
     @property
     def modulated(self) -> mm_realsr.MMRealSR | None:
@@ -120,22 +107,26 @@ def _check_zip(path: Path) -> None:
 
 def made_by(config: Json | None) -> Json | None:
     """The config of the training that made a network: of a fine-tuned one, of the training before."""
-    return config["restorer"] if config is not None and config.get("method") == FINE_TUNED else config
+    if config is None or config.get("method") != FINE_TUNED:
+        return config
+    return config.get("inputs", {}).get("restorer")
 
 
-def _known(weights: Weights, config: Json | None = None) -> _Known | _Ours | None:
-    """The network that the tensors are of, filled: by the config beside them, or by their shapes."""
-    if config is not None and config.get("method") in _OURS:
-        ours = _OURS[config["method"]](config["network"])
-        ours.load_state_dict(weights)
-        return ours
-    shapes = {name: tuple(value.shape) for name, value in weights.items()}
-    for of_shapes in _SHAPES:
-        net = of_shapes(shapes)
-        if net is not None:
-            net.load_state_dict(weights)
-            return net
-    return None
+def _network(weights: Weights, config: Json | None = None) -> tuple[nn.Module, int] | None:
+    """The network that the tensors are of, filled, and its scale: by the config beside them, or by their shapes."""
+    known = family(NetworkConfig, "arch")
+    found: NetworkConfig | None = None
+    if config is not None:
+        sizes = config["network"]
+        found = known[sizes["arch"]].model_validate(sizes)
+    else:
+        shapes = {name: tuple(value.shape) for name, value in weights.items()}
+        found = next((each for kind in known.values() if (each := kind.detect(shapes)) is not None), None)
+    if found is None:
+        return None
+    net = found.build()
+    net.load_state_dict(weights)
+    return net, found.scale
 
 
 def _by_spandrel(path: Path, weights: Weights | None = None) -> tuple[nn.Module, int]:
@@ -182,25 +173,16 @@ def _is_ours(path: Path) -> bool:
 def open_run(path: Path, device: torch.device, *, name: str | None = None) -> Restorer:
     """The restorer that a run of ours trained, by its folder or its model file; raises StoreError."""
     file = model_file(path)
-    config = config_of(file) or {}
-    method = str(config.get("method"))
-    if method == PRETRAINED:
-        raise StoreError(f"{path} reconstructs LR (hr-aware-pretrain) and restores nothing; name a model that does")
-    if method == FINE_TUNED:
-        return _fine_tuned(path, device, name or path.stem)
-    with _fitting(file):
-        net = load_trained(path, device, f"a {method}", _OURS.get(method, mm_realsr.of_sizes))
-    return Restorer(name or path.stem, net, net.scale, location.sha256(file), config)
-
-
-def _fine_tuned(path: Path, device: torch.device, name: str) -> Restorer:
-    file = model_file(path)
     model = read_model(file)
+    if model.config.get("method") == PRETRAINED:
+        raise StoreError(f"{path} reconstructs LR (hr-aware-pretrain) and restores nothing; name a model that does")
     with _fitting(file):
         config = made_by(model.config)
-        found = _known(model.weights, config)
-    net, scale = _by_spandrel(file, model.weights) if found is None else (found, found.scale)
-    return Restorer(name, net.to(device).eval().requires_grad_(False), scale, location.sha256(file), config)
+        found = _network(model.weights, config)
+    net, scale = _by_spandrel(file, model.weights) if found is None else found
+    return Restorer(
+        name or path.stem, net.to(device).eval().requires_grad_(False), scale, location.sha256(file), config
+    )
 
 
 def open_restorer(path: Path, device: torch.device, *, name: str | None = None) -> Restorer:
@@ -216,17 +198,16 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
     file, config = path, None
     if path.suffix in (".param", ".bin"):
         with _fitting(path):
-            found = _known(check_numbers(ncnn.read(path.with_suffix(".param")), path))
+            found = _network(check_numbers(ncnn.read(path.with_suffix(".param")), path))
         if found is None:
             raise StoreError(f"{path} is not a compact model; name another checkpoint")
         file = path.with_suffix(".bin")
-        net: nn.Module = found
-        scale = found.scale
+        net, scale = found
     else:
         with _fitting(path):
             weights, told = _tensors(path)
             config = made_by(told)
-            found = _known(weights, config)
-        net, scale = _by_spandrel(path) if found is None else (found, found.scale)
+            found = _network(weights, config)
+        net, scale = _by_spandrel(path) if found is None else found
     net = net.to(device).eval().requires_grad_(False)
     return Restorer(name or path.stem, net, scale, location.sha256(file), config)

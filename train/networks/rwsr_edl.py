@@ -3,30 +3,28 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...degrade.storage.provenance import Json
-from .mm_realsr import MMRealSR, NetworkConfig
+from .base import NetworkConfig
+from .mm_realsr import MMRealSR, MMRealSRConfig
 from .rrdb import scaled_kaiming
 
-METHOD = "rwsr-edl"
 RESIDUAL_BLOCKS = 3  # of a branch: what the paper's parameter count and the code have
 Branches = Literal["none", "single", "dual", "masked", "masked-features"]
 
 
-class EdlNetworkConfig(BaseModel):
+class EdlNetworkConfig(NetworkConfig):
     """Sizes; the defaults are the paper's (16,729,694 parameters, Table VI).
 
     branches: `masked` is the paper's network; `masked-features` the published code's, whose branches and mask have
     branch_feats channels instead of three (17,286,473 parameters). Of Table VII: `dual` has the two branches and no
     mask, `single` one branch. `none` is the main generator alone: ESRGAN's and Impressionism's.
-    start_as_enlarger: as of `mmrealsr.NetworkConfig`.
+    start_as_enlarger: as of `MMRealSRConfig`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
+    arch: Literal["rwsr-edl"] = "rwsr-edl"
     scale: Literal[1, 2, 4] = 4
     feats: Annotated[int, Field(ge=1, le=4096)] = 64
     blocks: Annotated[int, Field(ge=1, le=256)] = 23
@@ -35,10 +33,14 @@ class EdlNetworkConfig(BaseModel):
     branch_feats: Annotated[int, Field(ge=1, le=4096)] = 64
     start_as_enlarger: bool = False
 
-    def generator(self) -> NetworkConfig:
+    def build(self) -> "Edl | MMRealSR":
+        """Without branches the plain generator, under its published names."""
+        return MMRealSR(self.generator()) if self.branches == "none" else Edl(self)
+
+    def generator(self) -> MMRealSRConfig:
         """Of the main generator."""
         shared = self.model_dump(include={"scale", "feats", "blocks", "growth", "start_as_enlarger"})
-        return NetworkConfig(modulated=False, **shared)
+        return MMRealSRConfig(modulated=False, **shared)
 
 
 @dataclass(frozen=True)
@@ -135,19 +137,9 @@ class Edl(nn.Module):
         return self.parts(lr).sr
 
 
-def network(config: EdlNetworkConfig) -> Edl | MMRealSR:
-    """With fresh weights; without branches the plain generator, under its published names."""
-    return MMRealSR(config.generator()) if config.branches == "none" else Edl(config)
-
-
 def parts_of(net: Edl | MMRealSR, lr: Tensor) -> Parts:
     """What the losses look at; of the plain generator one image."""
     if isinstance(net, Edl):
         return net.parts(lr)
     sr = net(lr)
     return Parts(sr, sr, sr)
-
-
-def of_sizes(sizes: Json) -> Edl | MMRealSR:
-    """The network of a config's `network`, with fresh weights; raises ValueError where it is none."""
-    return network(EdlNetworkConfig.model_validate(sizes))

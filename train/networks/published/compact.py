@@ -4,17 +4,43 @@ Parameter names are the published ones: body.0 is a conv, body.1 its PReLU, and 
 """
 
 import re
-from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..base import NetworkConfig, Shapes
+
+
+class CompactConfig(NetworkConfig):
+    """feats: channels. convs: layers between the first and the last; the defaults are general-x4v3's."""
+
+    arch: Literal["compact"] = "compact"
+    scale: Annotated[int, Field(ge=1, le=8)] = 4
+    feats: Annotated[int, Field(ge=1, le=4096)] = 64
+    convs: Annotated[int, Field(ge=1, le=256)] = 32
+
+    def build(self) -> "Compact":
+        return Compact(self)
+
+    @classmethod
+    def detect(cls, shapes: Shapes) -> Self | None:
+        number = max(
+            (int(name.split(".")[1]) for name in shapes if re.fullmatch(r"body\.\d+\.weight", name)), default=0
+        )
+        last = shapes.get(f"body.{number}.weight", ())
+        if number < 4 or len(shapes) != 3 * (number // 2) + 2 or len(last) != 4:
+            return None
+        return cls(scale=round((last[0] / 3) ** 0.5), feats=last[1], convs=number // 2 - 1)
+
 
 class Compact(nn.Module):
-    """LR [B, 3, h, w] -> SR [B, 3, s*h, s*w]; feats channels, convs layers between the first and the last."""
+    """LR [B, 3, h, w] -> SR [B, 3, s*h, s*w]."""
 
-    def __init__(self, feats: int, convs: int, scale: int) -> None:
+    def __init__(self, config: CompactConfig) -> None:
         super().__init__()
+        feats, convs, scale = config.feats, config.convs, config.scale
         self.scale = scale
         layers: list[nn.Module] = []
         for channels in (3, *([feats] * convs)):
@@ -26,14 +52,3 @@ class Compact(nn.Module):
         for layer in self.body:
             x = layer(x)
         return functional.pixel_shuffle(x, self.scale) + functional.interpolate(lr, scale_factor=self.scale)
-
-    @staticmethod
-    def of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> "Compact | None":
-        """The network that a file's tensors are of; None where they are another's."""
-        number = max(
-            (int(name.split(".")[1]) for name in shapes if re.fullmatch(r"body\.\d+\.weight", name)), default=0
-        )
-        last = shapes.get(f"body.{number}.weight", ())
-        if number < 4 or len(shapes) != 3 * (number // 2) + 2 or len(last) != 4:
-            return None
-        return Compact(last[1], number // 2 - 1, round((last[0] / 3) ** 0.5))

@@ -3,11 +3,14 @@
 Parameter names are the published ones, less the `module.` that its files carry.
 """
 
-from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
+
+from ..base import NetworkConfig, Shapes
 
 _FEATS, _KEPT, _BLOCKS = 64, 16, 6
 
@@ -49,11 +52,28 @@ class _Distillation(nn.Module):
         return x + self.c5(self.cca(torch.cat([*kept, self.c4(going)], dim=1)))
 
 
+class ImdnConfig(NetworkConfig):
+    """IMDN at its published sizes."""
+
+    arch: Literal["imdn"] = "imdn"
+    scale: Annotated[int, Field(ge=1, le=8)] = 4
+
+    def build(self) -> "Imdn":
+        return Imdn(self)
+
+    @classmethod
+    def detect(cls, shapes: Shapes) -> Self | None:
+        if "IMDB1.c1.weight" not in shapes or "upsampler.0.weight" not in shapes:
+            return None
+        return cls(scale=round((shapes["upsampler.0.weight"][0] / 3) ** 0.5))
+
+
 class Imdn(nn.Module):
     """LR [B, 3, h, w] -> SR [B, 3, s*h, s*w]."""
 
-    def __init__(self, scale: int) -> None:
+    def __init__(self, config: ImdnConfig) -> None:
         super().__init__()
+        scale = config.scale
         self.scale = scale
         self.fea_conv = nn.Conv2d(3, _FEATS, 3, padding=1)
         for number in range(1, _BLOCKS + 1):
@@ -69,10 +89,3 @@ class Imdn(nn.Module):
             x = self.get_submodule(f"IMDB{number}")(x)
             seen.append(x)
         return self.upsampler(first + self.LR_conv(self.c(torch.cat(seen, dim=1))))
-
-    @staticmethod
-    def of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> "Imdn | None":
-        """The network that a file's tensors are of; None where they are another's."""
-        if "IMDB1.c1.weight" not in shapes or "upsampler.0.weight" not in shapes:
-            return None
-        return Imdn(round((shapes["upsampler.0.weight"][0] / 3) ** 0.5))

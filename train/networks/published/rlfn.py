@@ -3,10 +3,13 @@
 Parameter names are the published ones.
 """
 
-from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
+
+from ..base import NetworkConfig, Shapes
 
 _BLOCKS, _LEAST_PX = 6, 17
 
@@ -47,14 +50,34 @@ class _Block(nn.Module):
         return self.esa(self.c5(x + y))
 
 
+class RlfnConfig(NetworkConfig):
+    """feats, inner: channels of the features and inside the attention; the defaults are the published ones."""
+
+    arch: Literal["rlfn"] = "rlfn"
+    scale: Annotated[int, Field(ge=1, le=8)] = 4
+    feats: Annotated[int, Field(ge=1, le=4096)] = 52
+    inner: Annotated[int, Field(ge=1, le=4096)] = 16
+
+    def build(self) -> "Rlfn":
+        return Rlfn(self)
+
+    @classmethod
+    def detect(cls, shapes: Shapes) -> Self | None:
+        if "block_1.esa.conv1.weight" not in shapes or "upsampler.0.weight" not in shapes:
+            return None
+        inner, feats = shapes["block_1.esa.conv1.weight"][:2]
+        return cls(scale=round((shapes["upsampler.0.weight"][0] / 3) ** 0.5), feats=feats, inner=inner)
+
+
 class Rlfn(nn.Module):
     """LR [B, 3, h, w] -> SR [B, 3, s*h, s*w]. Inside, as published, images are in 0..255.
 
     The attention needs 17 px: smaller images are continued by their edges first.
     """
 
-    def __init__(self, feats: int, inner: int, scale: int) -> None:
+    def __init__(self, config: RlfnConfig) -> None:
         super().__init__()
+        feats, inner, scale = config.feats, config.inner, config.scale
         self.scale = scale
         self.conv_1 = nn.Conv2d(3, feats, 3, padding=1)
         for number in range(1, _BLOCKS + 1):
@@ -70,11 +93,3 @@ class Rlfn(nn.Module):
             x = self.get_submodule(f"block_{number}")(x)
         sr = self.upsampler(first + self.conv_2(x)) / 255
         return sr[..., : height * self.scale, : width * self.scale]
-
-    @staticmethod
-    def of_shapes(shapes: Mapping[str, tuple[int, ...]]) -> "Rlfn | None":
-        """The network that a file's tensors are of; None where they are another's."""
-        if "block_1.esa.conv1.weight" not in shapes or "upsampler.0.weight" not in shapes:
-            return None
-        inner, feats = shapes["block_1.esa.conv1.weight"][:2]
-        return Rlfn(feats, inner, round((shapes["upsampler.0.weight"][0] / 3) ** 0.5))

@@ -80,7 +80,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Method(Generic[B]):
+class Training(Generic[B]):
     """What is trained, and by which losses.
 
     networks: by name; in each step each takes a step of its own Adam, in their order. The first is the one that is

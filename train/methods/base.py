@@ -1,0 +1,94 @@
+"""What a method of training is to the rest: a config, its presets, and how the engine's networks and losses come of it.
+
+A method is one value in one file, METHOD; `methods/__init__.py` lists ours, and `train_run` takes any.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from ...degrade.errors import UserError
+from ...degrade.recipes.store_config import StoreConfig
+from ..data.batches import GroupBatch, GroupSource
+from ..data.of_training import Data
+from ..engine.training import LoopConfig, Training
+
+
+class TrainingConfig(BaseModel):
+    """What the config of every training has.
+
+    method: whose it is. needs_start: it goes on from the weights of an earlier run, and is refused without.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    method: str
+    needs_start: bool = False
+    loop: LoopConfig = LoopConfig()
+
+
+C = TypeVar("C", bound=TrainingConfig)
+Input = Literal["bank", "far_model"]  # what a training may be given beside groups and weights to start from
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a training is made of beside its config.
+
+    groups: to train on. start: weights of an earlier run. far_model: the SR model that FAR looks through.
+    """
+
+    groups: GroupSource
+    start: Mapping[str, Tensor] | None = None
+    far_model: Path | None = None
+
+
+@dataclass(frozen=True)
+class Preset(Generic[C]):
+    """A config with the numbers of a paper or code. about: in a sentence.
+
+    data: the preset of `rwsr degrade` that is rendered where folders are named instead of a store; none: it has to be
+    said, as of a training on one degradation.
+    """
+
+    config: C
+    about: str
+    data: str | None = None
+
+
+def _nothing_to_note(config: Any, data: Data) -> list[str]:
+    return []
+
+
+@dataclass(frozen=True)
+class Method(Generic[C]):
+    """A way to train a network on groups or pairs.
+
+    name: as in its configs. config: their class. presets: by name, the first is the default. build: networks and losses
+    for what is given; raises UserError where it does not fit. why_not: (config, store, to learn from it or to be
+    measured on it) -> what does not fit, or None; asked before anything is built. inputs: what it takes beside.
+    notes: what a person may have forgotten in naming the data.
+    """
+
+    name: str
+    config: type[C]
+    presets: Mapping[str, Preset[C]]
+    build: Callable[[C, Given], Training[GroupBatch]]
+    why_not: Callable[[C, StoreConfig, bool], str | None]
+    inputs: Sequence[Input] = ()
+    notes: Callable[[C, Data], list[str]] = field(default=_nothing_to_note)
+
+
+def check_start(config: TrainingConfig, start: Mapping[str, Tensor] | None) -> None:
+    """Raises UserError where a training that needs an earlier run's weights would start from random ones."""
+    if config.needs_start and start is None:
+        raise UserError("this training goes on from a run of the stage before; name it with --start-from")
+
+
+def other_scale(wanted: int, store: StoreConfig) -> str | None:
+    """What does not fit where a network is for another scale than a store."""
+    return None if store.recipe.scale == wanted else f"is for scale {wanted}, not {store.recipe.scale}"

@@ -1,0 +1,35 @@
+"""What a network is to the rest: a config of its sizes that builds one, and that knows its own in a file.
+
+A network is one file: its config, its modules, its names. `open.py` imports ours; one of yours is known once its module
+is imported.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class NetworkConfig(BaseModel, ABC):
+    """Sizes of a network that restores: LR [B, 3, h, w] -> SR [B, 3, scale*h, scale*w], RGB in [0, 1].
+
+    arch: its name in configs. scale: how many times it enlarges.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    arch: str
+    scale: int
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """The network, with fresh weights."""
+
+    @classmethod
+    def detect(cls, shapes: Shapes) -> Self | None:
+        """The config of the network that a file's tensors are of, by their names and shapes; None: of another one."""
+        return None
