@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .degrade.build_store import build as build_store
     from .degrade.build_store import open_samples as open_store
     from .degrade.build_store import plan as plan_store
+    from .degrade.build_store import render_again
     from .degrade.config import compose
     from .degrade.errors import ImageError, StoreError, UserError
     from .degrade.images.decode import decode
@@ -32,14 +33,29 @@ if TYPE_CHECKING:
     from .degrade.tasks import serial, threads
     from .eval.images.sets import of_folders as image_set
     from .eval.images.tiling import restore_pixels
-    from .eval.metrics.by_name import named as metric
-    from .eval.protocols.restoration import Method, evaluate
-    from .eval.report.pages import write_report
+    from .eval.measure import measure
+    from .eval.metrics import metric
+    from .eval.metrics import ready as ready_metrics
+    from .eval.metrics.base import Figure, Metric
+    from .eval.pages import write_report
+    from .eval.protocols.base import Protocol, ProtocolOptions, Setup, Subject
+    from .eval.protocols.restoration import evaluate
+    from .eval.report.page import Section
     from .eval.report.table import MetricRow
     from .eval.report.table import read as read_report
+    from .eval.store_page import write_quality
     from .noisebank.bank import BankConfig, NoiseBank
+    from .train.compose import method_of as training_method
+    from .train.data.batches import GroupBatch
     from .train.data.datasets import GroupDataset, PairDataset
+    from .train.data.of_training import stored
+    from .train.engine.training import LoopConfig, Training
+    from .train.methods.base import Given, Preset, TrainingConfig
+    from .train.methods.base import Method as TrainingMethod
+    from .train.networks.base import NetworkConfig
     from .train.networks.open import open_restorer as open_model
+    from .train.subjects import subject_of
+    from .train.train import train_run
 
 _AT = {  # where each name is, and what it is called there
     "BankConfig": "noisebank.bank:BankConfig",
@@ -47,24 +63,38 @@ _AT = {  # where each name is, and what it is called there
     "Blur": "degrade.ops.blur:Blur",
     "Chance": "degrade.recipes.base:Chance",
     "Drawn": "degrade.recipes.base:Drawn",
+    "Figure": "eval.metrics.base:Figure",
     "GaussianNoise": "degrade.ops.gaussian:GaussianNoise",
+    "Given": "train.methods.base:Given",
+    "GroupBatch": "train.data.batches:GroupBatch",
     "GroupDataset": "train.data.datasets:GroupDataset",
     "ImageError": "degrade.errors:ImageError",
     "IndexConfig": "degrade.images.sources:IndexConfig",
     "Jpeg": "degrade.ops.codecs:Jpeg",
-    "Method": "eval.protocols.restoration:Method",
+    "LoopConfig": "train.engine.training:LoopConfig",
+    "Metric": "eval.metrics.base:Metric",
     "MetricRow": "eval.report.table:MetricRow",
+    "NetworkConfig": "train.networks.base:NetworkConfig",
     "NoiseBank": "noisebank.bank:NoiseBank",
     "PairDataset": "train.data.datasets:PairDataset",
     "PoissonNoise": "degrade.ops.poisson:PoissonNoise",
+    "Preset": "train.methods.base:Preset",
+    "Protocol": "eval.protocols.base:Protocol",
+    "ProtocolOptions": "eval.protocols.base:ProtocolOptions",
     "Recipe": "degrade.recipes.base:Recipe",
     "Resize": "degrade.ops.resize:Resize",
+    "Section": "eval.report.page:Section",
+    "Setup": "eval.protocols.base:Setup",
     "ShardReader": "degrade.storage.shards.reader:ShardReader",
     "Site": "degrade.ops.step:Site",
     "SpeckleNoise": "degrade.ops.gaussian:SpeckleNoise",
     "Step": "degrade.ops.step:Step",
     "StoreConfig": "degrade.recipes.store_config:StoreConfig",
     "StoreError": "degrade.errors:StoreError",
+    "Subject": "eval.protocols.base:Subject",
+    "Training": "train.engine.training:Training",
+    "TrainingConfig": "train.methods.base:TrainingConfig",
+    "TrainingMethod": "train.methods.base:Method",
     "UnsharpMask": "degrade.ops.unsharp:UnsharpMask",
     "UserError": "degrade.errors:UserError",
     "Webp": "degrade.ops.codecs:Webp",
@@ -75,17 +105,25 @@ _AT = {  # where each name is, and what it is called there
     "evaluate": "eval.protocols.restoration:evaluate",
     "image_set": "eval.images.sets:of_folders",
     "index_images": "degrade.images.sources:index",
-    "metric": "eval.metrics.by_name:named",
+    "measure": "eval.measure:measure",
+    "metric": "eval.metrics:metric",
     "open_model": "train.networks.open:open_restorer",
     "open_store": "degrade.build_store:open_samples",
     "plan_store": "degrade.build_store:plan",
     "read_report": "eval.report.table:read",
+    "ready_metrics": "eval.metrics:ready",
+    "render_again": "degrade.build_store:render_again",
     "restore_pixels": "eval.images.tiling:restore_pixels",
     "serial": "degrade.tasks:serial",
     "store_preset": "degrade.recipes.store_config:store_preset",
+    "stored": "train.data.of_training:stored",
     "stream": "degrade.seeds:stream",
+    "subject_of": "train.subjects:subject_of",
     "threads": "degrade.tasks:threads",
-    "write_report": "eval.report.pages:write_report",
+    "train_run": "train.train:train_run",
+    "training_method": "train.compose:method_of",
+    "write_quality": "eval.store_page:write_quality",
+    "write_report": "eval.pages:write_report",
 }
 
 __all__ = [
@@ -94,24 +132,38 @@ __all__ = [
     "Blur",
     "Chance",
     "Drawn",
+    "Figure",
     "GaussianNoise",
+    "Given",
+    "GroupBatch",
     "GroupDataset",
     "ImageError",
     "IndexConfig",
     "Jpeg",
-    "Method",
+    "LoopConfig",
+    "Metric",
     "MetricRow",
+    "NetworkConfig",
     "NoiseBank",
     "PairDataset",
     "PoissonNoise",
+    "Preset",
+    "Protocol",
+    "ProtocolOptions",
     "Recipe",
     "Resize",
+    "Section",
+    "Setup",
     "ShardReader",
     "Site",
     "SpeckleNoise",
     "Step",
     "StoreConfig",
     "StoreError",
+    "Subject",
+    "Training",
+    "TrainingConfig",
+    "TrainingMethod",
     "UnsharpMask",
     "UserError",
     "Webp",
@@ -122,16 +174,24 @@ __all__ = [
     "evaluate",
     "image_set",
     "index_images",
+    "measure",
     "metric",
     "open_model",
     "open_store",
     "plan_store",
     "read_report",
+    "ready_metrics",
+    "render_again",
     "restore_pixels",
     "serial",
     "store_preset",
+    "stored",
     "stream",
+    "subject_of",
     "threads",
+    "train_run",
+    "training_method",
+    "write_quality",
     "write_report",
 ]
 

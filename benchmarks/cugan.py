@@ -18,10 +18,10 @@ from pathlib import Path
 
 from commands import promise, rwsr
 
-from rwsr.eval.protocols import cugan_tables, steering, sweeps
-from rwsr.eval.protocols.published_figures import beside
-from rwsr.eval.protocols.trends import largest_step, spearman
+from rwsr.eval.protocols import cugan_tables, interpolation, modulation, steering
 from rwsr.eval.report import table
+from rwsr.eval.report.published import beside
+from rwsr.eval.report.sweeps import largest_step, spearman, sweep_of
 
 UNET_RATE = 1e-3  # where no gate weighs the residuals, the preset's rate diverges
 DISTANCE_DB, Z_APART, STEP = 0.22, 0.1, 0.5  # promised: at most
@@ -59,7 +59,19 @@ def run(photographs: Path, held_out: Path, cbsd68: Path, singles: list[tuple[flo
     rwsr("eval", "steering", "--images", held_out, "--model", work / "mse", "--model", work / "gan", "--out", out)
     rwsr("eval", "modulation", "--store", test, "--model", work / "mse", "--by", "psnr-rgb", "--out", out)
     metrics = ("--metric", "psnr-rgb", "--metric", "lpips-squeeze")
-    rwsr("eval", "interpolation", work / "gan", work / "mse", "--store", test, *metrics, "--out", out)
+    rwsr(
+        "eval",
+        "interpolation",
+        "--model",
+        work / "gan",
+        "--model",
+        work / "mse",
+        "--store",
+        test,
+        *metrics,
+        "--out",
+        out,
+    )
     rwsr("report", "--metrics", out, "--run", work / "mse", "--out", work / "report.html")
     return out
 
@@ -67,8 +79,8 @@ def run(photographs: Path, held_out: Path, cbsd68: Path, singles: list[tuple[flo
 def judge(out: Path) -> bool:
     """Print every figure; whether all promises are kept."""
     rows = table.read(out)
-    settings = [row for row in rows if row.protocol == cugan_tables.PROTOCOL]
-    paper = {each.member: each.value for each in beside("CBSD68", ["psnr-rgb"], cugan_tables.PROTOCOL)
+    settings = [row for row in rows if row.protocol == cugan_tables.CUGAN]
+    paper = {each.member: each.value for each in beside("CBSD68", ["psnr-rgb"], cugan_tables.CUGAN)
              if each.method == "CUnet"}  # fmt: skip
     distances = cugan_tables.modulation_distances(settings, "psnr-rgb").get("mse", {})
     kept = True
@@ -91,7 +103,7 @@ def judge(out: Path) -> bool:
                 each.spearman > 0.999 and each.largest_step <= STEP,
             )
     for metric in ("psnr-rgb", "lpips-squeeze"):
-        sweep = sweeps.sweep_of(rows, sweeps.INTERPOLATION, metric)
+        sweep = sweep_of(rows, interpolation.INTERPOLATION, metric)
         if sweep is not None:
             rank, step = spearman(sweep.means), largest_step(sweep.means)
             rises = " (promised: 1)" if metric == "psnr-rgb" else ""
@@ -100,7 +112,7 @@ def judge(out: Path) -> bool:
                 f"largest step {step:.2f} of all (promised: {STEP})",
                 (rank > 0.999 or not rises) and step <= STEP,
             )
-    blur, noise = sweeps.mean_distances(sweeps.best_and_true(rows, "mse", "psnr-rgb"))
+    blur, noise = modulation.mean_distances(modulation.best_and_true(rows, "mse", "psnr-rgb"))
     kept &= promise(
         f"best z of 121 by PSNR: {blur:.3f} of blur and {noise:.3f} of noise from the true one (promised: {Z_APART})",
         max(blur, noise) <= Z_APART,

@@ -40,7 +40,7 @@ from rwsr.train.engine.checkpoint import read_log
 from rwsr.train.engine.identity import check_identity
 from rwsr.train.engine.loop import built
 from rwsr.train.engine.model_file import model_file, read_model
-from rwsr.train.networks.mm_realsr import of_sizes
+from rwsr.train.networks.mm_realsr import MMRealSRConfig
 from rwsr.train.networks.open import open_restorer
 from tests.commands import flags
 from tests.commands import rwsr as command
@@ -142,7 +142,7 @@ def _run(path: Path) -> object:
 def _checkpoint(path: Path) -> object:
     """The newest, or that the one before it is taken with a line."""
     config, data = _identity(path)
-    net = built(lambda: of_sizes(config["network"]), 0)
+    net = built(MMRealSRConfig.model_validate(config["network"]).build, 0)
     saved = checkpoint.load_state(path, {"generator": net}, CPU)
     assert saved is not None
     if saved.step != _NEWEST:

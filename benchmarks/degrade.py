@@ -228,8 +228,8 @@ def order(images: list[tuple[Source, U8]], groups: int = 1000) -> bool:
 
 def aligned(pairs: int = 200) -> bool:
     good = True
-    for preset, make in PRESETS.items():
-        config: StoreConfig = make()
+    for preset in PRESETS:
+        config: StoreConfig = store_preset(preset)
         bank = FlatBank() if config.wants_bank else None
         errors: list[float] = []
         for sample in range(pairs):
@@ -257,8 +257,8 @@ def render_some(folders: list[str], out: Path, samples: int = 40) -> None:
     """The LR images of some samples of each preset that needs no bank, as arrays."""
     images = photographs(folders)
     arrays: dict[str, U8] = {}
-    for preset, make in PRESETS.items():
-        config = compose(make(), hr_size_px=256)
+    for preset in PRESETS:
+        config = compose(store_preset(preset), hr_size_px=256)
         if not config.wants_bank:
             drawn = (
                 (draw_sample(config, source, i, 0, None), pixels)

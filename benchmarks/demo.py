@@ -29,8 +29,8 @@ def measure(out: Path) -> bool:
     first, second = seconds("demo", out), seconds("demo", out)
     help_seconds = min(seconds("--help") for _ in range(5))
     rows = table.read(out / "metrics.parquet")
-    scores = [row for row in rows if row.protocol == udem_curves.PROTOCOL]
-    rows = [row for row in rows if row.protocol != udem_curves.PROTOCOL and row.model != "lanczos"]
+    scores = [row for row in rows if row.protocol == udem_curves.UDEM_CURVES]
+    rows = [row for row in rows if row.protocol != udem_curves.UDEM_CURVES and row.model != "lanczos"]
     bicubic, ours = dict.fromkeys(row.model for row in rows)
     print(f"\ndemo: {first:.0f} s, again {second:.1f} s (promised: 480 s, seconds)")
     print(f"rwsr --help: {help_seconds:.2f} s (promised: 0.5 s)")

@@ -20,10 +20,11 @@ import numpy as np
 
 from rwsr.eval.images import sets as image_sets
 from rwsr.eval.images.tiling import pick_device, restore_pixels
-from rwsr.eval.metrics import by_name, lpips_dists
-from rwsr.eval.protocols.restoration import Method, evaluate
-from rwsr.pipelines.evaluate import method_of
+from rwsr.eval.metrics import lpips_dists, ready
+from rwsr.eval.protocols.base import Setup, Subject
+from rwsr.eval.protocols.restoration import evaluate
 from rwsr.train.networks.open import open_restorer
+from rwsr.train.subjects import subject_of
 
 SPENT: dict[str, float] = {}
 
@@ -50,15 +51,13 @@ def share(folder: Path, model: Path, net: str, count: int) -> bool:
             (Path(name) / path.name).symlink_to(path.resolve())
         image_sets.decode = timed("decoding", image_sets.decode)  # type: ignore[assignment]
         lpips_dists.Lpips.forward = timed("LPIPS", lpips_dists.Lpips.forward)  # type: ignore[method-assign]
-        found, missing = by_name.chosen(
-            ["psnr-y", "ssim-y", f"lpips-{net}"], scale=restorer.scale, border=None, device=device
-        )
+        found, missing = ready(["psnr-y", "ssim-y", f"lpips-{net}"], scale=restorer.scale, border=None, device=device)
         assert not missing, missing
-        method = method_of(restorer)
-        method = Method(method.name, timed("model", method.model), method.checkpoint, method.setting)
+        subject = subject_of(restorer)
+        subject = Subject(subject.name, timed("model", subject.model), subject.checkpoint, subject.setting)
         images = image_sets.of_folders(Path(name), None, restorer.scale)
         started = time.perf_counter()
-        rows = [row for _, part in evaluate(images, [method], found, device) for row in part]
+        rows = [row for _, part in evaluate(Setup(images, [subject], device), found) for row in part]
         whole = time.perf_counter() - started
     inside = sum(SPENT.values()) / whole
     print(f"{len(rows) // 3} images, {restorer.name}: {whole:.1f} s")

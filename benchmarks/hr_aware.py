@@ -20,9 +20,10 @@ from pathlib import Path
 
 from commands import promise, rwsr
 
-from rwsr.eval.protocols import ablation, hr_aware_probes
-from rwsr.eval.protocols.trends import spearman
+from rwsr.eval.protocols import far, reconstruction
+from rwsr.eval.report import ablation
 from rwsr.eval.report import table as report
+from rwsr.eval.report.sweeps import spearman
 
 OWN = {  # a model that has seen second-order degradations, by L1
     "network.feats": "32",
@@ -95,7 +96,7 @@ def judge(work: Path, seeds: int) -> bool:
     print("\nfigure 7: the reconstruction of LR from i LR enlarged and 1 - i HR")
     for metric in ("psnr-rgb", "lpips-squeeze"):
         better = 1 if metric == "psnr-rgb" else -1
-        found = hr_aware_probes.reconstructions(rows, metric)
+        found = reconstruction.reconstructions(rows, metric)
         gains = {name: better * (sweep.means[-1] - sweep.means[0]) for name, sweep in found.items()}
         for name, sweep in found.items():
             print(
@@ -105,8 +106,8 @@ def judge(work: Path, seeds: int) -> bool:
         gained = ", ".join(f"{name} {gain:.3g}" for name, gain in gains.items())
         kept &= promise(f"{metric} gained by HR that is LR: {gained}", gains["controller"] < gains["neither"])
     print("\nfigure 8: FAR, area under curve, SqueezeNet in place of CLIP RN50")
-    for kind in hr_aware_probes.degradations():
-        area = hr_aware_probes.area_of(rows, "hr-aware-0", kind)
+    for kind in far.degradations():
+        area = far.area_of(rows, "hr-aware-0", kind)
         kept &= promise(f"{kind}: {area:.3f}", area > 0.5)
     print("\ntable 1")
     for model in ("own", "published"):

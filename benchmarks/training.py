@@ -23,12 +23,13 @@ from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.engine.distributed import Ranks, local_device
 from rwsr.train.engine.loop import fit
 from rwsr.train.losses.adversarial import GENERATOR
-from rwsr.train.methods.mm_realsr import TrainConfig, code, method_of
+from rwsr.train.methods.base import Given
+from rwsr.train.methods.mm_realsr import PRESETS, TrainConfig, build
 
 
 def config_of(blocks: int, steps: int, **loop: object) -> TrainConfig:
     """Stage 1 as published, with fewer blocks and small batches."""
-    whole = code(1)
+    whole = PRESETS["mm-realsr-code"].config
     changes = {"steps": steps, "batch": 2, "lr_patch_px": 24, "log_every": 100} | loop
     return whole.model_copy(
         update={
@@ -40,7 +41,7 @@ def config_of(blocks: int, steps: int, **loop: object) -> TrainConfig:
 
 def alone(config: TrainConfig, groups: StoredGroups, batches: list[GroupBatch]) -> list[float]:
     """Seconds of each step of losses, backward pass and Adam."""
-    method = method_of(config, groups, None)
+    method = build(config, Given(groups))
     net = method.networks[GENERATOR].train()
     optimizer = Adam(net.parameters(), lr=config.loop.learning_rate, betas=config.loop.betas)
     seconds: list[float] = []
@@ -71,7 +72,7 @@ def engine(config: TrainConfig, groups: StoredGroups, device: torch.device) -> l
 
         fit(
             Path(run),
-            method_of(config, groups, None),
+            build(config, Given(groups)),
             batches,
             loop,
             device=device,

@@ -284,27 +284,29 @@ def evaluate(config: PipelineConfig, store: Built, run: Built | None) -> Built:
     """The measurement of a training, and of bicubic, on the held-out store."""
     from ..degrade.storage.location import sha256
     from ..eval.images.sets import of_store
-    from ..eval.report import table as report
+    from ..eval.images.tiling import pick_device
+    from ..eval.measure import lines_of, means_of, measure
+    from ..eval.protocols import restoration
+    from ..eval.report import table
     from ..train.engine.model_file import model_file
-    from . import evaluate as evaluating
-    from .told import mean_lines, means_of
+    from .evaluate import open_subjects
 
     images = of_store(build_store.open_samples(store.at))
     models = {"trained": run.at} if run is not None and isinstance(run.at, Path) else {}
     identity = sha256_of([images.sha256, *(sha256(model_file(each)) for each in models.values())])
     at = place(config.out) / "metrics" / f"{identity[:12]}.parquet"
-    new = not at.is_file()
-    rows = evaluating.restoration(images, models, (), None, at).rows if new else report.read(at)
-    means = means_of(rows)
-    lines = mean_lines(rows)
-    lines.append(f"wrote {at}" if new else f"{at} was there already")
-    return Built(at, Made({"report": at, "means": means}, lines, [], changed=new))
+    new, protocol = not at.is_file(), restoration.PROTOCOL
+    if new:
+        measure(protocol, images, open_subjects(models, pick_device()), restoration.RestorationOptions(), at)
+    rows = table.read(at)
+    lines = [*lines_of(protocol, rows), f"wrote {at}" if new else f"{at} was there already"]
+    return Built(at, Made({"report": at, "means": means_of(protocol, rows)}, lines, [], changed=new))
 
 
 def write_reports(config: PipelineConfig, store: Built, run: Built | None, metrics: Built | None) -> Built:
     """The quality of the training store and, where there was a measurement, its page; both as HTML."""
-    from ..eval.report.pages import write_report
-    from ..eval.report.store_report import write_quality
+    from ..eval.pages import write_report
+    from ..eval.store_page import write_quality
     from ..train.engine.checkpoint import read_log
 
     folder = place(config.out) / "reports"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -26,9 +26,6 @@ from ..noisebank.bank import BankConfig, NoiseBank
 from ..noisebank.describe import bank_lines, bank_values
 from ..noisebank.scan import ScanConfig, SetScan, open_scan, scan, scan_grids
 from .executors import runner
-
-if TYPE_CHECKING:
-    from .evaluate import Measured
 
 
 def _is_place(text: str) -> str:
@@ -145,15 +142,16 @@ class FineTuneJob(BaseModel):
 
 
 class EvalJob(BaseModel):
-    """Measure models, and bicubic and Lanczos, on a store or on folders, into the report `out`.
+    """Measure models by a protocol, on a store or on folders, into the report `out`.
 
-    include, exclude, name: of folders, which images, by patterns, and what the report calls them. models: name and
-    place on a disk. metrics: none is PSNR-Y and SSIM-Y, or NIQE where there is no HR. border: pixels cropped from each
-    side; none is the scale for PSNR and SSIM.
+    options: what the protocol can be told. include, exclude, name: of folders, which images, by patterns, and what the
+    report calls them. models: name and place on a disk. far_model: the SR model that FAR was trained to look through.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    protocol: str = "restoration"
+    options: dict[str, Any] = {}
     store: PlaceText | None = None
     hr: PlaceText | None = None
     lr: PlaceText | None = None
@@ -162,8 +160,7 @@ class EvalJob(BaseModel):
     exclude: tuple[str, ...] = ()
     name: str | None = None
     models: dict[str, str] = {}
-    metrics: tuple[str, ...] = ()
-    border: Annotated[int, Field(ge=0)] | None = None
+    far_model: str | None = None
     out: PlaceText
 
 
@@ -392,31 +389,39 @@ def fine_tune(job: FineTuneJob) -> Made:
 
 def evaluate(job: EvalJob) -> Made:
     """Measure the models of a job; raises UserError."""
+    from ..degrade.config import validated
     from ..eval.images.pairing import Selection
-    from . import evaluate as evaluating
+    from ..eval.images.tiling import pick_device
+    from ..eval.measure import lines_of, means_of, measure, protocol_of
+    from ..eval.report import table
+    from .evaluate import image_set, open_subjects
 
+    protocol, device = protocol_of(job.protocol), pick_device()
+    options = validated(protocol.options, job.options, f"protocol {job.protocol}")
     store, hr, lr = (place(text) if text else None for text in (job.store, job.hr, job.lr))
-    images = evaluating.image_set(store, hr, lr, job.scale, Selection(job.include, job.exclude, job.name))
-    models = {name: Path(at) for name, at in job.models.items()}
-    return measured(evaluating.restoration(images, models, job.metrics, job.border, place(job.out)), job.out)
-
-
-def measured(found: "Measured", out: str) -> Made:
-    """What a protocol measured, as what a command tells."""
-    from .told import mean_lines, means_of
-
+    scale = 1 if protocol.on == "photographs" else job.scale
+    images = image_set(store, hr, lr, scale, Selection(job.include, job.exclude, job.name))
+    table.check(place(job.out))
+    subjects = open_subjects(
+        {name: Path(at) for name, at in job.models.items()},
+        device,
+        reconstructions=protocol.of == "reconstructions",
+        far_model=Path(job.far_model) if job.far_model else None,
+    )
+    found = measure(protocol, images, subjects, options, place(job.out), device)
     values = {
-        "report": out,
-        "means": means_of(found.rows),
+        "report": job.out,
+        "means": means_of(protocol, found.rows),
         "skipped": found.skipped,
         "left_out": found.left_out,
     }
-    return Made(values, [*mean_lines(found.rows), f"wrote {out}"], [], changed=True)
+    lines = [*lines_of(protocol, found.rows), f"wrote {job.out}"]
+    return Made(values | protocol.values(found.rows), lines, [], changed=True)
 
 
 def report(job: ReportJob) -> Made:
     """Draw the page of a job; raises UserError."""
-    from ..eval.report.pages import write_report
+    from ..eval.pages import write_report
     from ..train.engine.checkpoint import read_log
 
     log = read_log(Path(job.run)) if job.run else None

@@ -14,7 +14,7 @@ from ..degrade.storage.object_store import ObjectPath
 from ..degrade.storage.provenance import sha256, sha256_of
 from ..eval.images.sets import ImageSet, check_fits
 from ..eval.images.tiling import Device
-from ..eval.metrics.by_name import NAMES, better_of
+from ..eval.metrics import NAMES, metric
 from ..eval.metrics.weights import NIQE, find
 from .data.batches import LrBatches
 from .data.decoded import DecodedImages
@@ -93,7 +93,7 @@ def choice_of(config: FineTuneConfig, *, has_hr: bool, has_far: bool) -> Choice 
         raise UserError("selection.by = far measures FAR, which is left out here; choose niqe")
     if selection.by == "niqe":
         find(NIQE)
-    better = "lower" if selection.by == FAR else better_of(selection.by)
+    better = "lower" if selection.by == FAR else metric(selection.by).better
     return Choice(selection.by, better, selection.patience)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..degrade.errors import UserError
-from ..eval.protocols.sweeps import interpolated
+from ..eval.protocols.interpolation import interpolated
 from .engine.model_file import ModelFile, model_file, read_model, write_model
 from .networks.open import made_by
 

@@ -7,8 +7,9 @@ from ..degrade.errors import UserError
 from ..degrade.storage.location import Place
 from ..eval.images.sets import ImageSet, of_store
 from ..eval.images.tiling import Device, Model
-from ..eval.metrics.by_name import DEFAULT, chosen, lpips_here
-from ..eval.protocols.restoration import Method, evaluate
+from ..eval.metrics import DEFAULT, lpips_here, ready
+from ..eval.protocols.base import Setup, Subject
+from ..eval.protocols.restoration import evaluate
 from ..eval.report.table import mean_of
 from .engine.run import Validate
 from .methods.hr_aware_validation import reconstructed
@@ -30,7 +31,7 @@ def validation(images: ImageSet, scale: int, device: Device, wanted: Sequence[st
     """
     if images.scale != scale:
         raise UserError(f"the held-out images, {images.name}, are for scale {images.scale}, the network for {scale}")
-    metrics, missing = chosen((*DEFAULT, lpips_here(), *wanted), scale=images.scale, border=None, device=device)
+    metrics, missing = ready((*DEFAULT, lpips_here(), *wanted), scale=images.scale, border=None, device=device)
     for name in wanted:
         if name in missing:
             raise UserError(f"{name} cannot be measured here ({missing[name]}); choose another")
@@ -38,8 +39,8 @@ def validation(images: ImageSet, scale: int, device: Device, wanted: Sequence[st
     def validate(net: Model) -> dict[str, float]:
         if isinstance(net, LrReconstruction):
             return reconstructed(images, net, device)
-        method = Method("net", net, conditioned=wants_condition(net))
-        rows = [row for _, part in evaluate(images, [method], metrics, device) for row in part]
+        setup = Setup(images, [Subject("net", net, conditioned=wants_condition(net))], device)
+        rows = [row for _, part in evaluate(setup, metrics) for row in part]
         return {each.name: mean_of([row.value for row in rows if row.metric == each.name]) for each in metrics}
 
     return validate

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ...degrade.errors import UserError
 
+SSIM_PX = 11  # a side of the window
+
 
 def levels(image: Tensor, border: int) -> Tensor:
     """Gray levels 0..255 in float64, borders cropped."""
@@ -26,12 +28,15 @@ def luma_bt601(levels: Tensor) -> Tensor:
     return (levels * weights[:, None, None]).sum(dim=1, keepdim=True) + 16
 
 
-def psnr(sr: Tensor, hr: Tensor, *, border: int, luma: bool = True) -> Tensor:
-    """Peak signal-to-noise ratio in dB, on BT.601 Y (the papers' PSNR-Y) or on RGB; inf for equal images."""
-    a, b = levels(sr, border), levels(hr, border)
-    if luma:
-        a, b = luma_bt601(a), luma_bt601(b)
+def psnr_of(a: Tensor, b: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB of levels [B, C, h, w] in 0..255; inf for equal images."""
     return 20 * torch.log10(255 / (a - b).square().mean(dim=(1, 2, 3)).sqrt())
+
+
+def psnr(sr: Tensor, hr: Tensor, *, border: int, luma: bool = True) -> Tensor:
+    """The same of SR and HR, on BT.601 Y (the papers' PSNR-Y) or on RGB."""
+    a, b = levels(sr, border), levels(hr, border)
+    return psnr_of(luma_bt601(a), luma_bt601(b)) if luma else psnr_of(a, b)
 
 
 def _windowed(image: Tensor, axis: int) -> Tensor:
@@ -45,13 +50,12 @@ def _windowed(image: Tensor, axis: int) -> Tensor:
     return found
 
 
-def ssim(sr: Tensor, hr: Tensor, *, border: int, luma: bool = True) -> Tensor:
-    """Structural similarity: 11x11 Gaussian of sigma 1.5, valid windows, mean over channels (Wang et al. 2004)."""
-    a, b = levels(sr, border), levels(hr, border)
-    if luma:
-        a, b = luma_bt601(a), luma_bt601(b)
-    if min(a.shape[-2:]) < 11:
-        raise UserError(f"SSIM needs 11 px after the border of {border} px is cropped; use larger images")
+def ssim_of(a: Tensor, b: Tensor) -> Tensor:
+    """Structural similarity of levels [B, C, h, w]: 11x11 Gaussian of sigma 1.5, valid windows, mean over channels
+    (Wang et al. 2004).
+    """
+    if min(a.shape[-2:]) < SSIM_PX:
+        raise UserError(f"SSIM needs {SSIM_PX} px after the border is cropped; use larger images")
     squares = torch.stack([a, b, a * a, b * b, a * b])
     mean_a, mean_b, mean_aa, mean_bb, mean_ab = _windowed(_windowed(squares, -1), -2)
     var_a, var_b = mean_aa - mean_a**2, mean_bb - mean_b**2
@@ -59,3 +63,9 @@ def ssim(sr: Tensor, hr: Tensor, *, border: int, luma: bool = True) -> Tensor:
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     similarity = (2 * mean_a * mean_b + c1) * (2 * cov + c2)
     return (similarity / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean(dim=(1, 2, 3))
+
+
+def ssim(sr: Tensor, hr: Tensor, *, border: int, luma: bool = True) -> Tensor:
+    """The same of SR and HR, on BT.601 Y or on RGB."""
+    a, b = levels(sr, border), levels(hr, border)
+    return ssim_of(luma_bt601(a), luma_bt601(b)) if luma else ssim_of(a, b)

@@ -6,18 +6,11 @@ from pathlib import Path
 
 from ...degrade.errors import UserError
 from ...degrade.progress import say
-from . import weights
+from . import METRICS, weights
 from .weights import MissingWeights, WeightFile
 
-NEEDED: dict[str, tuple[WeightFile, ...]] = {
-    "lpips-alex": (weights.ALEXNET, weights.LPIPS_ALEX),
-    "lpips-alex-cugan": (weights.ALEXNET, weights.LPIPS_ALEX),
-    "lpips-vgg": (weights.VGG16, weights.LPIPS_VGG),
-    "lpips-squeeze": (weights.SQUEEZENET, weights.LPIPS_SQUEEZE),
-    "dists": (weights.VGG16, weights.DISTS),
-    "dists-mm-realsr": (weights.VGG16, weights.DISTS),
-    "niqe": (weights.NIQE,),
-    "vgg19": (weights.VGG19,),
+NEEDED: dict[str, tuple[WeightFile, ...]] = {each.name: tuple(each.files) for each in METRICS if each.files} | {
+    "vgg19": (weights.VGG19,),  # of losses
     "clip-rn50": (weights.CLIP_RN50,),
 }
 

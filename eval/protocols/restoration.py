@@ -1,74 +1,42 @@
 """The protocol of every paper: restore each image of a set with each model, and measure against HR."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Annotated
 
+import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ...degrade.errors import UserError
-from ..images.sets import ImageSet, Item, opened
+from ..images.sets import Item, opened
 from ..images.tensors import to_tensor
-from ..images.tiling import Model, is_large, restore, restore_in_tiles
-from ..metrics.by_name import Metric, check
-from ..report.table import MetricRow, setting_of
+from ..images.tiling import is_large, restore, restore_in_tiles
+from ..metrics import unit_of
+from ..metrics.base import Ready, check
+from ..report import examples, plots, table
+from ..report.examples import Crop
+from ..report.page import Caution, Part, Picture, Section
+from ..report.parts import beside_papers, conditions_table, crop_strips, means_table, unique_of, worst_table
+from ..report.table import MetricRow
+from .base import Counted, Metrics, Protocol, ProtocolOptions, Setup, Subject, baselines
 
-PROTOCOL = "restoration"
+RESTORATION = "restoration"
 _BATCH_PIXELS = 2**18  # of LR, in one call of a model
-Conditioned = Callable[[Tensor, Tensor], Tensor]  # LR [B, 3, h, w], condition [B, C] -> SR
+_TOO_SMALL = "no image is large enough for any of the metrics; lower --border, or name larger images"
 
 
-@dataclass(frozen=True)
-class Method:
-    """A model under a name, the hash of its file (none for one without), and what it is told.
-
-    conditioned: what is called instead of the model, with the condition [B, C] of the images too; where the setting
-    says nothing, rows say that condition. seen: the model for one image that is restored in tiles, once it has seen all
-    of it, LR [1, 3, h, w]; none needs not.
-    """
-
-    name: str
-    model: Model
-    checkpoint: str = ""
-    setting: str = "{}"
-    conditioned: Conditioned | None = None
-    seen: Callable[[Tensor], Model] | None = None
-
-    def told(self, item: Item) -> str:
-        """The setting of an image's rows."""
-        if self.conditioned is None or self.setting != "{}" or item.condition is None:
-            return self.setting
-        return setting_of({"z": [round(value, 4) for value in item.condition]})
-
-    def at(self, items: Sequence[Item], device: torch.device) -> Model:
-        """The model for these images; raises UserError where it wants a condition that one of them has not."""
-        if self.conditioned is None:
-            return self.model
-        told = [item.condition for item in items if item.condition is not None]
-        if len(told) != len(items):
-            raise UserError(
-                f"{self.name} is told how images are degraded, and nothing says so of {items[0].source}; measure it on "
-                "a store of cugan, or by `rwsr eval cugan`"
-            )
-        z = torch.tensor(told, dtype=torch.float32, device=device)
-        return partial(_told, self.conditioned, z)
-
-
-def _restored(method: Method, items: Sequence[Item], lr: Tensor, scale: int, device: torch.device) -> Tensor:
+def _restored(subject: Subject, items: Sequence[Item], lr: Tensor, scale: int, device: torch.device) -> Tensor:
     """SR of LR [B, 3, h, w]; of large images in tiles."""
-    model = method.at(items, device)
+    model = subject.at(items, device)
     if not is_large(lr, scale):
         return restore(model, lr, device)
-    if method.seen is not None:
+    if subject.seen is not None:
         with torch.inference_mode():
-            model = method.seen(lr)
+            model = subject.seen(lr)
     return restore_in_tiles(model, lr, scale, device)
-
-
-def _told(model: Conditioned, z: Tensor, lr: Tensor) -> Tensor:
-    return model(lr, z)
 
 
 def _batches(items: Sequence[Item]) -> Iterator[list[Item]]:
@@ -84,10 +52,10 @@ def _batches(items: Sequence[Item]) -> Iterator[list[Item]]:
         yield waiting
 
 
-def rows_of(
-    images: ImageSet, items: Sequence[Item], method: Method, sr: Tensor, metrics: Sequence[Metric], protocol: str
+def _rows_of(
+    setup: Setup, items: Sequence[Item], subject: Subject, sr: Tensor, metrics: Sequence[Ready], protocol: str
 ) -> list[MetricRow]:
-    """Measure what a method made of some images, SR [B, 3, H, W]; nan where they are too small for a metric.
+    """Measure what a model made of some images, SR [B, 3, H, W]; nan where they are too small for a metric.
 
     Raises:
         UserError: SR and HR cannot be compared, or a metric needs HR where there is none.
@@ -97,48 +65,108 @@ def rows_of(
         check(sr, hr)
         rows: list[MetricRow] = []
         for metric in metrics:
-            if hr is None and metric.needs_hr:
+            if hr is None and metric.metric.needs_hr:
                 raise UserError(f"{metric.name} needs HR; measure niqe, or name a folder of HR")
             if min(sr.shape[-2:]) < metric.least_px:
                 values = [math.nan] * len(items)
             else:
                 values = metric.measure(sr, sr if hr is None else hr.to(sr.device)).tolist()
             rows += [
-                MetricRow(
-                    protocol=protocol,
-                    model=method.name,
-                    checkpoint=method.checkpoint,
-                    setting=method.told(item),
-                    **images.names(item),
-                    member=item.member,
-                    metric=metric.name,
-                    value=value,
-                    better=metric.better,
-                    space=metric.space,
-                    border=metric.border,
-                    version=metric.version,
-                )
+                setup.row(protocol, subject, item, metric.figure, value)
                 for item, value in zip(items, values, strict=True)
             ]
         return rows
     except UserError as error:
-        raise UserError(f"{items[0].source}, restored by {method.name}: {error}") from None
+        raise UserError(f"{items[0].source}, restored by {subject.name}: {error}") from None
 
 
-def evaluate(
-    images: ImageSet,
-    methods: Sequence[Method],
-    metrics: Sequence[Metric],
-    device: torch.device,
-    *,
-    protocol: str = PROTOCOL,
-) -> Iterator[tuple[int, list[MetricRow]]]:
-    """Restore and measure; (images done, rows) as they come. Each image is read once, whatever the methods."""
+def evaluate(setup: Setup, metrics: Sequence[Ready], *, protocol: str = RESTORATION) -> Counted:
+    """Restore and measure; (images done, rows) as they come. Each image is read once, whatever the models."""
+    images, device = setup.images, setup.device
     for count, items in opened(images):
         rows: list[MetricRow] = []
         for batch in _batches(items):
             lr = torch.stack([to_tensor(item.lr) for item in batch])
-            for method in methods:
-                sr = _restored(method, batch, lr, images.scale, device)
-                rows += rows_of(images, batch, method, sr.to(device), metrics, protocol)
+            for subject in setup.subjects:
+                sr = _restored(subject, batch, lr, images.scale, device)
+                rows += _rows_of(setup, batch, subject, sr.to(device), metrics, protocol)
         yield count, rows
+
+
+# --------------------------------------------------------------------------------------------------- protocol
+
+
+class RestorationOptions(ProtocolOptions):
+    """What restoration can be told."""
+
+    metrics: Metrics = ()
+    border: Annotated[int, Field(ge=0)] | None = None
+    """Pixels to crop from each side. Without, the scale for PSNR and SSIM, else 0."""
+
+
+def _measure(setup: Setup, options: RestorationOptions) -> Counted:
+    setup.of_scale()
+    metrics = setup.metrics_with_hr(options.metrics, border=options.border)
+    yield from evaluate(_with_baselines(setup), metrics)
+
+
+def _with_baselines(setup: Setup) -> Setup:
+    return replace(setup, subjects=[*baselines(setup.images.scale), *setup.subjects])
+
+
+def _crops(setup: Setup, rows: Sequence[MetricRow]) -> list[Crop]:
+    """Of the images that the last model does worst at, by the first metric, and of the one in the middle."""
+    subjects = _with_baselines(setup).subjects
+    picked = examples.telling(examples.ranked(rows, rows[0].metric, subjects[-1].name))
+
+    def restored(item: Item, lr: Tensor) -> dict[str, Tensor]:
+        return {each.name: restore(each.at([item], setup.device), lr, setup.device) for each in subjects}
+
+    return examples.cut(setup.images, restored, picked)
+
+
+def _section(rows: list[MetricRow], crops: Sequence[Crop]) -> Section:
+    first, metric = rows[0], rows[0].metric
+    model = [row.model for row in rows if row.metric == metric][-1]
+    images = len({row.image for row in rows})
+    body: list[Part] = [means_table(rows)]
+    if len({row.member for row in rows}) > 1:
+        body += [
+            Picture(plots.metric_bars(table.shared(rows), each, unit_of(each)), f"Mean {each} of each member.")
+            for each in unique_of(row.metric for row in rows)[:2]
+        ]
+    if any(np.isfinite(row.value) for row in rows if row.metric == metric):
+        body.append(Picture(plots.each_image(rows, metric), f"{metric} of each image; every dot is one."))
+        body.append(worst_table(rows, metric, model))
+    body += [*crop_strips(crops, rows, metric), conditions_table(rows), *beside_papers(rows)]
+    for name, (without, exact) in table.not_finite(rows).items():
+        if without:
+            body.append(Caution(f"{name} has no value for {without} of them: its means are over the others."))
+        if exact:
+            body.append(Caution(f"{name} is infinite for {exact} of them: its means are over the others."))
+    text = (
+        f"Means over {images} images of {first.data} (SHA-256 {first.data_sha256[:12]}), then each image, and crops of "
+        "the worst ones and of a middling one; hold the pointer over a crop to enlarge all beside it."
+    )
+    return Section(f"Restoration: {first.data}", (text,), body)
+
+
+PROTOCOL = Protocol(
+    RESTORATION,
+    "Every model against HR, beside bicubic",
+    """Restore every image with every model, and with bicubic and Lanczos, and compare with HR.
+
+    LPIPS, DISTS and NIQE need published files; `rwsr weights` says which are there. A metric whose files are missing is
+    skipped by name.
+
+    \b
+    Example:
+      rwsr eval restoration --store held-out.zarr --model run --out metrics.parquet
+      rwsr eval restoration --hr Set5 --scale 4 --model IMDN_x4.pth --metric psnr-y --out metrics.parquet
+    """,
+    RestorationOptions,
+    _measure,
+    _section,
+    crops=_crops,
+    averaged=True,
+)

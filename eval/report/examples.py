@@ -1,12 +1,12 @@
 """A few images out of an evaluation to look at: the worst and the middling ones, a crop of each under every method."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import cv2
 import numpy as np
 import pyarrow as pa
-import torch
+from torch import Tensor
 
 from ...degrade.images.pixels import U8, encode_png
 from ...degrade.storage import tables
@@ -14,14 +14,13 @@ from ...degrade.storage.location import Place
 from ...degrade.storage.provenance import provenance, sha256_of
 from ..images.sets import ImageSet, Item
 from ..images.tensors import to_pixels, to_tensor
-from ..images.tiling import restore
-from ..protocols.restoration import Method
 from .table import Image, MetricRow, config_of, held
 
 KIND = "metric-examples"
 CROP_PX = 128  # of HR
 _WORST = 4
 LR, HR = "LR", "HR"
+Restored = Callable[[Item, Tensor], Mapping[str, Tensor]]
 
 _SCHEMA = pa.schema(
     [
@@ -86,23 +85,25 @@ def _enlarged(lr: U8, scale: int) -> U8:
     return np.asarray(cv2.resize(lr, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
 
 
-def _crops(images: ImageSet, item: Item, methods: Sequence[Method], device: torch.device) -> Iterator[Crop]:
-    """The same piece of LR, of each method's SR, and of HR where there is one."""
-    lr = to_tensor(item.lr)[None]
-    found = {LR: _enlarged(item.lr, images.scale)}
-    found |= {method.name: to_pixels(restore(method.at([item], device), lr, device)[0]) for method in methods}
+def _crops(images: ImageSet, item: Item, restored: Restored) -> Iterator[Crop]:
+    """The same piece of LR, of each model's SR, and of HR where there is one."""
+    sr = {name: to_pixels(each[0]) for name, each in restored(item, to_tensor(item.lr)[None]).items()}
+    found = {LR: _enlarged(item.lr, images.scale)} | sr
     if item.hr is not None:
         found[HR] = item.hr
-    restored = [found[method.name] for method in methods]
-    size = min(CROP_PX, *restored[0].shape[:2])
-    y, x = _corner([restored[-1], found.get(HR, restored[0])], size)
+    first, *_, last = sr
+    size = min(CROP_PX, *sr[first].shape[:2])
+    y, x = _corner([sr[last], found.get(HR, sr[first])], size)
     for name, pixels in found.items():
         png = encode_png(np.ascontiguousarray(pixels[y : y + size, x : x + size]))
-        yield Crop(images.sha256, methods[-1].name, item.source, item.sample, item.member, name, y, x, png)
+        yield Crop(images.sha256, last, item.source, item.sample, item.member, name, y, x, png)
 
 
-def cut(images: ImageSet, methods: Sequence[Method], chosen: Sequence[Image], device: torch.device) -> list[Crop]:
-    """Restore the chosen images again and cut the piece of each where the last method is farthest from HR."""
+def cut(images: ImageSet, restored: Restored, chosen: Sequence[Image]) -> list[Crop]:
+    """Restore the chosen images again and cut the piece of each where the last model is farthest from HR.
+
+    restored: an image and its LR [1, 3, h, w] -> SR [1, 3, H, W] of each model by name.
+    """
     wanted = set(chosen)
     samples = {sample for _, sample, _ in chosen}
     found: dict[Image, list[Crop]] = {}
@@ -111,7 +112,7 @@ def cut(images: ImageSet, methods: Sequence[Method], chosen: Sequence[Image], de
             for item in source.read():
                 image = (item.source, item.sample, item.member)
                 if image in wanted:
-                    found[image] = list(_crops(images, item, methods, device))
+                    found[image] = list(_crops(images, item, restored))
     return [crop for image in chosen for crop in found[image]]
 
 

@@ -5,25 +5,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..protocols.published_figures import Published, beside
+from ..metrics import printed
 from . import examples
 from . import table as report
 from .examples import Crop
 from .page import Caution, Part, Strip, Table
+from .published import Published, beside
 from .table import Image, MetricRow
 
-_UNITS = {"psnr": "dB", "ssim": "1 is equal", "lpips": "0 is equal", "dists": "0 is equal", "niqe": "lower is better"}
 _WORST = 5
 
 
-def unit_of(metric: str) -> str:
-    return _UNITS.get(metric.partition("-")[0], "")
-
-
 def figure_of(metric: str, value: float) -> str:
-    if not np.isfinite(value):
-        return str(value)
-    return f"{value:.2f}" if metric.startswith("psnr") else f"{value:.4f}"
+    """A value as a table has it: the metric's name says the unit."""
+    return printed(metric, value).removesuffix(" dB") if np.isfinite(value) else str(value)
 
 
 def unique_of(values: Iterator[str]) -> list[str]:

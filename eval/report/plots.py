@@ -10,12 +10,9 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
 
-from ..protocols import steering
-from ..protocols.ablation import Ablation
-from ..protocols.sweeps import Found, Sweep
-from ..protocols.udem_curves import UNITS, ScoreCurve
+from .ablation import Ablation
+from .sweeps import Sweep
 from .table import GRADIENT, VALIDATION, MetricRow, mean
 
 F64 = npt.NDArray[np.float64]
@@ -167,43 +164,6 @@ def spread(found: Ablation) -> Plot:
     return to_plot(figure)
 
 
-def score_curves(curves: Mapping[str, Sequence[ScoreCurve]]) -> Plot:
-    """The UDEM's score over rising levels, one panel a degradation, a line for each model."""
-    degradations = list(dict.fromkeys(curve.degradation for found in curves.values() for curve in found))
-    figure, panels = new_figure(4 * len(degradations), 3.6, columns=len(degradations))
-    for axes, degradation in zip(panels, degradations, strict=True):
-        for number, (model, found) in enumerate(curves.items()):
-            for curve in (each for each in found if each.degradation == degradation):
-                label = f"{plain(model)}: Spearman {curve.spearman:.3f}, range {curve.dynamic_range:.2f}"
-                colour = COLOURS[(number + 1) % len(COLOURS)]
-                axes.plot(curve.levels, curve.scores, marker=".", color=colour, label=label)
-                axes.set_ylabel(f"{curve.score} score")
-        axes.set_xlabel(UNITS[degradation])
-        if degradation == "jpeg":
-            axes.invert_xaxis()
-        axes.set_ylim(0, 1)
-        axes.set_title(f"rising {degradation}")
-        axes.legend(frameon=False, fontsize=8)
-    return to_plot(figure)
-
-
-def steering_curves(found: Mapping[str, Sequence[steering.Steering]]) -> Plot:
-    """What is left or shown under a rising score, one panel a score, a line for each model."""
-    every: list[steering.Told] = list(dict.fromkeys(each.told for all_told in found.values() for each in all_told))
-    figure, panels = new_figure(4.5 * len(every), 3.6, columns=len(every))
-    for axes, told in zip(panels, every, strict=True):
-        for number, (model, all_told) in enumerate(found.items()):
-            for each in (each for each in all_told if each.told == told):
-                colour = COLOURS[(number + 1) % len(COLOURS)]
-                axes.plot(each.scores, each.values, marker=".", color=colour, label=plain(model))
-        axes.set_xlabel(f"{told} score that the model is told")
-        axes.set_ylabel(steering.UNITS[told])
-        axes.set_title(steering.METRICS[told].replace("-", " "))
-        axes.set_ylim(0, 1.1 * max(max(e.values) for several in found.values() for e in several if e.told == told))
-        axes.legend(frameon=False, fontsize=8)
-    return to_plot(figure)
-
-
 def metric_bars(rows: Sequence[MetricRow], metric: str, unit: str) -> Plot:
     """The mean of a metric for each member, models side by side."""
     rows = [row for row in rows if row.metric == metric]
@@ -247,51 +207,6 @@ def each_image(rows: Sequence[MetricRow], metric: str) -> Plot:
     axes.set_ylim(len(models) - 0.4, -0.6)
     axes.set_xlabel(f"{metric}, {rows[0].better} is better")
     axes.grid(axis="y", visible=False)
-    return to_plot(figure)
-
-
-def heat_map(sweep: Sweep, better: str) -> Plot:
-    """The mean of a metric over two settings, the best marked."""
-    across, down = (sorted({setting[axis] for setting in sweep.settings}) for axis in (0, 1))
-    values = np.full((len(down), len(across)), np.nan)
-    for setting, value in zip(sweep.settings, sweep.means, strict=True):
-        values[down.index(setting[1]), across.index(setting[0])] = value
-    figure, (axes,) = new_figure(6, 4.6)
-    middle, reach = float(np.nanmean(values)), float(np.nanmax(values) - np.nanmin(values))
-    reach = max(reach, 2e-3 * abs(middle)) / 2  # else rounding would fill the whole scale
-    low, high = min(middle - reach, float(np.nanmin(values))), max(middle + reach, float(np.nanmax(values)))
-    colours = "viridis" if better == "higher" else "viridis_r"
-    picture = axes.imshow(values, origin="lower", cmap=colours, aspect="auto", vmin=low, vmax=high)
-    bar = figure.colorbar(picture, ax=axes, label=f"{sweep.metric}, {better} is better")
-    bar.formatter = ScalarFormatter(useOffset=False)
-    best = int(np.argmax(sweep.means) if better == "higher" else np.argmin(sweep.means))
-    axes.plot(
-        across.index(sweep.settings[best][0]),
-        down.index(sweep.settings[best][1]),
-        "*",
-        color=ORANGE,
-        markersize=18,
-        markeredgecolor="white",
-    )
-    axes.set_xticks(range(len(across)), [f"{each:g}" for each in across])
-    axes.set_yticks(range(len(down)), [f"{each:g}" for each in down])
-    axes.set_xlabel(f"{sweep.axes[0]} score")
-    axes.set_ylabel(f"{sweep.axes[1]} score")
-    axes.grid(visible=False)
-    return to_plot(figure)
-
-
-def best_against_true(found: Sequence[Found]) -> Plot:
-    """The pair that restored each image best over the one that it was degraded by; on the line is right."""
-    figure, panels = new_figure(8, 4, columns=2)
-    for which, (axes, name) in enumerate(zip(panels, ("blur", "noise"), strict=True)):
-        axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1)
-        axes.plot([f.true[which] for f in found], [f.best[which] for f in found], ".", color=BLUE, alpha=0.7)
-        axes.set_xlabel(f"true {name}")
-        axes.set_ylabel(f"best {name}")
-        axes.set_xlim(-0.04, 1.04)
-        axes.set_ylim(-0.04, 1.04)
-        axes.set_aspect("equal")
     return to_plot(figure)
 
 

@@ -15,13 +15,24 @@ from . import options as options
 
 if TYPE_CHECKING:
     from ...eval.images.sets import ImageSet
-    from ...train.losses.far import Strength
-    from ..evaluate import Measured
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
-@click.group("eval")
+class _Protocols(click.Group):
+    """The commands of the protocols, each made when it is asked for: reading them imports torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from ...eval.protocols import PROTOCOLS
+
+        return [*(each.name for each in PROTOCOLS), *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        return own if own is not None or cmd_name not in self.list_commands(ctx) else _command(cmd_name)
+
+
+@click.group("eval", cls=_Protocols)
 def evaluate() -> None:
     """Measure models by the protocols of the papers, into a Parquet report that `rwsr report` draws.
 
@@ -92,19 +103,6 @@ def _photographs(told: str) -> Callable[[F], F]:
     )
 
 
-def _metrics(function: F) -> F:
-    """--metric."""
-    return click.option(
-        "--metric",
-        "metrics",
-        multiple=True,
-        metavar="NAME",
-        help="psnr-y, psnr-rgb, ssim-y, ssim-rgb, lpips-alex, lpips-vgg, lpips-squeeze, dists, niqe, and as two papers "
-        "measured lpips-alex-cugan, dists-mm-realsr; may be repeated.  [default: those of the protocol: psnr-y and "
-        "ssim-y, niqe without HR; what --by names; psnr-rgb, or lpips-alex-cugan and dists]",
-    )(function)
-
-
 def _out(function: F) -> F:
     return options.out_file(".parquet", "The report, a Parquet table; what it holds already is kept.")(function)
 
@@ -120,329 +118,53 @@ def _models(function: F) -> F:
 
 
 def _networks(function: F) -> F:
+    far_model = click.option(
+        "--far-model", type=options.LOCAL, default=None, help="The SR model that FAR was trained to look through."
+    )
     return click.option(
         "--reconstruction",
-        "networks",
+        "models",
         multiple=True,
         required=True,
         metavar="[NAME=]RUN",
         help="A run of `rwsr train hr-aware-pretrain`; may be repeated.",
-    )(function)
+    )(far_model(function))
 
 
-def _by(function: F) -> F:
-    return click.option(
-        "--by",
-        default="lpips-squeeze",
-        show_default=True,
-        metavar="NAME",
-        help="The metric that the best is chosen by.",
-    )(function)
+def _command(name: str) -> click.Command:
+    """The command of a protocol, made of the protocol itself."""
+    from ...eval.measure import protocol_of
+    from .from_model import options_of
 
+    protocol = protocol_of(name)
 
-def _tell(found: "Measured", out: Place, *, json_: bool) -> None:
-    from ..stages import measured
+    def run(which: Which, models: tuple[str, ...], out: Place, track: bool, json_: bool, **told: Any) -> None:
+        from .. import stages
+        from ..evaluate import named_models
 
-    made = measured(found, str(out))
-    options.tell(made.values, made.lines, json_=json_)
-    _exit_by(found.left_out)
+        far_model = told.pop("far_model", None)
+        job = stages.EvalJob(
+            protocol=name,
+            options=told,
+            **{key: str(at) for key in ("store", "hr", "lr") if (at := getattr(which, key)) is not None},
+            scale=which.scale,
+            include=which.include,
+            exclude=which.exclude,
+            name=which.name,
+            models={each: str(path) for each, path in named_models(models).items()},
+            far_model=None if far_model is None else str(far_model),
+            out=str(out),
+        )
+        made = options.tracked(stages.evaluate, job, "evaluate", track=track)
+        options.tell(made.values, made.lines, json_=json_)
+        if made.values["left_out"]:  # say by the exit code whether every image was measured
+            sys.exit(options.LEFT_OUT_EXIT_CODE)
 
-
-def _exit_by(num_left_out: int) -> None:
-    """Say by the exit code whether every image was measured."""
-    if num_left_out:
-        sys.exit(options.LEFT_OUT_EXIT_CODE)
-
-
-@evaluate.command("restoration")
-@_images
-@_models
-@_metrics
-@click.option(
-    "--border",
-    type=click.IntRange(min=0),
-    default=None,
-    help="Pixels to crop from each side.  [default: the scale for PSNR and SSIM, else 0]",
-)
-@_out
-@options.trackable
-@options.as_json
-def eval_restoration(
-    which: Which,
-    models: tuple[str, ...],
-    metrics: tuple[str, ...],
-    border: int | None,
-    out: Place,
-    track: bool,
-    json_: bool,
-) -> None:
-    """Restore every image with every model, and with bicubic and Lanczos, and compare with HR.
-
-    LPIPS, DISTS and NIQE need published files; `rwsr weights` says which are there. A metric whose files are missing is
-    skipped by name.
-
-    \b
-    Example:
-      rwsr eval restoration --store held-out.zarr --model run --out metrics.parquet
-      rwsr eval restoration --hr Set5 --scale 4 --model IMDN_x4.pth --metric psnr-y --out metrics.parquet
-    """
-    from .. import stages
-    from ..evaluate import named_models
-
-    job = stages.EvalJob(
-        **{key: str(at) for key in ("store", "hr", "lr") if (at := getattr(which, key)) is not None},
-        scale=which.scale,
-        include=which.include,
-        exclude=which.exclude,
-        name=which.name,
-        models={name: str(path) for name, path in named_models(models).items()},
-        metrics=metrics,
-        border=border,
-        out=str(out),
-    )
-    made = options.tracked(stages.evaluate, job, "evaluate", track=track)
-    options.tell(made.values, made.lines, json_=json_)
-    _exit_by(made.values["left_out"])
-
-
-@evaluate.command("udem-curves")
-@_photographs("Folder of clean photographs.")
-@_models
-@click.option("--levels", type=click.IntRange(2, 100), default=20, show_default=True, help="Of each degradation.")
-@_out
-@options.as_json
-def eval_udem(which: Which, models: tuple[str, ...], levels: int, out: Place, json_: bool) -> None:
-    """Draw the scores of runs over rising blur, noise and JPEG (MM-RealSR figure 6): Spearman and dynamic range.
-
-    \b
-    Example:
-      rwsr eval udem-curves --images photos --model run --out metrics.parquet
-    """
-    from ...eval.protocols.udem_curves import curves_of
-    from ..evaluate import named_models, udem
-
-    named = named_models(models)
-    found = udem(which.opened(), named, levels, out)
-    result = {name: curves_of(found.rows, name) for name in named}
-    lines = [
-        f"{name}: rising {each.degradation}: {each.score} score, Spearman {each.spearman:.3f}, "
-        f"dynamic range {each.dynamic_range:.3f}"
-        for name, all_curves in result.items()
-        for each in all_curves
-    ]
-    values = {
-        name: {
-            each.degradation: {"score": each.score, "spearman": each.spearman, "dynamic_range": each.dynamic_range}
-            for each in all_curves
-        }
-        for name, all_curves in result.items()
-    }
-    options.tell({"report": out, "curves": values, "left_out": found.left_out}, [*lines, f"wrote {out}"], json_=json_)
-    _exit_by(found.left_out)
-
-
-@evaluate.command("steering")
-@_photographs("Folder of clean photographs.")
-@_models
-@click.option("--steps", type=click.IntRange(2, 101), default=11, show_default=True, help="Scores from 0 to 1.")
-@_out
-@options.as_json
-def eval_steering(which: Which, models: tuple[str, ...], steps: int, out: Place, json_: bool) -> None:
-    """Measure what telling a run more does: noise left under a rising noise score, detail under a rising blur score.
-
-    \b
-    Example:
-      rwsr eval steering --images photos --model run --out metrics.parquet
-    """
-    from ...eval.protocols.steering import METRICS, steering_of
-    from ..evaluate import named_models, steering_by
-
-    named = named_models(models)
-    found = steering_by(which.opened(), named, steps, out)
-    result = {name: steering_of(found.rows, name) for name in named}
-    lines = [
-        f"{name}: {METRICS[each.told]} {each.values[0]:.2f} to {each.values[-1]:.2f} gray levels under a rising "
-        f"{each.told} score, Spearman {each.spearman:.3f}, largest step {each.largest_step:.3f} of all"
-        for name, every in result.items()
-        for each in every
-    ]
-    values = {
-        name: {
-            each.told: {"values": each.values, "spearman": each.spearman, "largest_step": each.largest_step}
-            for each in every
-        }
-        for name, every in result.items()
-    }
-    options.tell({"report": out, "steering": values, "left_out": found.left_out}, [*lines, f"wrote {out}"], json_=json_)
-    _exit_by(found.left_out)
-
-
-@evaluate.command("modulation")
-@_images
-@click.option("--model", type=options.LOCAL, required=True, help="A run that can be told how strongly to restore.")
-@_metrics
-@_by
-@click.option("--grid", type=click.IntRange(2, 101), default=11, show_default=True, help="Scores along each side.")
-@_out
-@options.as_json
-def eval_modulation(
-    which: Which,
-    model: Path,
-    metrics: tuple[str, ...],
-    by: str,
-    grid: int,
-    out: Place,
-    json_: bool,
-) -> None:
-    """Restore every image under each pair of scores; how good the best pair is, and the run's own (MM-RealSR table 1).
-
-    \b
-    Example:
-      rwsr eval modulation --store held-out.zarr --model run --by psnr-y --grid 3 --out metrics.parquet
-    """
-    from ..evaluate import modulation
-
-    _tell(modulation(which.opened(), model, metrics, by, grid, out), out, json_=json_)
-
-
-@evaluate.command("interpolation")
-@_images
-@click.argument("first", type=options.LOCAL, metavar="A")
-@click.argument("second", type=options.LOCAL, metavar="B")
-@_metrics
-@click.option("--steps", type=click.IntRange(2, 101), default=11, show_default=True, help="From A to B, both included.")
-@_out
-@options.as_json
-def eval_interpolation(
-    which: Which,
-    first: Path,
-    second: Path,
-    metrics: tuple[str, ...],
-    steps: int,
-    out: Place,
-    json_: bool,
-) -> None:
-    """Measure the networks between checkpoints A and B of one network, their weights mixed.
-
-    \b
-    Example:
-      rwsr eval interpolation general-wdn.param general.param --hr Set5 --out metrics.parquet
-    """
-    from ..evaluate import interpolation
-
-    _tell(interpolation(which.opened(), first, second, metrics, steps, out), out, json_=json_)
-
-
-@evaluate.command("segmented")
-@_images
-@_models
-@_metrics
-@_by
-@_out
-@options.as_json
-def eval_segmented(
-    which: Which,
-    models: tuple[str, ...],
-    metrics: tuple[str, ...],
-    by: str,
-    out: Place,
-    json_: bool,
-) -> None:
-    """Measure models that share a range of degradations among them, and the best of them for each image (MM-RealSR
-    table 2).
-
-    \b
-    Example:
-      rwsr eval segmented --store held-out.zarr --model mild --model strong --by psnr-y --out metrics.parquet
-    """
-    from ..evaluate import named_models, segmented
-
-    found = segmented(which.opened(), named_models(models), metrics, by, out)
-    _tell(found, out, json_=json_)
-
-
-@evaluate.command("cugan")
-@_photographs("Folder of clean images: CBSD68, LIVE1.")
-@_models
-@_metrics
-@click.option(
-    "--table",
-    type=click.Choice(["1", "2"]),
-    default="2",
-    show_default=True,
-    help="1: LPIPS and DISTS at ten settings. 2: RGB PSNR at eight.",
-)
-@_out
-@options.as_json
-def eval_cugan(
-    which: Which, models: tuple[str, ...], metrics: tuple[str, ...], table: str, out: Place, json_: bool
-) -> None:
-    """Degrade clean images at CUGAN's settings and restore them at the same size, by models of scale 1.
-
-    Beside the models stand the degraded images as they are. Settings and crops are those of the published code.
-
-    \b
-    Example:
-      rwsr eval cugan --images CBSD68 --out metrics.parquet
-    """
-    from ..evaluate import cugan, named_models
-
-    _tell(cugan(which.opened(), named_models(models), metrics, int(table), out), out, json_=json_)
-
-
-@evaluate.command("far")
-@_photographs("Folder of clean photographs.")
-@_networks
-@click.option(
-    "--far-model", type=options.LOCAL, default=None, help="The SR model that FAR was trained to look through."
-)
-@_out
-@options.as_json
-def eval_far(which: Which, networks: tuple[str, ...], far_model: Path | None, out: Place, json_: bool) -> None:
-    """Measure whether FAR is greater of degraded photographs than of clean ones (HR-aware figure 8).
-
-    \b
-    Example:
-      rwsr eval far --images photos --reconstruction reconstruction --out far.parquet
-    """
-    from ..evaluate import far_of_runs, named_models
-
-    _tell(far_of_runs(which.opened(), named_models(networks), far_model, out), out, json_=json_)
-
-
-@evaluate.command("reconstruction")
-@_images
-@_networks
-@_metrics
-@click.option("--steps", type=click.IntRange(2, 101), default=11, show_default=True, help="From HR to LR enlarged.")
-@click.option(
-    "--strength",
-    type=click.Choice(["hqi", "1-hqi"]),
-    default="hqi",
-    show_default=True,
-    help="What a controller is noise around: hqi as while fine-tuning, 1-hqi as while pretraining.",
-)
-@_out
-@options.as_json
-def eval_reconstruction(
-    which: Which,
-    networks: tuple[str, ...],
-    metrics: tuple[str, ...],
-    steps: int,
-    strength: "Strength",
-    out: Place,
-    json_: bool,
-) -> None:
-    """Measure whether LR is reconstructed better from worse HR, which rewards degraded SR (HR-aware figure 7).
-
-    \b
-    Example:
-      rwsr eval reconstruction --store held-out.zarr --reconstruction with --reconstruction without --out fit.parquet
-    """
-    from ..evaluate import named_models, reconstruction
-
-    found = reconstruction(which.opened(), named_models(networks), metrics, steps, strength, out)
-    _tell(found, out, json_=json_)
+    found: Callable[..., Any] = options.as_json(options.trackable(_out(run)))
+    found = options_of(protocol.options)(found)
+    found = _networks(found) if protocol.of == "reconstructions" else _models(found)
+    found = _images(found) if protocol.on == "pairs" else _photographs("Folder of clean photographs.")(found)
+    return click.command(name, help=protocol.about, short_help=protocol.short)(found)
 
 
 @evaluate.command("ablation")
@@ -467,7 +189,7 @@ def eval_ablation(metrics_file: Place, variants: tuple[str, ...], metric: str, j
     Example:
       rwsr eval ablation metrics.parquet --variant with=a1,a2 --variant without=b1,b2
     """
-    from ...eval.protocols import ablation
+    from ...eval.report import ablation
     from ...eval.report import table as report
 
     runs = {name: models.split(",") for name, _, models in (each.partition("=") for each in variants)}

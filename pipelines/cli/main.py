@@ -12,8 +12,7 @@ from .eval import evaluate, report, weights
 from .flow import flow
 from .model import demo, export, restore
 from .noisebank import noisebank
-from .sources import sources
-from .store import store
+from .store import sources, store
 from .train import train
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -326,10 +326,10 @@ def noisebank_show(bank_folder: Place, out: Place | None, scan_folder: Place | N
     lines = [*bank_lines(bank), *(f"{count:6d} from {source}" for source, count in per_source.most_common())]
     pictures: list[Place] = []
     if out is not None:
-        from ...eval.report import bank_report
+        from ...eval import bank_page
         from ...noisebank.scan import open_scan
 
         scans = open_scan(scan_folder or bank_folder.with_name(f"{bank_folder.name}.scan"))
-        pictures = bank_report.draw(bank, scans, out)
+        pictures = bank_page.draw(bank, scans, out)
         lines += [f"wrote {picture}" for picture in pictures]
     options.tell(bank_values(bank) | {"sources": per_source, "pictures": pictures}, lines, json_=json_)

@@ -15,11 +15,12 @@ from ...degrade.storage.location import sha256
 from ...degrade.storage.shards.reader import ShardReader
 from ...degrade.storage.shards.verify import digest
 from ...degrade.storage.shards.writer import Store
+from ...eval import measure as evaluation
 from ...eval.images.sets import of_folders, of_store
 from ...eval.images.tensors import to_pixels, to_tensor
 from ...eval.images.tiling import bicubic, pick_device, restore
-from ...eval.protocols import udem_curves
-from ...eval.protocols.restoration import PROTOCOL
+from ...eval.protocols import restoration, udem_curves
+from ...eval.protocols.base import BICUBIC
 from ...eval.report import bank_plots, plots
 from ...eval.report import table as report
 from ...eval.report.page import Picture, Section, Table, page
@@ -31,7 +32,7 @@ from ...train.engine.checkpoint import read_log
 from ...train.engine.model_file import model_file
 from ...train.networks import mm_realsr
 from ...train.networks.open import open_restorer
-from ..evaluate import BICUBIC, restoration, udem
+from ..evaluate import open_subjects
 
 _MODEL = "MM-RealSR (tiny)"
 _FOLLOWS = 0.5  # the least Spearman correlation of a score that follows its degradation
@@ -72,7 +73,7 @@ def _measured(out: Path, store: Store) -> list[report.MetricRow] | None:
         return None
     config = report.config_of(rows)
     same = config.models.get(_MODEL) == sha256(model_file(out / "run"))
-    whole = set(config.protocols) == {PROTOCOL, udem_curves.PROTOCOL}
+    whole = set(config.protocols) == {restoration.RESTORATION, udem_curves.UDEM_CURVES}
     return rows if same and whole and digest(store) in config.data.values() else None
 
 
@@ -83,7 +84,6 @@ def _summary(rows: Sequence[report.MetricRow]) -> str:
 
 def measure(out: Path, store: Store) -> tuple[list[report.MetricRow], str, bool]:
     """metrics.parquet and restored/ of the trained model; False when they were there already."""
-    models = {_MODEL: out / "run"}
     known = _measured(out, store)
     if known is not None:
         return known, _summary(known), False
@@ -91,8 +91,10 @@ def measure(out: Path, store: Store) -> tuple[list[report.MetricRow], str, bool]
     net = open_restorer(out / "run", pick_device()).modulated
     assert net is not None
     _restore_examples(out, store, net)
-    udem(of_folders(None, out / "photos/held-out", 1), models, udem_curves.LEVELS, out / "metrics.parquet")
-    restoration(of_store(store), models, (), None, out / "metrics.parquet")
+    subjects, report_at = open_subjects({_MODEL: out / "run"}, pick_device()), out / "metrics.parquet"
+    photographs = of_folders(None, out / "photos/held-out", 1)
+    evaluation.measure(udem_curves.PROTOCOL, photographs, subjects, udem_curves.UdemOptions(), report_at)
+    evaluation.measure(restoration.PROTOCOL, of_store(store), subjects, restoration.RestorationOptions(), report_at)
     rows = report.read(out / "metrics.parquet")
     return rows, _summary(rows), True
 
@@ -217,7 +219,7 @@ def _scores_section(rows: Sequence[report.MetricRow]) -> Section:
             "saw pairs. A Spearman correlation of 1 means that every stronger level got a higher score.",
             *([learnt] if learnt else []),
         ),
-        (Picture(plots.score_curves(found), "The UDEM's scores over rising blur, noise and compression."),),
+        (Picture(udem_curves.plot(found), "The UDEM's scores over rising blur, noise and compression."),),
     )
 
 
@@ -241,7 +243,7 @@ def _results_section(out: Path, store: Store, rows: Sequence[report.MetricRow]) 
         f"strength-{strength:.1f}": f"blur and noise score {strength:.1f}" for strength in _STRENGTHS
     }
     members = [str(member) for member in store.attributes["members"]]
-    rows = [row for row in rows if row.protocol == PROTOCOL]
+    rows = [row for row in rows if row.protocol == restoration.RESTORATION]
     table = Table(
         ("member", "PSNR-Y, bicubic", "PSNR-Y, ours", "SSIM-Y, bicubic", "SSIM-Y, ours"),
         tuple(

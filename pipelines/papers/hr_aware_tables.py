@@ -25,11 +25,10 @@ from ...degrade.progress import say
 from ...degrade.recipes.store_config import StoreConfig, store_preset
 from ...degrade.storage.location import Place
 from ...eval.images.sets import ImageSet, check_fits, first_of
-from ...eval.metrics.by_name import lpips_here
+from ...eval.metrics import lpips_here
 from ...eval.metrics.lpips_dists import check_lpips
-from ...eval.protocols.early_stopping import stopped
-from ...eval.protocols.published_figures import of_set
 from ...eval.report.page import Table
+from ...eval.report.published import of_set
 from ...train.compose import compose_fine_tuning, compose_training
 from ...train.data.of_training import stored
 from ...train.engine.checkpoint import read_log
@@ -46,6 +45,7 @@ from ..evaluate import image_set, open_alike
 from ..executors import runner
 from ..stages import StoreJob, Work
 from . import simulated_cameras
+from .early_stopping import stopped
 from .parallel_training import Training, train_all
 from .rwsr_edl_tables import plain_name
 from .simulated_cameras import CAMERAS, Spoilt

@@ -347,7 +347,7 @@ def run(plan: Plan) -> "Finished":
         say("psnr, the model that all start from:")
         psnr.train()
     train_all(_trainings(plan, built, hr, lr, psnr.run if psnr is not None else None), plan.workers)
-    from ...eval.protocols.published_figures import EDL_ABLATIONS
+    from ...eval.report.published import ablation as published_ablation
     from ..evaluate import image_set
     from . import table_page
 
@@ -360,7 +360,7 @@ def run(plan: Plan) -> "Finished":
         title=title,
         runs=runs,
         logs={variant: list(each.values()) for variant, each in runs.items()},
-        paper=EDL_ABLATIONS[plan.table],
+        paper=published_ablation("RWSR-EDL", plan.table)["RealSR-Canon"],
         paper_data="RealSR-Canon",
         notes=(TOOK_NOTHING,) if _took_nothing(plan) else (),
     )

@@ -7,16 +7,18 @@ from pathlib import Path
 
 from ...degrade.storage.local import write_atomic
 from ...eval.images.sets import ImageSet
-from ...eval.metrics.by_name import lpips_here
-from ...eval.protocols import ablation
-from ...eval.protocols.ablation import Ablation
-from ...eval.report import plots, table
+from ...eval.images.tiling import pick_device
+from ...eval.measure import measure as measured_by
+from ...eval.metrics import lpips_here
+from ...eval.pages import sections_of
+from ...eval.protocols import restoration
+from ...eval.report import ablation, plots, table
+from ...eval.report.ablation import Ablation
 from ...eval.report.page import Part, Picture, Section, Table, page
-from ...eval.report.pages import sections_of
 from ...train.engine.checkpoint import read_log
-from ..evaluate import restoration
+from ..evaluate import open_subjects
 
-Paper = Mapping[str, tuple[float | None, float | None, float | None]]  # PSNR, SSIM, LPIPS of each variant
+Paper = Mapping[str, tuple[float | None, ...]]  # PSNR, SSIM, LPIPS of each variant
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ def metrics_of(told: Sequence[str]) -> tuple[str, ...]:
 def measure(sheet: Sheet, images: ImageSet, out: Path, metrics: Sequence[str]) -> dict[str, Ablation]:
     """Restore the held-out images by every model, into the report `out`; what each metric says of the variants."""
     models = {name: path for each in sheet.runs.values() for name, path in each.items()}
-    found = restoration(images, models, metrics, None, out)
+    subjects = open_subjects(models, pick_device())
+    options = restoration.RestorationOptions(metrics=tuple(metrics))
+    found = measured_by(restoration.PROTOCOL, images, subjects, options, out)
     measured = [metric for metric in metrics if metric not in found.skipped]
     names = {variant: list(each) for variant, each in sheet.runs.items()}
     return {metric: ablation.ablation(found.rows, names, metric) for metric in measured}

@@ -9,8 +9,8 @@ from torch import Tensor
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.images.pixels import U8
 from rwsr.eval.images.tensors import to_tensor
-from rwsr.eval.metrics import lpips_dists
-from rwsr.eval.metrics.by_name import NAMES, Metric, better_of, check, named
+from rwsr.eval.metrics import NAMES, lpips_dists, metric
+from rwsr.eval.metrics.base import Ready, check
 
 REFERENCE = [name for name in NAMES if name != "niqe"]
 PERFECT = {"psnr": float("inf"), "ssim": 1.0, "lpips": 0.0, "dists": 0.0}
@@ -27,11 +27,11 @@ def _with_seeds(module: torch.nn.Module) -> torch.nn.Module:
 
 
 @pytest.fixture
-def seeded(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Metric]:
+def seeded(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Ready]:
     """Metrics by name, those with networks on seeded weights."""
     monkeypatch.setattr(lpips_dists, "lpips", lambda net: _with_seeds(lpips_dists.Lpips(net)))
     monkeypatch.setattr(lpips_dists, "dists", lambda: _with_seeds(lpips_dists.Dists()))
-    return lambda name: named(name, scale=4, border=None, device=torch.device("cpu"))
+    return lambda name: metric(name).ready(scale=4, border=None, device=torch.device("cpu"))
 
 
 @pytest.fixture
@@ -40,21 +40,21 @@ def hr(astronaut: U8) -> Tensor:
 
 
 @pytest.mark.parametrize("name", REFERENCE)
-def test_equal_images_are_perfect(name: str, seeded: Callable[[str], Metric], hr: Tensor) -> None:
+def test_equal_images_are_perfect(name: str, seeded: Callable[[str], Ready], hr: Tensor) -> None:
     assert seeded(name).measure(hr, hr).item() == pytest.approx(PERFECT[name.partition("-")[0]], abs=1e-5)
 
 
 @pytest.mark.parametrize("name", REFERENCE)
-def test_more_noise_is_worse(name: str, seeded: Callable[[str], Metric], hr: Tensor) -> None:
+def test_more_noise_is_worse(name: str, seeded: Callable[[str], Ready], hr: Tensor) -> None:
     """In the direction that the metric itself states; and a batch is its images one by one."""
-    metric, noise = seeded(name), torch.randn(hr.shape, generator=torch.Generator().manual_seed(0))
+    ready, noise = seeded(name), torch.randn(hr.shape, generator=torch.Generator().manual_seed(0))
     noisy = torch.cat([(hr + sigma * noise).clamp(0, 1) for sigma in (0.02, 0.06, 0.15)])
-    values = metric.measure(noisy, hr.expand(3, -1, -1, -1))
-    assert values.tolist() == sorted(values.tolist(), reverse=better_of(name) == "higher")
-    assert values[1].item() == pytest.approx(metric.measure(noisy[1:2], hr).item(), rel=1e-4)
+    values = ready.measure(noisy, hr.expand(3, -1, -1, -1))
+    assert values.tolist() == sorted(values.tolist(), reverse=ready.metric.better == "higher")
+    assert values[1].item() == pytest.approx(ready.measure(noisy[1:2], hr).item(), rel=1e-4)
 
 
-def test_a_known_offset_has_the_known_psnr(seeded: Callable[[str], Metric]) -> None:
+def test_a_known_offset_has_the_known_psnr(seeded: Callable[[str], Ready]) -> None:
     """Five levels everywhere are 20 log10(255 / 5) in RGB, and 219 / 255 of that in the Y of studio range."""
     hr = torch.full((1, 3, 32, 32), 100 / 255)
     sr = hr + 5 / 255
@@ -62,7 +62,7 @@ def test_a_known_offset_has_the_known_psnr(seeded: Callable[[str], Metric]) -> N
     assert rgb == pytest.approx(34.1514, abs=1e-4) and luma - rgb == pytest.approx(1.3219, abs=1e-3)
 
 
-def test_borders_and_variants_are_their_own(seeded: Callable[[str], Metric], hr: Tensor) -> None:
+def test_borders_and_variants_are_their_own(seeded: Callable[[str], Ready], hr: Tensor) -> None:
     """PSNR and SSIM crop the scale, the others nothing; the mis-scaled variants give other values."""
     assert (seeded("psnr-y").border, seeded("lpips-vgg").border) == (4, 0)
     spoiled = hr.clone()
@@ -72,7 +72,7 @@ def test_borders_and_variants_are_their_own(seeded: Callable[[str], Metric], hr:
     for plain, papers in (("lpips-alex", "lpips-alex-cugan"), ("dists", "dists-mm-realsr")):
         a, b = (seeded(name).measure(noisy, hr).item() for name in (plain, papers))
         assert abs(a - b) > 1e-3
-        assert seeded(plain).space != seeded(papers).space
+        assert seeded(plain).metric.space != seeded(papers).metric.space
 
 
 @pytest.mark.parametrize(
@@ -93,4 +93,4 @@ def test_what_cannot_be_compared_is_told(sr: Tensor, says: str) -> None:
 
 def test_an_unknown_metric_names_those_that_are_known() -> None:
     with pytest.raises(UserError, match="metric psnr is unknown; known here: psnr-y, psnr-rgb"):
-        named("psnr", scale=4, border=None, device=torch.device("cpu"))
+        metric("psnr")

@@ -12,25 +12,25 @@ from PIL import Image
 from torch import Tensor, nn
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.images.pixels import U8
 from rwsr.eval.images import known_sets
-from rwsr.eval.images.sets import ImageSet, of_folders
-from rwsr.eval.images.tiling import bicubic, bicubic_model, unchanged
-from rwsr.eval.metrics.by_name import Metric, named
+from rwsr.eval.images.sets import ImageSet, Item, of_folders
+from rwsr.eval.images.tiling import Model, bicubic, bicubic_model, unchanged
+from rwsr.eval.metrics import metric
+from rwsr.eval.metrics.base import Ready
 from rwsr.eval.protocols import (
-    ablation,
     cugan_tables,
-    published_figures,
+    far,
+    interpolation,
+    modulation,
+    reconstruction,
+    segmented,
     steering,
-    sweeps,
-    trends,
     udem_curves,
 )
-from rwsr.eval.protocols import (
-    hr_aware_probes as probes,
-)
-from rwsr.eval.protocols.restoration import Method, evaluate
-from rwsr.eval.report import examples, plots
+from rwsr.eval.protocols.base import Far, Reconstruction, Setup, Steered, Subject
+from rwsr.eval.protocols.restoration import evaluate
+from rwsr.eval.report import ablation, examples, published, sweeps
+from rwsr.eval.report.page import page
 from rwsr.eval.report.table import MetricRow, mean
 
 from ..conftest import scene
@@ -48,8 +48,12 @@ def images(tmp_path: Path) -> ImageSet:
     return of_folders(folder, None, 4)
 
 
-def _metric(name: str, scale: int = 4, border: int | None = None) -> Metric:
-    return named(name, scale=scale, border=border, device=CPU)
+def _metric(name: str, scale: int = 4, border: int | None = None) -> Ready:
+    return metric(name).ready(scale=scale, border=border, device=CPU)
+
+
+def _evaluated(images: ImageSet, subjects: list[Subject], *names: str) -> list[MetricRow]:
+    return _rows(evaluate(Setup(images, subjects, CPU), [_metric(name) for name in names]))
 
 
 def _rows(parts: object) -> list[MetricRow]:
@@ -58,15 +62,21 @@ def _rows(parts: object) -> list[MetricRow]:
 
 def test_restoration_measures_every_image_with_every_method(images: ImageSet) -> None:
     """A better method has better figures; a model of the wrong scale or with nan is named with its image."""
-    dark = Method("dark", lambda lr: bicubic(lr, 4) * 0.8, "ff")
-    rows = _rows(evaluate(images, [Method("bicubic", bicubic_model(4)), dark], [_metric("psnr-y")], CPU))
+    dark = Subject("dark", lambda lr: bicubic(lr, 4) * 0.8, "ff")
+    rows = _evaluated(images, [Subject("bicubic", bicubic_model(4)), dark], "psnr-y")
     assert len(rows) == 6 and {row.source for row in rows} == {"0.png", "1.png", "2.png"}
     assert mean(rows, model="bicubic") > mean(rows, model="dark")
     assert {(row.checkpoint, row.data, row.border) for row in rows} == {("", images.name, 4), ("ff", images.name, 4)}
     with pytest.raises(UserError, match=r"0.png, restored by same: SR is 32x32 and HR 128x128"):
-        _rows(evaluate(images, [Method("same", unchanged)], [_metric("psnr-y")], CPU))
+        _evaluated(images, [Subject("same", unchanged)], "psnr-y")
     with pytest.raises(UserError, match=r"0.png, restored by bad: SR holds values that are not numbers"):
-        _rows(evaluate(images, [Method("bad", lambda x: bicubic(x, 4) * float("nan"))], [_metric("psnr-y")], CPU))
+        _evaluated(images, [Subject("bad", lambda x: bicubic(x, 4) * float("nan"))], "psnr-y")
+
+
+def _modulated(images: ImageSet, restore: Steered) -> list[MetricRow]:
+    subject = Subject("m", lambda lr: restore(lr, 1, 1), steered=restore)
+    options = modulation.ModulationOptions(metrics=("psnr-y",), by="psnr-y", grid=5)
+    return _rows(modulation.PROTOCOL.measure(Setup(images, [subject], CPU), options))
 
 
 def test_modulation_finds_the_pair_that_is_right(images: ImageSet) -> None:
@@ -75,15 +85,16 @@ def test_modulation_finds_the_pair_that_is_right(images: ImageSet) -> None:
     def restore(lr: Tensor, blur: float, noise: float) -> Tensor:
         return bicubic(lr, 4) + 0.1 * (abs(blur - 0.5) + abs(noise - 1))
 
-    rows = _rows(sweeps.modulation(images, restore, "m", "", [_metric("psnr-y")], CPU, grid=5))
+    every = _modulated(images, restore)
+    rows = [row for row in every if "blur" in row.setting]
     assert len(rows) == 3 * 25
-    sweep = sweeps.sweep_of(rows, sweeps.MODULATION, "psnr-y")
+    sweep = sweeps.sweep_of(rows, modulation.MODULATION, "psnr-y")
     assert sweep is not None and sweep.axes == ("blur", "noise")
     assert sweep.settings[int(np.argmax(sweep.means))] == (0.5, 1.0)
-    best = sweeps.best_of(rows, "psnr-y", name="best of 25")
+    best = [row for row in every if row.model == "m, best of 25"]
     assert len(best) == 3 and mean(best) == pytest.approx(max(sweep.means))
     assert {row.setting for row in best} == {'{"best by":"psnr-y"}'}
-    assert sweeps.sweep_of(best, sweeps.MODULATION, "psnr-y") is None
+    assert sweeps.sweep_of(best, modulation.MODULATION, "psnr-y") is None
 
 
 def test_the_best_pair_is_compared_with_the_true_one(images: ImageSet) -> None:
@@ -92,27 +103,27 @@ def test_the_best_pair_is_compared_with_the_true_one(images: ImageSet) -> None:
     def restore(lr: Tensor, blur: float, noise: float) -> Tensor:
         return bicubic(lr, 4) + 0.1 * (abs(blur - 0.5) + abs(noise - 1))
 
-    rows = _rows(sweeps.modulation(images, restore, "m", "", [_metric("psnr-y")], CPU, grid=5))
-    assert sweeps.best_and_true(rows, "m", "psnr-y") == []
+    rows = [row for row in _modulated(images, restore) if "blur" in row.setting]
+    assert modulation.best_and_true(rows, "m", "psnr-y") == []
     told = {row.image: replace(row, setting='{"z":[0.4,0.7]}') for row in rows}
-    found = sweeps.best_and_true([*rows, *told.values()], "m", "psnr-y")
-    assert found == [sweeps.Found((0.4, 0.7), (0.5, 1.0))] * 3
-    assert sweeps.mean_distances(found) == pytest.approx((0.1, 0.3))
-    assert plots.best_against_true(found).dark.startswith(b"\x89PNG")
+    found = modulation.best_and_true([*rows, *told.values()], "m", "psnr-y")
+    assert found == [modulation.Found((0.4, 0.7), (0.5, 1.0))] * 3
+    assert modulation.mean_distances(found) == pytest.approx((0.1, 0.3))
 
 
 def test_trends_by_hand() -> None:
     """Spearman against scipy; steps of a straight line are even, of a switch all in one."""
-    assert trends.largest_step([0, 1, 2, 3, 4]) == 0.25 and trends.largest_step([1, 1, 0, 0]) == 1
-    assert trends.largest_step([2, 2]) == trends.spearman([2, 2]) == 0
-    assert trends.spearman([3, 1, 2]) == pytest.approx(-0.5)  # 1 - 6 (2^2 + 1 + 1) / (3 (9 - 1))
+    assert sweeps.largest_step([0, 1, 2, 3, 4]) == 0.25 and sweeps.largest_step([1, 1, 0, 0]) == 1
+    assert sweeps.largest_step([2, 2]) == sweeps.spearman([2, 2]) == 0
+    assert sweeps.spearman([3, 1, 2]) == pytest.approx(-0.5)  # 1 - 6 (2^2 + 1 + 1) / (3 (9 - 1))
 
 
 def test_the_best_of_several_models_is_each_images_best(images: ImageSet) -> None:
     """Also by a metric of which less is better; one that was not measured is named."""
-    methods = [Method(f"plus {d}", lambda lr, d=d: bicubic(lr, 4) + d) for d in (0.3, 0.0)]
-    rows = _rows(sweeps.segmented(images, methods, [_metric("psnr-y"), _metric("ssim-y")], CPU))
-    best = sweeps.best_of(rows, "psnr-y", name="best")
+    methods = [Subject(f"plus {d}", lambda lr, d=d: bicubic(lr, 4) + d) for d in (0.3, 0.0)]
+    options = segmented.SegmentedOptions(metrics=("psnr-y", "ssim-y"), by="psnr-y")
+    rows = _rows(segmented.PROTOCOL.measure(Setup(images, methods, CPU), options))
+    best = [row for row in rows if row.model == "best of 2"]
     assert mean(best, metric="ssim-y") == pytest.approx(mean(rows, model="plus 0.0", metric="ssim-y"))
     with pytest.raises(UserError, match="no lpips-vgg to choose by"):
         sweeps.best_of(rows, "lpips-vgg", name="best")
@@ -122,14 +133,19 @@ def test_networks_between_two_have_weights_between_theirs(images: ImageSet) -> N
     """At 0 and 1 they are the two; half way each weight is the mean. Networks of two kinds are refused."""
     a, b = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
     first, second = ({name: value.clone() for name, value in net.state_dict().items()} for net in (a, b))
-    at = sweeps.between(a, b)
+    at = interpolation.between(a, b)
     lr = torch.rand(1, 3, 4, 4)
     assert torch.equal(at(0.0)(lr), nn.functional.conv2d(lr, first["weight"], first["bias"]))
     assert torch.equal(at(1.0)(lr), nn.functional.conv2d(lr, second["weight"], second["bias"]))
     at(0.5)(lr)
     assert torch.allclose(a.weight, (first["weight"] + second["weight"]) / 2)
     with pytest.raises(UserError, match="not of one network"):
-        sweeps.between(a, nn.Conv2d(3, 4, 1))
+        interpolation.between(a, nn.Conv2d(3, 4, 1))
+
+
+def _curves(images: ImageSet, score: Model, name: str) -> list[MetricRow]:
+    setup = Setup(images, [Subject(name, unchanged, scores=score, scores_images=True)], CPU)
+    return _rows(udem_curves.PROTOCOL.measure(setup, udem_curves.UdemOptions(levels=6)))
 
 
 def test_scores_that_know_the_level_are_perfect(images: ImageSet) -> None:
@@ -139,13 +155,13 @@ def test_scores_that_know_the_level_are_perfect(images: ImageSet) -> None:
         rough = (lr[..., 1:] - lr[..., :-1]).abs().mean(dim=(1, 2, 3))
         return torch.stack([1 - rough, rough], dim=1)
 
-    rows = _rows(udem_curves.evaluate(images, score, "m", "", CPU, levels=6))
+    rows = _curves(images, score, "m")
     assert len(rows) == 3 * 3 * 6 * 2
     found = {curve.degradation: curve for curve in udem_curves.curves_of(rows, "m")}
     assert found["noise"].spearman == found["blur"].spearman == 1.0
     assert found["noise"].levels[0] == 1 and found["blur"].levels[-1] == 3 and found["jpeg"].levels[0] == 95
     assert found["noise"].dynamic_range > 0.02
-    flat = _rows(udem_curves.evaluate(images, lambda lr: torch.rand(1, 2), "r", "", CPU, levels=6))
+    flat = _curves(images, lambda lr: torch.rand(1, 2), "r")
     assert all(curve.spearman < 1 for curve in udem_curves.curves_of(flat, "r"))
 
 
@@ -161,7 +177,12 @@ def test_steering_by_hand(images: ImageSet) -> None:
     def score(lr: Tensor) -> Tensor:
         return torch.tensor([[0.25, 0.75]])
 
-    rows = _rows(steering.evaluate(images, restore, score, "m", "", CPU, scale=1, steps=5))
+    def steer(model: Steered, name: str, steps: int) -> list[MetricRow]:
+        subject = Subject(name, unchanged, scale=1, steered=model, scores=score, scores_images=True)
+        options = steering.SteeringOptions(steps=steps)
+        return _rows(steering.PROTOCOL.measure(Setup(images, [subject], CPU), options))
+
+    rows = steer(restore, "m", 5)
     assert len(rows) == 3 * 2 * 5
     assert all(blur == 0.25 or noise == 0.75 for blur, noise in told)  # one is told, the other the model's own
     found = {each.told: each for each in steering.steering_of(rows, "m")}
@@ -169,12 +190,10 @@ def test_steering_by_hand(images: ImageSet) -> None:
     assert found["noise"].scores == found["blur"].scores == (0, 0.25, 0.5, 0.75, 1)
     noise, blur = found["noise"].values, found["blur"].values
     assert noise[-1] / noise[0] < 0.02 and blur[-1] / blur[0] > 1.2  # 1: all is the mean
-    assert plots.steering_curves({"m": list(found.values())}).light.startswith(b"\x89PNG")
-    contrary = _rows(
-        steering.evaluate(images, lambda lr, b, n: restore(lr, 1 - b, 1 - n), score, "c", "", CPU, scale=1)
-    )
+    assert b"data:image/png" in page("t", "s", [steering.PROTOCOL.section(rows, [])])
+    contrary = steer(lambda lr, b, n: restore(lr, 1 - b, 1 - n), "c", 11)
     assert [each.spearman for each in steering.steering_of(contrary, "c")] == pytest.approx([-1, -1])
-    deaf = _rows(steering.evaluate(images, lambda lr, b, n: lr, score, "d", "", CPU, scale=1, steps=3))
+    deaf = steer(lambda lr, b, n: lr, "d", 3)
     assert [each.spearman for each in steering.steering_of(deaf, "d")] == [0, 0]
 
 
@@ -188,6 +207,13 @@ def test_residual_noise_and_detail_of_known_images() -> None:
     assert steering.detail(gray) == 0
 
 
+def _cugan(images: ImageSet, subject: Subject, *metrics: str) -> list[MetricRow]:
+    """Without the degraded images as they are."""
+    setup = Setup(replace(images, scale=1), [subject], CPU)
+    rows = _rows(cugan_tables.PROTOCOL.measure(setup, cugan_tables.CuganOptions(metrics=metrics)))
+    return [row for row in rows if row.model == subject.name]
+
+
 def test_cugans_settings_tell_the_model_the_truth(images: ImageSet) -> None:
     """z is (r/4, sigma/50); the degraded image has the noise it should; sizes are cropped to multiples of 16."""
     told: list[list[float]] = []
@@ -197,9 +223,8 @@ def test_cugans_settings_tell_the_model_the_truth(images: ImageSet) -> None:
         told.append(z[0].tolist())
         return image
 
-    metric = [_metric("psnr-rgb", scale=1, border=0)]
-    same = Method("same", unchanged, conditioned=restore)
-    rows = _rows(cugan_tables.evaluate_settings(images, [same], metric, CPU))
+    same = Subject("same", unchanged, conditioned=restore)
+    rows = _cugan(images, same)
     assert {json.dumps([round(v, 4) for v in z]) for z in told} == {
         json.dumps([r / 4, s / 50]) for r, s in cugan_tables.TABLE_2
     }
@@ -209,7 +234,7 @@ def test_cugans_settings_tell_the_model_the_truth(images: ImageSet) -> None:
     noisy = [row.value for row in rows if row.member == "r0 sigma30"]
     assert np.mean(noisy) == pytest.approx(20 * np.log10(255 / 30), abs=0.6)  # less where levels saturate
     assert mean(rows, member="r2 sigma0") > mean(rows, member="r4 sigma0")
-    again = _rows(cugan_tables.evaluate_settings(images, [same], metric, CPU))
+    again = _cugan(images, same)
     assert [row.value for row in again] == [row.value for row in rows]
 
 
@@ -230,12 +255,11 @@ def test_modulation_distances_are_of_the_best_single_model(images: ImageSet) -> 
             return image + by
 
         told = moved if name == "cunet" else None
-        method = Method(name, moved, "ff", conditioned=told)
-        for metric in ("psnr-rgb", "ssim-rgb"):
-            measured = [_metric(metric, scale=1, border=0)]
-            parts = cugan_tables.evaluate_settings(images, [method], measured, CPU, settings=((0, 0),))
-            rows += _rows(parts)
-    assert cugan_tables.modulation_distances(rows, "psnr-rgb") == {"cunet": {"r0 sigma0": float("inf")}}
+        method = Subject(name, moved, "ff", conditioned=told)
+        rows += [row for row in _cugan(images, method, "psnr-rgb", "ssim-rgb") if row.member == "r2 sigma0"]
+    by_psnr = [mean(rows, model=name, metric="psnr-rgb") for name in ("unet 1", "cunet")]
+    [distance] = cugan_tables.modulation_distances(rows, "psnr-rgb")["cunet"].values()
+    assert distance == pytest.approx(by_psnr[0] - by_psnr[1]) and distance > 0
     rest = [row for row in rows if row.model != "unet 1"]
     [distance] = cugan_tables.modulation_distances(rest, "ssim-rgb")["cunet"].values()
     assert distance == pytest.approx(
@@ -246,31 +270,29 @@ def test_modulation_distances_are_of_the_best_single_model(images: ImageSet) -> 
 
 
 def test_far_parts_what_is_degraded(images: ImageSet) -> None:
-    """A value that is the noise itself: an area of 1; a constant: a half."""
-
-    def noisy(pixels: U8, name: str) -> U8:
-        noise = np.random.default_rng(len(name)).normal(0, 60, pixels.shape)
-        return np.clip(pixels + noise, 0, 255).astype(np.uint8)
+    """A value that is the roughness itself: an area of 1 for noise, less than a half for blur."""
 
     def value(image: Tensor) -> Tensor:
         return (image[..., 1:] - image[..., :-1]).square().mean(dim=(1, 2, 3))
 
-    rows = _rows(probes.far(images, {"noise": noisy}, value, "m", "", "none", CPU))
-    by = {kind: [row.value for row in rows if row.member == kind] for kind in (probes.CLEAN, "noise")}
-    assert probes.area_under_curve(by[probes.CLEAN], by["noise"]) == 1
-    assert probes.rises(rows, "m", "noise") == 1 and probes.rises(rows, "m", probes.CLEAN) == 0
-    assert probes.area_under_curve([1, 1], [1, 1]) == 0.5 and probes.area_under_curve([3], [1]) == 0
+    setup = Setup(images, [Subject("m", unchanged, far=Far(value, "none"))], CPU)
+    rows = _rows(far.PROTOCOL.measure(setup, far.FarOptions()))
+    assert far.area_of(rows, "m", "noise") > 0.8 and far.area_of(rows, "m", "blur") < 0.5
+    assert far.rises(rows, "m", "noise") == 1 and far.rises(rows, "m", "blur") == 0
+    assert far.area_under_curve([1, 1], [1, 1]) == 0.5 and far.area_under_curve([3], [1]) == 0
+    with pytest.raises(UserError, match="m has no FAR"):
+        _rows(far.PROTOCOL.measure(Setup(images, [Subject("m", unchanged)], CPU), far.FarOptions()))
 
 
 def test_reconstruction_follows_equation_12(images: ImageSet) -> None:
     """A network that reduces Y again fits LR better the more of LR is in it."""
 
-    def reduce(lr: Tensor, hr: Tensor, _: str) -> tuple[Tensor, Tensor]:
+    def reduce(lr: Tensor, hr: Tensor, _: str, strength: str) -> tuple[Tensor, Tensor]:
         return hr[..., 1::4, 1::4], lr
 
-    metric = [_metric("psnr-rgb", scale=1, border=0)]
-    rows = _rows(probes.reconstruction(images, reduce, "m", "", "no controller", metric, CPU, steps=5))
-    sweep = sweeps.sweep_of(rows, probes.RECONSTRUCTION, "psnr-rgb")
+    setup = Setup(images, [Subject("m", unchanged, reconstruction=Reconstruction(reduce, False))], CPU)
+    rows = _rows(reconstruction.PROTOCOL.measure(setup, reconstruction.ReconstructionOptions(steps=5)))
+    sweep = sweeps.sweep_of(rows, reconstruction.RECONSTRUCTION, "psnr-rgb")
     assert sweep is not None and sweep.settings == ((0.0,), (0.25,), (0.5,), (0.75,), (1.0,))
     assert list(sweep.means) == sorted(sweep.means)
 
@@ -278,8 +300,8 @@ def test_reconstruction_follows_equation_12(images: ImageSet) -> None:
 def test_the_ablation_says_whether_the_papers_order_is_there(images: ImageSet) -> None:
     """By the mean over runs, and by more than their spread."""
     offsets = {"a1": 0.0, "a2": 0.001, "b1": 0.05, "b2": 0.051}
-    methods = [Method(name, lambda lr, d=d: bicubic(lr, 4) + d) for name, d in offsets.items()]
-    rows = _rows(evaluate(images, methods, [_metric("psnr-y")], CPU))
+    methods = [Subject(name, lambda lr, d=d: bicubic(lr, 4) + d) for name, d in offsets.items()]
+    rows = _evaluated(images, methods, "psnr-y")
     found = ablation.ablation(rows, {"with": ["a1", "a2"], "without": ["b1", "b2"]}, "psnr-y")
     assert found.order == ("with", "without")
     assert found.holds("with", "without") and not found.holds("without", "with")
@@ -290,27 +312,31 @@ def test_the_ablation_says_whether_the_papers_order_is_there(images: ImageSet) -
 
 def test_examples_are_the_worst_images_and_the_same_place(images: ImageSet) -> None:
     """Crops of LR, every method and HR, from where the last method is farthest from HR."""
-    methods = [Method("bicubic", bicubic_model(4)), Method("dark", lambda lr: bicubic(lr, 4) * 0.5)]
-    rows = _rows(evaluate(images, methods, [_metric("psnr-y")], CPU))
+    methods = [Subject("bicubic", bicubic_model(4)), Subject("dark", lambda lr: bicubic(lr, 4) * 0.5)]
+    rows = _evaluated(images, methods, "psnr-y")
     chosen = examples.telling(examples.ranked(rows, "psnr-y", "dark"))
     assert len(chosen) == 3
     assert chosen[0][0] == min((row for row in rows if row.model == "dark"), key=lambda row: row.value).source
-    crops = examples.cut(images, methods, chosen[:1], CPU)
+
+    def restored(item: Item, lr: Tensor) -> dict[str, Tensor]:
+        return {each.name: each.model(lr) for each in methods}
+
+    crops = examples.cut(images, restored, chosen[:1])
     assert [crop.method for crop in crops] == ["LR", "bicubic", "dark", "HR"]
     assert len({(crop.y, crop.x) for crop in crops}) == 1 and len({crop.png for crop in crops}) == 4
 
 
 def test_published_figures_are_whole() -> None:
     """Table 2 of CUGAN with its misprints set right, and sets found by their names."""
-    found = [each for each in published_figures.published() if (each.paper, each.method) == ("CUGAN", "CUnet")]
+    found = [each for each in published.published() if (each.paper, each.method) == ("CUGAN", "CUnet")]
     assert {each.member: each.value for each in found}["r2 sigma0"] == 30.07
     assert "printed as 20.07" in next(each.note for each in found if each.member == "r2 sigma0")
-    found = published_figures.beside("LIVE1", ["dists", "lpips-alex-cugan"], cugan_tables.PROTOCOL)
+    found = published.beside("LIVE1", ["dists", "lpips-alex-cugan"], cugan_tables.CUGAN)
     assert {each.metric for each in found} == {"dists", "lpips-alex-cugan"}
-    assert not published_figures.beside("LIVE1", ["dists"])
-    assert [each.method for each in published_figures.beside("set5 (bicubic x4)", ["psnr-y"])] == ["IMDN", "RLFN"]
-    assert not published_figures.beside("mine", ["psnr-y"])
-    assert "RWSR-EDL" in [each.method for each in published_figures.beside("NTIRE2020/HR x4", ["psnr-rgb"])]
+    assert not published.beside("LIVE1", ["dists"])
+    assert [each.method for each in published.beside("set5 (bicubic x4)", ["psnr-y"])] == ["IMDN", "RLFN"]
+    assert not published.beside("mine", ["psnr-y"])
+    assert "RWSR-EDL" in [each.method for each in published.beside("NTIRE2020/HR x4", ["psnr-rgb"])]
 
 
 @pytest.mark.parametrize(
@@ -334,16 +360,16 @@ def test_a_papers_figures_stand_beside_its_own_set_and_scale_only(folder: str, s
     """Told by official folder names, word by word; never beside another set, scale, or a set without HR."""
     name = known_sets.name_of(folder)
     name = name if f"x{scale}" in known_sets.words_of(name) else f"{name} x{scale}"
-    found = {each.paper for each in published_figures.beside(name, ["psnr-y", "lpips-vgg", "niqe"])}
+    found = {each.paper for each in published.beside(name, ["psnr-y", "lpips-vgg", "niqe"])}
     assert paper in found if paper is not None else not found
-    assert not published_figures.beside(f"{name} {published_figures.NO_HR}", ["niqe"])
+    assert not published.beside(f"{name} {published.NO_HR}", ["niqe"])
 
 
 def test_an_ablations_order_is_that_of_the_measured_set() -> None:
     """HR-aware's table 1 has NTIRE20, Canon and Nikon, whose orders differ."""
     orders = {}
     for data in ("NTIRE20 x4", "RealSR-Canon (Test x4)", "RealSR-Nikon (Test x4)", "mine x4"):
-        on, rows = published_figures.of_set("1", data)
+        on, rows = published.of_set("1", data)
         orders[on] = sorted(rows, key=lambda name, r=rows: -(r[name][0] or 0))
         assert on.split("-")[0] in data or data == "mine x4"
     assert orders["RealSR-Canon"] == ["LWay", "HR-aware", "before"] != orders["NTIRE20"]
@@ -352,7 +378,7 @@ def test_an_ablations_order_is_that_of_the_measured_set() -> None:
 @pytest.mark.parametrize("values", [(math.nan, 4.0, 3.0), (4.0, math.nan, 3.0), (4.0, 3.0, math.nan)])
 def test_the_best_is_a_number(images: ImageSet, values: tuple[float, ...]) -> None:
     """NIQE of a flat output has no value; wherever it stands, it is not the best."""
-    [row] = _rows(evaluate(images, [Method("m", bicubic_model(4))], [_metric("psnr-y")], CPU))[:1]
+    [row] = _evaluated(images, [Subject("m", bicubic_model(4))], "psnr-y")[:1]
     rows = [
         replace(row, metric="niqe", better="lower", value=value, setting=f'{{"n": {i}}}')
         for i, value in enumerate(values)

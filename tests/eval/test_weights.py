@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from rwsr.degrade.errors import UserError
-from rwsr.eval.metrics import weights
-from rwsr.eval.metrics.by_name import chosen
+from rwsr.eval.metrics import ready, weights
 from rwsr.eval.metrics.weights import MissingWeights, WeightFile
 
 
@@ -66,6 +65,6 @@ def test_a_download_is_checked_and_then_found(folder: Path, tmp_path: Path) -> N
 
 def test_metrics_without_their_files_are_named_and_the_others_measured(folder: Path) -> None:
     """Nothing takes their place."""
-    found, missing = chosen(["psnr-y", "lpips-alex", "dists", "niqe"], scale=4, border=None, device=torch.device("cpu"))
+    found, missing = ready(["psnr-y", "lpips-alex", "dists", "niqe"], scale=4, border=None, device=torch.device("cpu"))
     assert [each.name for each in found] == ["psnr-y"]
     assert set(missing) == {"lpips-alex", "dists", "niqe"} and "alexnet-owt-7be5be79.pth" in missing["lpips-alex"]

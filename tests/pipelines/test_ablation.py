@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from rwsr.degrade.config import compose
-from rwsr.eval.protocols.published_figures import EDL_ABLATIONS
+from rwsr.eval.report.published import ablation as published_ablation
 from rwsr.pipelines.papers import simulated_cameras
 from rwsr.pipelines.papers.rwsr_edl_tables import TABLES, Variant
 from rwsr.train.compose import compose_training
@@ -47,7 +47,8 @@ def test_table_ix_from_photographs_to_the_page(folders: list[object], tmp_path: 
     """Two trainings of each of four variants, side by side; done again, nothing is trained; the page has it all."""
     said = rwsr("ablation", "rwsr-edl", *folders, "--spoil", "--seeds", 2, "--workers", 2, "--json")
     runs = json.loads(said[said.index("{") :])["runs"]["psnr-y"]
-    assert list(runs) == list(EDL_ABLATIONS["IX"]) and all(len(values) == 2 for values in runs.values())
+    assert list(runs) == list(published_ablation("RWSR-EDL", "IX")["RealSR-Canon"])
+    assert all(len(values) == 2 for values in runs.values())
     made = tmp_path / "out/runs"
     assert len(list(made.glob("*/train.parquet"))) == 2 * 4 + 1  # and the PSNR model that they start from
     assert (made / "injection-1.log").exists()
@@ -91,7 +92,7 @@ def test_other_tables_change_the_training(folders: list[object], tmp_path: Path)
 def test_every_table_is_the_papers_and_can_be_trained() -> None:
     """The same rows; each change is of keys that there are."""
     assert {table: [each.name for each in rows] for table, rows in TABLES.items()} == {
-        table: list(rows) for table, rows in EDL_ABLATIONS.items()
+        table: list(published_ablation("RWSR-EDL", table)["RealSR-Canon"]) for table in TABLES
     }
     for rows in TABLES.values():
         configs = [compose(compose_training("rwsr-edl-small"), **each.changes) for each in rows]

@@ -10,9 +10,9 @@ from PIL import Image
 
 from rwsr.degrade.build_store import open_samples
 from rwsr.degrade.config import compose
-from rwsr.eval.protocols.early_stopping import stopped
-from rwsr.eval.protocols.published_figures import HR_AWARE_ABLATIONS
 from rwsr.eval.report import table as report
+from rwsr.eval.report.published import ablation as published_ablation
+from rwsr.pipelines.papers.early_stopping import stopped
 from rwsr.pipelines.papers.hr_aware_tables import NETWORKS, TABLES, Variant
 from rwsr.train.compose import compose_fine_tuning, compose_training
 from rwsr.train.networks.published.compact import CompactConfig
@@ -45,7 +45,7 @@ def told(foreign: Path, photos: Path, hr: Path, tmp_path: Path) -> list[object]:
 def test_every_table_is_the_papers_and_can_be_trained() -> None:
     """The same rows; each changes the network or the fine-tuning; LWay's is the preset of that name."""
     for table, rows in TABLES.items():
-        known = [name for name in next(iter(HR_AWARE_ABLATIONS[table].values())) if name != "before"]
+        known = [name for name in next(iter(published_ablation("HR-aware", table).values())) if name != "before"]
         assert [each.name for each in rows if each.name != "self-training"] == known
         changed = {(each.network, each.tuned(compose_fine_tuning("hr-aware-small")).model_dump_json()) for each in rows}
         assert len(changed) == len(rows)
@@ -189,7 +189,7 @@ def test_figures_7_and_8(
     refused = rwsr("eval", "far", "--images", hr, "--reconstruction", plain, "--out", out, code=1)
     assert "plain has no FAR; name a run of hr-aware-pretrain with it" in refused
     refused = rwsr("eval", "reconstruction", "--hr", hr, "--scale", 2, *named, "--out", out, code=1)
-    assert "is for scale 4, the images for 2; set --scale" in refused
+    assert "with enlarges 4 times, this is for 2" in refused
 
 
 def test_stopping_by_each_rule() -> None:

@@ -11,8 +11,8 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from rwsr.eval.pages import write_report
 from rwsr.eval.report import table
-from rwsr.eval.report.pages import write_report
 from rwsr.pipelines.cli.main import root
 from rwsr.train.networks.published.compact import CompactConfig
 from rwsr.train.networks.published.imdn import ImdnConfig
@@ -42,6 +42,10 @@ def models(tmp_path: Path) -> tuple[Path, Path]:
         found.append(tmp_path / f"model-{seed}.pth")
         torch.save(net.state_dict(), found[-1])
     return found[0], found[1]
+
+
+def pair(models: tuple[Path, ...]) -> list[str | Path]:
+    return [word for each in models for word in ("--model", each)]
 
 
 def test_folders_are_measured_and_drawn(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
@@ -77,7 +81,7 @@ def test_every_protocol_has_its_section(hr: Path, models: tuple[Path, Path], tmp
     """Each by its command, into one report."""
     out, page = tmp_path / "m.parquet", tmp_path / "r.html"
     common = ("--metric", "psnr-y", "--out", out)
-    rwsr("eval", "interpolation", *models, "--hr", hr, "--steps", 3, *common)
+    rwsr("eval", "interpolation", *pair(models), "--hr", hr, "--steps", 3, *common)
     two = [part for model in models for part in ("--model", model)]
     said = rwsr("eval", "segmented", "--hr", hr, *two, "--by", "psnr-y", *common)
     assert "best of 2: psnr-y" in said
@@ -110,9 +114,9 @@ def test_nothing_is_averaged_that_is_not_one(hr: Path, models: tuple[Path, Path]
     odd = ("--model", f"$\\frac{{x$={models[0]}")
     rwsr("eval", "restoration", "--hr", hr, *odd, "--metric", "ssim-y", "--border", 0, "--out", out)
     rwsr("report", "--metrics", out, "--out", page)
-    rwsr("eval", "interpolation", *models, "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
-    rwsr("eval", "interpolation", *reversed(models), "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
-    said = rwsr("eval", "interpolation", *models, "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
+    rwsr("eval", "interpolation", *pair(models), "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
+    rwsr("eval", "interpolation", *pair(models[::-1]), "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
+    said = rwsr("eval", "interpolation", *pair(models), "--hr", hr, "--steps", 2, "--metric", "psnr-y", "--out", out)
     assert "model-1 to model-2, alpha 0: psnr-y" in said and "alpha 1: psnr-y" in said
     rwsr("eval", "restoration", "--hr", hr, "--out", tmp_path / "b/m.parquet")
     rwsr("report", "--metrics", out, "--compare", tmp_path / "b/m.parquet", "--out", page)
@@ -235,7 +239,7 @@ def test_protocols_refuse_models_they_cannot_use(hr: Path, models: tuple[Path, P
     assert "two --model or more" in rwsr("eval", "segmented", "--hr", hr, "--model", models[0], *out, code=1)
     torch.save(ImdnConfig(scale=4).build().state_dict(), tmp_path / "imdn.pth")
     both = (models[0], tmp_path / "imdn.pth")
-    assert "not of one network" in rwsr("eval", "interpolation", *both, "--hr", hr, *out, code=1)
+    assert "not of one network" in rwsr("eval", "interpolation", *pair(both), "--hr", hr, *out, code=1)
     assert "enlarges 4 times" in rwsr("eval", "cugan", "--images", hr, "--model", models[0], *out, code=1)
 
 

@@ -18,7 +18,7 @@ from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.storage.local import only_builder
 from rwsr.degrade.storage.shards.reader import ShardReader
 from rwsr.degrade.storage.shards.writer import Store
-from rwsr.eval.report.store_report import measure_store, write_quality
+from rwsr.eval.store_page import measure_store, write_quality
 from rwsr.pipelines.executors import runner
 
 from ..commands import rwsr

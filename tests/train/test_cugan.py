@@ -16,7 +16,7 @@ from rwsr.degrade.images import sources
 from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.storage.shards.verify import digest
 from rwsr.degrade.storage.shards.writer import Store
-from rwsr.eval.protocols import sweeps
+from rwsr.eval.protocols import interpolation
 from rwsr.pipelines.executors import runner
 from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
@@ -277,7 +277,7 @@ def test_interpolation_is_of_all_weights(pairs: Store, tmp_path: Path) -> None:
     image, z = torch.rand(1, 3, 20, 20), torch.rand(1, 2)
     assert torch.allclose(
         open_run(tmp_path / "between", CPU).net(image, z),
-        sweeps.between(open_run(tmp_path / "gan", CPU).net, open_run(tmp_path / "mse", CPU).net)(0.25)(image, z),
+        interpolation.between(open_run(tmp_path / "gan", CPU).net, open_run(tmp_path / "mse", CPU).net)(0.25)(image, z),
     )
     with pytest.raises(UserError, match="is not empty; name a new folder"):
         interpolate(tmp_path / "gan", tmp_path / "mse", 0.5, tmp_path / "between")
@@ -307,7 +307,20 @@ def test_the_commands_take_a_cugan_run(pairs: Store, photos: Path, tmp_path: Pat
     said = rwsr("eval", "modulation", "--store", pairs.path, "--model", run, *grid, "--out", out)
     assert "run: the pair that is best by psnr-y is 0." in said
     rwsr("eval", "steering", "--images", photos, "--model", run, "--steps", 2, "--out", out)
-    said = rwsr("eval", "interpolation", run, run, "--store", pairs.path, "--steps", 2, "--out", out)
+    said = rwsr(
+        "eval",
+        "interpolation",
+        "--model",
+        run,
+        "--model",
+        f"b={run}",
+        "--store",
+        pairs.path,
+        "--steps",
+        2,
+        "--out",
+        out,
+    )
     assert "psnr-y along alpha: Spearman 0.000, largest step 0.000 of all" in said
     rwsr("report", "--metrics", out, "--run", run, "--out", tmp_path / "m.html")
     (tmp_path / "one").mkdir()

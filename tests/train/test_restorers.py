@@ -12,15 +12,16 @@ from torch import nn
 
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.eval.images.sets import of_folders
-from rwsr.eval.metrics.by_name import named
+from rwsr.eval.metrics import metric as metric_of
+from rwsr.eval.protocols.base import Setup
 from rwsr.eval.protocols.restoration import evaluate
 from rwsr.eval.report.table import mean
-from rwsr.pipelines.evaluate import method_of
 from rwsr.train.networks.open import open_restorer
 from rwsr.train.networks.published import ncnn
 from rwsr.train.networks.published.compact import Compact, CompactConfig
 from rwsr.train.networks.published.imdn import ImdnConfig
 from rwsr.train.networks.published.rlfn import RlfnConfig
+from rwsr.train.subjects import subject_of
 
 from ..commands import make_spandrel_importable
 
@@ -207,6 +208,6 @@ def test_what_spandrel_knows_is_opened(tmp_path: Path) -> None:
 def test_published_models_reproduce_their_set5(data: Path, file: str, scale: int, psnr: float, within: float) -> None:
     """PSNR-Y, the scale cropped, LR by MATLAB's bicubic."""
     restorer = open_restorer(data / "weights/sr" / file, CPU)
-    metric = named("psnr-y", scale=scale, border=None, device=CPU)
-    parts = evaluate(of_folders(data / "test/Set5", None, scale), [method_of(restorer)], [metric], CPU)
+    metric = metric_of("psnr-y").ready(scale=scale, border=None, device=CPU)
+    parts = evaluate(Setup(of_folders(data / "test/Set5", None, scale), [subject_of(restorer)], CPU), [metric])
     assert mean([row for _, rows in parts for row in rows]) == pytest.approx(psnr, abs=within)

@@ -11,10 +11,11 @@ from PIL import Image
 from rwsr.degrade.images.pixels import U8
 from rwsr.eval.images.sets import of_folders
 from rwsr.eval.images.tensors import to_tensor
-from rwsr.eval.metrics.by_name import named
+from rwsr.eval.measure import measure
+from rwsr.eval.metrics import metric as metric_of
+from rwsr.eval.protocols import restoration
+from rwsr.eval.protocols.base import Setup
 from rwsr.eval.protocols.restoration import evaluate
-from rwsr.pipelines import evaluate as evaluating
-from rwsr.pipelines.evaluate import method_of
 from rwsr.pipelines.restore import restore_files
 from rwsr.train.compose import compose_training
 from rwsr.train.engine.loop import built
@@ -22,6 +23,7 @@ from rwsr.train.engine.model_file import write_model
 from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig, whole_scores
 from rwsr.train.networks.open import open_run
 from rwsr.train.networks.udem import Udem, UdemConfig
+from rwsr.train.subjects import subject_of
 
 from ..conftest import scene
 
@@ -87,12 +89,13 @@ def test_a_large_image_is_measured_in_tiles_as_it_is_whole(
     """Of 4 megapixels and more; here the limit is lowered. Restored under the scores of the whole image."""
     (tmp_path / "hr").mkdir()
     Image.fromarray(scene(0, 1200, 1400)).save(tmp_path / "hr/a.png")
-    images, metric = of_folders(tmp_path / "hr", None, 4), named("psnr-y", scale=4, border=None, device=CPU)
-    method = method_of(open_run(run, CPU))
+    images = of_folders(tmp_path / "hr", None, 4)
+    metric = metric_of("psnr-y").ready(scale=4, border=None, device=CPU)
+    setup = Setup(images, [subject_of(open_run(run, CPU))], CPU)
     values = []
     for most in (2**22, 2**16):
         monkeypatch.setattr("rwsr.eval.images.tiling._MOST_SR_PIXELS", most)
-        values.append([row.value for _, rows in evaluate(images, [method], [metric], CPU) for row in rows])
+        values.append([row.value for _, rows in evaluate(setup, [metric]) for row in rows])
     assert values[0] == pytest.approx(values[1], abs=1e-3)
 
 
@@ -105,7 +108,8 @@ def test_one_odd_image_does_not_end_a_measurement(tmp_path: Path, published: Pat
         for seed, (name, both) in enumerate(sizes.items()):
             Image.fromarray(scene(seed, *both[which])).save(folder / f"{name}.png")
     names = ("psnr-y", "ssim-y", "lpips-squeeze")
-    found = evaluating.restoration(of_folders(hr, lr, 4), {}, names, None, tmp_path / "m.parquet")
+    options = restoration.RestorationOptions(metrics=names)
+    found = measure(restoration.PROTOCOL, of_folders(hr, lr, 4), [], options, tmp_path / "m.parquet", CPU)
     assert found.left_out == 1
     values = {(row.source, row.metric): row.value for row in found.rows if row.model == "bicubic"}
     assert {name for name, _ in values} == {"a.png", "small.png"}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ...degrade.images.pixels import U8
 from ...eval.images.sets import ImageSet, opened
 from ...eval.images.tensors import to_tensor
-from ...eval.metrics.by_name import chosen
+from ...eval.metrics import ready
 from ...eval.metrics.lpips_dists import Lpips
 from ...eval.metrics.psnr_ssim import psnr
 from ...eval.report.table import mean_of
@@ -51,7 +51,7 @@ def without_hr(
     """
     count = len(images.sizes_px)
     looked_at: Sequence[int] = range(0, count, max(1, count // _MOST))[:_MOST]
-    metrics, _ = chosen(("niqe",), scale=1, border=None, device=device)
+    metrics, _ = ready(("niqe",), scale=1, border=None, device=device)
 
     def validate(restorer: nn.Module) -> dict[str, float]:
         found: dict[str, list[float]] = {}
@@ -72,16 +72,16 @@ def without_hr(
 
 
 def reconstructing(
-    net: LrReconstruction, hqi: Lpips | None, strength: Strength
-) -> Callable[[Tensor, Tensor, str], tuple[Tensor, Tensor]]:
-    """For figure 7: LR, an HR and the image's name -> X again, and X. hqi: of the controller, where there is one.
+    net: LrReconstruction, hqi: Lpips | None
+) -> Callable[[Tensor, Tensor, str, Strength], tuple[Tensor, Tensor]]:
+    """For figure 7: LR, an HR, the image's name, and what s is noise around -> X again, and X. hqi: of the controller,
+    where there is one.
 
-    strength: what s is noise around. The paper does not say which it drew; HQI is what fine-tuned models meet, so it is
-    the one that can discourage them from degraded SR. All noise is a function of the image's name, the same for every Y
-    of it.
+    The paper does not say which it drew; HQI is what fine-tuned models meet, so it is the one that can discourage them
+    from degraded SR. All noise is a function of the image's name, the same for every Y of it.
     """
 
-    def reconstruct(lr: Tensor, hr: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    def reconstruct(lr: Tensor, hr: Tensor, name: str, strength: Strength) -> tuple[Tensor, Tensor]:
         wanted, told = net.wanted(lr), None
         if hqi is not None:
             told = strength_of(hqi_of(hqi, net.enlarged(lr), hr), strength)

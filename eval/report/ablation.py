@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...degrade.errors import UserError
-from ..report.table import MetricRow
+from .table import MetricRow
 
 
 @dataclass(frozen=True)

@@ -8,30 +8,31 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ...degrade.build_store import row_of
-from ...degrade.errors import StoreError
-from ...degrade.images import sources
-from ...degrade.images.pixels import encode_png
-from ...degrade.manifest import from_row
-from ...degrade.ops.render import render_all
-from ...degrade.preview import store_sheet
-from ...degrade.progress import progress
-from ...degrade.quality.disorder import disorder_of
-from ...degrade.quality.group_order import twin
-from ...degrade.quality.pixel_measures import measure_pixels
-from ...degrade.quality.registration import registration
-from ...degrade.recipes.mm_realsr import Role
-from ...degrade.recipes.store_config import GROUPS, StoreConfig
-from ...degrade.storage import location as places
-from ...degrade.storage import tables
-from ...degrade.storage.location import Place
-from ...degrade.storage.provenance import provenance
-from ...degrade.storage.shards.reader import ShardReader
-from ...degrade.storage.shards.verify import digest
-from ...degrade.storage.shards.writer import Store
-from ...degrade.tasks import Run
-from .page import Picture, Section, Table, page
-from .store_plots import F64, boxes, histograms
+from ..degrade.build_store import row_of
+from ..degrade.errors import StoreError
+from ..degrade.images import sources
+from ..degrade.images.pixels import encode_png
+from ..degrade.manifest import from_row
+from ..degrade.ops.render import render_all
+from ..degrade.ops.step import from_rows
+from ..degrade.preview import store_sheet
+from ..degrade.progress import progress
+from ..degrade.quality.disorder import disorder_of
+from ..degrade.quality.group_order import twin
+from ..degrade.quality.pixel_measures import measure_pixels
+from ..degrade.quality.registration import registration
+from ..degrade.recipes.mm_realsr import Role
+from ..degrade.recipes.store_config import GROUPS, StoreConfig
+from ..degrade.storage import location as places
+from ..degrade.storage import tables
+from ..degrade.storage.location import Place
+from ..degrade.storage.provenance import provenance
+from ..degrade.storage.shards.reader import ShardReader
+from ..degrade.storage.shards.verify import digest
+from ..degrade.storage.shards.writer import Store
+from ..degrade.tasks import Run
+from .report.page import Picture, Section, Table, page
+from .report.store_plots import F64, boxes, histograms
 
 KIND = "quality-report"
 MEASURED = pa.schema(
@@ -93,28 +94,6 @@ def measure_store(store: Store, num_samples: int, run: Run) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=MEASURED)
 
 
-def _parameters(step: dict[str, Any], hr_px: int) -> dict[str, float]:
-    """The numbers of a step, by what the plot calls them."""
-    match step["op"]:
-        case "blur" if step["kernel"]["kind"] == "sinc":
-            return {"sinc cut-off (rad/px)": step["kernel"]["cutoff"]}
-        case "blur":
-            kernel = step["kernel"]
-            return {"blur sigma (px)": float(np.sqrt(kernel["sigma_x"] * kernel["sigma_y"]))}
-        case "resize":
-            return {"resized to (of HR side)": step["width"] / hr_px}
-        case "gaussian":
-            return {"Gaussian noise (levels)": step["sigma_255"]}
-        case "speckle":
-            return {"speckle (levels)": step["sigma_255"]}
-        case "poisson":
-            return {"photon noise (scale)": step["scale"]} if step["peak"] is None else {"photons (peak)": step["peak"]}
-        case "jpeg" | "webp":
-            return {f"{'JPEG' if step['op'] == 'jpeg' else 'WebP'} quality": step["quality"]}
-        case _:
-            return {}
-
-
 def _drawn(store: Store) -> tuple[dict[str, dict[str, F64]], Counter[str]]:
     """(every drawn number by parameter and member, how often each kind of step stands in a chain).
 
@@ -128,9 +107,9 @@ def _drawn(store: Store) -> tuple[dict[str, dict[str, F64]], Counter[str]]:
         table = store.manifest_of(shard)
         for member in drawn:
             for steps in table[member].to_pylist():
-                for step in steps:
-                    kinds[step["kernel"]["kind"] if step["op"] == "blur" else step["mode"] or step["op"]] += 1
-                    for name, value in _parameters(step, hr_px).items():
+                for step in from_rows(steps):
+                    kinds[step.family] += 1
+                    for name, value in step.parameters(hr_px).items():
                         numbers.setdefault(name, {}).setdefault(member, []).append(value)
     return {name: {m: np.array(v) for m, v in of.items()} for name, of in sorted(numbers.items())}, kinds
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from ..report.table import VALIDATION
+from ...eval.report.table import VALIDATION
 
 RULES: Mapping[
     str, str | None

@@ -2,36 +2,42 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ...degrade.errors import UserError
-from ...degrade.storage import location
-from ...degrade.storage.location import Place
-from ..protocols import cugan_tables, sweeps
-from ..protocols.restoration import PROTOCOL
-from . import examples, plots
-from . import table as report
-from .examples import Crop
-from .page import Caution, Part, Picture, Section, Table, page
-from .parts import beside_papers, means_table, told_apart, unique_of
-from .sections import SECTIONS, restoration_section
-from .table import MetricRow
+from ..degrade.errors import UserError
+from ..degrade.storage import location
+from ..degrade.storage.location import Place
+from .protocols import PROTOCOLS
+from .protocols.base import Protocol
+from .protocols.restoration import RESTORATION
+from .report import examples, plots
+from .report import table as report
+from .report.examples import Crop
+from .report.page import Caution, Part, Picture, Section, Table, page
+from .report.parts import beside_papers, conditions_table, means_table, told_apart, unique_of
+from .report.table import MetricRow
 
 
-def _sections(rows: Sequence[MetricRow], crops: Sequence[Crop]) -> list[Section]:
-    """A section for each protocol and set of images."""
+def _sections(rows: Sequence[MetricRow], crops: Sequence[Crop], protocols: Sequence[Protocol[Any]]) -> list[Section]:
+    """A section for each protocol and set of images; means and conditions alone of a protocol that is not known."""
+    known = {each.name: each for each in protocols}
     groups: dict[tuple[str, str], list[MetricRow]] = {}
     for row in rows:
         groups.setdefault((row.protocol, row.data_sha256), []).append(row)
     found: list[Section] = []
-    for (protocol, data), mixed in groups.items():
-        group = told_apart(mixed) if protocol in (PROTOCOL, sweeps.SEGMENTED, cugan_tables.PROTOCOL) else mixed
-        if protocol == PROTOCOL:
-            found.append(restoration_section(group, [crop for crop in crops if crop.data_sha256 == data]))
-        elif protocol in SECTIONS:
-            found.append(SECTIONS[protocol](report.shared(group)))
+    for (name, data), mixed in groups.items():
+        protocol = known.get(name)
+        if protocol is None:
+            found.append(
+                Section(f"{name}: {mixed[0].data}", (), (means_table(told_apart(mixed)), conditions_table(mixed)))
+            )
+            continue
+        group = told_apart(mixed) if protocol.averaged else mixed
+        of_set = [crop for crop in crops if crop.data_sha256 == data]
+        found.append(protocol.section(group if protocol.crops else report.shared(group), of_set))
     return found
 
 
@@ -68,7 +74,7 @@ def _comparison(runs: Mapping[str, Sequence[MetricRow]]) -> list[Section]:
         replace(row, model=f"{row.model} ({name})")
         for name, rows in runs.items()
         for row in rows
-        if row.protocol == PROTOCOL
+        if row.protocol == RESTORATION
     ]
     text = f"{len(runs)} reports side by side: {', '.join(runs)}."
     cautions = _differences(runs)
@@ -105,11 +111,15 @@ def _names(reports: Sequence[Place]) -> dict[str, Place]:
 
 def sections_of(metrics: Place) -> list[Section]:
     """The sections of one report, for a page of something larger; raises StoreError."""
-    return _sections(report.read(metrics), examples.read(metrics))
+    return _sections(report.read(metrics), examples.read(metrics), PROTOCOLS)
 
 
-def write_report(reports: Sequence[Place], log: pa.Table | None, out: Place) -> None:
+def write_report(
+    reports: Sequence[Place], log: pa.Table | None, out: Place, *, protocols: Sequence[Protocol[Any]] = PROTOCOLS
+) -> None:
     """Draw metric reports, and the losses of a run out of its log, as one HTML page.
+
+    protocols: whose sections are known.
 
     Raises:
         StoreError: a report is missing.
@@ -120,7 +130,7 @@ def write_report(reports: Sequence[Place], log: pa.Table | None, out: Place) -> 
     runs = {name: report.read(path) for name, path in named.items()}
     sections = _comparison(runs) if len(runs) > 1 else []
     for name, rows in runs.items():
-        of_run = _sections(rows, examples.read(named[name]))
+        of_run = _sections(rows, examples.read(named[name]), protocols)
         sections += of_run if len(runs) == 1 else [replace(each, title=f"{name}: {each.title}") for each in of_run]
     if log is not None:
         sections.append(Section("Training", (), (Picture(plots.loss_curves(log), "The losses while training."),)))

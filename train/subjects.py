@@ -1,0 +1,80 @@
+"""Trained networks as what `eval` measures: each with all that its network can be told and asked."""
+
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor
+
+from ..degrade.errors import UserError
+from ..degrade.storage import location
+from ..eval.images.tiling import Device, Model
+from ..eval.metrics.lpips_dists import lpips
+from ..eval.protocols.base import Far, Reconstruction, Subject
+from ..eval.report.table import setting_of
+from .engine.model_file import model_file
+from .methods.hr_aware_validation import reconstructing
+from .networks.cunet import CUnet
+from .networks.lr_reconstruction import encoder_for, far_of, open_reconstruction
+from .networks.mm_realsr import MMRealSR, scores_of, under_whole_scores
+from .networks.open import Restorer, open_restorer
+
+
+def subject_of(restorer: Restorer) -> Subject:
+    """A model as it is; MM-RealSR's goes by its own scores, CUGAN's is told how each image was degraded."""
+    modulated, steered = restorer.modulated, restorer.steered
+    return Subject(
+        restorer.name,
+        restorer.net,
+        restorer.checkpoint,
+        setting_of({"scores": "udem"}) if modulated else "{}",
+        restorer.conditioned,
+        None if modulated is None else partial(under_whole_scores, modulated),
+        scale=restorer.scale,
+        steered=None if steered is None else steered.restore_at,
+        scores=None if steered is None else _own_scores(steered),
+        scores_images=modulated is not None,
+        weights=restorer.net,
+    )
+
+
+def _own_scores(net: MMRealSR | CUnet) -> Model:
+    """What a network is told of the dimension that is not swept: the UDEM's score, or nothing of what is not there."""
+    return partial(scores_of, net) if isinstance(net, MMRealSR) else (lambda lr: lr.new_zeros(lr.shape[0], 2))
+
+
+def open_subject(path: Path, device: Device, *, name: str | None = None) -> Subject:
+    """The model in a file or in the folder of a run; raises UserError."""
+    return subject_of(open_restorer(path, device, name=name))
+
+
+def open_reconstruction_subject(path: Path, device: Device, *, name: str, far_model: Path | None = None) -> Subject:
+    """A reconstruction network of HR-aware. far_model: the SR model that its FAR was trained to look through.
+
+    Raises:
+        UserError: it is none, or its FAR looked through another model.
+    """
+    net, model = open_reconstruction(path, device)
+    far = None
+    if net.far is not None and net.config.far is not None:
+        trained_with = model.config.get("inputs", {}).get("far_model")
+        encoder = encoder_for(path, net.config.far, trained_with, far_model, device)
+        far = Far(partial(far_of, net, encoder), net.config.far.text)
+    controller = net.config.controller
+    hqi = None if controller is None else lpips(controller.hqi).to(device)
+
+    def restores_nothing(_: object) -> object:
+        raise UserError(f"{path} reconstructs LR and restores nothing; name a model that does")
+
+    reconstruct = reconstructing(net, hqi)
+
+    def again(lr: Tensor, hr: Tensor, image: str, strength: str) -> tuple[Tensor, Tensor]:
+        return reconstruct(lr, hr, image, "1-hqi" if strength == "1-hqi" else "hqi")
+
+    return Subject(
+        name,
+        restores_nothing,  # pyright: ignore[reportArgumentType]
+        location.sha256(model_file(path)),
+        scale=net.config.scale,
+        far=far,
+        reconstruction=Reconstruction(again, hqi is not None),
+    )
