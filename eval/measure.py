@@ -96,3 +96,13 @@ def lines_of(protocol: Protocol[Any], rows: Sequence[MetricRow]) -> list[str]:
         for model, by in means_of(protocol, rows).items()
     ]
     return [*means, *protocol.lines(table.shared(rows))]
+
+
+def summary_of(report: Place) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """The means and the lines of a report, of all protocols that are known."""
+    rows, means, lines = table.read(report), dict[str, dict[str, float]](), list[str]()
+    for protocol in PROTOCOLS:
+        own = [row for row in rows if row.protocol == protocol.name]
+        means |= means_of(protocol, own)
+        lines += lines_of(protocol, own) if own else []
+    return means, lines

@@ -1,16 +1,17 @@
-"""The stages as Prefect flows: the same functions with names, retries, schedules, artifacts and a page to watch.
+"""The stages as Prefect flows and assets: the same graph with names, retries, schedules, lineage and a page to watch.
 
 What is built, skipped or resumed is decided by the stages themselves, never by Prefect: its caching and result storage
-stay off. A flow has at most eight tasks; Dask runs inside one of them.
+stay off. A task is a stage; Dask runs inside one of them.
 """
 
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
+from urllib.parse import quote
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
@@ -18,6 +19,7 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.assets import materialize
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
@@ -29,18 +31,15 @@ from ..degrade.errors import UserError
 from ..degrade.images import sources
 from ..degrade.images.sources import SourceRow
 from ..degrade.progress import Advance, say, watched_by
-from ..degrade.storage.location import Place, place
+from ..degrade.storage.location import Place, absolute, place
 from ..degrade.tasks import may_pass
 from ..noisebank.cati import CatiRule, ThresholdRule
 from ..noisebank.describe import between, describe_rule
 from ..noisebank.scan import open_scan
 from ..noisebank.yields import yields
-from . import pipeline, stages
-from .pipeline import Built, PipelineConfig
-from .stages import BankJob, EvalJob, FineTuneJob, Made, ReportJob, SourcesJob, StoreJob, TrainJob
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from . import pipeline
+from .pipeline import Named, PipelineConfig
+from .stages.base import Artifact, Given, Stage, Work
 
 _MOST_ROWS = 200
 _STEP_PERCENT, _STEP_S = 2.0, 2.0
@@ -85,34 +84,41 @@ def _may_pass(_task: object, _run: object, state: Any) -> bool:
     return isinstance(state.data, BaseException | None) and may_pass(state.result(raise_on_failure=False))
 
 
-def _do(title: str, stage: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Do a stage as a task of the flow that runs, and record what it made."""
-    as_task = task(
-        name=title,
+def asset_key(at: Place) -> str:
+    """The key of an asset: its URL, of the letters that Prefect takes."""
+    found = absolute(at)
+    return quote(found.as_uri() if isinstance(found, Path) else str(found), safe=":/._-").replace("%", "_")
+
+
+def _do(named: Named, at: Place, given: Given, make: Callable[[], Artifact]) -> Artifact:
+    """Do a stage as a task of the flow that runs, which materialises an asset out of those of the stages that are its
+    inputs; and record what it made.
+    """
+
+    def follow() -> Artifact:
+        with watched_by(_Run()):
+            return make()
+
+    as_task: Any = materialize(
+        asset_key(at),
+        asset_deps=[asset_key(given[ref].at) for ref in named.stage.inputs() if ref in given],
+        name=named.name,
         cache_policy=NO_CACHE,
         persist_result=False,
         retries=1,
         retry_delay_seconds=30,
         retry_condition_fn=_may_pass,
-    )(_followed(stage))
-    made: Any = as_task(*args, **kwargs)
-    _record(title, made)
+    )(follow)
+    made: Artifact = as_task()
+    _record(named.name, made)
     return made
-
-
-def _followed(stage: Callable[P, R]) -> Callable[P, R]:
-    def follow(*args: P.args, **kwargs: P.kwargs) -> R:
-        with watched_by(_Run()):
-            return stage(*args, **kwargs)
-
-    return follow
 
 
 # -------------------------------------------------------------------------------------------------- artifacts
 
 
 def _key(title: str) -> str:
-    return title.replace(" ", "-")
+    return "".join(letter if letter.isalnum() else "-" for letter in title.lower())
 
 
 def _left_out(rows: list[SourceRow]) -> str:
@@ -125,7 +131,7 @@ def _left_out(rows: list[SourceRow]) -> str:
     return "\n\n| status | file | reason |\n|---|---|---|\n" + "\n".join(lines) + more
 
 
-def _summary(title: str, made: Made) -> None:
+def _summary(title: str, made: Artifact) -> None:
     state = "made now" if made.changed else "there already: nothing was done"
     text = "\n".join(f"- {line}" for line in made.lines)
     create_markdown_artifact(f"### {title}: {state}\n\n{text}{_left_out(made.rows)}", key=_key(title))
@@ -163,73 +169,37 @@ def _link(at: Place, text: str) -> None:
     create_link_artifact(at.absolute().as_uri() if isinstance(at, Path) else str(at), link_text=text, key="report")
 
 
-def _record(title: str, result: object) -> None:
+def _record(title: str, made: Artifact) -> None:
     """What a stage made, as the artifacts that a person looks for in the run."""
-    made = result.made if isinstance(result, Built) else result
-    if not isinstance(made, Made):
-        return
-    if title == "report":
-        _link(result.at if isinstance(result, Built) else place(str(made.values["page"])), "the report")
-        return
     _summary(title, made)
-    if "scan" in made.values:
-        _yield_table(place(str(made.values["scan"])))
-    if "means" in made.values:
+    if made.kind == "report":
+        _link(made.at, "the report")
+    if made.kind == "bank":
+        _yield_table(place(made.values["scan"]))
+    if made.values.get("means"):
         _metric_table(made.values)
 
 
 # ------------------------------------------------------------------------------------------------------ flows
 
 
-@flow(name="rwsr sources", persist_result=False)
-def index(job: SourcesJob) -> Made:
-    """Index image folders."""
-    return _do("sources", stages.index, job)
-
-
-@flow(name="rwsr noise bank", persist_result=False)
-def noise_bank(job: BankJob) -> Made:
-    """Build a noise bank."""
-    return _do("noise bank", stages.bank, job)
-
-
-@flow(name="rwsr store", persist_result=False)
-def store(job: StoreJob) -> Made:
-    """Build a store of groups or pairs."""
-    return _do("store", stages.store, job)
-
-
-@flow(name="rwsr train", persist_result=False)
-def train(job: TrainJob) -> Made:
-    """Train on a store."""
-    return _do("train", stages.train, job)
-
-
-@flow(name="rwsr fine-tune", persist_result=False)
-def fine_tune(job: FineTuneJob) -> Made:
-    """Fine-tune an SR model on LR images."""
-    return _do("fine-tune", stages.fine_tune, job)
-
-
-@flow(name="rwsr evaluate", persist_result=False)
-def evaluate(job: EvalJob) -> Made:
-    """Measure models on a store."""
-    return _do("evaluate", stages.evaluate, job)
-
-
-@flow(name="rwsr report", persist_result=False)
-def report(job: ReportJob) -> Made:
-    """Draw a metric report."""
-    return _do("report", stages.report, job)
-
-
 @flow(name="rwsr pipeline", persist_result=False)
 def whole(config: PipelineConfig) -> pipeline.Outputs:
-    """Folders to noise bank, stores, training, measurement and report; what is there already is left as it is."""
+    """The stages of a config; what is there already is left as it is."""
     found = pipeline.run(config, _do)
     if not found.changed:
         get_run_logger().info(pipeline.NOTHING_DONE)
     return found
+
+
+def one(stage: Stage, at: Place, work: Work) -> Artifact:
+    """One stage as a flow of its own, which a command tracks."""
+
+    @flow(name=f"rwsr {stage.kind}", persist_result=False)
+    def of_one() -> Artifact:
+        return _do(Named(stage.kind, stage), at, Given({}), lambda: stage.run(at, Given({}), work))
+
+    return of_one()
 
 
 # ---------------------------------------------------------------------------------------------------- serving

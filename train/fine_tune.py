@@ -136,7 +136,7 @@ def _identity(inputs: Inputs, rows: Sequence[SourceRow], restorer: Restorer, cho
 
 
 def fine_tune_run(
-    out: Path, inputs: Inputs, config: FineTuneConfig, *, val: Callable[[int], ImageSet] | None = None
+    out: Path, inputs: Inputs, config: FineTuneConfig, *, val: Callable[[int], ImageSet | None] | None = None
 ) -> str | None:
     """Fine-tune into the folder `out`; what was done, or none where it was done before.
 

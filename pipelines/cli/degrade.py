@@ -11,7 +11,6 @@ from . import options as options
 
 if TYPE_CHECKING:
     from ...degrade.recipes.store_config import StoreConfig
-    from ...noisebank.bank import NoiseBank
 
 
 def _presets() -> list[str]:
@@ -48,12 +47,6 @@ def _store_config(preset: str | None, *, config: Path | None, sets: tuple[str, .
     if kind is not None and kind != base.recipe.kind:
         raise UserError(f"recipe.kind = {kind}, but preset {named} is {base.recipe.kind}; drop one of them")
     return compose_values(base, values)
-
-
-def _bank(path: Place | None) -> "NoiseBank | None":
-    from ...noisebank.bank import NoiseBank
-
-    return NoiseBank.open(path) if path else None
 
 
 _preset = click.option("--preset", type=_PRESETS, default=None, help="Recipe to start from.  [default: the --config's]")
@@ -137,18 +130,29 @@ def degrade_preview(
     """
     import tempfile
 
-    from ...degrade import build_store
     from ...degrade.images.pixels import encode_png
     from ...degrade.preview import preview_sheet
-    from ..stages import Work, counts, indexed
+    from ..stages.base import Given, Work, counts
+    from ..stages.store import Store
 
     wanted = _store_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed)
-    opened = _bank(bank)
+    stage = Store.of(wanted, **_inputs(folders, chosen, distilled, bank))
     with tempfile.TemporaryDirectory() as folder:
-        rows = indexed(folders, distilled, Path(folder) / "index.parquet", options.index_config(chosen), Work())
-    write(out, encode_png(preview_sheet(build_store.plan(wanted, rows, opened))))
+        planned, rows = stage.plan(Path(folder) / "preview", Given({}), Work())
+    write(out, encode_png(preview_sheet(planned)))
     options.tell({"sheet": out, "counts": counts(rows)}, [f"wrote {out}"], json_=json_)
     options.exit_by(rows)
+
+
+def _inputs(
+    folders: tuple[Place, ...], chosen: options.Chosen, distilled: tuple[Place, ...], bank: Place | None
+) -> dict[str, Any]:
+    return {
+        "source": tuple(map(str, folders)),
+        "distilled": tuple(map(str, distilled)),
+        "bank": str(bank) if bank else None,
+        "images": options.index_config(chosen),
+    }
 
 
 @degrade.command("build")
@@ -191,19 +195,12 @@ def degrade_build(
       rwsr degrade build --preset mm-realsr --source photos --out groups.zarr --samples 200 --hr-size 256
     """
     from ...degrade.storage.shards.writer import is_free
-    from .. import stages
+    from ..stages.store import Store
 
     is_free(out)
-    job = stages.StoreJob(
-        out=str(out),
-        sources=tuple(map(str, folders)),
-        distilled=tuple(map(str, distilled)),
-        bank=str(bank) if bank else None,
-        images=options.index_config(chosen),
-        config=_store_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed),
-        work=stages.Work(workers=workers, dask=dask),
-    )
-    made = options.tracked(stages.store, job, "store", track=track)
+    wanted = _store_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed)
+    stage = Store.of(wanted, **_inputs(folders, chosen, distilled, bank))
+    made = options.done(stage, out, workers=workers, dask=dask, track=track)
     options.tell(made.values, made.lines, json_=json_)
     options.exit_by(made.rows)
 

@@ -139,13 +139,12 @@ def _command(name: str) -> click.Command:
     protocol = protocol_of(name)
 
     def run(which: Which, models: tuple[str, ...], out: Place, track: bool, json_: bool, **told: Any) -> None:
-        from .. import stages
         from ..evaluate import named_models
+        from ..stages.evaluate import Evaluate
 
         far_model = told.pop("far_model", None)
-        job = stages.EvalJob(
-            protocol=name,
-            options=told,
+        stage = Evaluate(
+            protocols={name: told},
             **{key: str(at) for key in ("store", "hr", "lr") if (at := getattr(which, key)) is not None},
             scale=which.scale,
             include=which.include,
@@ -153,9 +152,8 @@ def _command(name: str) -> click.Command:
             name=which.name,
             models={each: str(path) for each, path in named_models(models).items()},
             far_model=None if far_model is None else str(far_model),
-            out=str(out),
         )
-        made = options.tracked(stages.evaluate, job, "evaluate", track=track)
+        made = options.done(stage, out, track=track)
         options.tell(made.values, made.lines, json_=json_)
         if made.values["left_out"]:  # say by the exit code whether every image was measured
             sys.exit(options.LEFT_OUT_EXIT_CODE)
@@ -219,15 +217,10 @@ def report(
     Example:
       rwsr report --metrics metrics.parquet --run run --out report.html
     """
-    from .. import stages
+    from ..stages.evaluate import Report
 
-    job = stages.ReportJob(
-        metrics=str(metrics),
-        compare=tuple(map(str, compare)),
-        run=str(run_folder) if run_folder else None,
-        out=str(out),
-    )
-    made = options.tracked(stages.report, job, "report", track=track)
+    stage = Report(metrics=(str(metrics), *map(str, compare)), training=str(run_folder) if run_folder else None)
+    made = options.done(stage, out, track=track)
     options.tell(made.values, made.lines, json_=json_)
 
 

@@ -11,30 +11,35 @@ if TYPE_CHECKING:
     from ..pipeline import PipelineConfig
 
 _EXAMPLE = """\
-# Places are paths, from the folder that rwsr is run in, or URLs (s3://, gs://, az://). Leave out what you do not want.
-out: data-set                   # everything is written below; named by what it is made of
-sources: [photos]               # images to train on, and the target set of the noise bank
-held_out: [held-out]            # images to measure on
-bank: {grid: {size: 64, stride: 32}}
-store: {preset: mm-realsr, config: {num_samples: 1000, hr_size_px: 256}}
-test_store: {preset: mm-realsr, config: {num_samples: 50, hr_size_px: 256, seed: 1}}
-train: {preset: mm-realsr-small, config: {loop: {steps: 2400}}}
+# yaml-language-server: $schema=pipeline.schema.json  (rwsr config schema > pipeline.schema.json)
+# Stages by name; an input is the name of another stage, a path or a URL (s3://, gs://, az://).
+out: data-set                   # everything is written below, named by what it is made of
+stages:
+  photos: {scan: {target: photos, grids: {grids: [{size: 64, stride: 32}]}}}     # images to train on, decoded once
+  held-out: {index: {folders: held-out, apart_from: photos}}                     # images to measure on
+  bank: {bank: {scan: photos, config: {grid: {size: 64, stride: 32}}}}
+  groups: {store: {source: photos, preset: mm-realsr, config: {num_samples: 1000, hr_size_px: 256}}}
+  test: {store: {source: held-out, preset: mm-realsr, config: {num_samples: 50, hr_size_px: 256, seed: 1}}}
+  quality: {report: {store: groups}}
+  net: {train: {preset: mm-realsr-small, data: groups, config: {loop: {steps: 2400}}}}
+  metrics: {evaluate: {models: net, store: test}}
+  page: {report: {metrics: metrics, training: net}}
 """
 
 
 @click.group()
 def flow() -> None:
-    """The whole way from one config: noise bank, stores, training, measurement, report. By hand or by a schedule."""
+    """The whole way from one config of named stages. By hand or by a schedule."""
 
 
 def _config(path: Path, sets: tuple[str, ...]) -> "PipelineConfig":
     from ...degrade.config import composed_values, validated
     from ...degrade.errors import UserError
-    from ..pipeline import PipelineConfig, check
+    from ..pipeline import PipelineConfig, stages_of
 
     config = validated(PipelineConfig, composed_values(path, sets), str(path))
     try:
-        check(config)
+        stages_of(config)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return config
@@ -81,14 +86,12 @@ def flow_run(config_file: Path, sets: tuple[str, ...], track: bool, json_: bool)
         done = flows.whole(config)
     else:
         done = pipeline.run(config)
-    lines = [line for _, built in done.items() for line in built.made.lines]
+    lines = [line for each in done.made.values() for line in each.lines]
     if not done.changed:
         lines.append(pipeline.NOTHING_DONE)
-    values = {
-        name: {"at": built.at, "changed": built.made.changed, **built.made.values} for name, built in done.items()
-    }
+    values = {name: {"at": each.at, "changed": each.changed, **each.values} for name, each in done.made.items()}
     options.tell(values, lines, json_=json_)
-    options.exit_by([row for _, built in done.items() for row in built.made.rows])
+    options.exit_by([row for each in done.made.values() for row in each.rows])
 
 
 @flow.command("serve")

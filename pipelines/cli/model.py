@@ -136,7 +136,8 @@ def demo(out: Path, steps: int | None, workers: int, dask: options.Dask, json_: 
       rwsr demo DEMO
     """
     from ..demo.demo import run_demo
+    from ..stages.base import Work
 
-    made = run_demo(out, options.runner(workers, dask), steps=steps)
+    made = run_demo(out, Work(workers=workers, dask=dask), steps=steps)
     lines = ["made:", *(f"  {path}" for path in made), f"open {made[0]} in a browser"]
     options.tell({"made": made}, lines, json_=json_)

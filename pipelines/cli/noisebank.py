@@ -83,29 +83,22 @@ def noisebank_scan(
       rwsr noisebank scan --target photos --out photos.scan --size 64
     """
     from ...degrade.config import compose
-    from ...degrade.images import sources
     from ...noisebank.scan import ScanConfig
     from ...noisebank.tiles import TileGrid
-    from ..stages import Work, counts, scan_sets
+    from ..stages import images
 
     sizes = sizes or (256, 128, 64)
     first = compose(TileGrid(), size=sizes[0], stride=sizes[0] if stride is None else stride)
     grids = [compose(first, size=size, stride=max(1, first.stride * size // first.size)) for size in sizes]
-    found, rows = scan_sets(
-        out,
-        target,
-        auxiliary,
-        ScanConfig(grids=tuple(dict.fromkeys(grids))),
-        options.index_config(chosen, max_pixels, follow_links),
-        Work(workers=workers, dask=dask),
+    stage = images.Scan(
+        target=tuple(map(str, target)),
+        auxiliary=tuple(map(str, auxiliary)),
+        grids=ScanConfig(grids=tuple(dict.fromkeys(grids))),
+        images=options.index_config(chosen, max_pixels, follow_links),
     )
-    tiles = {each.name: each.num_tiles() for each in found}
-    lines = [sources.summary(rows)]
-    for name, by_size in tiles.items():
-        lines.append(f"{name}: " + ", ".join(f"{count:,} tiles of {size} px" for size, count in by_size.items()))
-    result = {"scan": out, "num_tiles": tiles, "counts": counts(rows)}
-    options.tell(result, [*lines, f"wrote {out}"], json_=json_)
-    options.exit_by(rows)
+    made = options.done(stage, out, workers=workers, dask=dask, track=False)
+    options.tell(made.values, made.lines, json_=json_)
+    options.exit_by(made.rows)
 
 
 # ----------------------------------------------------------------------------------------------------- yield
@@ -268,7 +261,7 @@ def noisebank_build(
       rwsr noisebank build --target photos --out bank.zarr --size 64 --stride 32
     """
     from ...degrade.storage.shards.writer import is_free
-    from .. import stages
+    from ..stages import images
 
     if (scan_folder is None) == (not target) or (scan_folder is not None and auxiliary):
         raise click.UsageError("name either the folders (--target, --auxiliary) or a finished --scan")
@@ -284,16 +277,14 @@ def noisebank_build(
         rule, choices, size=size, stride=stride, fallback_sizes=fallback_sizes, config=config, sets=sets
     )
     is_free(out)
-    job = stages.BankJob(
-        out=str(out),
+    stage = images.Bank(
         target=tuple(map(str, target)),
         auxiliary=tuple(map(str, auxiliary)),
         scan=str(scan_folder) if scan_folder else None,
         config=bank_config,
         images=options.index_config(chosen, max_pixels, follow_links),
-        work=stages.Work(workers=workers, dask=dask),
     )
-    made = options.tracked(stages.bank, job, "noise_bank", track=track)
+    made = options.done(stage, out, workers=workers, dask=dask, track=track)
     options.tell(made.values, made.lines, json_=json_)
     options.exit_by(made.rows)
 

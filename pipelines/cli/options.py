@@ -21,14 +21,11 @@ from ...degrade.storage.object_store import ObjectPath
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from pydantic import BaseModel
-
     from ...degrade.images.sources import IndexConfig, SourceRow
     from ...degrade.tasks import Run
-    from ..stages import Made
+    from ..stages.base import Artifact, Stage
 
 F = TypeVar("F", bound=Callable[..., Any])
-J = TypeVar("J", bound="BaseModel")
 
 
 class _PlaceType(click.ParamType[Place]):
@@ -163,13 +160,17 @@ def trackable(function: F) -> F:
     )(function)
 
 
-def tracked(do: "Callable[[J], Made]", job: J, flow: str, *, track: bool) -> "Made":
-    """Do a job; as the flow of that name when it is to be tracked."""
+def done(stage: "Stage", out: Place, *, workers: int | None = None, dask: Dask = None, track: bool) -> "Artifact":
+    """Make a stage at a place of its own; as a flow when it is to be tracked."""
+    from ..stages.base import Given, Work
+
+    stage.check({})
+    work = Work() if workers is None else Work(workers=workers, dask=dask)
     if not track:
-        return do(job)
+        return stage.run(out, Given({}), work)
     flows = import_flows()
     flows.check_server(needed=False)
-    return getattr(flows, flow)(job)
+    return flows.one(stage, out, work)()
 
 
 def import_flows(console: str = "CRITICAL") -> "ModuleType":

@@ -51,15 +51,13 @@ def sources_index(
     """
     from ...degrade.images import known_datasets
     from ...degrade.images import sources as index_
-    from .. import stages
+    from ..stages import images
 
     config = options.index_config(chosen, max_pixels, follow_links, min_side)
     if layout is not None:
         known_datasets.check(layout, index_.listed(folders, config))
-    job = stages.SourcesJob(
-        folders=tuple(map(str, folders)), out=str(out), images=config, work=stages.Work(workers=workers, dask=dask)
-    )
-    made = options.tracked(stages.index, job, "index", track=track)
+    stage = images.Index(folders=tuple(map(str, folders)), images=config)
+    made = options.done(stage, out, workers=workers, dask=dask, track=track)
     options.tell(made.values, made.lines, json_=json_)
     options.exit_by(made.rows)
 

@@ -65,6 +65,8 @@ def _of_a_training(method: str, default: str, told: str) -> Callable[[_Command],
         click.option(
             "--val-store", type=options.PLACE, default=None, help="Store of held-out samples to measure meanwhile."
         ),
+        click.option("--val-hr", type=options.PLACE, default=None, help="Or: folder of held-out HR, with --val-lr."),
+        click.option("--val-lr", type=options.PLACE, default=None, help="Folder of its LR."),
         click.option(
             "--steps", type=click.IntRange(min=1), default=None, help="Training steps.  [default: the preset's]"
         ),
@@ -95,6 +97,8 @@ def _train(
     far_model: Path | None = None,
     start_from: Path | None,
     val_store: Place | None,
+    val_hr: Place | None,
+    val_lr: Place | None,
     steps: int | None,
     seed: int | None,
     config: Path | None,
@@ -103,25 +107,26 @@ def _train(
     json_: bool,
 ) -> None:
     from ...train.compose import compose_training
-    from .. import stages as jobs
+    from ..stages.train import Train
 
     if (store_folder is None) == (not folders) or (recipe is not None and not folders):
         raise click.UsageError("name either a --store, or --source (and its --recipe)")
     composed = compose_training(preset, config=config, sets=sets, steps=steps, seed=seed)
-    job = jobs.TrainJob(
-        store=str(store_folder) if store_folder else None,
-        sources=tuple(map(str, folders)),
+    stage = Train.of(
+        preset,
+        composed,
+        data=str(store_folder) if store_folder else None,
+        source=tuple(map(str, folders)),
         recipe=str(recipe) if recipe else None,
-        out=str(out),
-        preset=preset,
         images=options.index_config(chosen),
-        config=composed.model_dump(mode="json"),
         start_from=str(start_from) if start_from else None,
-        val_store=str(val_store) if val_store else None,
-        bank=str(bank) if bank else None,
+        val=str(val_store) if val_store else None,
+        val_hr=str(val_hr) if val_hr else None,
+        val_lr=str(val_lr) if val_lr else None,
+        noise=str(bank) if bank else None,
         far_model=str(far_model) if far_model else None,
     )
-    made = options.tracked(jobs.train, job, "train", track=track)
+    made = options.done(stage, out, track=track)
     options.tell(made.values, made.lines, json_=json_)
 
 
@@ -275,25 +280,24 @@ def train_hr_aware(
       rwsr train hr-aware --model run --lr-images photos --reconstruction reconstruction --out adapted
     """
     from ...train.compose import compose_fine_tuning
-    from .. import stages as jobs
+    from ..stages.train import FineTune
 
     if (val_hr is None) != (val_lr is None) or (val_store is not None and val_hr is not None):
         raise click.UsageError("to measure meanwhile, name a --val-store, or both of --val-hr and --val-lr")
     composed = compose_fine_tuning(preset, config=config, sets=sets, steps=steps, seed=seed)
-    job = jobs.FineTuneJob(
+    stage = FineTune.of(
+        preset,
+        composed,
         model=str(model),
         lr_images=tuple(map(str, lr_images)),
         reconstruction=str(reconstruction) if reconstruction else None,
-        out=str(out),
-        preset=preset,
         images=options.index_config(chosen, min_side=1),
-        config=composed.model_dump(mode="json"),
         far_model=str(far_model) if far_model else None,
-        val_store=str(val_store) if val_store else None,
+        val=str(val_store) if val_store else None,
         val_hr=str(val_hr) if val_hr else None,
         val_lr=str(val_lr) if val_lr else None,
     )
-    made = options.tracked(jobs.fine_tune, job, "fine_tune", track=track)
+    made = options.done(stage, out, track=track)
     options.tell(made.values, made.lines, json_=json_)
     options.exit_by(made.rows)
 

@@ -15,25 +15,21 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
 
 from ...degrade import build_store
 from ...degrade.config import compose
 from ...degrade.errors import UserError
-from ...degrade.images import sources
-from ...degrade.images.sources import SourceRow
-from ...degrade.progress import printable, say
-from ...degrade.recipes.mm_realsr import ROLES
+from ...degrade.progress import say
 from ...degrade.recipes.store_config import StoreConfig, store_preset
 from ...degrade.storage.local import write_atomic
-from ...degrade.storage.shards.writer import Store
-from ...degrade.tasks import Run
-from ...noisebank import build_bank
+from ...degrade.storage.location import Place
 from ...noisebank.bank import BankConfig, NoiseBank
-from ...noisebank.scan import ScanConfig, scan, scan_grids
 from ...noisebank.tiles import TileGrid
-
-T = TypeVar("T")
+from ..pipeline import Named, make_all
+from ..stages.base import Artifact, Given, Work
+from ..stages.images import Bank, Index
+from ..stages.store import Store
+from ..stages.train import Train
 
 TRAIN = (
     "astronaut.png",
@@ -93,58 +89,42 @@ def _copy_photographs(names: Sequence[str], folder: Path) -> int:
     return len(missing)
 
 
-def _stage(title: str, work: Callable[[], tuple[T, str, bool]]) -> tuple[T, bool]:
-    """Run a stage and say in one line what it did and how long it took; False when all of it was there already."""
+def stages(out: Path, steps: int | None) -> list[Named]:
+    """The demo as a pipeline, but for its page."""
+    from ...train.compose import compose_training
+
+    config = compose_training("mm-realsr-small", steps=steps or _STEPS)
+    return [
+        Named("sources", Index(folders=(str(out / "photos/train"),)), "index.parquet"),
+        Named("held out", Index(folders=(str(out / "photos/held-out"),)), "held-out.index.parquet"),
+        Named("noise bank", Bank(target=("sources",), config=BANK), "bank.zarr"),
+        Named("degrade", Store.of(groups_config(held_out=False), source=("sources",)), "groups.zarr"),
+        Named("test", Store.of(groups_config(held_out=True), source=("held out",)), "held-out.zarr"),
+        Named("train", Train.of("mm-realsr-small", config, data="degrade"), "run"),
+    ]
+
+
+def _say(title: str, text: str, seconds: float, *, new: bool) -> None:
+    say(f"{title:<10} {text} {f'[{seconds:.1f} s]' if new else '[done before]'}")
+
+
+def _told(named: Named, at: Place, given: Given, make: Callable[[], Artifact]) -> Artifact:
+    """Do a stage, and say in one line what it did and how long it took."""
     started = time.monotonic()
-    result, text, worked = work()
-    seconds = f"[{time.monotonic() - started:.1f} s]" if worked else "[done before]"
-    say(f"{title:<10} {text} {seconds}")
-    return result, worked
+    made = make()
+    _say(named.name, _SAID[named.stage.kind](made), time.monotonic() - started, new=made.changed)
+    return made
 
 
-def _sources(out: Path, run: Run) -> tuple[tuple[list[SourceRow], list[SourceRow]], str, bool]:
-    found: list[list[SourceRow]] = []
-    copied = 0
-    for names, folder, index in (
-        (TRAIN, "photos/train", "index.parquet"),
-        (HELD_OUT, "photos/held-out", "held-out.index.parquet"),
-    ):
-        copied += _copy_photographs(names, out / folder)
-        found.append(sources.index([out / folder], out / index, sources.IndexConfig(), run))
-    for row in (row for rows in found for row in sources.left_out(rows)):
-        say(f"left out: {row.status}: {printable(row.file)}: {row.reason}")
-    return (found[0], found[1]), f"{sources.summary(found[0])}; {len(found[1])} more held out", copied > 0
+_SAID: dict[str, Callable[[Artifact], str]] = {
+    "index": lambda made: made.lines[-2],
+    "bank": lambda made: next(line for line in made.lines if "tile" in line),
+    "store": lambda made: made.lines[-1],
+    "train": lambda made: made.lines[0],
+}
 
 
-def _bank(out: Path, run: Run) -> tuple[NoiseBank, str, bool]:
-    folder = out / "bank.zarr"
-    grids = ScanConfig(grids=scan_grids(BANK.grids()))
-    scans, _ = scan(out / "bank.zarr.scan", [out / "photos/train"], [], grids, sources.IndexConfig(), run)
-    bank, num_cut = build_bank.build(folder, scans, BANK, run)
-    return bank, f"{len(bank.patches)} patches out of {bank.sets[0].num_tiles} tiles of {bank.size_px} px", num_cut > 0
-
-
-def _groups(out: Path, name: str, rows: list[SourceRow], run: Run, *, held_out: bool) -> tuple[Store, str, bool]:
-    config = groups_config(held_out=held_out)
-    store, rendered = build_store.build(out / name, build_store.plan(config, rows), run)
-    lr = f"{config.lr_size_px} px LR of {config.hr_size_px} px HR"
-    return store, f"{name} holds {config.num_samples} groups of {len(ROLES)} {lr}", rendered > 0
-
-
-_PRESET = "mm-realsr-small"
-
-
-def _train(out: Path, steps: int | None) -> tuple[None, str, bool]:
-    from ...train.compose import compose_training, method_of
-    from ...train.data.of_training import stored
-    from ...train.train import train_run
-
-    config, method = compose_training(_PRESET, steps=steps or _STEPS), method_of(_PRESET)
-    trained = train_run(out / "run", stored(out / "groups.zarr"), method, config)
-    return None, f"MM-RealSR stage 1, {config.loop.steps} steps", trained
-
-
-def run_demo(out: Path, run: Run, *, steps: int | None) -> list[Path]:
+def run_demo(out: Path, work: Work, *, steps: int | None) -> list[Path]:
     """Go the whole way into the folder `out`, and give back what was made; what is there already is kept.
 
     steps: of the training; None is what a few minutes allow.
@@ -153,16 +133,20 @@ def run_demo(out: Path, run: Run, *, steps: int | None) -> list[Path]:
         UserError: `out` holds something else, or a stage failed.
     """
     out.mkdir(parents=True, exist_ok=True)
-    (train_rows, held_out_rows), copied = _stage("sources", lambda: _sources(out, run))
-    bank, cut = _stage("noise bank", lambda: _bank(out, run))
-    store, drawn = _stage("degrade", lambda: _groups(out, "groups.zarr", train_rows, run, held_out=False))
-    held_out, drawn_too = _stage("degrade", lambda: _groups(out, "held-out.zarr", held_out_rows, run, held_out=True))
-    _, trained = _stage("train", lambda: _train(out, steps))
+    for names, folder in ((TRAIN, "photos/train"), (HELD_OUT, "photos/held-out")):
+        _copy_photographs(names, out / folder)
+    made = make_all(stages(out, steps), out, out / "runs", work, _told)
 
     from . import page
 
-    means, measured = _stage("evaluate", lambda: page.measure(out, held_out))
-    _, written = _stage("report", lambda: page.write(out, bank, store, held_out, means))
-    if not any((copied, cut, drawn, drawn_too, trained, measured, written)):
+    bank = NoiseBank.open(made["noise bank"].at)
+    store, held_out = (build_store.open_samples(made[name].at) for name in ("degrade", "test"))
+    started = time.monotonic()
+    rows, text, measured = page.measure(out, held_out)
+    _say("evaluate", text, time.monotonic() - started, new=measured)
+    started = time.monotonic()
+    _, text, written = page.write(out, bank, store, held_out, rows)
+    _say("report", text, time.monotonic() - started, new=written)
+    if not measured and not written and not any(each.changed for each in made.values()):
         say("all is done already")
     return [out / name for name in MADE]

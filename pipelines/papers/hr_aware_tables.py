@@ -12,7 +12,6 @@ As in the paper a model is fine-tuned on the LR of the very images that it is me
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,38 +19,38 @@ from ...degrade.config import compose, compose_values
 from ...degrade.errors import UserError
 from ...degrade.images import sources
 from ...degrade.images.pixels import U8
-from ...degrade.images.sources import IndexConfig, SourceRow
-from ...degrade.progress import say
+from ...degrade.images.sources import IndexConfig
 from ...degrade.recipes.store_config import StoreConfig, store_preset
 from ...degrade.storage.location import Place
-from ...eval.images.sets import ImageSet, check_fits, first_of
+from ...eval.images.sets import check_fits
 from ...eval.metrics import lpips_here
 from ...eval.metrics.lpips_dists import check_lpips
 from ...eval.report.page import Table
 from ...eval.report.published import of_set
 from ...train.compose import compose_fine_tuning, compose_training
-from ...train.data.of_training import stored
 from ...train.engine.checkpoint import read_log
 from ...train.engine.distributed import local_device
-from ...train.fine_tune import Inputs, choice_of, fine_tune_run, large_enough
+from ...train.fine_tune import choice_of, large_enough
 from ...train.losses.far_encoders import check_weights
-from ...train.methods import hr_aware_pretrain
 from ...train.methods.hr_aware import SELF_TRAINING, FineTuneConfig, Restoring, check_model
 from ...train.methods.hr_aware_pretrain import LWAY, PretrainConfig
 from ...train.networks.open import Restorer
-from ...train.train import train_run
-from .. import stages
 from ..evaluate import image_set, open_alike
 from ..executors import runner
-from ..stages import StoreJob, Work
+from ..pipeline import Named, make_all
+from ..stages.base import Work, name_left_out
+from ..stages.images import Index
+from ..stages.store import Store
+from ..stages.train import LR_IMAGES, FineTune, Train
 from . import simulated_cameras
 from .early_stopping import stopped
-from .parallel_training import Training, train_all
+from .parallel_training import telling, train_all
 from .rwsr_edl_tables import plain_name
 from .simulated_cameras import CAMERAS, Spoilt
 from .table_page import Finished, Sheet, finished, metrics_of
 
 BEFORE = "before"
+PAIRS, LR_INDEX = "pairs.zarr", "LR"
 _CURVE_IMAGES, _CURVE_POINTS = 8, 6
 Network = Literal["HR-aware", "LWay", "controller", "FAR", "neither", "VGG-19", "CLIP RN50", "SR model"]
 NETWORKS: dict[Network, dict[str, Any]] = {  # keys of the reconstruction network
@@ -160,12 +159,13 @@ def _pairs_config(plan: Plan, scale: int) -> StoreConfig:
     )
 
 
-def _pretraining(plan: Plan, network: Network, seed: int, scale: int) -> PretrainConfig:
+def _pretraining(plan: Plan, network: Network, seed: int, scale: int) -> tuple[str, PretrainConfig]:
+    """The preset and the config of a reconstruction network."""
     preset = "hr-aware-pretrain-small" if plan.preset.endswith("-small") else "hr-aware-pretrain"
     sets = plan.pretrain_sets
     found = compose_training(preset, sets=sets, steps=plan.pretrain_steps, seed=seed)
     assert isinstance(found, PretrainConfig)
-    return compose(found, network=NETWORKS[network] | {"scale": scale})
+    return preset, compose(found, network=NETWORKS[network] | {"scale": scale})
 
 
 def _fine_tuning(plan: Plan, variant: Variant, seed: int) -> FineTuneConfig:
@@ -182,7 +182,7 @@ def _check(plan: Plan, models: Sequence[Restorer]) -> None:
         only = "only one of the two: " if plan.spoil else ""
         raise UserError(f"name {only}--lr, the LR of the HR, or --spoil to have it made by a fixed degradation")
     for network in plan.networks:
-        config = _pretraining(plan, network, 0, scale)
+        _, config = _pretraining(plan, network, 0, scale)
         if plan.hr_size_px < config.loop.lr_patch_px * scale:
             raise UserError(
                 f"--hr-size {plan.hr_size_px} is less than a patch of {config.loop.lr_patch_px} px of LR; use "
@@ -209,11 +209,10 @@ def _check(plan: Plan, models: Sequence[Restorer]) -> None:
 
 @dataclass(frozen=True)
 class Images:
-    """HR and LR to measure on, and the rows of the LR."""
+    """HR and LR to measure on."""
 
     hr: Place
     lr: Place
-    rows: tuple[SourceRow, ...]
 
 
 def _images(plan: Plan, scale: int) -> Images:
@@ -223,9 +222,9 @@ def _images(plan: Plan, scale: int) -> Images:
     pretrain = sources.index(plan.pretrain_on, plan.out / "pretrain.index.parquet", IndexConfig(role="hr"), run)
     hr = sources.index([plan.hr], plan.out / "hr.index.parquet", IndexConfig(role="hr"), run)
     sources.check_apart(pretrain, hr)
-    stages.name_left_out(hr)
+    name_left_out(hr)
     if plan.lr is not None:
-        return Images(plan.hr, plan.lr, _lr_rows(plan, plan.lr))
+        return Images(plan.hr, plan.lr)
     assert plan.spoil is not None
     camera = CAMERAS[plan.spoil]
 
@@ -235,70 +234,55 @@ def _images(plan: Plan, scale: int) -> Images:
     photos = plan.out / "photos"
     hr_folder = simulated_cameras.written(hr, photos / "HR", "HR", lambda pixels, _: pixels, scale)
     lr_folder = simulated_cameras.written(hr, photos / "LR", "LR by one camera", made, scale)
-    return Images(hr_folder, lr_folder, _lr_rows(plan, lr_folder))
+    return Images(hr_folder, lr_folder)
 
 
-def _lr_rows(plan: Plan, lr: Place) -> tuple[SourceRow, ...]:
-    return stages.index_lr([lr], plan.out / "lr.index.parquet", runner(plan.workers))
-
-
-def _pairs(plan: Plan, scale: int) -> Place:
-    at = plan.out / "pairs.zarr"
-    folders = tuple(map(str, plan.pretrain_on))
-    job = StoreJob(out=str(at), sources=folders, config=_pairs_config(plan, scale), work=Work(workers=plan.workers))
-    for line in ("pairs.zarr:", *(f"  {each}" for each in stages.store(job).lines)):
-        say(line)
-    return at
+def _pairs(plan: Plan, scale: int) -> Named:
+    """What the reconstruction networks learn from."""
+    return Named(PAIRS, Store.of(_pairs_config(plan, scale), source=_texts(plan.pretrain_on)), PAIRS)
 
 
 # ---------------------------------------------------------------------------------------------------- trainings
 
 
-def _pretrain(run: Path, store: Place, config: PretrainConfig, far_model: Path | None) -> None:
-    train_run(run, stored(store), hr_aware_pretrain.METHOD, config, far_model=far_model)
+def _texts(places: Sequence[Place]) -> tuple[str, ...]:
+    return tuple(map(str, places))
 
 
-def _fine_tune(
-    run: Path,
-    model: Path,
-    network: Path | None,
-    config: FineTuneConfig,
-    images: Images,
-    far_model: Path | None,
-) -> None:
-    inputs = Inputs(model=model, rows=images.rows, reconstruction=network, far_model=far_model)
-
-    def val(scale: int) -> ImageSet:
-        return first_of(image_set(None, images.hr, images.lr, scale), _CURVE_IMAGES)
-
-    fine_tune_run(run, inputs, config, val=val)
-
-
-def _far_model(plan: Plan, network: Network | None, model: Path) -> Path | None:
+def _far_model(plan: Plan, network: Network | None, model: Path) -> str | None:
     """What FAR looks through in the row of an SR model: the one that is named, or that which is fine-tuned."""
-    return (plan.far_model or model) if network == "SR model" else None
+    return str(plan.far_model or model) if network == "SR model" else None
 
 
-def _pretrainings(plan: Plan, store: Place, scale: int) -> list[Training]:
-    found: dict[Path, Training] = {}
+def _pretrainings(plan: Plan, scale: int) -> list[Named]:
+    found: dict[Path, Named] = {}
     for seed in range(min(plan.seeds, plan.pretrain_seeds)):
         for network in plan.networks:
-            config = _pretraining(plan, network, seed, scale)
+            preset, config = _pretraining(plan, network, seed, scale)
             for model, path in plan.models.items():
                 run = plan.network_run(network, seed, model)
-                found[run] = Training(run, partial(_pretrain, run, store, config, _far_model(plan, network, path)))
+                stage = Train.of(preset, config, data=PAIRS, far_model=_far_model(plan, network, path))
+                found[run] = Named(run.name, stage, f"reconstructions/{run.name}")
     return list(found.values())
 
 
-def _fine_tunings(plan: Plan, images: Images) -> list[Training]:
-    found: list[Training] = []
+def _fine_tunings(plan: Plan, images: Images) -> list[Named]:
+    held_out: dict[str, Any] = {"val_hr": str(images.hr), "val_lr": str(images.lr), "val_images": _CURVE_IMAGES}
+    found: list[Named] = []
     for seed in range(plan.seeds):
         for model, path in plan.models.items():
             for variant in plan.variants:
-                run, config = plan.run(model, variant, seed), _fine_tuning(plan, variant, seed)
-                network = None if variant.network is None else plan.network_run(variant.network, seed, model)
-                through = _far_model(plan, variant.network, path)
-                found.append(Training(run, partial(_fine_tune, run, path, network, config, images, through)))
+                run, network = plan.run(model, variant, seed), variant.network
+                stage = FineTune.of(
+                    plan.preset,
+                    _fine_tuning(plan, variant, seed),
+                    model=str(path),
+                    lr_images=(LR_INDEX,),
+                    reconstruction=None if network is None else str(plan.network_run(network, seed, model)),
+                    far_model=_far_model(plan, network, path),
+                    **held_out,
+                )
+                found.append(Named(run.name, stage, f"runs/{run.name}"))
     return found
 
 
@@ -349,7 +333,7 @@ def _stand_ins(plan: Plan, scale: int) -> list[str]:
     """What stands in for the paper's networks, in words."""
     found: list[str] = []
     for network in plan.networks:
-        far = _pretraining(plan, network, 0, scale).network.far
+        far = _pretraining(plan, network, 0, scale)[1].network.far
         if far is not None:
             found.append(f"FAR of {network} looks through {far.text}")
     return found
@@ -367,9 +351,13 @@ def run(plan: Plan) -> Finished:
     images = _images(plan, scale)
     measured_on = image_set(None, images.hr, images.lr, scale)
     check_fits(measured_on)
-    large_enough(images.rows, max(_fine_tuning(plan, each, 0).loop.lr_patch_px for each in plan.variants))
-    train_all(_pretrainings(plan, _pairs(plan, scale), scale), plan.workers)
-    train_all(_fine_tunings(plan, images), plan.workers)
+    work = Work(workers=plan.workers)
+    lr = Named(LR_INDEX, Index(folders=_texts([images.lr]), images=LR_IMAGES), "lr.index.parquet")
+    made = make_all([lr], plan.out, plan.out / "runs", work)
+    large_enough(made[LR_INDEX].rows, max(_fine_tuning(plan, each, 0).loop.lr_patch_px for each in plan.variants))
+    made |= make_all([_pairs(plan, scale)], plan.out, plan.out / "runs", work, telling)
+    train_all(_pretrainings(plan, scale), plan.out, made, plan.workers)
+    train_all(_fine_tunings(plan, images), plan.out, made, plan.workers)
     sheets = [_sheet(plan, model, path, scale, measured_on.name) for model, path in plan.models.items()]
     title = f"HR-aware table {plan.table}"
     return finished(plan.out, measured_on, title, sheets, metrics_of(plan.metrics))

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr
 from dataclasses import dataclass
@@ -12,29 +12,40 @@ from pathlib import Path
 from threading import Thread
 
 from ...degrade.progress import progress, say
+from ...degrade.storage.location import Place
+from ..pipeline import Named, place_of
+from ..stages.base import Artifact, Given, Stage, Work
 
 
-@dataclass(frozen=True)
-class Training:
-    """A run's folder, and what trains it, which finds it trained or goes on; both can be sent to another process."""
+def telling(named: Named, at: Place, given: Given, make: Callable[[], Artifact]) -> Artifact:
+    """Do a stage by calling it, and say what it made."""
+    say(f"{named.name}:")
+    made = make()
+    for line in made.lines:
+        say(f"  {line}")
+    return made
 
-    run: Path
-    train: Callable[[], object]
 
-
-def train_all(trainings: Sequence[Training], workers: int) -> None:
-    """Of several at once each has one thread of arithmetic, and its log beside its run."""
-    if workers == 1 or len(trainings) == 1:
-        for number, each in enumerate(trainings, 1):
-            say(f"{each.run.name} ({number} of {len(trainings)}):")
+def train_all(trainings: Sequence[Named], out: Path, made: Mapping[str, Artifact], workers: int) -> None:
+    """Train below `out` what has the stages that are made as inputs. Of several at once each has one thread of
+    arithmetic, and its log beside its run.
+    """
+    given, ready = Given(made), list[_Ready]()
+    for each in trainings:
+        at = place_of(each, out, out / "runs", given)
+        assert isinstance(at, Path)
+        ready.append(_Ready(at, each.stage, made))
+    if workers == 1 or len(ready) == 1:
+        for number, each in enumerate(ready, 1):
+            say(f"{each.run.name} ({number} of {len(ready)}):")
             each.train()
         return
-    say(f"{len(trainings)} trainings, {workers} at once, each with its log beside it in {trainings[0].run.parent}:")
+    say(f"{len(ready)} trainings, {workers} at once, each with its log beside it in {ready[0].run.parent}:")
     with (
         ProcessPoolExecutor(workers, get_context("spawn"), _end_with, (os.getpid(),)) as pool,
-        progress("trainings", len(trainings)) as advance,
+        progress("trainings", len(ready)) as advance,
     ):
-        waiting: list[Future[str]] = [pool.submit(partial(_logged, each)) for each in trainings]
+        waiting: list[Future[str]] = [pool.submit(partial(_logged, each)) for each in ready]
         try:
             for done in as_completed(waiting):
                 advance(1, done.result())
@@ -43,7 +54,19 @@ def train_all(trainings: Sequence[Training], workers: int) -> None:
             raise
 
 
-def _logged(training: Training) -> str:
+@dataclass(frozen=True)
+class _Ready:
+    """A training with its inputs, which can be sent to another process."""
+
+    run: Path
+    stage: Stage
+    made: Mapping[str, Artifact]
+
+    def train(self) -> None:
+        self.stage.run(self.run, Given(self.made), Work())
+
+
+def _logged(training: _Ready) -> str:
     """Train it, or find it trained; gives its name."""
     from ...train.engine.distributed import use_threads
     from ..console import tell_the_person

@@ -11,7 +11,6 @@ OUT/
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,17 +20,20 @@ from ...degrade.images import sources
 from ...degrade.images.pixels import U8
 from ...degrade.images.sources import IndexConfig
 from ...degrade.progress import say
-from ...degrade.recipes.store_config import StoreConfig, store_preset
+from ...degrade.recipes.store_config import store_preset
 from ...degrade.storage.local import write_atomic
 from ...degrade.storage.location import Place
 from ...noisebank import build_bank
 from ...noisebank.bank import BankConfig
 from ...noisebank.tiles import TileGrid
-from .. import stages
 from ..executors import runner
-from ..stages import BankJob, StoreJob, Work
+from ..pipeline import Named, make_all
+from ..stages.base import Work, name_left_out
+from ..stages.images import Bank
+from ..stages.store import Store
+from ..stages.train import Train
 from . import simulated_cameras as cameras
-from .parallel_training import Training, train_all
+from .parallel_training import telling, train_all
 
 if TYPE_CHECKING:
     from ...train.methods.rwsr_edl import EdlConfig
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 Data = Literal["target", "mixed", "ngdc"]
 SCALE = 4
+OWN_BANK, MIXED_BANK, PSNR = "bank.zarr", "mixed-bank.zarr", "psnr"
 TOOK_NOTHING = "no auxiliary image lies in the target's interval, so NGDC takes none and trains on the target alone"
 _CURVE_IMAGES, _CURVE_POINTS = 8, 8
 _OF_THE_CAMERA = IndexConfig(role="lr")  # of pairs: those that its noise is in
@@ -187,7 +190,7 @@ def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
     if plan.held_out_lr is not None:
         return [*plan.target], [*plan.auxiliary], plan.held_out, plan.held_out_lr
     for found in rows.values():
-        stages.name_left_out(found)
+        name_left_out(found)
     target = cameras.written(rows["target"], photos / "target", "spoil target", cameras.by_one_camera)
     auxiliary: list[Place] = []
     if "auxiliary" in rows:
@@ -230,104 +233,60 @@ def _texts(folders: Sequence[Place]) -> tuple[str, ...]:
     return tuple(map(str, folders))
 
 
-@dataclass(frozen=True)
-class Built:
-    """The store and the bank of a kind of data."""
-
-    store: Place
-    bank: Place
-
-
-def _build(plan: Plan, target: Sequence[Place], auxiliary: Sequence[Place]) -> dict[str, Built]:
-    """Every kind of data that the variants, and the PSNR model, want."""
-    work, wanted = Work(workers=plan.workers), {each.data for each in plan.variants}
-    if plan.psnr_steps:
-        wanted.add("target")
+def _data(plan: Plan, target: Sequence[Place], auxiliary: Sequence[Place]) -> list[Named]:
+    """A bank and a store of every kind of data that the variants, and the PSNR model, want."""
+    wanted = {each.data for each in plan.variants} | ({"target"} if plan.psnr_steps else set())
     grid = BankConfig(grid=TileGrid(size=plan.tile_px, stride=plan.tile_px))
-    config: StoreConfig = compose(
-        store_preset("rwsr-edl-noisefree"), num_samples=plan.samples, hr_size_px=plan.hr_size_px
-    )
-    bank, mixed_bank = plan.out / "bank.zarr", plan.out / "mixed-bank.zarr"
-    banks = {bank: (target, auxiliary)} | ({mixed_bank: ([*target, *auxiliary], [])} if "mixed" in wanted else {})
-    for at, (first, second) in banks.items():
-        job = BankJob(
-            out=str(at),
-            target=_texts(first),
-            auxiliary=_texts(second),
-            config=grid,
-            images=_OF_THE_CAMERA,
-            work=work,
-        )
-        _say(f"{at.name}:", stages.bank(job).lines)
-    if _took_nothing(plan):
-        say(f"note: {TOOK_NOTHING}")
-    made: dict[str, Built] = {}
-    distilled = (str(build_bank.distilled_path(bank)),) if auxiliary else ()
-    kinds: dict[str, tuple[Sequence[Place], tuple[str, ...], Path]] = {
-        "target": (target, (), bank),
-        "mixed": ([*target, *auxiliary], (), mixed_bank),
-        "ngdc": (target, distilled, bank),
+    base = store_preset("rwsr-edl-noisefree")
+    config = compose(base, num_samples=plan.samples, hr_size_px=plan.hr_size_px)
+    all_sets, own = [*target, *auxiliary], _texts(target)
+    bank = Bank(target=own, auxiliary=_texts(auxiliary), config=grid, images=_OF_THE_CAMERA)
+    found = [Named(OWN_BANK, bank, OWN_BANK)]
+    if "mixed" in wanted:
+        mixed = Bank(target=_texts(all_sets), config=grid, images=_OF_THE_CAMERA)
+        found.append(Named(MIXED_BANK, mixed, MIXED_BANK))
+    kinds: dict[str, dict[str, Any]] = {
+        "target": {"source": own},
+        "mixed": {"source": _texts(all_sets)},
+        "ngdc": {"source": own, "distilled": (OWN_BANK,) if auxiliary else ()},
     }
-    for kind, (folders, listed, of_bank) in kinds.items():
+    for kind, inputs in kinds.items():
         if kind in wanted:
-            at = plan.out / f"{kind}.zarr"
-            job = StoreJob(
-                out=str(at),
-                sources=_texts(folders),
-                distilled=listed,
-                config=config,
-                images=_OF_THE_CAMERA,
-                work=work,
-            )
-            _say(f"{at.name}:", stages.store(job).lines)
-            made[kind] = Built(at, of_bank)
-    return made
-
-
-def _say(title: str, lines: Sequence[str]) -> None:
-    for line in (title, *(f"  {each}" for each in lines)):
-        say(line)
+            stage = Store.of(config, images=_OF_THE_CAMERA, **inputs)
+            found.append(Named(kind, stage, f"{kind}.zarr"))
+    return found
 
 
 # ----------------------------------------------------------------------------------------------------- trainings
 
 
-def _train(
-    run: Path, store: Place, bank: Place | None, config: "EdlConfig", hr: Place, lr: Place, start: Path | None
-) -> None:
-    """Train a run, measured meanwhile on some of the held-out images, or find it trained."""
-    from ...eval.images.sets import first_of
-    from ...train.data.of_training import stored
-    from ...train.methods import rwsr_edl
-    from ...train.train import train_run
-    from ..evaluate import image_set
-
-    held_out = first_of(image_set(None, hr, lr, SCALE), _CURVE_IMAGES)
-    train_run(run, stored(store, bank), rwsr_edl.METHOD, config, start_from=start, val=held_out)
-
-
-def _psnr(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place) -> Training | None:
+def _psnr(plan: Plan, held_out: Mapping[str, Any]) -> Named:
     """The model that all start from."""
-    if not plan.psnr_steps:
-        return None
     base = _config(plan, steps=plan.psnr_steps)
     alone = _losses(pixel=1, perceptual=_OFF, gan=_OFF) | _branches("none")
     loop = {"validate_every": plan.psnr_steps, "learning_rate": 2 * base.loop.learning_rate}  # as ESRGAN's
     config = compose(compose(base, loop=loop), **alone)
-    run = plan.out / "runs" / "psnr"
-    return Training(run, partial(_train, run, built["target"].store, None, config, hr, lr, None))
+    return Named(PSNR, Train.of(plan.preset, config, data="target", **held_out), "runs/psnr")
 
 
-def _trainings(plan: Plan, built: Mapping[str, Built], hr: Place, lr: Place, start: Path | None) -> list[Training]:
-    found: list[Training] = []
+def _trainings(plan: Plan, held_out: Mapping[str, Any]) -> list[Named]:
+    """Every variant by every seed."""
+    found: list[Named] = []
     for seed in plan.all_seeds:
         base = _config(plan, steps=plan.steps, seed=seed)
         loop = {"validate_every": max(1, base.loop.steps // _CURVE_POINTS)}
         for variant in plan.variants:
             config = compose(compose(base, loop=loop), **variant.changes)
-            data, run = built[variant.data], plan.out / "runs" / variant.run(seed)
-            bank = data.bank if variant.noise else None
-            found.append(Training(run, partial(_train, run, data.store, bank, config, hr, lr, start)))
+            bank = MIXED_BANK if variant.data == "mixed" else OWN_BANK
+            stage = Train.of(
+                plan.preset,
+                config,
+                data=variant.data,
+                noise=bank if variant.noise else None,
+                start_from=PSNR if plan.psnr_steps else None,
+                **held_out,
+            )
+            found.append(Named(variant.run(seed), stage, f"runs/{variant.run(seed)}"))
     return found
 
 
@@ -341,12 +300,12 @@ def run(plan: Plan) -> "Finished":
     plan.out.mkdir(parents=True, exist_ok=True)
     target, auxiliary, hr, lr = _photographs(plan)
     _check_held_out(plan, hr, lr)
-    built = _build(plan, target, auxiliary)
-    psnr = _psnr(plan, built, hr, lr)
-    if psnr is not None:
-        say("psnr, the model that all start from:")
-        psnr.train()
-    train_all(_trainings(plan, built, hr, lr, psnr.run if psnr is not None else None), plan.workers)
+    held_out = {"val_hr": str(hr), "val_lr": str(lr), "val_images": _CURVE_IMAGES}
+    data = [*_data(plan, target, auxiliary), *([_psnr(plan, held_out)] if plan.psnr_steps else [])]
+    made = make_all(data, plan.out, plan.out / "runs", Work(workers=plan.workers), telling)
+    if _took_nothing(plan):
+        say(f"note: {TOOK_NOTHING}")
+    train_all(_trainings(plan, held_out), plan.out, made, plan.workers)
     from ...eval.report.published import ablation as published_ablation
     from ..evaluate import image_set
     from . import table_page

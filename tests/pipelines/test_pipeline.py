@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from click.testing import CliRunner
 from PIL import Image
 
 from rwsr.degrade.errors import UserError
+from rwsr.degrade.progress import watched_by
 from rwsr.degrade.storage.location import Place
 from rwsr.degrade.storage.object_store import ObjectPath
 from rwsr.pipelines import pipeline
 from rwsr.pipelines.cli.main import root
 from rwsr.pipelines.pipeline import PipelineConfig
+from rwsr.pipelines.stages.base import Artifact
 
 from ..conftest import scene
 
@@ -28,28 +31,46 @@ def made_folder(folder: Path) -> Path:
     return folder
 
 
-def _values(photos: Place, out: Place) -> dict[str, Any]:
-    return {
-        "out": str(out),
-        "sources": [str(photos)],
-        "bank": {"grid": {"size": 32, "stride": 32}},
-        "store": {"preset": "mm-realsr", "config": {"num_samples": 12, "hr_size_px": 96}},
+GROUPS: dict[str, Any] = {"preset": "mm-realsr", "config": {"num_samples": 12, "hr_size_px": 96}}
+GRID = {"grid": {"size": 32, "stride": 32}}
+
+
+def _values(source: Place, out: Place, **more: Any) -> dict[str, Any]:
+    """Scan, bank, store and its quality; and stages more, or others, by name. None leaves a stage out."""
+    stages: dict[str, Any] = {
+        "photos": {"scan": {"target": str(source), "grids": {"grids": [{"size": 32, "stride": 32}]}}},
+        "bank": {"bank": {"scan": "photos", "config": GRID}},
+        "groups": {"store": {"source": "photos", **GROUPS}},
+        "quality": {"report": {"store": "groups", "samples": 3}},
     }
+    kept = {name: entry for name, entry in (stages | more).items() if entry is not None}
+    return {"out": str(out), "stages": kept}
 
 
-def _run(photos: Place, out: Place, **changes: Any) -> pipeline.Outputs:
-    return pipeline.run(PipelineConfig.model_validate(_values(photos, out) | changes))
+def _run(source: Place, out: Place, *, runs: Path | None = None, **more: Any) -> dict[str, Artifact]:
+    values = _values(source, out, **more) | ({"runs": str(runs)} if runs else {})
+    return dict(pipeline.run(PipelineConfig.model_validate(values)).made)
+
+
+def _changed(made: dict[str, Artifact]) -> set[str]:
+    return {name for name, each in made.items() if each.changed}
+
+
+def _held_out(folder: Path, px: int) -> dict[str, Any]:
+    """One image, indexed apart from those to train on."""
+    Image.fromarray(scene(20, px, px)).save(made_folder(folder) / "e.png")
+    return {"index": {"folders": str(folder), "apart_from": "photos"}}
 
 
 def test_a_second_run_does_nothing(photos: Path, tmp_path: Path, tree: Tree) -> None:
     """Not a byte of the banks, stores and reports is written again."""
-    assert _run(photos, tmp_path / "out").changed
+    assert {"bank", "groups", "quality"} <= _changed(_run(photos, tmp_path / "out"))
     before = tree(tmp_path / "out")
     again = _run(photos, tmp_path / "out")
-    assert not again.changed and tree(tmp_path / "out") == before
-    assert all("there already" in built.made.lines[-1] for name, built in again.items() if name != "sources")
+    assert not _changed(again) and tree(tmp_path / "out") == before
+    assert all("there already" in each.lines[-1] for name, each in again.items() if name != "photos")
     latest = json.loads((tmp_path / "out/latest.json").read_text())
-    assert set(latest) == {"sources", "bank", "store", "report", "quality"}
+    assert list(latest) == ["photos", "bank", "groups", "quality"]
     assert all(Path(at).exists() for at in latest.values())
 
 
@@ -59,28 +80,34 @@ def test_what_is_built_is_named_by_what_it_is_made_of(photos: Path, tmp_path: Pa
     first = _run(photos, tmp_path / "out")
     (photos / "a.png").rename(photos / "renamed.png")
     renamed, fresh = _run(photos, tmp_path / "out"), _run(photos, tmp_path / "fresh")
-    assert first.store is not None and renamed.store is not None and fresh.store is not None
-    assert renamed.store.at != first.store.at and renamed.store.at.name == fresh.store.at.name
-    assert tree(renamed.store.at) == tree(fresh.store.at)
-    shutil.rmtree(renamed.store.at)
+    assert renamed["groups"].at != first["groups"].at and renamed["groups"].at.name == fresh["groups"].at.name
+    assert tree(renamed["groups"].at) == tree(fresh["groups"].at)
+    shutil.rmtree(renamed["groups"].at)
     Image.fromarray(scene(9, 200, 200)).save(photos / "b.png")
     other = _run(photos, tmp_path / "out")
-    assert other.store is not None and other.store.at != first.store.at
-    seed = {"preset": "mm-realsr", "config": {"num_samples": 12, "hr_size_px": 96, "seed": 5}}
-    third = _run(photos, tmp_path / "out", store=seed)
-    assert third.store is not None and third.bank is not None and other.bank is not None
-    assert third.store.at not in (first.store.at, other.store.at) and third.bank.at == other.bank.at
+    assert other["groups"].at != first["groups"].at
+    seeded = {"num_samples": 12, "hr_size_px": 96, "seed": 5}
+    third = _run(photos, tmp_path / "out", groups={"store": {"source": "photos", **GROUPS, "config": seeded}})
+    assert third["groups"].at not in (first["groups"].at, other["groups"].at)
+    assert third["bank"].at == other["bank"].at
     assert len(list((tmp_path / "out/stores").glob("*.zarr"))) == 3
+
+
+def _edl(strength: float, bank: str | None) -> dict[str, Any]:
+    config = {"num_samples": 6, "hr_size_px": 64, "recipe": {"strength": strength}}
+    return {"store": {"source": "photos", "preset": "rwsr-edl", "config": config, "bank": bank}}
 
 
 def test_pairs_take_their_noise_from_the_bank(photos: Path, tmp_path: Path) -> None:
     """rwsr-edl with the bank of the same run; without one it is refused before anything is done."""
-    pairs = {"preset": "rwsr-edl", "config": {"num_samples": 6, "hr_size_px": 64}}
-    done = _run(photos, tmp_path / "out", store=pairs)
-    assert done.store is not None and "rendered 6 pairs" in done.store.made.lines[-1]
-    with pytest.raises(UserError, match="takes noise from a bank"):
-        _run(photos, tmp_path / "none", store=pairs, bank=None)
+    done = _run(photos, tmp_path / "out", groups=_edl(1, "bank"), quality=None)
+    assert "rendered 6 pairs" in done["groups"].lines[-1]
+    with pytest.raises(UserError, match="in stages.groups: preset rwsr-edl takes noise from a bank; name one"):
+        _run(photos, tmp_path / "none", groups=_edl(1, None))
     assert not (tmp_path / "none").exists()
+
+
+TINY: dict[str, Any] = {"loop": {"steps": 2, "batch": 2, "lr_patch_px": 16}}
 
 
 def test_all_of_it_on_object_storage_but_the_training(
@@ -88,36 +115,45 @@ def test_all_of_it_on_object_storage_but_the_training(
 ) -> None:
     """The same names and bytes as on a disk."""
     bucket = s3()
-    test_store = {"preset": "mm-realsr", "config": {"num_samples": 2, "hr_size_px": 96, "seed": 1}}
-    tiny = {"loop": {"steps": 2, "batch": 2, "lr_patch_px": 16}}
-    Image.fromarray(scene(20, 150, 150)).save(made_folder(tmp_path / "held-out") / "e.png")
-    more: dict[str, Any] = {"test_store": test_store, "held_out": [str(tmp_path / "held-out")]}
-    more["train"] = {"preset": "mm-realsr-small", "config": tiny}
+    config = {"num_samples": 2, "hr_size_px": 96, "seed": 1}
+    more: dict[str, Any] = {
+        "apart": _held_out(tmp_path / "held-out", 150),
+        "test": {"store": {"source": "apart", "preset": "mm-realsr", "config": config}},
+        "net": {"train": {"preset": "mm-realsr-small", "data": "groups", "config": TINY}},
+        "metrics": {"evaluate": {"models": "net", "store": "test"}},
+        "page": {"report": {"metrics": "metrics", "training": "net"}},
+    }
     with pytest.raises(UserError, match="set `runs` to a folder"):
         _run(photos, bucket, **more)
-    there = _run(photos, bucket, runs=str(tmp_path / "runs"), **more)
-    here = _run(photos, tmp_path / "out", runs=str(tmp_path / "runs"), **more)
-    assert here.train is not None and there.train is not None and not here.train.made.changed
-    assert there.train.at == here.train.at
+    there = _run(photos, bucket, runs=tmp_path / "runs", **more)
+    here = _run(photos, tmp_path / "out", runs=tmp_path / "runs", **more)
+    assert not here["net"].changed and there["net"].at == here["net"].at
     stores = tree(tmp_path / "out/stores")
     assert tree(bucket / "stores") == stores and len(stores) > 10
+    assert here["metrics"].at.name == there["metrics"].at.name and (bucket / "reports" / here["page"].at.name).is_file()
 
 
 def test_cugan_is_trained_and_measured(photos: Path, tmp_path: Path) -> None:
-    """Pairs with z, a network that is told it, and a report beside the degraded images as they are."""
-    Image.fromarray(scene(20, 80, 80)).save(made_folder(tmp_path / "held-out") / "e.png")
-    tiny = {"loop": {"steps": 2, "batch": 2, "lr_patch_px": 16}, "network": {"feats": [4, 6, 8], "blocks": 1}}
+    """Pairs with z, a network that is told it, stage 2 out of stage 1, and a report beside the degraded images."""
+    pairs = {"preset": "cugan", "config": {"num_samples": 4, "hr_size_px": 48}}
+    tiny = TINY | {"network": {"feats": [4, 6, 8], "blocks": 1}}
+    gan = tiny | {"losses": {"perceptual": {"weight": 0}}, "discriminator_feats": 4}
+    gan["loop"] = TINY["loop"] | {"lr_patch_px": 32}
     done = _run(
         photos,
         tmp_path / "out",
-        store={"preset": "cugan", "config": {"num_samples": 4, "hr_size_px": 48}},
-        held_out=[str(tmp_path / "held-out")],
-        test_store={"preset": "cugan", "config": {"num_samples": 3, "hr_size_px": 48}},
-        train={"preset": "cunet-small", "config": tiny},
+        groups={"store": {"source": "photos", **pairs}},
+        apart=_held_out(tmp_path / "held-out", 80),
+        test={"store": {"source": "apart", **pairs}},
+        mse={"train": {"preset": "cunet-small", "data": "groups", "config": tiny}},
+        gan={"train": {"preset": "cugan-small", "data": "groups", "start_from": "mse", "config": gan}},
+        metrics={"evaluate": {"models": ["mse", "gan"], "store": "test"}},
     )
-    assert done.metrics is not None
-    means = done.metrics.made.values["means"]
-    assert means.keys() == {"degraded", "trained"} and means["trained"]["psnr-y"] > 5
+    means = done["metrics"].values["means"]
+    assert means.keys() == {"degraded", "mse", "gan"} and means["gan"]["psnr-y"] > 5
+    with pytest.raises(UserError, match="in stages.gan: preset cugan-small goes on from a run of the stage before"):
+        gan_alone = {"train": {"preset": "cugan-small", "data": "groups", "config": gan}}
+        _run(photos, tmp_path / "no", groups={"store": {"source": "photos", **pairs}}, gan=gan_alone)
 
 
 def test_rwsr_edl_gets_new_noise_of_the_bank(photos: Path, tmp_path: Path) -> None:
@@ -127,24 +163,48 @@ def test_rwsr_edl_gets_new_noise_of_the_bank(photos: Path, tmp_path: Path) -> No
         "losses": {"perceptual": {"weight": 0}},
     }
     tiny["network"] = {"feats": 4, "blocks": 1, "growth": 4, "branch_feats": 4}
-    bank = {"grid": {"size": 32, "stride": 32}, "rule": {"kind": "threshold", "max_var": 30, "min_mean": 0}}
-    store = {"preset": "rwsr-edl", "config": {"num_samples": 4, "hr_size_px": 64}}
-    told: dict[str, Any] = {"bank": bank, "train": {"preset": "rwsr-edl-small", "config": tiny}}
-    noisy = _run(photos, tmp_path / "out", store=store, **told)
-    store["config"] = {"num_samples": 4, "hr_size_px": 64, "recipe": {"strength": 0}}
-    anew = _run(photos, tmp_path / "out", store=store, **told)
-    assert noisy.train is not None and anew.train is not None and noisy.train.at != anew.train.at
-    assert not _run(photos, tmp_path / "out", store=store, **told).changed
-    without = _run(photos, tmp_path / "out", store=store, **told | {"bank": None})
-    assert without.train is not None and without.train.at not in (noisy.train.at, anew.train.at)
+    rule = GRID | {"rule": {"kind": "threshold", "max_var": 30, "min_mean": 0}}
+    told: dict[str, Any] = {"bank": {"bank": {"scan": "photos", "config": rule}}, "quality": None}
+    net = {"preset": "rwsr-edl-small", "data": "groups", "config": tiny}
+    noisy = _run(photos, tmp_path / "out", groups=_edl(1, "bank"), net={"train": net}, **told)
+    drawn_anew = {"train": net | {"noise": "bank"}}
+    anew = _run(photos, tmp_path / "out", groups=_edl(0, None), net=drawn_anew, **told)
+    assert noisy["net"].at != anew["net"].at
+    assert not _changed(_run(photos, tmp_path / "out", groups=_edl(0, None), net=drawn_anew, **told))
+    without = _run(photos, tmp_path / "out", groups=_edl(0, None), net={"train": net}, **told)
+    assert without["net"].at not in (noisy["net"].at, anew["net"].at)
+
+
+def test_a_model_is_fine_tuned_and_measured_by_two_protocols(photos: Path, tmp_path: Path) -> None:
+    """On LR alone, from a run of the same pipeline; scores of the one, PSNR of both, on one page; PNG exported."""
+    config = {"losses": {"lpips": 0, "l1": 1}, "loop": TINY["loop"] | {"lr_patch_px": 32}}
+    done = _run(
+        photos,
+        tmp_path / "out",
+        quality=None,
+        net={"train": {"preset": "mm-realsr-small", "data": "groups", "config": TINY}},
+        lr={"index": {"folders": str(photos), "images": {"min_side_px": 1}}},
+        adapted={"fine_tune": {"preset": "self-training-small", "model": "net", "lr_images": "lr", "config": config}},
+        curves={"evaluate": {"models": "net", "lr": "lr", "protocols": {"udem-curves": {"levels": 3}}}},
+        metrics={"evaluate": {"models": {"before": "net", "after": "adapted"}, "store": "groups"}},
+        page={"report": {"metrics": ["metrics", "curves"], "training": "adapted"}},
+        png={"export": {"store": "groups"}},
+    )
+    assert done["metrics"].values["means"].keys() == {"bicubic", "lanczos", "before", "after"}
+    assert done["curves"].values["curves"]["net"].keys() == {"blur", "noise", "jpeg"}
+    text = Path(str(done["page"].at)).read_text()
+    assert "UDEM: photos" in text and "Restoration:" in text
+    assert len(list(Path(str(done["png"].at)).glob("hr/*.png"))) == 12
 
 
 def test_held_out_images_are_not_among_the_sources(photos: Path, tmp_path: Path) -> None:
     """By their content, under whatever name; nothing is built."""
     shutil.copy(photos / "b.png", made_folder(tmp_path / "held-out") / "other-name.png")
-    test_store = {"preset": "mm-realsr", "config": {"num_samples": 2, "hr_size_px": 96}}
+    apart = {"index": {"folders": str(tmp_path / "held-out"), "apart_from": "photos"}}
+    stages = {"photos": None, "bank": None, "groups": None, "quality": None}
+    scan = _values(photos, tmp_path)["stages"]["photos"]
     with pytest.raises(UserError, match=r"1 of the held-out images .*other-name.png, is .*b.png"):
-        _run(photos, tmp_path / "out", held_out=[str(tmp_path / "held-out")], test_store=test_store)
+        _run(photos, tmp_path / "out", **stages | {"photos": scan, "apart": apart})
     assert not (tmp_path / "out/stores").exists()
 
 
@@ -156,63 +216,95 @@ def test_the_output_is_no_source(photos: Path, tmp_path: Path) -> None:
         _run(tmp_path, photos / "a.png")
 
 
-def test_left_out_images_are_named_once(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+class _Heard:
+    """Whoever follows: keeps the lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def shown(self, title: str, total: int) -> AbstractContextManager[Callable[[int, str], None]]:
+        return nullcontext(lambda count, note: None)
+
+
+def test_left_out_images_are_named_once(photos: Path, tmp_path: Path) -> None:
     (photos / "bad.png").write_bytes(b"")
-    assert [row.status for row in _run(photos, tmp_path / "out").items()[0][1].made.rows if row.reason] == ["empty"]
-    assert capsys.readouterr().err.count("bad.png") == 1
+    heard = _Heard()
+    with watched_by(heard):
+        made = _run(photos, tmp_path / "out")
+    assert [row.status for row in made["photos"].rows if row.reason] == ["empty"]
+    assert "".join(heard.lines).count("bad.png") == 1
+
+
+def test_a_stage_lies_where_it_is_told(photos: Path, tmp_path: Path) -> None:
+    """`out` is its name below the pipeline's folder; then folders of images may be named at once."""
+    store = {"store": {"source": str(photos), **GROUPS}, "out": "groups.zarr"}
+    made = _run(photos, tmp_path / "out", photos=None, bank=None, groups=store, quality=None)
+    assert made["groups"].at == tmp_path / "out/groups.zarr" and made["groups"].changed
+    assert not _changed(_run(photos, tmp_path / "out", photos=None, bank=None, groups=store, quality=None))
+    with pytest.raises(UserError, match="photos is no stage: name an index or a scan of it, or give the stage"):
+        _run(photos, tmp_path / "b", photos=None, bank=None, groups={"store": store["store"]}, quality=None)
+
+
+def _train(preset: str, **config: Any) -> dict[str, Any]:
+    return {"net": {"train": {"preset": preset, "data": "groups", "config": config}}}
+
+
+def _store(preset: str, **config: Any) -> dict[str, Any]:
+    return {"groups": {"store": {"source": "photos", "preset": preset, "config": config}}}
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"stores": {}}, "stores is not a config key; did you mean store?"),
-        ({"store": {"preset": "mm-realsr", "config": {"num_sample": 3}}}, "in store: num_sample .* num_samples?"),
-        ({"store": {"preset": "mmrealsr"}}, "in store: preset mmrealsr is unknown; known here: real-esrgan"),
-        ({"sources": []}, "sources is empty; name at least one"),
-        ({"sources": "photos"}, r"sources is not a list; write \[one, two\]"),
-        ({"sources": [""]}, "sources.0: is empty; write a path or a URL"),
-        ({"store": "mm-realsr"}, "store is not a table; write {key: value}"),
-        ({"bank": {"rule": {"kind": "cati", "quantil": 0.1}}}, "bank.rule.quantil is not .* did you mean quantile?"),
-        ({"sorces": [], "bank": 3}, "bank is not a table.* Also: sorces is not a config key; did you mean sources?"),
-        ({"sources": ["ftp://host/x"]}, "sources.0: ftp:// URLs are not known here"),
-        ({"held_out": ["."]}, "held_out and test_store go together"),
-        ({"train": {"preset": "mm-realsr-small", "config": {"loop": {"step": 1}}}}, "in train: loop.step .*steps"),
-        ({"train": {"preset": "tiny"}}, "in train: preset tiny is unknown"),
-        ({"train": {"preset": "cunet-small"}}, "mm-realsr, but train.preset = cunet-small is for scale 1, not 4"),
         (
-            {"train": {"preset": "mm-realsr-small"}, "store": {"preset": "bsrgan"}},
-            r"store.preset = bsrgan, but train.preset = mm-realsr-small learns from groups \(mm-realsr\); change one",
+            {"groups": {"stores": {}}},
+            "in stages.groups: stores is no one kind of stage; write one of index, scan, bank",
+        ),
+        ({"groups": {"store": {}, "bank": {}}}, "in stages.groups: bank, store is no one kind of stage"),
+        (_store("mm-realsr", num_sample=3), "in stages.groups: num_sample .* num_samples?"),
+        (_store("mmrealsr"), "in stages.groups: preset mmrealsr is unknown; known here: real-esrgan"),
+        ({"photos": {"scan": {"target": []}}}, "in stages.photos: scan: target is empty; name at least one"),
+        ({"photos": {"scan": {"target": [""]}}}, "target.0: is empty; write a path, a URL or the name of a stage"),
+        ({"photos": {"scan": {"target": ["ftp://host/x"]}}}, "target.0: ftp:// URLs are not known here"),
+        ({"bank": {"bank": {"scan": "photos", "config": 3}}}, "in stages.bank: bank: config is not a table"),
+        (
+            {"bank": {"bank": {"scan": "photos", "config": {"rule": {"kind": "cati", "quantil": 0.1}}}}},
+            "config.rule.quantil is not .* did you mean quantile?",
+        ),
+        ({"bank": {"bank": {}}}, "in stages.bank: name either a scan, or target folders"),
+        (_train("mm-realsr-small", loop={"step": 1}), "in stages.net: loop.step .*steps"),
+        (_train("tiny"), "in stages.net: preset tiny is unknown"),
+        (_train("cunet-small"), "groups is of preset mm-realsr, but preset cunet-small is for scale 1, not 4"),
+        (
+            _train("mm-realsr-small") | _store("bsrgan"),
+            r"groups is of preset bsrgan, but preset mm-realsr-small learns from groups \(mm-realsr\)",
         ),
         (
-            {
-                "train": {"preset": "hr-aware-pretrain-small"},
-                "store": {"preset": "real-esrgan-nousm"},
-                "held_out": ["x"],
-                "test_store": {"preset": "real-esrgan-nousm"},
-            },
-            "train.preset = hr-aware-pretrain-small makes no model that restores, so there is nothing to measure",
+            _train("cunet-small") | _store("bicubic", recipe={"scale": 1}),
+            r"groups is of preset bicubic, but preset cunet-small is told blur and noise \(cugan\)",
         ),
         (
-            {"train": {"preset": "cunet-small"}, "store": {"preset": "bicubic", "config": {"recipe": {"scale": 1}}}},
-            r"store.preset = bicubic, but train.preset = cunet-small is told blur and noise \(cugan\)",
+            {"m": {"evaluate": {"store": "groups", "protocols": ["restoratoin"]}}},
+            "in stages.m: protocol restoratoin is unknown; known here: restoration",
         ),
         (
-            {
-                "train": {"preset": "cunet-small"},
-                "store": {"preset": "cugan"},
-                "held_out": ["x"],
-                "test_store": {"preset": "mm-realsr"},
-            },
-            "test_store.preset = mm-realsr, but train.preset = cunet-small is for scale 1, not 4",
+            {"m": {"evaluate": {"store": "groups", "protocols": {"modulation": {"gird": 3}}}}},
+            "in stages.m: protocol modulation: gird is not a config key; did you mean grid",
         ),
+        ({"m": {"evaluate": {}}}, "in stages.m: name either a store, or folders"),
+        ({"page": {"report": {"metrics": "page"}}}, "stages page are made of each other"),
+        ({"page": {"report": {}}}, "in stages.page: name either metrics, or a store"),
     ],
 )
 def test_a_wrong_config_is_told_before_work_begins(
     photos: Path, tmp_path: Path, change: dict[str, Any], says: str
 ) -> None:
-    """By the command, with the key and the mend."""
+    """By the command, with the stage, the key and the mend."""
     config = tmp_path / "pipeline.yaml"
-    config.write_text(yaml.safe_dump(_values(photos, tmp_path / "out") | change))
+    config.write_text(yaml.safe_dump(_values(photos, tmp_path / "out", **change)))
     result = CliRunner().invoke(root, ["flow", "run", str(config)])
     assert isinstance(result.exception, UserError) and not (tmp_path / "out").exists()
     assert str(result.exception).startswith(f"{config}: ")

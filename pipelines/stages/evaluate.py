@@ -1,0 +1,161 @@
+"""Measurements by the protocols, and pages of reports, of stores and of their quality."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field
+
+from ...degrade import build_store
+from ...degrade.config import validated
+from ...degrade.errors import UserError
+from ...degrade.storage.location import Place, place, sha256
+from ...degrade.storage.provenance import canonical, sha256_of
+from .base import Artifact, Given, Inputs, Stage, Work
+from .train import model_of
+
+
+def _named(value: object) -> object:
+    """A list of models as a table, each by the last part of its name."""
+    if isinstance(value, str):
+        value = [value]
+    return {Path(str(each)).stem: each for each in value} if isinstance(value, list | tuple) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+def _told(value: object) -> object:
+    """A list of protocols as a table of their options."""
+    return dict.fromkeys(map(str, value), {}) if isinstance(value, list | tuple) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+class Evaluate(Stage):
+    """A measurement of models by one protocol or several, into one report."""
+
+    kind: ClassVar[str] = "evaluate"
+    folder: ClassVar[str] = "metrics"
+    suffix: ClassVar[str] = ".parquet"
+    refs: ClassVar[tuple[str, ...]] = ("models", "store", "hr", "lr", "far_model")
+
+    models: Annotated[dict[str, str], BeforeValidator(_named)] = {}
+    """Runs or checkpoints: a list of them, or NAME: MODEL."""
+    protocols: Annotated[dict[str, dict[str, Any]], BeforeValidator(_told)] = {"restoration": {}}
+    """Protocols of `rwsr eval`: a list of them, or NAME: {option: value}."""
+    store: str | None = None
+    """The store to measure on."""
+    hr: str | None = None
+    """Or: a folder of HR images (or an index); without lr, LR is made by MATLAB's bicubic."""
+    lr: str | None = None
+    """A folder of LR images; of clean photographs for the protocols that are on such."""
+    scale: Annotated[int, Field(ge=1, le=16)] = 4
+    """Of folders: HR pixels an LR pixel."""
+    include: Inputs = ()
+    """Of folders: only such files, as '*_HR.png'."""
+    exclude: Inputs = ()
+    """Of folders: leave such files out."""
+    name: str | None = None
+    """What the report calls the images of folders."""
+    far_model: str | None = None
+    """The SR model that FAR was trained to look through."""
+
+    def check(self, stages: Mapping[str, Stage]) -> None:
+        from ...eval.measure import protocol_of
+
+        if (self.store is None) == (self.hr is None and self.lr is None):
+            raise UserError("name either a store, or folders: hr, lr, or both")
+        for name, options in self.protocols.items():
+            validated(protocol_of(name).options, options, f"protocol {name}")
+        if not self.protocols:
+            raise UserError("protocols is empty; name at least one")
+
+    def _images(self, given: Given, scale: int) -> Any:
+        from ...eval.images.pairing import Selection
+        from ..evaluate import image_set
+
+        store, hr, lr = (None if ref is None else _folder(given, ref) for ref in (self.store, self.hr, self.lr))
+        return image_set(store, hr, lr, scale, Selection(self.include, self.exclude, self.name))
+
+    def identity(self, given: Given) -> str:
+        from ...train.engine.model_file import model_file
+
+        models = {name: sha256(model_file(model_of(given, ref))) for name, ref in self.models.items()}
+        config = self.model_dump(mode="json", exclude=set(self.refs))
+        far = sha256(model_file(model_of(given, self.far_model))) if self.far_model else ""
+        return sha256_of([canonical([config, models, far]), self._images(given, self.scale).sha256])
+
+    def run(self, at: Place, given: Given, work: Work) -> Artifact:
+        from ...eval.report import table
+
+        values: dict[str, Any] = {"report": str(at), "means": {}, "skipped": {}, "left_out": 0}
+        lines: list[str] = []
+        table.check(at)
+        for name, told in self.protocols.items():
+            found, more = self._measured(name, told, at, given)
+            values["means"] |= found.pop("means")
+            values["skipped"] |= found.pop("skipped")
+            values["left_out"] = max(values["left_out"], found.pop("left_out"))
+            values |= found
+            lines += more
+        return Artifact(self.kind, at, sha256(at), values, [*lines, f"wrote {at}"])
+
+    def _measured(self, name: str, told: dict[str, Any], at: Place, given: Given) -> tuple[dict[str, Any], list[str]]:
+        from ...eval.images.tiling import pick_device
+        from ...eval.measure import lines_of, means_of, measure, protocol_of
+        from ..evaluate import open_subjects
+
+        protocol, device = protocol_of(name), pick_device()
+        options = validated(protocol.options, told, f"protocol {name}")
+        images = self._images(given, 1 if protocol.on == "photographs" else self.scale)
+        subjects = open_subjects(
+            {each: model_of(given, ref) for each, ref in self.models.items()},
+            device,
+            reconstructions=protocol.of == "reconstructions",
+            far_model=model_of(given, self.far_model) if self.far_model else None,
+        )
+        found = measure(protocol, images, subjects, options, at, device)
+        values = {"means": means_of(protocol, found.rows), "skipped": found.skipped, "left_out": found.left_out}
+        return values | protocol.values(found.rows), lines_of(protocol, found.rows)
+
+
+def _folder(given: Given, ref: str) -> Place:
+    """A store, or the one folder of an index, or a folder."""
+    if ref in given and "folders" in given[ref].values:
+        folders = given[ref].values["folders"]
+        if len(folders) != 1:
+            raise UserError(f"{ref} is of {len(folders)} folders; models are measured on one")
+        return place(folders[0])
+    return given.at(ref)
+
+
+class Report(Stage):
+    """A page: of metric reports and a training's losses, or of a store's quality."""
+
+    kind: ClassVar[str] = "report"
+    folder: ClassVar[str] = "reports"
+    suffix: ClassVar[str] = ".html"
+    refs: ClassVar[tuple[str, ...]] = ("metrics", "training", "store")
+
+    metrics: Inputs = ()
+    """Metric reports, beside each other."""
+    training: str | None = None
+    """A run, for its loss curves."""
+    store: str | None = None
+    """Or: a store, for its quality."""
+    samples: Annotated[int, Field(ge=1)] = 200
+    """Of a store: how many samples are measured."""
+
+    def check(self, stages: Mapping[str, Stage]) -> None:
+        if (not self.metrics) == (self.store is None):
+            raise UserError("name either metrics, or a store")
+
+    def run(self, at: Place, given: Given, work: Work) -> Artifact:
+        if self.store is not None:
+            from ...eval.store_page import write_quality
+
+            written = write_quality(build_store.open_samples(given.at(self.store)), at, self.samples, work.run)
+            lines = [f"wrote {each}" for each in written]
+            return Artifact(self.kind, at, sha256(at), {"page": str(at), "quality": str(at)}, lines)
+        from ...eval.pages import write_report
+        from ...train.engine.checkpoint import read_log
+
+        log = read_log(model_of(given, self.training)) if self.training is not None else None
+        write_report([given.at(ref) for ref in self.metrics], log, at)
+        return Artifact(self.kind, at, sha256(at), {"page": str(at)}, [f"wrote {at}"])

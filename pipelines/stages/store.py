@@ -1,0 +1,137 @@
+"""A store of groups or pairs, and its export as folders of PNG."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, PrivateAttr
+
+from ...degrade import build_store
+from ...degrade.config import compose_values, validated
+from ...degrade.errors import UserError
+from ...degrade.export_store import export
+from ...degrade.images import sources
+from ...degrade.images.sources import IndexConfig, SourceRow
+from ...degrade.quality.disorder import disorder_of
+from ...degrade.recipes.store_config import StoreConfig, store_preset
+from ...degrade.storage.location import Place
+from ...degrade.storage.provenance import canonical, sha256_of
+from ...degrade.storage.shards.verify import digest
+from ...noisebank.bank import NoiseBank
+from .base import Artifact, Given, Inputs, Stage, Work, counts, folders_of, name_left_out
+from .images import open_distilled, rows_of
+
+
+class Store(Stage):
+    """A store of groups or pairs."""
+
+    kind: ClassVar[str] = "store"
+    folder: ClassVar[str] = "stores"
+    suffix: ClassVar[str] = ".zarr"
+    refs: ClassVar[tuple[str, ...]] = ("source", "distilled", "bank")
+
+    source: Inputs = Field(min_length=1)
+    """Indexes or scans, or folders of images."""
+    distilled: Inputs = ()
+    """Noise banks whose distilled images are sources too, or distilled lists."""
+    bank: str | None = None
+    """The noise bank that the recipe takes noise from."""
+    preset: str | None = None
+    """A preset of `rwsr degrade`; none where config is whole."""
+    config: dict[str, Any] = {}
+    """Keys of the preset that are changed."""
+    images: IndexConfig = IndexConfig(role="hr")
+    """Of folders: which images count as usable."""
+
+    _composed: StoreConfig | None = PrivateAttr(None)
+
+    @classmethod
+    def of(cls, config: StoreConfig, **inputs: Any) -> Self:
+        """A store of a config that is whole."""
+        found = cls(config=config.model_dump(mode="json"), **inputs)
+        found._composed = config
+        return found
+
+    def store_config(self) -> StoreConfig:
+        """What it is a store of, composed once; raises UserError."""
+        if self._composed is None:
+            if self.preset is None:
+                self._composed = validated(StoreConfig, self.config, "config")
+            else:
+                self._composed = compose_values(store_preset(self.preset), self.config)
+        return self._composed
+
+    def check(self, stages: Mapping[str, Stage]) -> None:
+        config = self.store_config()
+        if config.recipe.wants_bank and self.bank is None:
+            raise UserError(f"preset {self.preset} takes noise from a bank; name one: `bank: NAME`")
+        if self.bank is not None and not config.recipe.wants_bank:
+            raise UserError(f"recipe {config.recipe.kind} takes no noise from a bank; leave `bank` out")
+
+    def identity(self, given: Given) -> str:
+        return sha256_of([canonical(self.store_config().model_dump(mode="json")), *map(given.identity, self.inputs())])
+
+    def rows(self, at: Place, given: Given, work: Work) -> list[SourceRow]:
+        """Every image that there is, duplicates marked; folders are indexed beside the store."""
+        of_index = [row for ref in self.source if ref in given for row in rows_of(given[ref])]
+        folders = folders_of(given, [ref for ref in self.source if ref not in given])
+        index_at = at.with_name(f"{at.name}.index.parquet")
+        if folders:
+            of_folders = sources.index(folders, index_at, self.images, work.run)
+        else:
+            of_folders = []
+        rows = sources.mark_duplicates([*of_index, *of_folders, *open_distilled(given, self.distilled)])
+        name_left_out(of_folders)
+        if of_index:
+            sources.write(index_at, rows, self.images)
+        return rows
+
+    def plan(self, at: Place, given: Given, work: Work) -> tuple[build_store.Plan, list[SourceRow]]:
+        """What would be built, and of which images."""
+        rows = self.rows(at, given, work)
+        bank = NoiseBank.open(given.at(self.bank)) if self.bank else None
+        return build_store.plan(self.store_config(), rows, bank), rows
+
+    def run(self, at: Place, given: Given, work: Work) -> Artifact:
+        plan, rows = self.plan(at, given, work)
+        config = plan.config
+        _, num_rendered = build_store.build(at, plan, work.run)
+        made = build_store.open_samples(at)
+        found, disorder = digest(made), disorder_of(made)
+        noun = "pairs" if disorder is None else "groups"
+        lines = [sources.summary(rows)]
+        if plan.num_too_small:
+            lines.append(f"{plan.num_too_small} of them are smaller than a crop of {config.crop_size_px} px")
+        if disorder is not None:
+            lines.append(disorder.line)
+        done = f"rendered {num_rendered} {noun}" if num_rendered else f"all {noun} were there already"
+        lines += [f"{done}; {at} holds {config.num_samples}, digest {found[:16]}"]
+        values = {
+            "store": str(at),
+            "rendered": num_rendered,
+            "num_samples": config.num_samples,
+            "digest": found,
+            "counts": counts(rows),
+            "smaller_than_crop": plan.num_too_small,
+            "disorder": None if disorder is None else disorder.as_dict(),
+        }
+        return Artifact(self.kind, at, found, values, lines, rows, changed=num_rendered > 0)
+
+
+class Export(Stage):
+    """The samples of a store as folders of PNG, which BasicSR, neosr and traiNNer read."""
+
+    kind: ClassVar[str] = "export"
+    folder: ClassVar[str] = "exports"
+    refs: ClassVar[tuple[str, ...]] = ("store",)
+
+    store: str
+    """The store."""
+
+    def run(self, at: Place, given: Given, work: Work) -> Artifact:
+        opened = build_store.open_samples(given.at(self.store))
+        out = Given({}).on_disk(str(at))
+        count, written = export(opened, out, work.run)
+        folders = ["hr", *opened.attributes["members"]]
+        line = f"{out} holds {count} samples in {', '.join(folders)}; {written} were written now"
+        values = {"out": str(out), "samples": count, "written": written, "folders": folders}
+        return Artifact(self.kind, at, digest(opened), values, [line], changed=written > 0)

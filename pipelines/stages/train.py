@@ -1,0 +1,270 @@
+"""Trainings, and fine-tunings on LR images alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import Field, PrivateAttr
+
+from ...degrade.errors import UserError
+from ...degrade.images import sources
+from ...degrade.images.sources import IndexConfig, SourceRow
+from ...degrade.storage.location import Place, sha256
+from ...degrade.storage.provenance import canonical, sha256_of
+from ...degrade.tasks import Run
+from .base import Artifact, Given, Inputs, Stage, Work, counts, folders_of, name_left_out
+from .images import rows_of
+from .store import Store
+
+if TYPE_CHECKING:
+    from ...eval.images.sets import ImageSet
+    from ...train.methods.base import TrainingConfig
+    from ...train.methods.hr_aware import FineTuneConfig
+
+LR_IMAGES = IndexConfig(role="lr", min_side_px=1)  # of any size: what is fine-tuned on has patches of its own length
+
+
+def model_of(given: Given, ref: str) -> Path:
+    """The run or checkpoint that an input is."""
+    return given.on_disk(ref)
+
+
+def _check_held_out(store: str | None, hr: str | None, lr: str | None) -> None:
+    if (hr is None) != (lr is None) or (store is not None and hr is not None):
+        raise UserError("to measure meanwhile, name a store (val), or both of val_hr and val_lr")
+
+
+def _held_out(
+    given: Given, store: str | None, hr: str | None, lr: str | None, scale: int, count: int | None
+) -> "ImageSet | None":
+    """The images to measure on meanwhile, if any."""
+    from ...eval.images.sets import first_of
+    from ..evaluate import image_set
+
+    if store is None and hr is None:
+        return None
+    at_store, at_hr, at_lr = (given.at(ref) if ref else None for ref in (store, hr, lr))
+    images = image_set(at_store, at_hr, at_lr, scale)
+    return images if count is None else first_of(images, count)
+
+
+def _trained(kind: str, at: Path, line: str | None) -> Artifact:
+    """What a training left in its folder; line: what it did, if anything."""
+    model, log = at / "model.safetensors", at / "train.parquet"
+    values = {"model": str(model), "log": str(log), "trained": line is not None}
+    lines = [line or "the training was done already", f"wrote {model} and {log}"]
+    return Artifact(kind, at, sha256(model), values, lines, changed=line is not None)
+
+
+class Train(Stage):
+    """A training on groups or pairs."""
+
+    kind: ClassVar[str] = "train"
+    folder: ClassVar[str] = "runs"
+    refs: ClassVar[tuple[str, ...]] = (
+        "data",
+        "source",
+        "recipe",
+        "start_from",
+        "noise",
+        "val",
+        "val_hr",
+        "val_lr",
+        "far_model",
+    )
+
+    preset: str
+    """A preset of `rwsr train`."""
+    config: dict[str, Any] = {}
+    """Keys of the preset that are changed."""
+    data: str | None = None
+    """The store to train on."""
+    source: Inputs = ()
+    """Or: indexes or folders of images, rendered on the fly."""
+    recipe: str | None = None
+    """Of `source`: a config as `rwsr degrade show` writes."""
+    start_from: str | None = None
+    """An earlier run whose weights to start from."""
+    noise: str | None = None
+    """A noise bank of which each LR gets new noise in each step."""
+    val: str | None = None
+    """A store of held-out samples, to measure on meanwhile."""
+    val_hr: str | None = None
+    """Or: a folder of held-out HR, with val_lr."""
+    val_lr: str | None = None
+    """The folder of its LR."""
+    val_images: int | None = None
+    """Of folders: how many images, spread evenly.  [default: all]"""
+    far_model: str | None = None
+    """The SR model that FAR looks through."""
+    images: IndexConfig = IndexConfig(role="hr")
+    """Of folders: which images count as usable."""
+
+    _composed: Any = PrivateAttr(None)
+
+    @classmethod
+    def of(cls, preset: str, config: "TrainingConfig", **inputs: Any) -> Self:
+        """A training of a config that is whole."""
+        found = cls(preset=preset, config=config.model_dump(mode="json"), **inputs)
+        found._composed = config
+        return found
+
+    def training(self) -> "TrainingConfig":
+        """Its config, composed once; raises UserError."""
+        from ...train.compose import training_of
+
+        if self._composed is None:
+            self._composed = training_of(self.preset, self.config)
+        return self._composed
+
+    def check(self, stages: Mapping[str, Stage]) -> None:
+        from ...train.compose import method_of
+
+        method, config = method_of(self.preset), self.training()
+        if (self.data is None) == (not self.source) or (self.recipe is not None and not self.source):
+            raise UserError("name either `data`, a store, or `source`, folders (and their `recipe`)")
+        _check_held_out(self.val, self.val_hr, self.val_lr)
+        if config.needs_start and self.start_from is None:
+            raise UserError(f"preset {self.preset} goes on from a run of the stage before; name it: `start_from: NAME`")
+        for ref, to_learn in ((self.data, True), (self.val, False)):
+            store = stages.get(ref) if ref else None
+            reason = method.why_not(config, store.store_config(), to_learn) if isinstance(store, Store) else None
+            if reason:
+                raise UserError(f"{ref} is of preset {store and store.preset}, but preset {self.preset} {reason}")  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+
+    def identity(self, given: Given) -> str:
+        config = self.training().model_dump(mode="json")
+        return sha256_of(
+            [
+                canonical(config),
+                *(given.identity(ref) for ref in self.inputs() if ref not in (self.val, self.val_hr, self.val_lr)),
+            ]
+        )
+
+    def run(self, at: Place, given: Given, work: Work) -> Artifact:
+        from ...train.compose import method_of
+        from ...train.data.of_training import live, stored
+        from ...train.engine.identity import check_free
+        from ...train.train import train_run
+
+        out = Given({}).on_disk(str(at))
+        method, config = method_of(self.preset), self.training()
+        check_free(out)
+        bank = given.at(self.noise) if self.noise else None
+        if self.data is not None:
+            data = stored(given.at(self.data), bank)
+        else:
+            recipe = given.on_disk(self.recipe) if self.recipe else None
+            of_preset = method.presets[self.preset].data
+            folders = folders_of(given, self.source)
+            data = live(folders, recipe, out, preset=of_preset, images=self.images, bank=bank)
+        trained = train_run(
+            out,
+            data,
+            method,
+            config,
+            start_from=model_of(given, self.start_from) if self.start_from else None,
+            far_model=model_of(given, self.far_model) if self.far_model else None,
+            val=_held_out(given, self.val, self.val_hr, self.val_lr, data.groups.scale, self.val_images),
+        )
+        return _trained(self.kind, out, f"trained {config.loop.steps} steps" if trained else None)
+
+
+class FineTune(Stage):
+    """A fine-tuning of any SR model on LR images alone, to the camera that they are of (HR-aware, LWay)."""
+
+    kind: ClassVar[str] = "fine_tune"
+    folder: ClassVar[str] = "runs"
+    refs: ClassVar[tuple[str, ...]] = (
+        "model",
+        "lr_images",
+        "reconstruction",
+        "far_model",
+        "val",
+        "val_hr",
+        "val_lr",
+    )
+
+    preset: str
+    """A preset of `rwsr train hr-aware`."""
+    config: dict[str, Any] = {}
+    """Keys of the preset that are changed."""
+    model: str
+    """The SR model: a run, or a checkpoint."""
+    lr_images: Inputs = Field(min_length=1)
+    """Indexes or folders of LR images of one camera."""
+    reconstruction: str | None = None
+    """A run of `rwsr train hr-aware-pretrain`, of its scale; self-training has none."""
+    far_model: str | None = None
+    """The SR model that its FAR looks through."""
+    val: str | None = None
+    """A store of held-out pairs, to measure on meanwhile."""
+    val_hr: str | None = None
+    """Or: a folder of held-out HR, with val_lr."""
+    val_lr: str | None = None
+    """The folder of its LR."""
+    val_images: int | None = None
+    """Of folders: how many images, spread evenly.  [default: all]"""
+    images: IndexConfig = LR_IMAGES
+    """Of folders: which images count as usable."""
+
+    _composed: Any = PrivateAttr(None)
+
+    @classmethod
+    def of(cls, preset: str, config: "FineTuneConfig", **inputs: Any) -> Self:
+        """A fine-tuning by a config that is whole."""
+        found = cls(preset=preset, config=config.model_dump(mode="json"), **inputs)
+        found._composed = config
+        return found
+
+    def tuning(self) -> "FineTuneConfig":
+        """Its config, composed once; raises UserError."""
+        from ...train.compose import fine_tuning_of
+
+        if self._composed is None:
+            self._composed = fine_tuning_of(self.preset, self.config)
+        return self._composed
+
+    def check(self, stages: Mapping[str, Stage]) -> None:
+        self.tuning()
+        _check_held_out(self.val, self.val_hr, self.val_lr)
+
+    def identity(self, given: Given) -> str:
+        config = self.tuning().model_dump(mode="json")
+        return sha256_of([canonical(config), *map(given.identity, self.inputs())])
+
+    def run(self, at: Place, given: Given, work: Work) -> Artifact:
+        from ...train.engine.identity import check_free
+        from ...train.fine_tune import Inputs as Named
+        from ...train.fine_tune import fine_tune_run
+
+        out, config = Given({}).on_disk(str(at)), self.tuning()
+        check_free(out)
+
+        def val(scale: int) -> "ImageSet | None":
+            return _held_out(given, self.val, self.val_hr, self.val_lr, scale, self.val_images)
+
+        rows = [row for ref in self.lr_images if ref in given for row in rows_of(given[ref])]
+        folders = folders_of(given, [ref for ref in self.lr_images if ref not in given])
+        if folders:
+            rows += index_lr(folders, out / "index.parquet", work.run, self.images)
+        inputs = Named(
+            model=model_of(given, self.model),
+            rows=tuple(rows),
+            reconstruction=model_of(given, self.reconstruction) if self.reconstruction else None,
+            far_model=model_of(given, self.far_model) if self.far_model else None,
+        )
+        made = _trained(
+            self.kind, out, fine_tune_run(out, inputs, config, val=val if self.val or self.val_hr else None)
+        )
+        values = made.values | {"counts": counts(rows)}
+        return Artifact(self.kind, out, made.identity, values, made.lines, rows, changed=made.changed)
+
+
+def index_lr(folders: list[Place], at: Place, run: Run, images: IndexConfig = LR_IMAGES) -> tuple[SourceRow, ...]:
+    """The index of LR images of any size, as what is fine-tuned on has patches of its own length; what is left out is
+    named.
+    """
+    rows = sources.index(folders, at, images, run)
+    name_left_out(rows)
+    return tuple(rows)
