@@ -10,9 +10,10 @@ from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from ..degrade.errors import StoreError, UserError
+from ..degrade.family import Frozen
 from ..degrade.images.pixels import F32, U8, to_float
 from ..degrade.storage.location import Place
 from ..degrade.storage.shards.layout import ArraySpec, Layout, samples_per_shard
@@ -40,40 +41,40 @@ PATCHES = pa.schema(
 )
 
 
-class BankConfig(BaseModel):
-    """What makes a noise bank out of folders: which tiles are measured, and which are taken.
-
-    fallback_sizes: tried in order where the target set yields nothing at grid.size; the stride shrinks with them.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class BankConfig(Frozen):
+    """What makes a noise bank out of folders: which tiles are measured, and which are taken."""
 
     grid: TileGrid = TileGrid()
+    """Of the tiles that are measured."""
     fallback_sizes: tuple[Annotated[int, Field(ge=8, le=4096)], ...] = ()
+    """Tried in order where the target set yields nothing at grid.size; the stride shrinks with them."""
     rule: Rule = CatiRule()
+    """Which tiles are taken."""
 
     def grids(self) -> tuple[TileGrid, ...]:
         """The grid, and those that it falls back to."""
         return (self.grid, *(self.grid.resized(size) for size in self.fallback_sizes))
 
 
-class SetSummary(BaseModel):
-    """What a set gave to a bank: all counts are of tiles, but for the images.
-
-    num_left_out: constant and clipped tiles that the rule did not look at. num_constant: constant tiles taken.
-    num_contributing: images with a tile in the bank. num_shared: images left out since an earlier set has them.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class SetSummary(Frozen):
+    """What a set gave to a bank: all counts are of tiles, but for the images."""
 
     name: str
+    """Of the set."""
     num_images: int
+    """That were usable."""
     num_shared: int
+    """Images left out since an earlier set has them."""
     num_contributing: int
+    """Images with a tile in the bank."""
     num_tiles: int
+    """That were measured."""
     num_left_out: int
+    """Constant and clipped tiles that the rule did not look at."""
     num_taken: int
+    """That are in the bank."""
     num_constant: int
+    """Constant tiles taken."""
 
 
 @dataclass(frozen=True)

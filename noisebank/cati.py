@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from ..degrade.family import Frozen
 
 F64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -13,11 +15,7 @@ Mask = npt.NDArray[np.bool_]
 WHITE = 255.0
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class CatiRule(_Frozen):
+class CatiRule(Frozen):
     """The tiles inside the interval that the flattest tiles of the target set span (RWSR-EDL section III-E).
 
     quantile: the share of tiles, by variance, that spans the interval (the paper: 2 %).
@@ -37,7 +35,7 @@ class CatiRule(_Frozen):
     strata: Annotated[int, Field(ge=1, le=64)] = 1
 
 
-class ThresholdRule(_Frozen):
+class ThresholdRule(Frozen):
     """The published rule of Impressionism and RWSR-EDL's code (facts: 4.2): variance < max_var and mean > min_mean.
 
     Both in gray levels of 255, both strict. It takes constant tiles too.
@@ -51,7 +49,7 @@ class ThresholdRule(_Frozen):
 Rule = Annotated[CatiRule | ThresholdRule, Field(discriminator="kind")]
 
 
-class Interval(_Frozen):
+class Interval(Frozen):
     """Closed intervals of luma variance and mean (gray levels of 255), and how they came about.
 
     num_candidates: the tiles that the quantile was taken of. num_bottom: those that span the interval.
@@ -63,7 +61,7 @@ class Interval(_Frozen):
     num_bottom: int
 
 
-class Cati(_Frozen):
+class Cati(Frozen):
     """The characteristic interval of a target set: one interval, or one for each band of brightness that has any."""
 
     intervals: tuple[Interval, ...]

@@ -16,9 +16,10 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ..degrade.errors import StoreError, UserError
+from ..degrade.family import Frozen
 from ..degrade.images import sources
 from ..degrade.images.sources import IndexConfig, SourceRow
 from ..degrade.progress import progress, say
@@ -37,12 +38,11 @@ _PARTS, _PART_BYTES, _PART_IMAGES = 16, 2**20, 32
 _ROWS_PER_GROUP = 2**13
 
 
-class ScanConfig(BaseModel):
+class ScanConfig(Frozen):
     """Which tiles are measured. Any number of grids costs one decode."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     grids: tuple[TileGrid, ...] = Field(min_length=1)
+    """Sides and strides of the tiles."""
 
     @model_validator(mode="after")
     def _sizes_differ(self) -> Self:

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ..degrade.family import Frozen
 from ..degrade.images.pixels import U8, luma
 
 F32 = npt.NDArray[np.float32]
@@ -49,13 +50,13 @@ _FLOAT32_ROWS = 256  # the squares of so many 8-bit levels sum to less than 2^24
 _BLOCK_FLOATS = 2**17
 
 
-class TileGrid(BaseModel):
+class TileGrid(Frozen):
     """Which tiles of an image are looked at: squares of `size` pixels every `stride` pixels."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     size: Annotated[int, Field(ge=8, le=4096)] = 256
+    """Side of a tile in pixels."""
     stride: Annotated[int, Field(ge=1)] = 256
+    """Pixels from tile to tile."""
 
     def resized(self, size: int) -> "TileGrid":
         """The grid of another tile size, with tiles that overlap as much."""

@@ -21,10 +21,11 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from ..degrade.config import validated
 from ..degrade.errors import UserError
+from ..degrade.family import Frozen
 from ..degrade.progress import say
 from ..degrade.storage.location import Place, absolute, place, sha256, write
 from ..degrade.storage.provenance import Json
@@ -41,10 +42,8 @@ def _anchored(text: str) -> str:
     return str(absolute(place(text)))
 
 
-class PipelineConfig(BaseModel):
+class PipelineConfig(Frozen):
     """Stages by name, and where they lie."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     out: Annotated[str, AfterValidator(_anchored)]
     """The folder of everything: a path, from the working folder, or a URL."""

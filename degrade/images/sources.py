@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..errors import ImageError, StoreError, UserError
+from ..family import Frozen
 from ..progress import progress, say
 from ..storage import tables
 from ..storage.location import Place, absolute, place
@@ -46,26 +47,27 @@ SCHEMA = pa.schema(
 )
 
 
-class IndexConfig(BaseModel):
-    """Which images count as usable.
-
-    min_side_px: shorter images are `too-small`. max_pixels: larger ones are `too-large`, before they are decoded.
-    follow_links: links that lead out of the named folder are followed; otherwise they are `outside`. role: of a folder
-    whose names say that it holds pairs (degrade/images/roles.py), which of the two are looked at. include, exclude:
-    patterns as `*_HR.png` of the path below the folder, or of the name alone; one of the first must fit, none of the
-    second. rehash: files are read again although their size and time are those of an earlier index; no part of what
-    comes out.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class IndexConfig(Frozen):
+    """Which images count as usable."""
 
     min_side_px: Annotated[int, Field(ge=1)] = 64
+    """Shorter images are `too-small`."""
     max_pixels: Annotated[int, Field(ge=1)] = MAX_PIXELS
+    """Larger ones are `too-large`, before they are decoded."""
     follow_links: bool = False
+    """Links that lead out of the named folder are followed; otherwise they are `outside`."""
     role: Literal["hr", "lr", "both"] = "both"
+    """Of a folder whose names say that it holds pairs (degrade/images/roles.py), which of the two are looked at."""
     include: tuple[str, ...] = ()
+    """Patterns as `*_HR.png` of the path below the folder, or of the name alone; one of the first must fit, none of the
+    second.
+    """
     exclude: tuple[str, ...] = ()
+    """Patterns as `*_HR.png` of the path below the folder, or of the name alone; one of the first must fit, none of the
+    second.
+    """
     rehash: Annotated[bool, Field(exclude=True)] = False
+    """Files are read again although their size and time are those of an earlier index; no part of what comes out."""
 
     def wants(self, path: str) -> bool:
         """Whether the patterns let a file in, by its path below the folder."""

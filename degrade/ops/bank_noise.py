@@ -12,19 +12,20 @@ from .step import Site, Step
 
 
 class BankNoise(Step):
-    """Noise from a bank added, and the sum clamped to [0, 1] (RWSR-EDL Eq. 11).
-
-    bank: digest of the bank. patch: number of the patch in it; y, x: corner of the piece in the patch, in pixels.
-    strength: what the noise is multiplied by; 1 is as it was found.
-    """
+    """Noise from a bank added, and the sum clamped to [0, 1] (RWSR-EDL Eq. 11)."""
 
     is_noise: ClassVar[bool] = True
     op: Literal["bank"] = "bank"
     bank: str
+    """Digest of the bank."""
     patch: Annotated[int, Field(ge=0)]
+    """Number of the patch in it;."""
     y: Annotated[int, Field(ge=0)]
+    """Corner of the piece in the patch, in pixels."""
     x: Annotated[int, Field(ge=0)]
+    """Corner of the piece in the patch, in pixels."""
     strength: Annotated[float, Field(ge=0)] = 1.0
+    """What the noise is multiplied by; 1 is as it was found."""
 
     def apply(self, at: Site) -> F32:
         bank = at.bank

@@ -94,12 +94,14 @@ def blur(image: F32, kernel: Kernel, *, border: Border = "reflect", of: Callable
 
 
 class Blur(Step):
-    """Convolution with a kernel; border: what lies beyond the image."""
+    """Convolution with a kernel;"""
 
     is_noise: ClassVar[bool] = False
     op: Literal["blur"] = "blur"
     kernel: Kernel
+    """The kernel."""
     border: Border = "reflect"
+    """What lies beyond the image."""
 
     def apply(self, at: Site) -> F32:
         def of(radius: int) -> Spectrum:

@@ -52,7 +52,9 @@ class Jpeg(Step):
     is_noise: ClassVar[bool] = True
     op: Literal["jpeg"] = "jpeg"
     quality: Quality
+    """1 to 100."""
     sampling: JpegSampling = "420"
+    """Of the chroma."""
 
     def apply(self, at: Site) -> F32:
         return jpeg(at.image, self.quality, sampling=self.sampling)
@@ -71,6 +73,7 @@ class Webp(Step):
     is_noise: ClassVar[bool] = True
     op: Literal["webp"] = "webp"
     quality: Quality
+    """1 to 100."""
 
     def apply(self, at: Site) -> F32:
         return webp(at.image, self.quality)

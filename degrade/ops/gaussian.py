@@ -30,16 +30,17 @@ def gaussian(sigma_255: float, normal: F32, mixing: tuple[float, ...] | None) ->
 
 
 class _Normal(Step):
-    """sigma_255: standard deviation in gray levels of 255. field: key of the random field, hexadecimal.
-
-    mixing: rows of a 3x3 matrix that correlates the channels; None leaves them independent (or one, when gray).
-    """
+    """Noise of a normal field."""
 
     is_noise: ClassVar[bool] = True
     sigma_255: Annotated[float, Field(ge=0)]
+    """Standard deviation in gray levels of 255."""
     gray: bool
+    """One field for all three channels."""
     field: str
+    """Key of the random field, hexadecimal."""
     mixing: Mixing | None = None
+    """Rows of a 3x3 matrix that correlates the channels; None leaves them independent (or one, when gray)."""
 
     def _noise(self, at: Site) -> F32:
         height, width = at.image.shape[:2]

@@ -8,30 +8,32 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from scipy.special import j1
+
+from ..family import Frozen
 
 F64 = npt.NDArray[np.float64]
 KernelKind = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso", "sinc"]
 
 
-class Kernel(BaseModel):
-    """One blur kernel by its parameters.
-
-    sigma_x, sigma_y: standard deviations in pixels along the rotated axes (equal when isotropic).
-    theta: rotation in radians. beta: shape of the generalised and plateau families, which the others ignore.
-    cutoff: of the sinc, in radians per pixel; the Gaussians ignore it, the sinc ignores the others.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Kernel(Frozen):
+    """One blur kernel by its parameters."""
 
     kind: KernelKind
+    """The family."""
     size: Annotated[int, Field(ge=1, le=51)]
+    """Side in pixels; odd."""
     sigma_x: Annotated[float, Field(gt=0)] = 1.0
+    """Standard deviations in pixels along the rotated axes (equal when isotropic)."""
     sigma_y: Annotated[float, Field(gt=0)] = 1.0
+    """Standard deviations in pixels along the rotated axes (equal when isotropic)."""
     theta: float = 0.0
+    """Rotation in radians."""
     beta: Annotated[float, Field(gt=0)] = 1.0
+    """Shape of the generalised and plateau families, which the others ignore."""
     cutoff: Annotated[float, Field(gt=0, le=np.pi)] = np.pi
+    """Of the sinc, in radians per pixel; the Gaussians ignore it, the sinc ignores the others."""
 
     @field_validator("size")
     @classmethod

@@ -67,17 +67,18 @@ def photons(image: F32, peak: float, key: int, *, gray: bool) -> F32:
 
 
 class PoissonNoise(Step):
-    """scale: multiple of the photon noise. field: key of the random field, hexadecimal.
-
-    peak: photons of a white pixel; None takes Real-ESRGAN's, the number of gray levels in the image.
-    """
+    """Photon noise."""
 
     is_noise: ClassVar[bool] = True
     op: Literal["poisson"] = "poisson"
     scale: Annotated[float, Field(ge=0)]
+    """Multiple of the photon noise."""
     gray: bool
+    """One field for all three channels."""
     field: str
+    """Key of the random field, hexadecimal."""
     peak: Annotated[float, Field(gt=0)] | None = None
+    """Photons of a white pixel; None takes Real-ESRGAN's, the number of gray levels in the image."""
 
     def apply(self, at: Site) -> F32:
         one = at.own.get(("photons", self.field, self.gray, self.peak), lambda: self._of_scale_1(at))

@@ -82,9 +82,13 @@ class Resize(Step):
     is_noise: ClassVar[bool] = False
     op: Literal["resize"] = "resize"
     height: Annotated[int, Field(ge=1)]
+    """Pixels."""
     width: Annotated[int, Field(ge=1)]
+    """Pixels."""
     mode: ResizeMode
+    """`resize` says what each is."""
     antialias: bool = False
+    """Of the modes that have both forms: the one that widens with the reduction."""
 
     @model_validator(mode="after")
     def _has_both_forms(self) -> Self:

@@ -8,11 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from typing import ClassVar, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
 from .. import seeds
 from ..errors import StoreError
-from ..family import family
+from ..family import Frozen, family
 from ..images.pixels import F32
 
 V = TypeVar("V")
@@ -57,17 +55,14 @@ class Site:
         self.own = Memory()
 
 
-class Step(BaseModel, ABC):
-    """One step of a degradation, with every number that it needs to be done again.
-
-    op: the step's name in a manifest. is_noise: whether it adds noise or compresses; what is left of a degradation
-    without such steps is the noise-free reference that groups are measured against.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Step(Frozen, ABC):
+    """One step of a degradation, with every number that it needs to be done again."""
 
     is_noise: ClassVar[bool]
     op: str
+    """The step's name in a manifest. is_noise: whether it adds noise or compresses; what is left of a degradation
+    without such steps is the noise-free reference that groups are measured against.
+    """
 
     @abstractmethod
     def apply(self, at: Site) -> F32:

@@ -35,13 +35,16 @@ def unsharp_mask(image: F32, *, radius: int, weight: float, threshold_255: float
 
 
 class UnsharpMask(Step):
-    """radius: in pixels, of a Gaussian of that width. threshold_255: least difference that counts, in gray levels."""
+    """Edges made stronger, as Real-ESRGAN does it to the HR."""
 
     is_noise: ClassVar[bool] = False
     op: Literal["usm"] = "usm"
     radius: Annotated[int, Field(ge=1, le=50)] = 50
+    """In pixels, of a Gaussian of that width."""
     weight: Annotated[float, Field(ge=0)] = 0.5
+    """Of what is added."""
     threshold_255: Annotated[float, Field(ge=0)] = 10
+    """Least difference that counts, in gray levels."""
 
     def apply(self, at: Site) -> F32:
         return unsharp_mask(at.image, radius=self.radius, weight=self.weight, threshold_255=self.threshold_255)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from .. import seeds
+from ..family import Frozen
 from ..ops import OPS
 from ..ops.codecs import JpegSampling, Quality
 from ..ops.resize import ResizeMode
@@ -22,10 +23,6 @@ from ..ops.unsharp import UnsharpMask
 Probability = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[float, float]
 Scale = Annotated[int, Field(ge=1, le=8)]
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -53,18 +50,18 @@ class Drawn:
 
 
 class Recipe(Frozen, ABC):
-    """What a store is drawn from.
-
-    kind: its name in configs. scale: HR size / LR size. members: the LR images of a sample, in the order in which they
-    are stored. num_conditions: how many figures a network is told of a sample. ops: the steps that it may draw.
-    """
+    """What a store is drawn from."""
 
     members: ClassVar[tuple[str, ...]] = ("lr",)
     num_conditions: ClassVar[int] = 0
     ops: ClassVar[tuple[type[Step], ...]] = OPS
 
     kind: str
+    """Its name in configs."""
     scale: int
+    """HR size / LR size. members: the LR images of a sample, in the order in which they are stored. num_conditions: how
+    many figures a network is told of a sample. ops: the steps that it may draw.
+    """
 
     @abstractmethod
     def draw(self, hr_px: int, chance: Chance, bank: NoiseSource | None) -> Drawn:
@@ -144,11 +141,17 @@ class KernelProbabilities(Frozen):
     """How often each family of Gaussian is drawn, when the kernel is not a sinc. Together 1."""
 
     iso: Probability = 0.45
+    """Round Gaussian."""
     aniso: Probability = 0.25
+    """Gaussian of two widths, rotated."""
     generalized_iso: Probability = 0.12
+    """Round generalised Gaussian."""
     generalized_aniso: Probability = 0.03
+    """Rotated generalised Gaussian."""
     plateau_iso: Probability = 0.12
+    """Round plateau."""
     plateau_aniso: Probability = 0.03
+    """Rotated plateau."""
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> Self:
@@ -160,8 +163,11 @@ class ResizeProbabilities(Frozen):
     """How often a resize enlarges, shrinks or keeps. Together 1."""
 
     up: Probability
+    """Enlarge."""
     down: Probability
+    """Shrink."""
     keep: Probability
+    """Keep the size."""
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> Self:
@@ -170,38 +176,52 @@ class ResizeProbabilities(Frozen):
 
 
 class Round(Frozen):
-    """One round of blur, resize, noise and JPEG (Real-ESRGAN section 3).
-
-    blur_prob: how often there is a blur at all. kernel_sizes: odd, from and to. blur_sigma: pixels. noise_sigma_255:
-    gray levels of 255. poisson_scale: multiples of the photon noise. resize_range: (smallest when shrinking, largest
-    when enlarging), as factors. resize_modes: drawn from evenly, or as often as resize_mode_probs say. keep_resizes:
-    where the second round's resize keeps the size, that is the LR size (Real-ESRGAN); without it, whatever the first
-    round left (traiNNer-redux). generalized_beta, plateau_beta: shape; half the draws below 1, half above. antialias:
-    of the modes that have both forms. jpeg_quality: 1..100. jpeg_sampling: of the chroma. jpeg_prob: how often there is
-    a codec at all. webp_prob: how often WebP takes the place of JPEG, at the same quality.
-    """
+    """One round of blur, resize, noise and JPEG (Real-ESRGAN section 3)."""
 
     blur_prob: Probability = 1
+    """How often there is a blur at all."""
     kernel_sizes: tuple[int, int] = (7, 21)
+    """Odd, from and to."""
     kernels: KernelProbabilities = KernelProbabilities()
+    """How often each family of Gaussian is drawn."""
     sinc_prob: Probability = 0.1
+    """How often a kernel is a sinc instead."""
     blur_sigma: Range
+    """Pixels."""
     generalized_beta: Range = (0.5, 4)
+    """Shape; half the draws below 1, half above."""
     plateau_beta: Range = (1, 2)
+    """Shape; half the draws below 1, half above."""
     resize: ResizeProbabilities
+    """How often a resize enlarges, shrinks or keeps."""
     resize_range: Range
+    """(smallest when shrinking, largest when enlarging), as factors."""
     resize_modes: Annotated[tuple[ResizeMode, ...], Field(min_length=1)] = ("area", "bilinear", "bicubic")
+    """Drawn from evenly, or as often as resize_mode_probs say."""
     resize_mode_probs: tuple[Probability, ...] | None = None
+    """Shares of the resize_modes; none is evenly."""
     keep_resizes: bool = True
+    """Where the second round's resize keeps the size, that is the LR size (Real-ESRGAN); without it, whatever the first
+    round left (traiNNer-redux).
+    """
     antialias: bool = False
+    """Of the modes that have both forms."""
     gaussian_noise_prob: Probability = 0.5
+    """How often noise is Gaussian; the rest is photon noise."""
     noise_sigma_255: Range
+    """Gray levels of 255."""
     poisson_scale: Range
+    """Multiples of the photon noise."""
     gray_noise_prob: Probability = 0.4
+    """How often noise is gray."""
     jpeg_prob: Probability = 1
+    """How often there is a codec at all."""
     jpeg_quality: tuple[Quality, Quality] = (30, 95)
+    """1..100."""
     jpeg_sampling: JpegSampling = "420"
+    """Of the chroma."""
     webp_prob: Probability = 0
+    """How often WebP takes the place of JPEG, at the same quality."""
 
     @model_validator(mode="after")
     def _ranges_hold(self) -> Self:
@@ -220,14 +240,16 @@ class Round(Frozen):
 
 
 class Usm(Frozen):
-    """Unsharp masking of the HR that LR is made of. radius: pixels; radius_range: drawn for each sample instead, as
-    traiNNer-redux does. threshold_255: in gray levels.
-    """
+    """Unsharp masking of the HR that LR is made of."""
 
     radius: Annotated[int, Field(ge=1, le=50)] = 50
+    """Pixels;."""
     radius_range: tuple[Annotated[int, Field(ge=1, le=50)], Annotated[int, Field(ge=1, le=50)]] | None = None
+    """Drawn for each sample instead, as traiNNer-redux does."""
     weight: Annotated[float, Field(ge=0)] = 0.5
+    """Of the difference that is added."""
     threshold_255: Annotated[float, Field(ge=0)] = 10
+    """In gray levels."""
 
     def mask(self, chance: Chance) -> UnsharpMask:
         """The step that sharpens one sample's HR."""

@@ -10,12 +10,15 @@ from .base import Chance, Drawn, Preset, Recipe, Scale
 
 
 class Downscale(Recipe):
-    """Pairs without degradation: the HR made smaller. antialias: of the modes that have both forms."""
+    """Pairs without degradation: the HR made smaller."""
 
     kind: Literal["downscale"] = "downscale"
     scale: Scale = 4
+    """HR size / LR size."""
     resize: ResizeMode = "matlab-bicubic"
+    """How HR is made smaller."""
     antialias: bool = False
+    """Of the modes that have both forms."""
 
     @model_validator(mode="after")
     def _has_both_forms(self) -> Self:

@@ -26,33 +26,43 @@ _LEAST_SIGMA = 1e-3  # a width of 0 is no kernel
 
 
 class Bsrgan(Recipe):
-    """LR/HR pairs of BSRGAN: two blurs, a downscale in two parts, noise and JPEG in random order; a last JPEG.
-
-    iso_sigma, aniso_variance: (a, b) of the largest sigma (pixels) and the largest variance of an axis (square
-    pixels), a + b * scale. kernel_sizes: odd, from and to. half_first_prob: how often a scale of 4 halves the image
-    first and goes on as scale 2. resize_prob: how often the first part of the downscale is a resize by 1..2*scale,
-    and not a blur of sigma up to pick_sigma * scale and every scale-th pixel. noise_sigma_255: whole gray levels.
-    mixed_noise_prob, gray_noise_prob: of noise whose channels are correlated, of gray noise; the rest is colour.
-    poisson_prob, speckle_prob: of two more noises (bsrgan_plus has them). jpeg_prob: of the JPEG on the way.
-    """
+    """LR/HR pairs of BSRGAN: two blurs, a downscale in two parts, noise and JPEG in random order; a last JPEG."""
 
     kind: Literal["bsrgan"] = "bsrgan"
     scale: Literal[2, 4] = 4
+    """HR size / LR size."""
     iso_sigma: Range = (2, 0.2)
+    """(a, b) of the largest sigma (pixels) and the largest variance of an axis (square pixels), a + b * scale."""
     aniso_variance: Range = (4, 1)
+    """(a, b) of the largest sigma (pixels) and the largest variance of an axis (square pixels), a + b * scale."""
     kernel_sizes: tuple[int, int] = (7, 25)
+    """Odd, from and to."""
     half_first_prob: Probability = 0.25
+    """How often a scale of 4 halves the image first and goes on as scale 2."""
     resize_prob: Probability = 0.75
+    """How often the first part of the downscale is a resize by 1..2*scale, and not a blur of sigma up to pick_sigma *
+    scale and every scale-th pixel.
+    """
     pick_sigma: Annotated[float, Field(gt=0)] = 0.6
+    """Largest sigma of the blur before every scale-th pixel, times scale."""
     noise_sigma_255: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (2, 25)
+    """Whole gray levels."""
     mixed_noise_prob: Probability = 0.2
+    """Of noise whose channels are correlated, of gray noise; the rest is colour."""
     gray_noise_prob: Probability = 0.4
+    """Of noise whose channels are correlated, of gray noise; the rest is colour."""
     poisson_prob: Probability = 0
+    """Of two more noises (bsrgan_plus has them)."""
     speckle_prob: Probability = 0
+    """Of two more noises (bsrgan_plus has them)."""
     jpeg_prob: Probability = 0.9
+    """Of the JPEG on the way."""
     jpeg_quality: tuple[Quality, Quality] = (30, 95)
+    """1..100."""
     jpeg_sampling: JpegSampling = "420"
+    """Of the chroma."""
     usm: Usm | None = None
+    """LR is made of sharpened HR."""
 
     @model_validator(mode="after")
     def _ranges_hold(self) -> Self:

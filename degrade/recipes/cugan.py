@@ -13,24 +13,29 @@ from .base import Chance, Drawn, Preset, Probability, Recipe
 
 
 class BlurNoise(Recipe):
-    """Pairs of CUGAN and CResMD, at one size: a blur of width r in pixels, then noise of sigma in gray levels.
-
-    blur_max, noise_max: the levels whose condition is 1. single_prob: how often only one of the two is applied (each as
-    often). Ends of a range are drawn half as often as what lies between, as in the published script. fixed_level: (r,
-    sigma) of every pair, instead of drawn levels: what the paper's single-level baselines are trained on.
-    """
+    """Pairs of CUGAN and CResMD, at one size: a blur of width r in pixels, then noise of sigma in gray levels."""
 
     num_conditions: ClassVar[int] = 2
 
     kind: Literal["blur-noise"] = "blur-noise"
     scale: Literal[1] = 1
+    """LR is as large as HR: CUGAN restores, it does not enlarge."""
     blur_max: Annotated[float, Field(gt=0)] = 4
+    """The levels whose condition is 1."""
     blur_step: Annotated[float, Field(gt=0)] = 0.1
+    """Levels of r are multiples of it."""
     noise_max: Annotated[float, Field(gt=0)] = 50
+    """The levels whose condition is 1."""
     noise_step: Annotated[float, Field(gt=0)] = 1
+    """Levels of sigma are multiples of it."""
     kernel_size: Annotated[int, Field(ge=1, le=51)] = 21
+    """Side of the grid of the Gaussian, pixels; odd."""
     single_prob: Probability = 0.5
+    """How often only one of the two is applied (each as often). Ends of a range are drawn half as often as what lies
+    between, as in the published script.
+    """
     fixed_level: tuple[float, float] | None = None
+    """(r, sigma) of every pair, instead of drawn levels: what the paper's single-level baselines are trained on."""
 
     @model_validator(mode="after")
     def _odd(self) -> Self:

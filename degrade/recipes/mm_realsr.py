@@ -50,41 +50,51 @@ ROLES = tuple(Role)
 
 
 class GroupGaps(Frozen):
-    """How far apart the members of a contrast group are drawn (MM-RealSR's `*_diff_*` options).
-
-    blur_sigma: least difference in pixels. The others: [least, most], in the units of `Round`; jpeg_quality
-    in quality steps.
-    """
+    """How far apart the members of a contrast group are drawn (MM-RealSR's `*_diff_*` options)."""
 
     blur_sigma: Annotated[float, Field(ge=0)] = 0.1
+    """Least difference in pixels. The others: [least, most], in the units of `Round`; jpeg_quality in quality steps."""
     noise_sigma_255: Range = (1, 21)
+    """[least, most], gray levels of 255."""
     poisson_scale: Range = (0.05, 2.05)
+    """[least, most], multiples of the photon noise."""
     jpeg_quality: Range = (5, 60)
+    """[least, most], in quality steps."""
 
 
 class Groups(Recipe):
     """Contrast and anchor groups of MM-RealSR: five members of one second-order chain.
 
     As `SecondOrder`, and: clean_resize: how the CLEAN anchor is made smaller; bilinear without antialiasing is
-    MM-RealSR's code. sharpen_clean_again: where usm is set, CLEAN is made of HR sharpened twice, as that code does.
-    gaps: how far members are apart. order_check: what becomes of a group whose measured order is not the one that its
-    levels mean (degrade/quality/group_order.py): `reject` draws it again, crop and all, at most max_draws times;
-    `flag` keeps it and readers leave it out; `keep` keeps it.
+    MM-RealSR's code.
     """
 
     members: ClassVar[tuple[str, ...]] = tuple(ROLES)
 
     kind: Literal["groups"] = "groups"
     scale: Scale = 4
+    """HR size / LR size."""
     first: Round
+    """The first round."""
     second: Round
+    """The second round."""
     final_sinc_prob: Probability = 0.8
+    """How often the last filter is a sinc."""
     usm: Usm | None = None
+    """LR is made of sharpened HR."""
     clean_resize: Literal["area", "bilinear", "bicubic", "matlab-bicubic"] = "bilinear"
+    """How the CLEAN anchor is made smaller; bilinear without antialiasing is MM-RealSR's code."""
     sharpen_clean_again: bool = True
+    """Where usm is set, CLEAN is made of HR sharpened twice, as that code does."""
     gaps: GroupGaps = GroupGaps()
+    """How far members are apart."""
     order_check: Literal["reject", "flag", "keep"] = "reject"
+    """What becomes of a group whose measured order is not the one that its levels mean
+    (degrade/quality/group_order.py): `reject` draws it again, crop and all, at most max_draws times; `flag` keeps it
+    and readers leave it out; `keep` keeps it.
+    """
     max_draws: Annotated[int, Field(ge=1, le=1000)] = 32
+    """Of a group, until its order is right."""
 
     @model_validator(mode="after")
     def _gaps_fit(self) -> Self:

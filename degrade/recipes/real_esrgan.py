@@ -30,23 +30,27 @@ from .draws import uniform
 
 
 class SecondOrder(Recipe):
-    """LR/HR pairs of Real-ESRGAN: two rounds, then back to the LR size with a sinc, before or after the last JPEG.
-
-    scale: HR size / LR size. final_sinc_prob: how often the last filter is a sinc instead of nothing, of
-    final_kernel_sizes. final_resize_modes: of the resize to the LR size, where they are not those of the second round.
-    usm: LR is made of sharpened HR; HR is stored as it is, for a training to sharpen what it compares with (its
-    losses.sharpen_target) and to show a discriminator unsharpened.
-    """
+    """LR/HR pairs of Real-ESRGAN: two rounds, then back to the LR size with a sinc, before or after the last JPEG."""
 
     kind: Literal["second-order"] = "second-order"
     scale: Scale = 4
+    """HR size / LR size."""
     first: Round
+    """The first round."""
     second: Round
+    """The second round."""
     final_sinc_prob: Probability = 0.8
+    """How often the last filter is a sinc instead of nothing, of final_kernel_sizes."""
     final_kernel_sizes: tuple[int, int] = (7, 21)
+    """Of the last sinc: odd, from and to."""
     final_resize_modes: Annotated[tuple[ResizeMode, ...], Field(min_length=1)] | None = None
+    """Of the resize to the LR size, where they are not those of the second round."""
     final_resize_mode_probs: tuple[Probability, ...] | None = None
+    """Shares of final_resize_modes; none is evenly."""
     usm: Usm | None = None
+    """LR is made of sharpened HR; HR is stored as it is, for a training to sharpen what it compares with (its
+    losses.sharpen_target) and to show a discriminator unsharpened.
+    """
 
     @model_validator(mode="after")
     def _finals_hold(self) -> Self:

@@ -12,18 +12,19 @@ from .base import Chance, Drawn, Preset, Recipe, Scale
 
 
 class NoiseInjection(Recipe):
-    """Pairs of RWSR-EDL: the source made smaller is the HR, the HR made smaller plus noise of a bank is the LR.
-
-    scale: HR size / LR size. clean_downscale: source size / HR size; it takes the source's own noise out (Eq. 9).
-    resize: of both. strength: multiple of the bank's noise (1 is as it was found); 0 leaves LR without noise and wants
-    no bank, for a training that draws new noise in each epoch.
-    """
+    """Pairs of RWSR-EDL: the source made smaller is the HR, the HR made smaller plus noise of a bank is the LR."""
 
     kind: Literal["noise-injection"] = "noise-injection"
     scale: Scale = 4
+    """HR size / LR size."""
     clean_downscale: Scale = 2
+    """Source size / HR size; it takes the source's own noise out (Eq. 9)."""
     resize: ResizeMode = "matlab-bicubic"
+    """Of both."""
     strength: Annotated[float, Field(ge=0)] = 1
+    """Multiple of the bank's noise (1 is as it was found); 0 leaves LR without noise and wants no bank, for a training
+    that draws new noise in each epoch.
+    """
 
     @property
     def crop_per_hr(self) -> int:

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ..errors import UserError
-from ..family import OneOf
+from ..family import Frozen, OneOf
 from . import PRESETS
 from .base import Recipe
 
@@ -14,27 +14,31 @@ _LEAST_LR_PX = 16  # less cannot be measured
 _MANY = 10_000  # samples: what a first training meets some hundred times
 
 
-class StoreConfig(BaseModel):
-    """A store of samples: what they are drawn from, how many, and from which seed.
-
-    hr_size_px: side of the square HR crops; a multiple of the scale. num_samples: groups or pairs. weigh: a source
-    serves as many samples as any other (`image`), or by its area, as where large images are cut into pieces first.
-    source_scales: crops are cut as if of the source at one of these sizes (1 is as it is), drawn among those at which
-    it still holds a crop; Real-ESRGAN's DF2K is at 1, 0.75, 0.5 and 1/3. pad_small: sources smaller than a crop are
-    continued by reflection to the right and below, as BasicSR does, instead of left out. shard_mib: size of a shard's
-    HR block, MiB; the samples in it are a power of two.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class StoreConfig(Frozen):
+    """A store of samples: what they are drawn from, how many, and from which seed."""
 
     recipe: Annotated[Recipe, OneOf(Recipe)]
+    """What samples are drawn from."""
     hr_size_px: Annotated[int, Field(ge=16, le=16384)]
+    """Side of the square HR crops; a multiple of the scale."""
     num_samples: Annotated[int, Field(ge=1)] = 1000
+    """Groups or pairs."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Of every random draw."""
     weigh: Literal["image", "area"] = "image"
+    """A source serves as many samples as any other (`image`), or by its area, as where large images are cut into pieces
+    first.
+    """
     source_scales: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1,)
+    """Crops are cut as if of the source at one of these sizes (1 is as it is), drawn among those at which it still
+    holds a crop; Real-ESRGAN's DF2K is at 1, 0.75, 0.5 and 1/3.
+    """
     pad_small: bool = False
+    """Sources smaller than a crop are continued by reflection to the right and below, as BasicSR does, instead of left
+    out.
+    """
     shard_mib: Annotated[float, Field(gt=0, le=65536)] = 32
+    """Size of a shard's HR block, MiB; the samples in it are a power of two."""
 
     @model_validator(mode="after")
     def _whole_lr_pixels(self) -> Self:

@@ -9,9 +9,10 @@ from importlib.metadata import version
 from typing import Any
 
 import cv2
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..errors import StoreError
+from ..family import Frozen
 
 FORMAT = 5
 _PACKAGES = ("rwsr", "numpy", "opencv-python-headless", "pillow", "pyarrow", "scipy", "simplejpeg", "zarr")
@@ -19,24 +20,27 @@ _PACKAGES = ("rwsr", "numpy", "opencv-python-headless", "pillow", "pyarrow", "sc
 Json = dict[str, Any]
 
 
-class Provenance(BaseModel):
-    """The identity of an artefact.
-
-    kind: what it is ("group-store", say). config: the canonical dump of the config model that made it.
-    inputs_sha256: of what went in (the sources' hashes, the plan). versions, cpu: what the bytes hold for;
-    elsewhere float filters may differ by one gray level. No time, host or path: the same build anywhere
-    gives the same provenance.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Provenance(Frozen):
+    """The identity of an artefact."""
 
     format: int
+    """Of this kind of artefact."""
     kind: str
+    """What it is ("group-store", say)."""
     config: Json
+    """The canonical dump of the config model that made it."""
     config_sha256: str
+    """Of the config."""
     inputs_sha256: str
+    """Of what went in (the sources' hashes, the plan)."""
     versions: dict[str, str]
+    """What the bytes hold for; elsewhere float filters may differ by one gray level. No time, host or path: the same
+    build anywhere gives the same provenance.
+    """
     cpu: str
+    """What the bytes hold for; elsewhere float filters may differ by one gray level. No time, host or path: the same
+    build anywhere gives the same provenance.
+    """
 
 
 def canonical(value: object) -> str:

@@ -9,10 +9,11 @@ from functools import partial
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from ...degrade.errors import UserError
+from ...degrade.family import Frozen
 from ...degrade.progress import say
 from ..images.sets import ImageSet, Item
 from ..images.tiling import Device, Model, bicubic_model, lanczos_model, unchanged
@@ -111,10 +112,8 @@ Metrics = Annotated[
 ]
 
 
-class ProtocolOptions(BaseModel):
+class ProtocolOptions(Frozen):
     """What a protocol can be told beside images and models."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 @dataclass

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
 
 from ...degrade.errors import BusyError, UserError
+from ...degrade.family import Frozen
 from ...degrade.storage import location, tables
 from ...degrade.storage.location import Place
 from ...degrade.storage.provenance import canonical, provenance, sha256_of
@@ -82,14 +82,15 @@ class MetricRow:
         return self.protocol, self.data_sha256, self.model, self.metric
 
 
-class ReportConfig(BaseModel):
+class ReportConfig(Frozen):
     """What was measured: the protocols, each data set and model by name with its hash."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     protocols: tuple[str, ...]
+    """By their names."""
     data: dict[str, str]
+    """Each set of images by name, with its hash."""
     models: dict[str, str]
+    """Each model by name, with the hash of its file."""
 
 
 def setting_of(values: Mapping[str, Any]) -> str:

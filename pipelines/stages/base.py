@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from ...degrade.errors import UserError
+from ...degrade.family import Frozen
 from ...degrade.images import sources
 from ...degrade.images.sources import SourceRow
 from ...degrade.progress import printable, say
@@ -39,10 +40,8 @@ Input = Annotated[str, BeforeValidator(_place_or_name)]  # the name of a stage, 
 Inputs = Annotated[tuple[Input, ...], BeforeValidator(_as_list)]
 
 
-class Work(BaseModel):
+class Work(Frozen):
     """How tasks are run; no part of what comes out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     workers: Annotated[int, Field(ge=1)] = Field(default_factory=cores)
     """Threads, or processes of dask=local."""
@@ -107,13 +106,11 @@ class Given(Mapping[str, Artifact]):
         return sha256(at) if at.is_file() else str(at)
 
 
-class Stage(BaseModel, ABC):
+class Stage(Frozen, ABC):
     """One thing to make.
 
     kind: its name in a pipeline. folder, suffix: where a pipeline puts it. refs: the fields that name inputs.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     kind: ClassVar[str]
     folder: ClassVar[str]

@@ -3,20 +3,18 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from ...degrade.family import Frozen
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Constant(_Strict):
+class Constant(Frozen):
     """The same from the first step to the last."""
 
     kind: Literal["constant"] = "constant"
 
 
-class Steps(_Strict):
+class Steps(Frozen):
     """Multiplied by `factor` at each of the steps `at`."""
 
     kind: Literal["steps"] = "steps"
@@ -24,7 +22,7 @@ class Steps(_Strict):
     factor: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
-class Cosine(_Strict):
+class Cosine(Frozen):
     """Falls along half a cosine to `least` of itself at the last step."""
 
     kind: Literal["cosine"] = "cosine"

@@ -5,46 +5,58 @@ from dataclasses import dataclass
 from typing import Annotated, Generic, Literal, Protocol, Self, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from ...degrade.family import Frozen
 from .schedule import Constant, Schedule
 
 Shared = dict[str, Tensor]  # what one network's losses leave for the next one's, of one micro-batch
 
 
-class LoopConfig(BaseModel):
-    """How a training runs, whatever the method.
-
-    batch: samples of a step, over all processes and micro-batches. accumulate: micro-batches of a step. lr_patch_px:
-    side of the LR crop. turned: crops are not only mirrored but also turned. warm_up: steps over which the learning
-    rate rises. ema: decay a step. precision: of the networks' arithmetic; weights and losses stay fp32. log_every,
-    checkpoint_every, validate_every: steps. loaders: processes that read batches (0: the training process).
-    tensorboard: write its events too, below RUN/tensorboard.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class LoopConfig(Frozen):
+    """How a training runs, whatever the method."""
 
     steps: Annotated[int, Field(ge=1)] = 70_000
+    """Training steps."""
     batch: Annotated[int, Field(ge=1, le=65536)] = 6
+    """Samples of a step, over all processes and micro-batches."""
     accumulate: Annotated[int, Field(ge=1)] = 1
+    """Micro-batches of a step."""
     lr_patch_px: Annotated[int, Field(ge=8, le=16384)] = 48
+    """Side of the LR crop."""
     turned: bool = False
+    """Crops are not only mirrored but also turned."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    """Of Adam, once it is warm."""
     betas: tuple[float, float] = (0.9, 0.99)
+    """Adam's."""
     warm_up: Annotated[int, Field(ge=0)] = 0
+    """Steps over which the learning rate rises."""
     schedule: Schedule = Constant()
+    """Of the learning rate."""
     clip: Annotated[float, Field(gt=0)] | None = None
+    """Largest norm of a gradient; none clips nothing."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay a step."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the networks' arithmetic; weights and losses stay fp32."""
     channels_last: bool = False
+    """Memory format of the networks."""
     compile: bool = False
+    """Networks through torch.compile."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Of every random draw."""
     log_every: Annotated[int, Field(ge=1)] = 100
+    """Steps."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 1000
+    """Steps."""
     validate_every: Annotated[int, Field(ge=1)] = 5000
+    """Steps."""
     loaders: Annotated[int, Field(ge=0, le=256)] = 0
+    """Processes that read batches (0: the training process)."""
     tensorboard: bool = False
+    """Write its events too, below RUN/tensorboard."""
 
     @model_validator(mode="after")
     def _parts_are_equal(self) -> Self:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from ...degrade.errors import UserError
+from ...degrade.family import Frozen
 from ...eval.metrics import weights
 from ...eval.metrics.backbones import CLIP_MEAN, CLIP_STD, clip_rn50, normalised, published, squeezenet, vgg
 from ..networks.open import open_restorer
@@ -32,20 +33,17 @@ _FILES = {
 }
 
 
-class FarConfig(BaseModel):
-    """FAR's established encoder.
-
-    net: sr is an SR model, named by --far-model, as EDSR in table 3. stride: of the feature map, 1 for sr. diagonal:
-    each channel's correlation to itself counts, as Eq. 10 has it; the text reads as if it did not. divisor: of Gram
-    matrices, their energy or the number of their terms; `far.gram` says why.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class FarConfig(Frozen):
+    """FAR's established encoder."""
 
     net: Encoder = "clip-rn50"
+    """Sr is an SR model, named by --far-model, as EDSR in table 3."""
     stride: Literal[1, 4, 8, 16, 32] = 8
+    """Of the feature map, 1 for sr."""
     diagonal: bool = True
+    """Each channel's correlation to itself counts, as Eq. 10 has it; the text reads as if it did not."""
     divisor: Divisor = "energy"
+    """Of Gram matrices, their energy or the number of their terms; `far.gram` says why."""
 
     @model_validator(mode="after")
     def _has_that_map(self) -> Self:

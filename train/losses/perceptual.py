@@ -3,10 +3,11 @@
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...degrade.family import Frozen
 from ...eval.metrics import weights
 from ...eval.metrics.backbones import normalised, published, squeezenet, vgg
 
@@ -19,17 +20,15 @@ REAL_ESRGAN: LayerWeights = (0.1, 0.1, 1.0, 1.0, 1.0)  # and MM-RealSR
 ESRGAN: LayerWeights = (0.0, 0.0, 0.0, 0.0, 1.0)
 
 
-class PerceptualConfig(BaseModel):
-    """weight: 0 switches the loss, and the need for published weights, off. net: squeezenet is no paper's choice, but
-    small; its true weights serve where VGG-19's cannot be had. layers: weights of VGG-19's conv1_2, conv2_2, conv3_4,
-    conv4_4 and conv5_4, or of five depths of squeezenet.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class PerceptualConfig(Frozen):
+    """The perceptual loss."""
 
     weight: Annotated[float, Field(ge=0)] = 1.0
+    """0 switches the loss, and the need for published weights, off."""
     net: Net = "vgg19"
+    """Squeezenet is no paper's choice, but small; its true weights serve where VGG-19's cannot be had."""
     layers: LayerWeights = REAL_ESRGAN
+    """Weights of VGG-19's conv1_2, conv2_2, conv3_4, conv4_4 and conv5_4, or of five depths of squeezenet."""
 
 
 class PerceptualLoss(nn.Module):

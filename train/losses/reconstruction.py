@@ -6,23 +6,25 @@ Weights and nets are in no paper (facts: 3.4): L1 and LPIPS-VGG count alike.
 from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from ...degrade.family import Frozen
 from ...eval.metrics.lpips_dists import Lpips, Net
 
 _LUMA = (0.299, 0.587, 0.114)
 
 
-class ReconstructionLossConfig(BaseModel):
+class ReconstructionLossConfig(Frozen):
     """Weights of the two terms; lpips = 0 leaves it, and the need for published weights, out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     l1: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the mean absolute error."""
     lpips: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of LPIPS."""
     net: Net = "vgg"
+    """Of LPIPS."""
 
 
 def detail(image: Tensor, size: tuple[int, int]) -> Tensor:

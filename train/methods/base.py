@@ -8,27 +8,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from ...degrade.errors import UserError
+from ...degrade.family import Frozen
 from ...degrade.recipes.store_config import StoreConfig
 from ..data.batches import GroupBatch, GroupSource
 from ..data.of_training import Data
 from ..engine.training import LoopConfig, Training
 
 
-class TrainingConfig(BaseModel):
-    """What the config of every training has.
-
-    method: whose it is. needs_start: it goes on from the weights of an earlier run, and is refused without.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class TrainingConfig(Frozen):
+    """What the config of every training has."""
 
     method: str
+    """Whose it is."""
     needs_start: bool = False
+    """It goes on from the weights of an earlier run, and is refused without."""
     loop: LoopConfig = LoopConfig()
+    """How it runs."""
 
 
 C = TypeVar("C", bound=TrainingConfig)

@@ -6,10 +6,11 @@ Paper: section 3.4 and 4.1. What it leaves open (facts: 2.4, 2.5) is told at the
 from functools import partial
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from ...degrade.errors import UserError
+from ...degrade.family import Frozen
 from ...degrade.recipes.cugan import BlurNoise
 from ...degrade.recipes.store_config import StoreConfig
 from ..data.batches import GroupBatch, GroupSource
@@ -28,23 +29,27 @@ from .base import Given, Method, Preset, TrainingConfig, check_start, other_scal
 _LEAST_GAN_PX = 32
 
 
-class CuganLosses(BaseModel):
-    """Weights of the terms; 0 leaves a term out. pixel: of the mean square error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class CuganLosses(Frozen):
+    """Weights of the terms; 0 leaves a term out."""
 
     pixel: Annotated[float, Field(ge=0)] = 1.0
+    """Of the mean square error."""
     perceptual: PerceptualConfig = PerceptualConfig(weight=0, layers=ESRGAN)
+    """The perceptual loss."""
     gan: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the adversarial loss."""
 
 
 class CuganConfig(TrainingConfig):
-    """One stage. discriminator_feats: its width, where there is a GAN loss."""
+    """One stage."""
 
     method: Literal["cugan"] = "cugan"
     network: CUnetConfig = CUnetConfig()
+    """Sizes of the CUnet."""
     discriminator_feats: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Its width, where there is a GAN loss."""
     losses: CuganLosses = CuganLosses()
+    """What is minimised."""
 
     @model_validator(mode="after")
     def _what_the_discriminator_takes(self) -> Self:

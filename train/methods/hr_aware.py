@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ...degrade.errors import UserError
+from ...degrade.family import Frozen
 from ...eval.images.tiling import smaller
 from ..data.batches import LrBatch
 from ..engine.training import LoopConfig, Shared, Training
@@ -30,34 +31,33 @@ from .hr_aware_losses import FarWeight, Looks, check_losses, looks_of, rec_of
 GENERATOR = "generator"
 
 
-class Selection(BaseModel):
-    """Which average becomes the model: the best by a figure that is measured every loop.validate_every steps.
-
-    by: far (FAR of SR) or niqe need no HR; a metric as lpips-alex needs held-out HR, as the paper's early stopping does
-    on a part of the test data. patience: measurements in a row that are no better end the training.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Selection(Frozen):
+    """Which average becomes the model: the best by a figure that is measured every loop.validate_every steps."""
 
     by: str
+    """Far (FAR of SR) or niqe need no HR; a metric as lpips-alex needs held-out HR, as the paper's early stopping does
+    on a part of the test data.
+    """
     patience: Annotated[int, Field(ge=1)] | None = None
+    """Measurements in a row that are no better end the training."""
 
 
 class FineTuneConfig(TrainingConfig):
-    """The fine-tuning of an SR model on LR images.
-
-    objective: of Eq. 6, or plain self-training. losses.net: of LPIPS. detail: where LR has detail the reconstruction
-    counts for more (LWay's wavelet weight; HR-aware follows its loss). strength: what the controller is
-    noise around, HQI, or 1 - HQI for table 4. far: none leaves FAR out.
-    """
+    """The fine-tuning of an SR model on LR images."""
 
     method: Literal["hr-aware"] = FINE_TUNED
     objective: Literal["reconstruction", "self-training"] = "reconstruction"
+    """Of Eq. 6, or plain self-training. losses.net: of LPIPS."""
     losses: ReconstructionLossConfig = ReconstructionLossConfig()
+    """Of the reconstruction of LR."""
     detail: bool = True
+    """Where LR has detail the reconstruction counts for more (LWay's wavelet weight; HR-aware follows its loss)."""
     strength: Strength = "hqi"
+    """What the controller is noise around, HQI, or 1 - HQI for table 4."""
     far: FarWeight | None = FarWeight()
+    """None leaves FAR out."""
     selection: Selection | None = None
+    """Which average becomes the model; none is the last."""
 
     @model_validator(mode="after")
     def _is_of_the_objective(self) -> Self:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from ...degrade.errors import UserError
+from ...degrade.family import Frozen
 from ...eval.metrics.lpips_dists import Lpips, lpips
 from ..losses.far import parted
 from ..losses.far_encoders import Established
@@ -16,21 +17,19 @@ from ..losses.reconstruction import ReconstructionLossConfig
 from ..networks.lr_reconstruction import ReconstructionConfig
 
 
-class FarWeight(BaseModel):
-    """How much FAR counts: lambda of Eq. 5 and 6, which is not published.
-
-    weight: lambda. Where there is none, FAR's gradient is held to `share` of the reconstruction's where the two meet,
-    in the image's features while pretraining, in SR while fine-tuning; so no figure need be found for each encoder.
-    The share is 1 while pretraining, where FAR has all to learn, and 1 to 10 while fine-tuning. It is of the gradients
-    where they meet: FAR's is alike all over the image, so that in the parameters of E_img it is many times the longer
-    one early in a pretraining (14 and 52 times were measured), and with Adam E_img then follows FAR. While fine-tuning
-    the share holds in the parameters too (0.06 for 0.1, 1.1 for 2).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class FarWeight(Frozen):
+    """How much FAR counts: lambda of Eq. 5 and 6, which is not published."""
 
     weight: Annotated[float, Field(gt=0)] | None = None
+    """Lambda. Where there is none, FAR's gradient is held to `share` of the reconstruction's where the two meet, in the
+    image's features while pretraining, in SR while fine-tuning; so no figure need be found for each encoder. The share
+    is 1 while pretraining, where FAR has all to learn, and 1 to 10 while fine-tuning. It is of the gradients where they
+    meet: FAR's is alike all over the image, so that in the parameters of E_img it is many times the longer one early in
+    a pretraining (14 and 52 times were measured), and with Adam E_img then follows FAR. While fine-tuning the share
+    holds in the parameters too (0.06 for 0.1, 1.1 for 2).
+    """
     share: Annotated[float, Field(gt=0)] = 0.1
+    """Of the gradients where they meet: FAR's over the reconstruction's."""
 
     def of(self, x: Tensor) -> tuple[Tensor, Tensor, float]:
         """What the reconstruction and FAR see of x, and the factor on FAR."""

@@ -35,8 +35,11 @@ class PretrainConfig(TrainingConfig):
 
     method: Literal["hr-aware-pretrain"] = PRETRAINED
     network: ReconstructionConfig = ReconstructionConfig()
+    """Sizes of the reconstruction network."""
     losses: ReconstructionLossConfig = ReconstructionLossConfig()
+    """Of the reconstruction of LR."""
     far: FarWeight = FarWeight(share=1)
+    """How much FAR counts."""
 
     @model_validator(mode="after")
     def _patches_are_large_enough(self) -> Self:

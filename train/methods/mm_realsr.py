@@ -7,11 +7,11 @@ there is a preset of each.
 from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ...degrade.errors import UserError
-from ...degrade.family import OneOf
+from ...degrade.family import Frozen, OneOf
 from ...degrade.recipes.store_config import GROUPS, StoreConfig
 from ..data.batches import GroupBatch, GroupSource, check_scale
 from ..data.of_training import Data
@@ -41,36 +41,39 @@ from ..networks.udem import UdemConfig
 from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale
 
 
-class LossConfig(BaseModel):
-    """Weights of the terms; 0 leaves a term out.
-
-    margin: of the ranking. sharpen_target: pixel and perceptual losses look at HR sharpened by Real-ESRGAN's unsharp
-    mask, the discriminator at HR as it is: MM-RealSR's code in both stages, and Real-ESRGAN.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class LossConfig(Frozen):
+    """Weights of the terms; 0 leaves a term out."""
 
     pixel: Annotated[float, Field(ge=0)] = 1.0
+    """Mean absolute error."""
     ranking: Annotated[float, Field(ge=0)] = 0.01
+    """Ranking of blur and noise scores in a group."""
     margin: float = 0.05
+    """Of the ranking."""
     anchor: Annotated[float, Field(ge=0)] = 1e-4
+    """Scores of CLEAN at 0, of WORST at 1."""
     perceptual: PerceptualConfig = PerceptualConfig(weight=0)
+    """The perceptual loss."""
     gan: GanConfig = GanConfig(weight=0)
+    """The adversarial loss."""
     sharpen_target: bool = False
+    """Pixel and perceptual losses look at HR sharpened by Real-ESRGAN's unsharp mask, the discriminator at HR as it is:
+    MM-RealSR's code in both stages, and Real-ESRGAN.
+    """
 
 
 class TrainConfig(TrainingConfig):
-    """One stage.
-
-    network: MM-RealSR's, or any other that restores without being told anything. detach_scores: the restoration's
-    losses do not reach the UDEM through the scores that steer it. freeze_udem: nothing does.
-    """
+    """One stage."""
 
     method: Literal["mm-realsr"] = "mm-realsr"
     network: Annotated[NetworkConfig, OneOf(NetworkConfig, "arch")] = MMRealSRConfig()
+    """MM-RealSR's, or any other that restores without being told anything."""
     detach_scores: bool = False
+    """The restoration's losses do not reach the UDEM through the scores that steer it."""
     freeze_udem: bool = False
+    """Nothing does."""
     losses: LossConfig = LossConfig()
+    """What is minimised."""
 
     @property
     def modulated(self) -> bool:

@@ -6,10 +6,11 @@ is a preset of each.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from ...degrade.errors import UserError
+from ...degrade.family import Frozen
 from ...degrade.recipes.rwsr_edl import NoiseInjection
 from ...degrade.recipes.store_config import GROUPS, StoreConfig
 from ..data.batches import GroupBatch, check_scale
@@ -27,21 +28,23 @@ from ..networks.rwsr_edl import Edl, EdlNetworkConfig, parts_of
 from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale
 
 
-class EdlLosses(BaseModel):
-    """Weights of the terms; 0 leaves a term out.
-
-    routed: the pixel loss looks at the pixel branch, the adversarial loss at the adversarial branch and the perceptual
-    loss at their sum (Eq. 8); without it all look at the sum (Eq. 7). judge_sees_sum: the discriminator learns to tell
-    photographs from the sum, as in the published code, instead of from what the generator's loss shows it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class EdlLosses(Frozen):
+    """Weights of the terms; 0 leaves a term out."""
 
     pixel: Annotated[float, Field(ge=0)] = 0.01
+    """Mean absolute error."""
     perceptual: PerceptualConfig = PerceptualConfig(layers=ESRGAN)
+    """The perceptual loss."""
     gan: GanConfig = GanConfig(weight=0.005, relativistic=True, discriminator="patch")
+    """The adversarial loss."""
     routed: bool = True
+    """The pixel loss looks at the pixel branch, the adversarial loss at the adversarial branch and the perceptual loss
+    at their sum (Eq. 8); without it all look at the sum (Eq. 7).
+    """
     judge_sees_sum: bool = False
+    """The discriminator learns to tell photographs from the sum, as in the published code, instead of from what the
+    generator's loss shows it.
+    """
 
 
 class EdlConfig(TrainingConfig):
@@ -49,7 +52,9 @@ class EdlConfig(TrainingConfig):
 
     method: Literal["rwsr-edl"] = "rwsr-edl"
     network: EdlNetworkConfig = EdlNetworkConfig()
+    """Sizes and branches of the network."""
     losses: EdlLosses = EdlLosses()
+    """What is minimised."""
 
     @model_validator(mode="after")
     def _what_the_discriminator_takes(self) -> Self:

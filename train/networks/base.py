@@ -8,22 +8,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
 from torch import nn
+
+from ...degrade.family import Frozen
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-class NetworkConfig(BaseModel, ABC):
-    """Sizes of a network that restores: LR [B, 3, h, w] -> SR [B, 3, scale*h, scale*w], RGB in [0, 1].
-
-    arch: its name in configs. scale: how many times it enlarges.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class NetworkConfig(Frozen, ABC):
+    """Sizes of a network that restores: LR [B, 3, h, w] -> SR [B, 3, scale*h, scale*w], RGB in [0, 1]."""
 
     arch: str
+    """Its name in configs."""
     scale: int
+    """How many times it enlarges."""
 
     @abstractmethod
     def build(self) -> nn.Module:

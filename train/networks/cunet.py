@@ -17,19 +17,23 @@ _MULTIPLE = 4  # of the sides that two strided convs take without losing a row
 
 
 class CUnetConfig(NetworkConfig):
-    """Widths of the three scales and residual blocks on each side of each; the defaults are the paper's.
-
-    conditioned: without it no residual is weighed and the network is told nothing: the paper's Unet and UGAN, each
-    trained on one degradation. zero_keeps: the weights of z = 0 are 0 for ever, so that z = 0 gives the image back; in
-    the published network they may move while it is trained.
-    """
+    """Widths of the three scales and residual blocks on each side of each; the defaults are the paper's."""
 
     arch: Literal["cunet"] = "cunet"
     scale: Literal[1] = 1
+    """It restores, and does not enlarge."""
     feats: tuple[_Feats, _Feats, _Feats] = (64, 128, 256)
+    """Widths of the three scales."""
     blocks: Annotated[int, Field(ge=1, le=256)] = 2
+    """Residual blocks on each side of each scale."""
     conditioned: bool = True
+    """Without it no residual is weighed and the network is told nothing: the paper's Unet and UGAN, each trained on one
+    degradation.
+    """
     zero_keeps: bool = False
+    """The weights of z = 0 are 0 for ever, so that z = 0 gives the image back; in the published network they may move
+    while it is trained.
+    """
 
     def build(self) -> "CUnet":
         return CUnet(self)

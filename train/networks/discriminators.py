@@ -3,25 +3,27 @@
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ...degrade.family import Frozen
+
 VGG_INPUT_PX, _PATCH_INPUT_PX = 128, 24
 
 
-class GanConfig(BaseModel):
-    """weight: of the generator's term; 0 leaves it and the discriminator out. relativistic: real and fake are judged
-    against each other's mean (ESRGAN eq. 1, 2) instead of each by itself. feats: width of the discriminator.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class GanConfig(Frozen):
+    """The adversarial loss."""
 
     weight: Annotated[float, Field(ge=0)] = 0.1
+    """Of the generator's term; 0 leaves it and the discriminator out."""
     relativistic: bool = False
+    """Real and fake are judged against each other's mean (ESRGAN eq. 1, 2) instead of each by itself."""
     discriminator: Literal["unet", "vgg128", "patch"] = "unet"
+    """unet: of Real-ESRGAN; vgg128: of ESRGAN; patch: of RWSR-EDL."""
     feats: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Width of the discriminator."""
 
 
 def _normalised(conv: nn.Conv2d) -> nn.Module:

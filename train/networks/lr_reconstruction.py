@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ...degrade.errors import StoreError, UserError
+from ...degrade.family import Frozen
 from ...eval.images.tiling import bicubic, smaller
 from ...eval.metrics.lpips_dists import Net
 from ..engine.model_file import ModelFile, model_file, read_model
@@ -25,42 +26,44 @@ from .reconstructor import CODE_FEATS, FEATS, LEAST_PX, DegradationEncoder, Imag
 _Count = Annotated[int, Field(ge=1, le=4096)]
 
 
-class ControllerConfig(BaseModel):
-    """The controller s = n + strength (Eq. 8).
-
-    noise_std: of n, which is drawn anew for every image and step; 1 as published is more than the strength itself. hqi:
-    the LPIPS that HQI is made of; which is not said.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class ControllerConfig(Frozen):
+    """The controller s = n + strength (Eq. 8)."""
 
     noise_std: Annotated[float, Field(ge=0)] = 1.0
+    """Of n, which is drawn anew for every image and step; 1 as published is more than the strength itself."""
     hqi: Net = "alex"
+    """The LPIPS that HQI is made of; which is not said."""
 
 
-class ReconstructionConfig(BaseModel):
-    """Sizes of the network; the defaults are the paper's, and where it has none DegAE's.
-
-    feats, code: channels of features, and of a degradation's code. image_blocks: residual blocks of E_img; with 0 the
-    reconstructor takes HR itself, as LWay's. demodulate, style_bias: of the modulation; without the first, or with a
-    bias of 1, the controller's strength counts for more (facts: 3.2). skip: around the whole reconstructor, which so
-    starts by giving HR itself: what a short training needs. resolution: at whose size LR is reconstructed. controller:
-    none leaves the code as it is.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class ReconstructionConfig(Frozen):
+    """Sizes of the network; the defaults are the paper's, and where it has none DegAE's."""
 
     scale: Literal[1, 2, 4] = 4
+    """HR size / LR size."""
     feats: _Count = FEATS
+    """Channels of features, and of a degradation's code."""
     code: _Count = CODE_FEATS
+    """Channels of features, and of a degradation's code."""
     degradation_blocks: _Count = 16
+    """Residual blocks of E_deg."""
     image_blocks: Annotated[int, Field(ge=0, le=256)] = 6
+    """Residual blocks of E_img; with 0 the reconstructor takes HR itself, as LWay's."""
     demodulate: bool = True
+    """Of the modulation; without the first, or with a bias of 1, the controller's strength counts for more (facts:
+    3.2).
+    """
     style_bias: Literal[0, 1] = 0
+    """Of the modulation; without the first, or with a bias of 1, the controller's strength counts for more (facts:
+    3.2).
+    """
     skip: bool = False
+    """Around the whole reconstructor, which so starts by giving HR itself: what a short training needs."""
     resolution: Literal["hr", "lr"] = "hr"
+    """At whose size LR is reconstructed."""
     controller: ControllerConfig | None = ControllerConfig()
+    """None leaves the code as it is."""
     far: FarConfig | None = FarConfig()
+    """FAR; none leaves it out."""
 
     @model_validator(mode="after")
     def _far_has_features(self) -> Self:

@@ -22,25 +22,31 @@ _SCORED_PX = 2 * TILE_PX  # of what is looked at at once where scores alone are 
 
 
 class MMRealSRConfig(NetworkConfig):
-    """Sizes of the generator and its UDEM; the defaults are the released model's (26,134,149 parameters).
-
-    scale: 1 and 2 fold the pixels of LR into channels first (pixel unshuffle), as Real-ESRGAN's x2 model does.
-    modulated: without it there is no UDEM and no condition network, and the rest is the generator of ESRGAN and
-    Real-ESRGAN (16,697,987 parameters). embed_feats, modulator_feats: hidden widths of the condition network.
-    start_as_enlarger: start from weights that enlarge by nearest neighbour instead of from noise. A short
-    training needs that: it would spend most of its steps on learning to copy colours.
-    """
+    """Sizes of the generator and its UDEM; the defaults are the released model's (26,134,149 parameters)."""
 
     arch: Literal["mm-realsr"] = "mm-realsr"
     scale: Literal[1, 2, 4] = 4
+    """1 and 2 fold the pixels of LR into channels first (pixel unshuffle), as Real-ESRGAN's x2 model does."""
     modulated: bool = True
+    """Without it there is no UDEM and no condition network, and the rest is the generator of ESRGAN and Real-ESRGAN
+    (16,697,987 parameters).
+    """
     feats: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Channels of the generator."""
     blocks: Annotated[int, Field(ge=1, le=256)] = 23
+    """Residual-in-residual dense blocks."""
     growth: Annotated[int, Field(ge=1, le=4096)] = 32
+    """Channels that each dense layer adds."""
     embed_feats: Annotated[int, Field(ge=1, le=4096)] = 512
+    """Hidden widths of the condition network."""
     modulator_feats: Annotated[int, Field(ge=1, le=4096)] = 320
+    """Hidden widths of the condition network."""
     start_as_enlarger: bool = False
+    """Start from weights that enlarge by nearest neighbour instead of from noise. A short training needs that: it would
+    spend most of its steps on learning to copy colours.
+    """
     udem: UdemConfig = UdemConfig()
+    """Sizes of the UDEM."""
 
     def build(self) -> "MMRealSR":
         return MMRealSR(self)

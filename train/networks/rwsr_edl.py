@@ -16,22 +16,26 @@ Branches = Literal["none", "single", "dual", "masked", "masked-features"]
 
 
 class EdlNetworkConfig(NetworkConfig):
-    """Sizes; the defaults are the paper's (16,729,694 parameters, Table VI).
-
-    branches: `masked` is the paper's network; `masked-features` the published code's, whose branches and mask have
-    branch_feats channels instead of three (17,286,473 parameters). Of Table VII: `dual` has the two branches and no
-    mask, `single` one branch. `none` is the main generator alone: ESRGAN's and Impressionism's.
-    start_as_enlarger: as of `MMRealSRConfig`.
-    """
+    """Sizes; the defaults are the paper's (16,729,694 parameters, Table VI)."""
 
     arch: Literal["rwsr-edl"] = "rwsr-edl"
     scale: Literal[1, 2, 4] = 4
+    """How many times it enlarges."""
     feats: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Channels of the main generator."""
     blocks: Annotated[int, Field(ge=1, le=256)] = 23
+    """Residual-in-residual dense blocks."""
     growth: Annotated[int, Field(ge=1, le=4096)] = 32
+    """Channels that each dense layer adds."""
     branches: Branches = "masked"
+    """`masked` is the paper's network; `masked-features` the published code's, whose branches and mask have
+    branch_feats channels instead of three (17,286,473 parameters). Of Table VII: `dual` has the two branches and no
+    mask, `single` one branch. `none` is the main generator alone: ESRGAN's and Impressionism's.
+    """
     branch_feats: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Channels of the branches."""
     start_as_enlarger: bool = False
+    """As of `MMRealSRConfig`."""
 
     def build(self) -> "Edl | MMRealSR":
         """Without branches the plain generator, under its published names."""

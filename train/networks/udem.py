@@ -3,29 +3,30 @@
 from typing import Annotated, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...degrade.family import Frozen
 from .rrdb import scaled_kaiming
 
 _FC_FEATS = 512
 _Count = Annotated[int, Field(ge=1, le=4096)]
 
 
-class UdemConfig(BaseModel):
-    """Width, residual blocks and stride of each stage. The defaults are the released model's.
-
-    init_scale: factor on the Kaiming-normal starting weights. Small ones start from one score for every image, which a
-    long training outgrows and a short one does not.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class UdemConfig(Frozen):
+    """Width, residual blocks and stride of each stage. The defaults are the released model's."""
 
     feats: tuple[_Count, ...] = (64, 64, 64, 128)
+    """Channels of each stage."""
     blocks: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (2, 2, 2, 2)
+    """Residual blocks of each stage."""
     downscales: tuple[_Count, ...] = (1, 1, 2, 1)
+    """Stride at the start of each stage."""
     init_scale: Annotated[float, Field(gt=0)] = 0.1
+    """Factor on the Kaiming-normal starting weights. Small ones start from one score for every image, which a long
+    training outgrows and a short one does not.
+    """
 
     @model_validator(mode="after")
     def _one_of_each_a_stage(self) -> Self:

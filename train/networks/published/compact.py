@@ -14,12 +14,15 @@ from ..base import NetworkConfig, Shapes
 
 
 class CompactConfig(NetworkConfig):
-    """feats: channels. convs: layers between the first and the last; the defaults are general-x4v3's."""
+    """Sizes of a compact network; the defaults are general-x4v3's."""
 
     arch: Literal["compact"] = "compact"
     scale: Annotated[int, Field(ge=1, le=8)] = 4
+    """How many times it enlarges."""
     feats: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Channels."""
     convs: Annotated[int, Field(ge=1, le=256)] = 32
+    """Layers between the first and the last; the defaults are general-x4v3's."""
 
     def build(self) -> "Compact":
         return Compact(self)

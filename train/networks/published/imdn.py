@@ -57,6 +57,7 @@ class ImdnConfig(NetworkConfig):
 
     arch: Literal["imdn"] = "imdn"
     scale: Annotated[int, Field(ge=1, le=8)] = 4
+    """How many times it enlarges."""
 
     def build(self) -> "Imdn":
         return Imdn(self)

@@ -51,12 +51,15 @@ class _Block(nn.Module):
 
 
 class RlfnConfig(NetworkConfig):
-    """feats, inner: channels of the features and inside the attention; the defaults are the published ones."""
+    """Sizes of an RLFN; the defaults are the published ones."""
 
     arch: Literal["rlfn"] = "rlfn"
     scale: Annotated[int, Field(ge=1, le=8)] = 4
+    """How many times it enlarges."""
     feats: Annotated[int, Field(ge=1, le=4096)] = 52
+    """Channels of the features and inside the attention; the defaults are the published ones."""
     inner: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Channels of the features and inside the attention; the defaults are the published ones."""
 
     def build(self) -> "Rlfn":
         return Rlfn(self)
