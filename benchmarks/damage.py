@@ -46,8 +46,14 @@ from tests.commands import flags
 from tests.commands import rwsr as command
 
 CPU = torch.device("cpu")
-TINY = ["network.feats=4", "network.blocks=1", "network.growth=4", "loop.batch=2", "loop.lr_patch_px=16"]
-TINY += ["network.udem={feats: [4], blocks: [1], downscales: [2]}", "loop.checkpoint_every=2", "loop.log_every=1"]
+TINY = [
+    "network.num_feat=4",
+    "network.num_block=1",
+    "network.num_grow_ch=4",
+    "loop.batch_size=2",
+    "loop.lr_patch_px=16",
+]
+TINY += ["network.udem={num_feat: [4], num_block: [1], downscales: [2]}", "loop.checkpoint_every=2", "loop.log_every=1"]
 
 
 def make(folder: Path) -> None:

@@ -18,8 +18,18 @@ import tempfile
 from importlib.resources import files
 from pathlib import Path
 
-SMALL = ["network.feats=4", "network.blocks=1", "network.growth=4", "loop.batch=2", "loop.lr_patch_px=16"]
-SMALL += ["loop.checkpoint_every=2", "loop.log_every=1", "network.udem={feats: [4], blocks: [1], downscales: [2]}"]
+SMALL = [
+    "network.num_feat=4",
+    "network.num_block=1",
+    "network.num_grow_ch=4",
+    "loop.batch_size=2",
+    "loop.lr_patch_px=16",
+]
+SMALL += [
+    "loop.checkpoint_every=2",
+    "loop.log_every=1",
+    "network.udem={num_feat: [4], num_block: [1], downscales: [2]}",
+]
 PHOTOS = ("--source", "photos", "--samples", "6", "--hr-size", "64", "--workers", "1")
 STAGES = {  # what is made, and how
     "index.parquet": ("sources", "index", "photos", "--out", "index.parquet"),

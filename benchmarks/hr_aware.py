@@ -26,16 +26,16 @@ from rwsr.eval.report import table as report
 from rwsr.eval.report.sweeps import spearman
 
 OWN = {  # a model that has seen second-order degradations, by L1
-    "network.feats": "32",
-    "network.blocks": "3",
-    "network.growth": "16",
-    "network.start_as_enlarger": "true",
-    "loop.batch": "8",
+    "network.num_feat": "32",
+    "network.num_block": "3",
+    "network.num_grow_ch": "16",
+    "network.init_as_nearest": "true",
+    "loop.batch_size": "8",
     "loop.lr_patch_px": "24",
     "loop.learning_rate": "5e-4",
-    "loop.turned": "true",
+    "loop.use_rot90": "true",
     "loop.schedule": "{kind: cosine}",
-    "loop.ema": "0.99",
+    "loop.ema_decay": "0.99",
     "losses.perceptual.weight": "0",
     "losses.gan.weight": "0",
 }

@@ -30,10 +30,10 @@ from rwsr.train.methods.mm_realsr import PRESETS, TrainConfig, build
 def config_of(blocks: int, steps: int, **loop: object) -> TrainConfig:
     """Stage 1 as published, with fewer blocks and small batches."""
     whole = PRESETS["mm-realsr-code"].config
-    changes = {"steps": steps, "batch": 2, "lr_patch_px": 24, "log_every": 100} | loop
+    changes = {"steps": steps, "batch_size": 2, "lr_patch_px": 24, "log_every": 100} | loop
     return whole.model_copy(
         update={
-            "network": whole.network.model_copy(update={"blocks": blocks}),
+            "network": whole.network.model_copy(update={"num_block": blocks}),
             "loop": whole.loop.model_copy(update=changes),
         }
     )
@@ -68,7 +68,7 @@ def engine(config: TrainConfig, groups: StoredGroups, device: torch.device) -> l
     with tempfile.TemporaryDirectory() as run:
 
         def batches(ranks: Ranks) -> GroupBatches:
-            return GroupBatches(groups, batch=loop.batch, lr_patch_px=loop.lr_patch_px, seed=0, ranks=ranks)
+            return GroupBatches(groups, batch_size=loop.batch_size, lr_patch_px=loop.lr_patch_px, seed=0, ranks=ranks)
 
         fit(
             Path(run),
@@ -86,7 +86,7 @@ def engine(config: TrainConfig, groups: StoredGroups, device: torch.device) -> l
 def overhead(groups: StoredGroups, blocks: int, steps: int) -> bool:
     """Engine against networks alone, in turns; the median of each."""
     config = config_of(blocks, steps)
-    source = GroupBatches(groups, batch=config.loop.batch, lr_patch_px=config.loop.lr_patch_px, seed=0)
+    source = GroupBatches(groups, batch_size=config.loop.batch_size, lr_patch_px=config.loop.lr_patch_px, seed=0)
     batches = [source[step] for step in range(steps)]
     ours: list[float] = []
     bare: list[float] = []
@@ -105,10 +105,10 @@ def overhead(groups: StoredGroups, blocks: int, steps: int) -> bool:
 def speed(groups: StoredGroups, steps: int) -> None:
     """Stage 1 at the published size on CUDA."""
     device = local_device()
-    best = {"precision": "bf16", "channels_last": True, "compile": True, "loaders": 6}
+    best = {"precision": "bf16", "channels_last": True, "compile": True, "num_workers": 6}
     seconds: dict[str, float] = {}
-    for name, changes in (("fp32", {"loaders": 6}), ("bf16, channels-last, compiled", best)):
-        config = config_of(23, steps, batch=6, lr_patch_px=48, **changes)
+    for name, changes in (("fp32", {"num_workers": 6}), ("bf16, channels-last, compiled", best)):
+        config = config_of(23, steps, batch_size=6, lr_patch_px=48, **changes)
         seconds[name] = statistics.median(engine(config, groups, device)[10:])
         print(f"{name}: {1 / seconds[name]:.2f} steps/s")
     first, second = seconds.values()

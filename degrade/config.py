@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from .errors import UserError
 from .family import OneOf
 from .storage.provenance import Json
+from .storage.renamed import RENAMED
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -185,6 +186,8 @@ _KINDS = {
 
 
 def _unknown(path: Sequence[str], valid: Sequence[str]) -> str:
+    if RENAMED.get(path[-1]) in valid:
+        return f"{'.'.join(path)} is now {RENAMED[path[-1]]}"
     near = difflib.get_close_matches(path[-1], valid, n=1)
     mend = f"did you mean {near[0]}?" if near else f"known here: {', '.join(valid) or 'the keys of that kind'}"
     return f"{'.'.join(path)} is not a config key; {mend}"

@@ -16,23 +16,21 @@ WHITE = 255.0
 
 
 class CatiRule(Frozen):
-    """The tiles inside the interval that the flattest tiles of the target set span (RWSR-EDL section III-E).
-
-    quantile: the share of tiles, by variance, that spans the interval (the paper: 2 %).
-    min_mean: only tiles of a larger luma mean (the paper: "positive m").
-    max_clipped: a tile with a larger share of pixels at 0 or 255 carries no whole noise and is left out, as is a
-    constant one.
-    literal: read the paper to the letter: constant and clipped tiles count too.
-    strata: the quantile is taken, and the interval spanned, in each of so many equal bands of brightness; a band of
-    fewer than 1 / quantile tiles gives none.
-    """
+    """The tiles inside the interval that the flattest tiles of the target set span (RWSR-EDL section III-E)."""
 
     kind: Literal["cati"] = "cati"
     quantile: Annotated[float, Field(gt=0, le=1)] = 0.02
+    """The share of tiles, by variance, that spans the interval (the paper: 2 %)."""
     min_mean: Annotated[float, Field(ge=0, lt=WHITE)] = 0.0
+    """Only tiles of a larger luma mean (the paper: "positive m")."""
     max_clipped: Annotated[float, Field(ge=0, le=1)] = 0.05
-    literal: bool = False
+    """A tile with a larger share of pixels at 0 or 255 carries no whole noise and is left out, as is a constant one."""
+    paper_exact: bool = False
+    """Read the paper to the letter: constant and clipped tiles count too."""
     strata: Annotated[int, Field(ge=1, le=64)] = 1
+    """The quantile is taken, and the interval spanned, in each of so many equal bands of brightness; a band of fewer
+    than 1 / quantile tiles gives none.
+    """
 
 
 class ThresholdRule(Frozen):
@@ -50,15 +48,14 @@ Rule = Annotated[CatiRule | ThresholdRule, Field(discriminator="kind")]
 
 
 class Interval(Frozen):
-    """Closed intervals of luma variance and mean (gray levels of 255), and how they came about.
-
-    num_candidates: the tiles that the quantile was taken of. num_bottom: those that span the interval.
-    """
+    """Closed intervals of luma variance and mean (gray levels of 255), and how they came about."""
 
     variance: tuple[float, float]
     mean: tuple[float, float]
     num_candidates: int
+    """The tiles that the quantile was taken of."""
     num_bottom: int
+    """Those that span the interval."""
 
 
 class Cati(Frozen):
@@ -82,7 +79,7 @@ def _carries_noise(tiles: pa.Table, rule: CatiRule) -> Mask:
 
 def left_out(tiles: pa.Table, rule: CatiRule | ThresholdRule) -> Mask:
     """Which tiles a rule leaves out since they carry no whole noise: constant and clipped ones."""
-    if isinstance(rule, ThresholdRule) or rule.literal:
+    if isinstance(rule, ThresholdRule) or rule.paper_exact:
         return np.zeros(tiles.num_rows, dtype=np.bool_)
     return ~_carries_noise(tiles, rule)
 
@@ -111,7 +108,7 @@ def cati(tiles: pa.Table, rule: CatiRule) -> Cati | None:
     """
     variance, mean = _column(tiles, "variance"), _column(tiles, "mean")
     bright = mean > rule.min_mean
-    candidates = np.ones_like(bright) if rule.literal else bright & _carries_noise(tiles, rule)
+    candidates = np.ones_like(bright) if rule.paper_exact else bright & _carries_noise(tiles, rule)
     band = np.minimum(mean * rule.strata // WHITE, rule.strata - 1)
     intervals: list[Interval] = []
     for stratum in range(rule.strata):

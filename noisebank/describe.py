@@ -16,7 +16,7 @@ def describe_rule(rule: CatiRule | ThresholdRule) -> str:
     if isinstance(rule, ThresholdRule):
         return f"variance < {rule.max_var:g}"
     strata = f", {rule.strata} strata" if rule.strata > 1 else ""
-    return f"bottom {rule.quantile * 100:g} %{strata}{', literal' if rule.literal else ''}"
+    return f"bottom {rule.quantile * 100:g} %{strata}{', paper_exact' if rule.paper_exact else ''}"
 
 
 def between(spans: Sequence[tuple[float, float]], digits: int) -> str:

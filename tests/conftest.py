@@ -56,7 +56,7 @@ def photos(tmp_path: Path) -> Path:
 def foreign(tmp_path: Path) -> Path:
     """A compact SR model, as its authors publish them."""
     torch.manual_seed(0)
-    torch.save({"params": CompactConfig(feats=4, convs=2, scale=4).build().state_dict()}, tmp_path / "tiny.pth")
+    torch.save({"params": CompactConfig(num_feat=4, num_conv=2, scale=4).build().state_dict()}, tmp_path / "tiny.pth")
     return tmp_path / "tiny.pth"
 
 

@@ -135,7 +135,8 @@ def test_a_step_and_a_recipe_of_ones_own_make_a_store(store: Path, tmp_path: Pat
 def test_a_method_and_a_network_of_ones_own_train_and_are_measured(store: Path, photos: Path, tmp_path: Path) -> None:
     """By the engine, into a run that is opened like any other, by a metric and a protocol of one's own, onto a page."""
     config = rwsr.compose(
-        CharbonnierConfig(), sets=["loop.steps=3", "loop.batch=2", "loop.lr_patch_px=16", "loop.checkpoint_every=2"]
+        CharbonnierConfig(),
+        sets=["loop.steps=3", "loop.batch_size=2", "loop.lr_patch_px=16", "loop.checkpoint_every=2"],
     )
     assert rwsr.train_run(tmp_path / "run", rwsr.stored(store), CHARBONNIER, config)
     assert not rwsr.train_run(tmp_path / "run", rwsr.stored(store), CHARBONNIER, config)
@@ -158,7 +159,7 @@ def test_a_method_and_a_network_of_ones_own_train_and_are_measured(store: Path, 
 def test_any_network_is_trained_by_a_method_of_ours(store: Path, tmp_path: Path) -> None:
     """MM-RealSR's method without modulation is ESRGAN's; the network is whose it may be, by the name of its arch."""
     method = rwsr.training_method("esrgan-psnr")
-    tiny = ["loop.steps=2", "loop.batch=2", "loop.lr_patch_px=16", "network={arch: enlarger, scale: 2}"]
+    tiny = ["loop.steps=2", "loop.batch_size=2", "loop.lr_patch_px=16", "network={arch: enlarger, scale: 2}"]
     config = rwsr.compose(method.presets["esrgan-psnr"].config, sets=tiny)
     assert rwsr.train_run(tmp_path / "run", rwsr.stored(store), method, config)
     sr = rwsr.open_model(tmp_path / "run", torch.device("cpu")).net(torch.rand(1, 3, 8, 9))

@@ -42,24 +42,24 @@ def test_every_command_of_the_readme_works_in_order(tmp_path: Path) -> None:
 
 
 # Of each training what makes a step of it small; no size of a store or of a patch is touched.
-_TINY = ["network.feats=4", "network.blocks=1", "network.growth=4", "loop.batch=2"]
-_UDEM = "network.udem={feats: [4], blocks: [1], downscales: [2]}"
+_TINY = ["network.num_feat=4", "network.num_block=1", "network.num_grow_ch=4", "loop.batch_size=2"]
+_UDEM = "network.udem={num_feat: [4], num_block: [1], downscales: [2]}"
 _STEPS = ["--steps", "2"]
 _SMALLER = {
     "train mm-realsr": [*_STEPS, *flags("--set", _TINY)],
-    "train cugan": [*_STEPS, *flags("--set", ["network.feats=[4,6,8]", "network.blocks=1", "loop.batch=2"])],
-    "train rwsr-edl": [*_STEPS, *flags("--set", [*_TINY, "network.branch_feats=4", "losses.gan.feats=4"])],
+    "train cugan": [*_STEPS, *flags("--set", ["network.num_feat=[4,6,8]", "network.num_block=1", "loop.batch_size=2"])],
+    "train rwsr-edl": [*_STEPS, *flags("--set", [*_TINY, "network.branch_feats=4", "losses.gan.num_feat=4"])],
     "train hr-aware-pretrain": [
         *_STEPS,
         *flags(
-            "--set", ["network.feats=4", "network.code=8", "network.image_blocks=1", "network.degradation_blocks=1"]
+            "--set", ["network.num_feat=4", "network.code=8", "network.image_blocks=1", "network.degradation_blocks=1"]
         ),
         *flags(
             "--set",
-            ["loop.batch=2", "network.far.net=squeezenet", "network.controller.hqi=squeeze", "losses.net=squeeze"],
+            ["loop.batch_size=2", "network.far.net=squeezenet", "network.controller.hqi=squeeze", "losses.net=squeeze"],
         ),
     ],
-    "train hr-aware": [*_STEPS, *flags("--set", ["loop.batch=1", "losses.net=squeeze"])],
+    "train hr-aware": [*_STEPS, *flags("--set", ["loop.batch_size=1", "losses.net=squeeze"])],
     "degrade build": ["--samples", "4"],
     "ablation hr-aware": ["--steps", "1", "--pretrain-steps", "1", "--samples", "8", "--seeds", "1"],
     "eval": [],
@@ -91,9 +91,9 @@ def _folders(below: Path) -> None:
         _picture(below / "RealSR/Canon/Test/4" / name, 3, side)
     _picture(below / "Set5/baby.png", 4, 96)
     _picture(below / "photo.png", 4, 64)
-    torch.save({"params": CompactConfig(feats=4, convs=2, scale=4).build().state_dict()}, below / "model.pth")
+    torch.save({"params": CompactConfig(num_feat=4, num_conv=2, scale=4).build().state_dict()}, below / "model.pth")
     torch.save(
-        {"params": CompactConfig(feats=4, convs=2, scale=4).build().state_dict()}, below / "RealESRGAN_x4plus.pth"
+        {"params": CompactConfig(num_feat=4, num_conv=2, scale=4).build().state_dict()}, below / "RealESRGAN_x4plus.pth"
     )
     torch.save({"params": ImdnConfig(scale=4).build().state_dict()}, below / "IMDN_x4.pth")
 

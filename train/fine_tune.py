@@ -173,9 +173,9 @@ def fine_tune_run(
             ),
             lambda ranks: LrBatches(
                 images,
-                batch=config.loop.batch,
+                batch_size=config.loop.batch_size,
                 lr_patch_px=config.loop.lr_patch_px,
-                turned=config.loop.turned,
+                use_rot90=config.loop.use_rot90,
                 seed=config.loop.seed,
                 ranks=ranks,
             ),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _RULES = {
-    "cati": ("quantile", "min_mean", "max_clipped", "strata", "literal"),
+    "cati": ("quantile", "min_mean", "max_clipped", "strata", "paper_exact"),
     "threshold": ("max_var", "min_mean"),
 }
 _QUANTILES = (0.005, 0.01, 0.02, 0.05, 0.1)
@@ -218,7 +218,7 @@ def _bank_config(
 @click.option(
     "--strata", type=int, default=None, help="cati: an interval for each of N brightness bands.  [default: 1]"
 )
-@click.option("--literal", is_flag=True, default=None, help="cati: constant and clipped tiles count too.")
+@click.option("--paper-exact", is_flag=True, default=None, help="cati: constant and clipped tiles count too.")
 @click.option("--max-var", type=float, default=None, help="threshold: luma variance below this.  [default: 20]")
 @click.option("--min-mean", type=float, default=None, help="Luma mean above this.  [default: 0]")
 @options.choosing("lr")
@@ -239,7 +239,7 @@ def noisebank_build(
     quantile: float | None,
     max_clipped: float | None,
     strata: int | None,
-    literal: bool | None,
+    paper_exact: bool | None,
     max_var: float | None,
     min_mean: float | None,
     chosen: options.Chosen,
@@ -269,7 +269,7 @@ def noisebank_build(
         "quantile": quantile,
         "max_clipped": max_clipped,
         "strata": strata,
-        "literal": literal,
+        "paper_exact": paper_exact,
         "max_var": max_var,
         "min_mean": min_mean,
     }

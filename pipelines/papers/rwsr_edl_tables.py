@@ -94,8 +94,8 @@ TABLES: dict[str, tuple[Variant, ...]] = {  # VII and VIII are of the target alo
         Variant("auxiliary with NGDC", "ngdc"),
     ),
     "X": (  # the pixel loss alone looks at the sum: nothing else would train half of it
-        Variant("weighted sum", changes=_losses(routed=False)),
-        Variant("pixel", changes=_losses(routed=False, perceptual=_OFF, gan=_OFF)),
+        Variant("weighted sum", changes=_losses(exclusive=False)),
+        Variant("pixel", changes=_losses(exclusive=False, perceptual=_OFF, gan=_OFF)),
         Variant("pixel and perceptual", changes=_losses(gan=_OFF)),
         Variant("pixel and adversarial", changes=_losses(perceptual=_OFF)),
         Variant("all", changes={}),

@@ -60,7 +60,7 @@ def test_matches_a_literal_loop(rows: list[Row], quantile: float, min_mean: floa
 @given(st.lists(TILE, min_size=1, max_size=80), QUANTILE)
 def test_the_literal_reading_counts_every_tile(rows: list[Row], quantile: float) -> None:
     """Constant and clipped tiles too; only those of mean 0 are taken out of the bottom, after it was counted off."""
-    rule = CatiRule(quantile=quantile, literal=True)
+    rule = CatiRule(quantile=quantile, paper_exact=True)
     assert _taken(rows, rule) == _loop(rows, rows, quantile, 0)
 
 
@@ -89,7 +89,7 @@ def test_nothing_but_constant_tiles_spans_no_interval() -> None:
     """None, for the caller to explain; read literally, a gray constant tile is one."""
     rows = [(0.0, 128.0, 0.0)] * 10
     assert cati(_table(rows), CatiRule()) is None
-    assert len(_taken(rows, CatiRule(literal=True))) == 10
+    assert len(_taken(rows, CatiRule(paper_exact=True))) == 10
 
 
 @given(st.lists(TILE, min_size=1, max_size=40))

@@ -20,8 +20,14 @@ from rwsr.train.compose import compose_training
 from ..commands import rwsr
 from ..conftest import scene
 
-TINY = ("network.feats=4", "network.blocks=1", "network.growth=4", "network.branch_feats=4", "losses.gan.feats=4")
-FEW = ("losses.perceptual.weight=0", "loop.batch=2", "loop.lr_patch_px=12", "loop.warm_up=0")
+TINY = (
+    "network.num_feat=4",
+    "network.num_block=1",
+    "network.num_grow_ch=4",
+    "network.branch_feats=4",
+    "losses.gan.num_feat=4",
+)
+FEW = ("losses.perceptual.weight=0", "loop.batch_size=2", "loop.lr_patch_px=12", "loop.warmup_steps=0")
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from rwsr.train.networks.published.compact import CompactConfig
 from ..commands import flags, rwsr
 from ..conftest import scene
 
-SIZES = ["network.feats=4", "network.code=6", "network.degradation_blocks=1"]
-FEW = ["loop.batch=2", "loop.checkpoint_every=2"]
+SIZES = ["network.num_feat=4", "network.code=6", "network.degradation_blocks=1"]
+FEW = ["loop.batch_size=2", "loop.checkpoint_every=2"]
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_what_is_wrong_is_told_first(told: list[object], photos: Path, tmp_path:
     assert "name only one of the two: --lr" in both
     said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--set", "loop.step=3", code=1)
     assert "loop.step is not a config key" in said
-    torch.save({"params": CompactConfig(feats=4, convs=2, scale=2).build().state_dict()}, tmp_path / "two.pth")
+    torch.save({"params": CompactConfig(num_feat=4, num_conv=2, scale=2).build().state_dict()}, tmp_path / "two.pth")
     said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--model", tmp_path / "two.pth", code=1)
     assert "the models enlarge differently (tiny 4 times, two 2 times); name models of one scale" in said
     few = ["--hr-size", 32]
@@ -217,7 +217,7 @@ def test_other_scales(photos: Path, hr: Path, tmp_path: Path, monkeypatch: pytes
     """At scale 2, FAR looking through the model itself: pairs, networks and fine-tunings are of that scale."""
     monkeypatch.setitem(TABLES, "3", (Variant("SR model", "SR model"),))
     torch.manual_seed(0)
-    torch.save({"params": CompactConfig(feats=4, convs=2, scale=2).build().state_dict()}, tmp_path / "two.pth")
+    torch.save({"params": CompactConfig(num_feat=4, num_conv=2, scale=2).build().state_dict()}, tmp_path / "two.pth")
     out = tmp_path / "out"
     arguments: list[object] = ["--model", tmp_path / "two.pth", "--pretrain-on", photos, "--hr", hr, "--out", out]
     arguments += ["--pretrain-steps", 1, "--steps", 1, "--samples", 4, "--hr-size", 64, "--seeds", 1, "--table", 3]

@@ -111,7 +111,7 @@ def _random_images(folder: Path, seed: int, count: int) -> Path:
 def test_the_literal_rule_is_algorithm_1(tmp_path: Path, seed: int, quantile: float) -> None:
     """The accepted boxes of target and auxiliary set, ties included, equal a brute-force reading."""
     target, auxiliary = (_random_images(tmp_path / name, 10 * seed + i, 8) for i, name in enumerate(("a", "b")))
-    config = BankConfig(grid=GRID, rule=CatiRule(quantile=quantile, literal=True))
+    config = BankConfig(grid=GRID, rule=CatiRule(quantile=quantile, paper_exact=True))
     bank = _bank(tmp_path / "b.zarr", target, auxiliary, config=config)
     expected, inside = _algorithm_1(target, 16, quantile)
     assert _boxes(bank) == expected and len(expected) > 0

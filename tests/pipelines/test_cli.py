@@ -98,7 +98,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     size = ("--hr-size", "64", "--samples", "12", "--seed", "3")
     rwsr("degrade", "build", "--preset", "mm-realsr", "--source", photos, "--out", store, *size)
     rwsr("noisebank", "build", "--target", photos, "--out", folder / "b.zarr", "--size", "16")
-    settings = ("--set", "loop.batch=2", "--set", "loop.lr_patch_px=12")
+    settings = ("--set", "loop.batch_size=2", "--set", "loop.lr_patch_px=12")
     rwsr("train", "mm-realsr", "--store", store, "--out", run, "--preset", "mm-realsr-small", "--steps", "3", *settings)
     return folder
 

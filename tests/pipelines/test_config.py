@@ -173,11 +173,11 @@ def test_a_wrong_list_is_told_by_what_is_wrong_in_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["network.blocks", "network.feats", "loop.batch", "loop.loaders", "network.udem.blocks"]
+    "key", ["network.num_block", "network.num_feat", "loop.batch_size", "loop.num_workers", "network.udem.num_block"]
 )
 def test_sizes_that_no_network_has_are_refused_before_it_is_made(key: str) -> None:
     """Ten million blocks would be made for minutes."""
-    value = "[10000000]" if key.endswith("udem.blocks") else "10000000"
+    value = "[10000000]" if key.endswith("udem.num_block") else "10000000"
     assert "less than or equal to" in rwsr("train", "show", "mm-realsr-code", "--set", f"{key}={value}", code=1)
 
 

@@ -36,7 +36,7 @@ def models(tmp_path: Path) -> tuple[Path, Path]:
     found: list[Path] = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        net = CompactConfig(feats=8, convs=2, scale=4).build()
+        net = CompactConfig(num_feat=8, num_conv=2, scale=4).build()
         torch.nn.init.zeros_(net.body[-1].weight)  # type: ignore[arg-type]
         torch.nn.init.constant_(net.body[-1].bias, 0.01 * seed)  # type: ignore[arg-type]
         found.append(tmp_path / f"model-{seed}.pth")

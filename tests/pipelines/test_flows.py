@@ -203,7 +203,7 @@ def test_a_tracked_build_is_the_same_build(server: dict[str, str], photos: Path,
 def test_each_stage_is_a_flow_of_its_own(server: dict[str, str], photos: Path, tmp_path: Path) -> None:
     """Index, bank, store, training, measurement and page, each by its command with --track."""
     groups = ["degrade", "build", "--preset", "mm-realsr", "--source", "photos", "--samples", "8", "--hr-size", "96"]
-    tiny = ["--preset", "mm-realsr-small", "--steps", "2", "--set", "loop.batch=2", "--set", "loop.lr_patch_px=16"]
+    tiny = ["--preset", "mm-realsr-small", "--steps", "2", "--set", "loop.batch_size=2", "--set", "loop.lr_patch_px=16"]
     for flow, command in {
         "rwsr index": ["sources", "index", "photos", "--out", "i.parquet"],
         "rwsr bank": ["noisebank", "build", "--target", "photos", "--out", "b.zarr", "--size", "32"],

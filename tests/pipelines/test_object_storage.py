@@ -69,7 +69,7 @@ def test_from_photographs_to_a_report_without_a_local_file(bucket: ObjectPath, t
             "--preset",
             "mm-realsr-small",
         ),
-        *("--steps", 2, "--set", "loop.batch=2", "--set", "loop.lr_patch_px=16", "--set", "loop.loaders=1"),
+        *("--steps", 2, "--set", "loop.batch_size=2", "--set", "loop.lr_patch_px=16", "--set", "loop.num_workers=1"),
     )
     _run(
         "eval",

@@ -107,7 +107,7 @@ def test_pairs_take_their_noise_from_the_bank(photos: Path, tmp_path: Path) -> N
     assert not (tmp_path / "none").exists()
 
 
-TINY: dict[str, Any] = {"loop": {"steps": 2, "batch": 2, "lr_patch_px": 16}}
+TINY: dict[str, Any] = {"loop": {"steps": 2, "batch_size": 2, "lr_patch_px": 16}}
 
 
 def test_all_of_it_on_object_storage_but_the_training(
@@ -136,7 +136,7 @@ def test_all_of_it_on_object_storage_but_the_training(
 def test_cugan_is_trained_and_measured(photos: Path, tmp_path: Path) -> None:
     """Pairs with z, a network that is told it, stage 2 out of stage 1, and a report beside the degraded images."""
     pairs = {"preset": "cugan", "config": {"num_samples": 4, "hr_size_px": 48}}
-    tiny = TINY | {"network": {"feats": [4, 6, 8], "blocks": 1}}
+    tiny = TINY | {"network": {"num_feat": [4, 6, 8], "num_block": 1}}
     gan = tiny | {"losses": {"perceptual": {"weight": 0}}, "discriminator_feats": 4}
     gan["loop"] = TINY["loop"] | {"lr_patch_px": 32}
     done = _run(
@@ -159,10 +159,10 @@ def test_cugan_is_trained_and_measured(photos: Path, tmp_path: Path) -> None:
 def test_rwsr_edl_gets_new_noise_of_the_bank(photos: Path, tmp_path: Path) -> None:
     """Pairs without noise and a bank are one training, pairs with noise another."""
     tiny: dict[str, Any] = {
-        "loop": {"steps": 1, "batch": 2, "lr_patch_px": 12},
+        "loop": {"steps": 1, "batch_size": 2, "lr_patch_px": 12},
         "losses": {"perceptual": {"weight": 0}},
     }
-    tiny["network"] = {"feats": 4, "blocks": 1, "growth": 4, "branch_feats": 4}
+    tiny["network"] = {"num_feat": 4, "num_block": 1, "num_grow_ch": 4, "branch_feats": 4}
     rule = GRID | {"rule": {"kind": "threshold", "max_var": 30, "min_mean": 0}}
     told: dict[str, Any] = {"bank": {"bank": {"scan": "photos", "config": rule}}, "quality": None}
     net = {"preset": "rwsr-edl-small", "data": "groups", "config": tiny}

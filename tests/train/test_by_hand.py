@@ -71,7 +71,7 @@ def test_the_image_encoder_is_a_conv_and_residual_blocks() -> None:
 
 def test_the_udem_is_the_released_one() -> None:
     """Two branches of residual blocks and strided convs, pooled, then two layers and a sigmoid."""
-    net = built(lambda: Udem(UdemConfig(feats=(6, 8), blocks=(1, 2), downscales=(2, 1))), 0)
+    net = built(lambda: Udem(UdemConfig(num_feat=(6, 8), num_block=(1, 2), downscales=(2, 1))), 0)
     w, image = _large(net), _image(2, 3, 20, 24)
     scores = []
     for branch in range(2):
@@ -106,14 +106,14 @@ def _rrdbnet(w: W, lr: Tensor, blocks: int) -> Tensor:
 
 def test_the_generator_is_esrgans() -> None:
     """BasicSR's RRDBNet."""
-    net = built(lambda: MMRealSR(MMRealSRConfig(modulated=False, feats=6, blocks=2, growth=4)), 0)
+    net = built(lambda: MMRealSR(MMRealSRConfig(modulated=False, num_feat=6, num_block=2, num_grow_ch=4)), 0)
     w, lr = _large(net), _image(1, 3, 9, 11)
     assert torch.allclose(net(lr), _rrdbnet(w, lr, 2), atol=1e-5)
 
 
 def test_rwsr_edls_branches_are_the_papers() -> None:
     """Equations 3 and 4: I + conv(ReLU(conv(I))), three times, parted by a softmax over channels."""
-    net = built(partial(Edl, EdlNetworkConfig(feats=6, blocks=1, growth=4, branch_feats=5)), 0)
+    net = built(partial(Edl, EdlNetworkConfig(num_feat=6, num_block=1, num_grow_ch=4, branch_feats=5)), 0)
     w, lr = _large(net), _image(1, 3, 9, 11)
     image = _rrdbnet({name.removeprefix("generator."): value for name, value in w.items()}, lr, 1)
 

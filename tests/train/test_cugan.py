@@ -35,15 +35,15 @@ from rwsr.train.train import train_run
 from ..commands import Stop, rwsr, stop_after
 
 CPU = torch.device("cpu")
-TINY = {"feats": [4, 6, 8], "blocks": 1}
+TINY = {"num_feat": [4, 6, 8], "num_block": 1}
 STAGE_1: CuganConfig = compose(
     compose_training("cunet-small"),
-    sets=["loop.steps=7", "loop.batch=2", "loop.lr_patch_px=16", "loop.log_every=2", "loop.checkpoint_every=3"],
+    sets=["loop.steps=7", "loop.batch_size=2", "loop.lr_patch_px=16", "loop.log_every=2", "loop.checkpoint_every=3"],
     network=TINY,
 )
 STAGE_2: CuganConfig = compose(
     compose_training("cugan-small"),
-    sets=["loop.steps=5", "loop.batch=2", "loop.log_every=2", "loop.checkpoint_every=2", "discriminator_feats=4"]
+    sets=["loop.steps=5", "loop.batch_size=2", "loop.log_every=2", "loop.checkpoint_every=2", "discriminator_feats=4"]
     + ["needs_start=false"],
     network=TINY,
     losses={"perceptual": {"weight": 0}},
@@ -91,7 +91,7 @@ def test_z_of_zero_changes_nothing_at_the_start() -> None:
     net = CUnet(CUnetConfig())
     assert torch.equal(net(image, torch.zeros(2, 2)), image)
     assert not torch.equal(net(image, torch.ones(2, 2)), image)
-    keeps = CUnet(CUnetConfig(feats=(4, 6, 8), blocks=1, zero_keeps=True))
+    keeps = CUnet(CUnetConfig(num_feat=(4, 6, 8), num_block=1, identity_at_zero=True))
     optimizer = torch.optim.Adam(keeps.parameters(), lr=0.1)
     for _ in range(3):
         optimizer.zero_grad()
@@ -104,7 +104,7 @@ def test_z_of_zero_changes_nothing_at_the_start() -> None:
 def test_any_size_keeps_its_border(size: tuple[int, int]) -> None:
     """The same pixels come out of an image that was continued to a multiple of 4 by hand."""
     torch.manual_seed(0)
-    net = CUnet(CUnetConfig(feats=(4, 6, 8), blocks=1)).eval()
+    net = CUnet(CUnetConfig(num_feat=(4, 6, 8), num_block=1)).eval()
     image, z = torch.rand(1, 3, *size), torch.rand(1, 2)
     height, width = (-(-side // 4) * 4 for side in size)
     rows = [min(i, size[0] - 1) for i in range(height)]
@@ -163,8 +163,8 @@ def test_presets_have_the_papers_numbers() -> None:
     first, second = compose_training("cunet"), compose_training("cugan")
     for each in (first, second):
         loop = each.loop
-        assert (loop.batch, loop.lr_patch_px, loop.learning_rate, loop.betas) == (16, 64, 5e-4, (0.9, 0.999))
-        assert loop.turned and each.network == CUnetConfig()
+        assert (loop.batch_size, loop.lr_patch_px, loop.learning_rate, loop.betas) == (16, 64, 5e-4, (0.9, 0.999))
+        assert loop.use_rot90 and each.network == CUnetConfig()
     assert (first.losses.pixel, first.losses.perceptual.weight, first.losses.gan) == (1, 0, 0)
     assert (second.losses.pixel, second.losses.perceptual.weight, second.losses.gan) == (0.01, 1, 0.005)
     assert second.losses.perceptual.layers == (0, 0, 0, 0, 1)
@@ -181,7 +181,7 @@ def test_a_batch_carries_the_z_of_its_pairs(pairs: Store) -> None:
     rows = pairs.manifest(columns=["condition"])["condition"].to_pylist()
     groups = StoredGroups(pairs)
     assert groups.conditions == 2 and np.allclose(groups.read([3, 7]).condition, [rows[3], rows[7]])
-    batches = GroupBatches(groups, batch=5, lr_patch_px=48, seed=0, turned=True)
+    batches = GroupBatches(groups, batch_size=5, lr_patch_px=48, seed=0, use_rot90=True)
     seen: set[int] = set()
     whole = groups.read(list(range(10)))
     for step in range(8):
@@ -252,11 +252,17 @@ def test_it_learns_to_denoise(photos: Path, tmp_path: Path) -> None:
     rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
     recipe = compose(store_preset("cugan"), hr_size_px=48, num_samples=32, sets=["recipe.fixed_level=[0,50]"])
     noisy = build_store.build(tmp_path / "noisy.zarr", build_store.plan(recipe, rows), runner(1))[0]
-    settings = ["loop.steps=150", "loop.batch=8", "loop.lr_patch_px=32", "loop.warm_up=0", "loop.ema=0.9"]
-    config = compose(compose_training("cunet-small"), sets=settings, network={"feats": [16, 16, 16], "blocks": 1})
+    settings = [
+        "loop.steps=150",
+        "loop.batch_size=8",
+        "loop.lr_patch_px=32",
+        "loop.warmup_steps=0",
+        "loop.ema_decay=0.9",
+    ]
+    config = compose(compose_training("cunet-small"), sets=settings, network={"num_feat": [16, 16, 16], "num_block": 1})
     assert train_run(tmp_path / "run", stored(noisy.path), cugan.METHOD, config)
     net, groups = open_run(tmp_path / "run", CPU).net, StoredGroups(noisy)
-    batch = GroupBatches(groups, batch=16, lr_patch_px=48, seed=5)[0]
+    batch = GroupBatches(groups, batch_size=16, lr_patch_px=48, seed=5)[0]
     with torch.inference_mode():
         sr = net(batch.lr[:, 0], batch.condition)
     before, after = ((each - batch.hr).square().mean().item() for each in (batch.lr[:, 0], sr))
@@ -281,7 +287,7 @@ def test_interpolation_is_of_all_weights(pairs: Store, tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match="is not empty; name a new folder"):
         interpolate(tmp_path / "gan", tmp_path / "mse", 0.5, tmp_path / "between")
-    _train(tmp_path / "wide", pairs, compose(STAGE_1, network={"feats": [4, 6, 10]}))
+    _train(tmp_path / "wide", pairs, compose(STAGE_1, network={"num_feat": [4, 6, 10]}))
     with pytest.raises(UserError, match="not of one network"):
         interpolate(tmp_path / "gan", tmp_path / "wide", 0.5, tmp_path / "no")
     with pytest.raises(UserError, match="--start-from is of another network"):
@@ -296,7 +302,7 @@ def test_interpolation_is_of_all_weights(pairs: Store, tmp_path: Path) -> None:
 def test_the_commands_take_a_cugan_run(pairs: Store, photos: Path, tmp_path: Path) -> None:
     """Trained, measured meanwhile and afterwards, swept, restored under a condition, and drawn."""
     few = ["--preset", "cunet-small", "--steps", 2]
-    few += ["--set", "loop.batch=2", "--set", "network.feats=[4,6,8]", "--set", "network.blocks=1"]
+    few += ["--set", "loop.batch_size=2", "--set", "network.num_feat=[4,6,8]", "--set", "network.num_block=1"]
     run, out = tmp_path / "run", tmp_path / "m.parquet"
     rwsr("train", "cugan", "--store", pairs.path, "--val-store", pairs.path, "--out", run, *few)
     names = set(pq.read_table(run / "train.parquet")["name"].to_pylist())
@@ -354,7 +360,7 @@ def test_onnx_is_told_the_condition(tmp_path: Path) -> None:
     from rwsr.train.export import to_onnx
 
     torch.manual_seed(0)
-    config = CuganConfig(network=CUnetConfig(feats=(4, 6, 8), blocks=1))
+    config = CuganConfig(network=CUnetConfig(num_feat=(4, 6, 8), num_block=1))
     net = CUnet(config.network).eval()
     (tmp_path / "run").mkdir()
     write_model(tmp_path / "run/model.safetensors", net.state_dict(), config.model_dump(mode="json"), 1)

@@ -205,7 +205,7 @@ def test_no_flipped_bit_of_a_model_is_read(tmp_path: Path) -> None:
     """In the weights, their names and shapes, or the config: each is told. Bits that change nothing may pass."""
     weights = {"a.weight": torch.arange(24.0).reshape(2, 3, 4), "b": torch.tensor(7)}
     path = tmp_path / "model.safetensors"
-    write_model(path, weights, {"method": "x", "network": {"feats": 4}}, 5)
+    write_model(path, weights, {"method": "x", "network": {"num_feat": 4}}, 5)
     whole, right = path.read_bytes(), read_model(path)
     rng = stream(0, "flips")
     for _ in range(400):
@@ -266,7 +266,7 @@ def test_two_trainings_do_not_share_a_folder(store: Store, tmp_path: Path) -> No
 def test_a_training_that_does_not_begin_leaves_no_folder(store: Store, tmp_path: Path) -> None:
     """A batch larger than the store is told before anything is there."""
     with pytest.raises(UserError, match="lower it"):
-        _train(tmp_path / "run", store, compose(CONFIG, sets=["loop.batch=13"]), CPU, _nothing)
+        _train(tmp_path / "run", store, compose(CONFIG, sets=["loop.batch_size=13"]), CPU, _nothing)
     assert not (tmp_path / "run").exists()
 
 

@@ -37,12 +37,12 @@ from rwsr.train.networks.rwsr_edl import Branches, Edl, EdlNetworkConfig, parts_
 from ..commands import Stop, rwsr, stop_after
 
 CPU = torch.device("cpu")
-TINY = {"feats": 4, "blocks": 1, "growth": 4, "branch_feats": 6}
+TINY = {"num_feat": 4, "num_block": 1, "num_grow_ch": 4, "branch_feats": 6}
 CONFIG: EdlConfig = compose(
     compose_training("rwsr-edl-small"),
-    sets=["loop.steps=6", "loop.batch=2", "loop.lr_patch_px=16", "loop.log_every=2", "loop.checkpoint_every=2"],
+    sets=["loop.steps=6", "loop.batch_size=2", "loop.lr_patch_px=16", "loop.log_every=2", "loop.checkpoint_every=2"],
     network=TINY,
-    losses={"pixel": 1, "perceptual": {"weight": 0}, "gan": {"feats": 4, "weight": 0.1}},
+    losses={"pixel": 1, "perceptual": {"weight": 0}, "gan": {"num_feat": 4, "weight": 0.1}},
 )
 
 
@@ -199,7 +199,7 @@ def test_each_loss_reaches_its_branches_alone(branches: Branches) -> None:
     assert _reached(net, terms["gan"]) == {"generator", "adversarial"} | masks | tails("adversarial")
     everything = {"generator", "adversarial", "pixel"} | masks | tails("adversarial", "pixel")
     assert _reached(net, terms["perceptual"]) == everything
-    summed = generator_terms(net, _batch(), compose(config, losses={"routed": False}), {}, **told)
+    summed = generator_terms(net, _batch(), compose(config, losses={"exclusive": False}), {}, **told)
     assert all(_reached(net, term) == everything for term in summed.values())
 
 
@@ -226,13 +226,18 @@ def test_presets_have_the_published_numbers() -> None:
     """NTIRE 2020's and AIM 2019's training files, and Impressionism's."""
     names = ("rwsr-edl", "rwsr-edl-code", "rwsr-edl-aim19", "impressionism")
     paper, published, aim, before = map(compose_training, names)
-    assert paper.losses.routed and not paper.losses.judge_sees_sum and published.losses.judge_sees_sum
+    assert paper.losses.exclusive and not paper.losses.judge_sees_sum and published.losses.judge_sees_sum
     weights = [
         (each.losses.pixel, each.losses.perceptual.weight, each.losses.gan.weight) for each in (paper, aim, before)
     ]
     assert weights == [(0.01, 1, 0.005), (0.1, 1, 0.001), (0.01, 1, 0.005)]
     assert [each.loop.steps for each in (paper, published, aim, before)] == [150_000, 150_000, 350_000, 60_001]
-    assert (paper.loop.batch, paper.loop.lr_patch_px, paper.loop.learning_rate, paper.loop.seed) == (16, 32, 1e-4, 10)
+    assert (paper.loop.batch_size, paper.loop.lr_patch_px, paper.loop.learning_rate, paper.loop.seed) == (
+        16,
+        32,
+        1e-4,
+        10,
+    )
     assert (paper.network.branches, published.network.branches, before.network.branches) == (
         "masked",
         "masked-features",
@@ -253,8 +258,8 @@ def test_presets_have_the_published_numbers() -> None:
 def test_noise_is_drawn_anew_in_each_step(pairs: Store, bank: Path) -> None:
     """Mean-free, of the bank, the same for the same step whatever the part of the batch; HR is untouched."""
     noise, source = NoiseBank.open(bank), StoredGroups(pairs)
-    plain = GroupBatches(source, batch=4, lr_patch_px=16, seed=7)
-    noisy = GroupBatches(source, batch=4, lr_patch_px=16, seed=7, noise=noise)
+    plain = GroupBatches(source, batch_size=4, lr_patch_px=16, seed=7)
+    noisy = GroupBatches(source, batch_size=4, lr_patch_px=16, seed=7, noise=noise)
     first, clean = noisy[0], plain[0]
     added = first.lr - clean.lr
     inside = (first.lr > 0) & (first.lr < 1)
@@ -262,7 +267,7 @@ def test_noise_is_drawn_anew_in_each_step(pairs: Store, bank: Path) -> None:
     assert 3 < 255 * added[inside].std() < 7 and abs(float(added.mean())) < 1e-3
     assert not torch.equal(added, noisy[2].lr - plain[2].lr)
     with pytest.raises(UserError, match=r"loop.lr_patch_px = 18 is larger than the patches of .*; use 16 at most"):
-        GroupBatches(source, batch=2, lr_patch_px=18, seed=7, noise=_smaller(noise))
+        GroupBatches(source, batch_size=2, lr_patch_px=18, seed=7, noise=_smaller(noise))
 
 
 def _smaller(bank: NoiseBank) -> NoiseBank:
@@ -289,8 +294,8 @@ def test_a_stopped_training_ends_the_same(pairs: Store, bank: Path, tmp_path: Pa
 
 def test_it_starts_from_a_psnr_model(pairs: Store, tmp_path: Path) -> None:
     """The main generator gets its weights; branches start afresh."""
-    same = {"feats": 4, "blocks": 1, "growth": 4}
-    psnr = compose(compose_training("esrgan-psnr"), loop={"steps": 2, "batch": 2, "lr_patch_px": 16}, network=same)
+    same = {"num_feat": 4, "num_block": 1, "num_grow_ch": 4}
+    psnr = compose(compose_training("esrgan-psnr"), loop={"steps": 2, "batch_size": 2, "lr_patch_px": 16}, network=same)
 
     def make(groups: StoredGroups, start: None) -> object:
         return mmrealsr_stages.build(psnr, Given(groups, start))
@@ -298,13 +303,13 @@ def test_it_starts_from_a_psnr_model(pairs: Store, tmp_path: Path) -> None:
     source = StoredGroups(pairs)
     runs.train(tmp_path / "psnr", source, digest(pairs), psnr, psnr.loop, make, CPU, _nothing)
     start = read_model(tmp_path / "psnr/model.safetensors").weights
-    method = rwsr_edl.build(compose(CONFIG, network={"start_as_enlarger": False}), Given(source, start))
+    method = rwsr_edl.build(compose(CONFIG, network={"init_as_nearest": False}), Given(source, start))
     net = method.networks["generator"]
     assert isinstance(net, Edl)
     assert all(torch.equal(value, start[name]) for name, value in net.generator.state_dict().items())
     again = rwsr_edl.build(CONFIG, Given(source, net.state_dict())).networks["generator"]
     assert all(torch.equal(value, net.state_dict()[name]) for name, value in again.state_dict().items())
-    wide = compose(CONFIG, network={"feats": 6})
+    wide = compose(CONFIG, network={"num_feat": 6})
     with pytest.raises(UserError, match="--start-from is of another network"):
         rwsr_edl.build(wide, Given(source, start))
 
@@ -323,12 +328,12 @@ def test_groups_and_other_scales_are_refused(photos: Path, pairs: Store, tmp_pat
 def test_the_commands_take_an_edl_run(photos: Path, pairs: Store, bank: Path, tmp_path: Path) -> None:
     """Trained on a store and on folders, with noise that is not in the pairs yet; measured, exported and used."""
     sets = (
-        "loop.batch=2",
+        "loop.batch_size=2",
         "loop.lr_patch_px=16",
-        "network.feats=4",
-        "network.blocks=1",
-        "network.growth=4",
-        "losses.gan.feats=4",
+        "network.num_feat=4",
+        "network.num_block=1",
+        "network.num_grow_ch=4",
+        "losses.gan.num_feat=4",
     )
     few = ["--preset", "rwsr-edl-small", "--steps", 2, "--set", "losses.perceptual.weight=0"]
     few += [part for each in sets for part in ("--set", each)]
@@ -365,7 +370,7 @@ def test_the_commands_take_an_edl_run(photos: Path, pairs: Store, bank: Path, tm
 
 def test_the_published_codes_branches_start_as_they_were_published() -> None:
     """Of features, without an identity to start near: torch's own weights, by which I_G reaches SR."""
-    config = EdlNetworkConfig(feats=4, blocks=1, growth=4, branches="masked-features", branch_feats=64)
+    config = EdlNetworkConfig(num_feat=4, num_block=1, num_grow_ch=4, branches="masked-features", branch_feats=64)
     net = built(partial(Edl, config), 0)
     image = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

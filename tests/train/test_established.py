@@ -60,7 +60,11 @@ def test_a_map_that_is_not_there_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "net", [CompactConfig(feats=5, convs=3, scale=4).build(), MMRealSR(MMRealSRConfig(feats=5, blocks=1, growth=4))]
+    "net",
+    [
+        CompactConfig(num_feat=5, num_conv=3, scale=4).build(),
+        MMRealSR(MMRealSRConfig(num_feat=5, num_block=1, num_grow_ch=4)),
+    ],
 )
 def test_an_sr_models_own_features(net: nn.Module) -> None:
     """What goes into its last conv at its input's size: of a compact model the one before the shuffle, of ESRGAN's
@@ -88,4 +92,4 @@ def test_a_model_is_named_where_one_is_meant() -> None:
     with pytest.raises(UserError, match="far.net = sr takes its features from an SR model; name it with --far-model"):
         established(FarConfig(net="sr", stride=1))
     with pytest.raises(UserError, match="--far-model is for far.net = sr, not vgg19"):
-        established(FarConfig(net="vgg19"), CompactConfig(feats=4, convs=2, scale=2).build())
+        established(FarConfig(net="vgg19"), CompactConfig(num_feat=4, num_conv=2, scale=2).build())

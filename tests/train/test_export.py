@@ -29,10 +29,10 @@ def _run(folder: Path, config: MMRealSRConfig) -> MMRealSR:
 
 
 # spandrel knows these networks at a growth of 32, and the UDEM at its released size; few blocks keep them small.
-MODULATED = MMRealSRConfig(feats=64, blocks=1, growth=32)
-PLAIN = MMRealSRConfig(feats=16, blocks=2, growth=32, modulated=False)
-TWICE = MMRealSRConfig(scale=2, feats=16, blocks=2, growth=32, modulated=False)  # Real-ESRGAN x2's layout
-ONCE = MMRealSRConfig(scale=1, feats=16, blocks=2, growth=32, modulated=False)
+MODULATED = MMRealSRConfig(num_feat=64, num_block=1, num_grow_ch=32)
+PLAIN = MMRealSRConfig(num_feat=16, num_block=2, num_grow_ch=32, modulated=False)
+TWICE = MMRealSRConfig(scale=2, num_feat=16, num_block=2, num_grow_ch=32, modulated=False)  # Real-ESRGAN x2's layout
+ONCE = MMRealSRConfig(scale=1, num_feat=16, num_block=2, num_grow_ch=32, modulated=False)
 
 
 @pytest.mark.parametrize("config", [MODULATED, PLAIN, TWICE, ONCE])
@@ -65,9 +65,11 @@ def test_published_layouts_come_back(config: MMRealSRConfig, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "config",
     [
-        MMRealSRConfig(feats=8, blocks=1, growth=4, udem=UdemConfig(feats=(8,), blocks=(1,), downscales=(2,))),
-        MMRealSRConfig(feats=8, blocks=1, growth=4, modulated=False),
-        MMRealSRConfig(scale=2, feats=8, blocks=1, growth=4, modulated=False),
+        MMRealSRConfig(
+            num_feat=8, num_block=1, num_grow_ch=4, udem=UdemConfig(num_feat=(8,), num_block=(1,), downscales=(2,))
+        ),
+        MMRealSRConfig(num_feat=8, num_block=1, num_grow_ch=4, modulated=False),
+        MMRealSRConfig(scale=2, num_feat=8, num_block=1, num_grow_ch=4, modulated=False),
     ],
 )
 def test_onnx_gives_the_same_at_any_size(config: MMRealSRConfig, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_shapes_and_the_least_size() -> None:
 
 def _tiny(**changes: Any) -> LrReconstruction:
     torch.manual_seed(0)
-    sizes = {"feats": 6, "code": 8, "degradation_blocks": 1, "image_blocks": 1, "far": None} | changes
+    sizes = {"num_feat": 6, "code": 8, "degradation_blocks": 1, "image_blocks": 1, "far": None} | changes
     return LrReconstruction(ReconstructionConfig.model_validate(sizes))
 
 

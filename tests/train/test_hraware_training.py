@@ -52,13 +52,19 @@ from ..conftest import scene
 
 CPU = torch.device("cpu")
 KEYS = torch.tensor([3, 4])
-SIZES = {"feats": 4, "code": 6, "degradation_blocks": 1, "image_blocks": 1}
+SIZES = {"num_feat": 4, "code": 6, "degradation_blocks": 1, "image_blocks": 1}
 PRETRAIN: PretrainConfig = compose(
     compose_training("hr-aware-pretrain-small"),
-    sets=["loop.steps=4", "loop.batch=2", "loop.log_every=2", "loop.checkpoint_every=2", "loop.warm_up=0"],
+    sets=["loop.steps=4", "loop.batch_size=2", "loop.log_every=2", "loop.checkpoint_every=2", "loop.warmup_steps=0"],
     network=SIZES | {"controller": {"hqi": "squeeze"}, "far": {"net": "sr", "stride": 1}},
 )
-FINE_TUNE = ["loop.batch=2", "loop.lr_patch_px=16", "loop.log_every=1", "loop.checkpoint_every=2", "losses.lpips=0"]
+FINE_TUNE = [
+    "loop.batch_size=2",
+    "loop.lr_patch_px=16",
+    "loop.log_every=1",
+    "loop.checkpoint_every=2",
+    "losses.lpips=0",
+]
 
 
 def _seeded(net: nn.Module, seed: int = 1) -> nn.Module:
@@ -126,7 +132,7 @@ def test_the_fine_tuning_loss_is_equation_6(strength: str) -> None:
     """The same of LR and of what the model makes of it, s = n + HQI, weighted by LR's detail."""
     net, looks = _reconstruction(), _looks()
     torch.manual_seed(3)
-    model, lr = CompactConfig(feats=4, convs=2, scale=4).build(), torch.rand(2, 3, 16, 16)
+    model, lr = CompactConfig(num_feat=4, num_conv=2, scale=4).build(), torch.rand(2, 3, 16, 16)
     config: FineTuneConfig = compose(
         compose_fine_tuning("hr-aware-small"), sets=["far.weight=0.3", f"strength={strength}"]
     )
@@ -165,7 +171,7 @@ def test_figure_7_draws_s_as_fine_tuning_or_pretraining_does(strength: Strength,
 def test_self_training_asks_for_lr_again() -> None:
     """Of LR made smaller; the controller and FAR have no part in it."""
     torch.manual_seed(0)
-    model, lr, looks = CompactConfig(feats=4, convs=2, scale=4).build(), torch.rand(2, 3, 16, 16), _looks()
+    model, lr, looks = CompactConfig(num_feat=4, num_conv=2, scale=4).build(), torch.rand(2, 3, 16, 16), _looks()
     config: FineTuneConfig = compose(compose_fine_tuning("self-training-small"), sets=["losses.lpips=0"])
     found = stages.self_training_terms(Restoring(model, 4), LrBatch(lr, KEYS), config, looks)
     assert found.keys() == {"l1"}
@@ -200,22 +206,24 @@ class _Images:
 def test_crops_of_lr_are_a_function_of_the_step() -> None:
     """Twice the same; other steps and seeds other crops; of several processes each has its part of the same batch."""
     source = _Images((40, 30), (33, 64))
-    batches = LrBatches(source, batch=4, lr_patch_px=16, seed=1, turned=True)
-    assert torch.equal(batches[3].lr, LrBatches(source, batch=4, lr_patch_px=16, seed=1, turned=True)[3].lr)
+    batches = LrBatches(source, batch_size=4, lr_patch_px=16, seed=1, use_rot90=True)
+    assert torch.equal(batches[3].lr, LrBatches(source, batch_size=4, lr_patch_px=16, seed=1, use_rot90=True)[3].lr)
     assert not torch.equal(batches[3].lr, batches[4].lr)
-    assert not torch.equal(batches[3].lr, LrBatches(source, batch=4, lr_patch_px=16, seed=2, turned=True)[3].lr)
-    parts = [LrBatches(source, batch=4, lr_patch_px=16, seed=1, turned=True, ranks=Ranks(n, 2))[3].lr for n in (0, 1)]
+    assert not torch.equal(batches[3].lr, LrBatches(source, batch_size=4, lr_patch_px=16, seed=2, use_rot90=True)[3].lr)
+    parts = [
+        LrBatches(source, batch_size=4, lr_patch_px=16, seed=1, use_rot90=True, ranks=Ranks(n, 2))[3].lr for n in (0, 1)
+    ]
     assert torch.equal(torch.cat(parts), batches[3].lr)
 
 
 def test_large_images_are_met_more_often() -> None:
     """As often as they hold whole patches, in each epoch; few images are enough for any batch."""
-    batches = LrBatches(_Images((16, 16), (64, 32)), batch=3, lr_patch_px=16, seed=0)
+    batches = LrBatches(_Images((16, 16), (64, 32)), batch_size=3, lr_patch_px=16, seed=0)
     seen = torch.cat([batches[step].lr for step in range(3)])
     assert sorted((seen[:, 0, 0].amin(dim=1) * 255 >= 9.5).tolist()) == [False] + 8 * [True]
-    assert LrBatches(_Images((16, 16)), batch=5, lr_patch_px=16, seed=0)[0].lr.shape == (5, 3, 16, 16)
+    assert LrBatches(_Images((16, 16)), batch_size=5, lr_patch_px=16, seed=0)[0].lr.shape == (5, 3, 16, 16)
     with pytest.raises(UserError, match=r"has images of 15x40 px, smaller than loop.lr_patch_px = 16; lower it"):
-        LrBatches(_Images((15, 40)), batch=1, lr_patch_px=16, seed=0)
+        LrBatches(_Images((15, 40)), batch_size=1, lr_patch_px=16, seed=0)
 
 
 # -------------------------------------------------------------------------------------------------- trainings
@@ -224,7 +232,7 @@ def test_large_images_are_met_more_often() -> None:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A small SR model of ours, as a run has it."""
-    network = {"feats": 4, "blocks": 1, "growth": 4, "modulated": False}
+    network = {"num_feat": 4, "num_block": 1, "num_grow_ch": 4, "modulated": False}
     torch.manual_seed(0)
     net = MMRealSR(MMRealSRConfig.model_validate(network))
     (tmp_path / "model").mkdir()
@@ -243,8 +251,8 @@ def lr_images(tmp_path: Path) -> Path:
 
 
 PRETRAINED = (
-    ["network.feats=4", "network.code=6", "network.degradation_blocks=1", "network.image_blocks=1"]
-    + ["loop.steps=4", "loop.batch=2", "loop.log_every=2", "loop.checkpoint_every=2"]
+    ["network.num_feat=4", "network.code=6", "network.degradation_blocks=1", "network.image_blocks=1"]
+    + ["loop.steps=4", "loop.batch_size=2", "loop.log_every=2", "loop.checkpoint_every=2"]
     + ["losses.lpips=0", "network.controller=null"]  # as much as goes without published weights
 )
 OF_SR = ["network.far.net=sr", "network.far.stride=1"]
@@ -327,7 +335,7 @@ def test_what_is_frozen_stays(model: Path, lr_images: Path, reconstruction: Path
 def test_a_udem_keeps_its_scores(lr_images: Path, tmp_path: Path) -> None:
     """Of a modulated model everything else is fine-tuned, as in its second stage."""
     torch.manual_seed(0)
-    net = MMRealSR(MMRealSRConfig(feats=4, blocks=1, growth=4))
+    net = MMRealSR(MMRealSRConfig(num_feat=4, num_block=1, num_grow_ch=4))
     config: FineTuneConfig = compose(compose_fine_tuning("self-training-small"), sets=[*FINE_TUNE, "loop.steps=2"])
     before = {name: value.clone() for name, value in net.state_dict().items()}
     _fit(tmp_path / "run", lr_images, config, stages.fine_tuning(config, Restoring(net, 4), None, None))
@@ -393,7 +401,7 @@ def _fit(
         config,
         config.loop,
         lambda: method,
-        lambda ranks: LrBatches(images, batch=2, lr_patch_px=16, seed=0, ranks=ranks),
+        lambda ranks: LrBatches(images, batch_size=2, lr_patch_px=16, seed=0, ranks=ranks),
         CPU,
         on_step,
     )
@@ -420,7 +428,7 @@ def test_the_best_average_is_kept_and_patience_ends(
     tmp_path: Path,
 ) -> None:
     """By a made figure at each step: its model is the average of the best step, and the log ends with the training."""
-    sets = [*FINE_TUNE, "loop.steps=6", "loop.validate_every=1", "loop.learning_rate=0.05", "loop.ema=0"]
+    sets = [*FINE_TUNE, "loop.steps=6", "loop.validate_every=1", "loop.learning_rate=0.05", "loop.ema_decay=0"]
     config: FineTuneConfig = compose(compose_fine_tuning("self-training-small"), sets=sets)
     restorer, figures, seen = open_restorer(foreign, CPU), iter(values), list[Tensor]()
 
@@ -453,7 +461,7 @@ def test_a_figure_that_is_no_number_cannot_choose(foreign: Path, published: Path
 def test_far_chooses_without_ground_truth(reconstruction: Path, model: Path, lr_images: Path, tmp_path: Path) -> None:
     """By the command: the step of the least FAR in the log is the one that is kept, and said."""
     told = ["--reconstruction", reconstruction, "--far-model", model, "--preset", "hr-aware-small", "--steps", 6]
-    chosen = ["selection.by=far", "loop.validate_every=1", "loop.learning_rate=0.05", "loop.ema=0"]
+    chosen = ["selection.by=far", "loop.validate_every=1", "loop.learning_rate=0.05", "loop.ema_decay=0"]
     said = _fine_tuned(tmp_path / "run", lr_images, model, *told, *flags("--set", chosen))
     values, step = _log(tmp_path / "run")["val/far"], _step_of(tmp_path / "run")
     assert len(values) == 6 and values[step - 1] == min(values)
@@ -463,7 +471,7 @@ def test_far_chooses_without_ground_truth(reconstruction: Path, model: Path, lr_
 @pytest.mark.parametrize("limit", [1, 3, 5])
 def test_stopped_and_resumed_is_the_same(limit: int, foreign: Path, lr_images: Path, tmp_path: Path) -> None:
     """With all noise, FAR and two micro-batches; the best, which was the first, is in the checkpoints too."""
-    sets = [*FINE_TUNE[:-1], "loop.steps=6", "loop.validate_every=1", "loop.learning_rate=0.01", "loop.accumulate=2"]
+    sets = [*FINE_TUNE[:-1], "loop.steps=6", "loop.validate_every=1", "loop.learning_rate=0.01", "loop.accum_steps=2"]
     config: FineTuneConfig = compose(compose_fine_tuning("hr-aware-small"), sets=sets)
 
     def run(out: Path, on_step: Callable[..., None]) -> None:
@@ -527,7 +535,7 @@ def test_what_does_not_fit_is_one_line(
     assert "selection.by = far measures FAR, which is left out here; choose niqe" in said(
         *named, "--preset", "lway-small", "--set", "selection.by=far"
     )
-    torch.save({"params": CompactConfig(feats=4, convs=2, scale=2).build().state_dict()}, tmp_path / "two.pth")
+    torch.save({"params": CompactConfig(num_feat=4, num_conv=2, scale=2).build().state_dict()}, tmp_path / "two.pth")
     assert "the reconstruction network is for scale 4, the model for 2" in said(
         *named, *far[:-1], of=tmp_path / "two.pth"
     )
@@ -565,11 +573,11 @@ def test_with_the_true_weights(pairs: Path, foreign: Path, lr_images: Path, publ
     """The small presets as they are but for their sizes: SqueezeNet as LPIPS, HQI and FAR; HR chooses the best."""
     sizes = [each for each in PRETRAINED if each.startswith(("network.f", "network.code", "network.d", "network.i"))]
     out = tmp_path / "reconstruction"
-    loop = ["loop.batch=2", "loop.steps=2", "loop.log_every=1"]
+    loop = ["loop.batch_size=2", "loop.steps=2", "loop.log_every=1"]
     told = ["--store", pairs, "--preset", "hr-aware-pretrain-small", "--val-store", pairs]
     rwsr("train", "hr-aware-pretrain", "--out", out, *told, *flags("--set", [*sizes, *loop]))
     assert _log(out).keys() == {"l1", "lpips", "far", "strength", "clamped", "val/reconstruction-psnr"}
-    keys = ["loop.batch=1", "loop.lr_patch_px=24", "loop.log_every=1", "loop.validate_every=1"]
+    keys = ["loop.batch_size=1", "loop.lr_patch_px=24", "loop.log_every=1", "loop.validate_every=1"]
     named = ["--model", foreign, "--lr-images", lr_images, "--reconstruction", out, "--preset", "hr-aware-small"]
     held = ["--val-store", pairs, "--steps", 2, *flags("--set", [*keys, "selection.by=lpips-squeeze"])]
     rwsr("train", "hr-aware", "--out", tmp_path / "run", *named, *held)

@@ -46,9 +46,14 @@ from ..commands import Stop, stop_after
 CPU = torch.device("cpu")
 CONFIG: TrainConfig = compose(
     compose_training("mm-realsr-small"),
-    sets=["loop.steps=7", "loop.batch=2", "loop.lr_patch_px=12", "loop.log_every=2", "loop.checkpoint_every=4"]
-    + ["loop.warm_up=0"],
-    network={"feats": 4, "blocks": 1, "growth": 4, "udem": {"feats": [4], "blocks": [1], "downscales": [2]}},
+    sets=["loop.steps=7", "loop.batch_size=2", "loop.lr_patch_px=12", "loop.log_every=2", "loop.checkpoint_every=4"]
+    + ["loop.warmup_steps=0"],
+    network={
+        "num_feat": 4,
+        "num_block": 1,
+        "num_grow_ch": 4,
+        "udem": {"num_feat": [4], "num_block": [1], "downscales": [2]},
+    },
 )
 
 
@@ -127,7 +132,7 @@ def test_torchs_global_generator_is_left_alone(store: Store, tmp_path: Path) -> 
 
 def test_a_batch_is_a_function_of_its_step(store: Store) -> None:
     """The same step is the same batch; an epoch shows every group once; the next one in another order."""
-    batches = GroupBatches(StoredGroups(store), batch=3, lr_patch_px=16, seed=0)  # whole LR: no crop, flips only
+    batches = GroupBatches(StoredGroups(store), batch_size=3, lr_patch_px=16, seed=0)  # whole LR: no crop, flips only
     assert torch.equal(batches[5].lr, batches[5].lr)
     epochs = []
     for epoch in range(2):
@@ -138,12 +143,14 @@ def test_a_batch_is_a_function_of_its_step(store: Store) -> None:
 
 def test_crops_of_hr_and_lr_stay_aligned(store: Store) -> None:
     """CLEAN is the bilinear shrink of HR, so their crops must agree inside the border."""
-    batch = GroupBatches(StoredGroups(store), batch=4, lr_patch_px=8, seed=1)[0]
+    batch = GroupBatches(StoredGroups(store), batch_size=4, lr_patch_px=8, seed=1)[0]
     shrunk = torch.nn.functional.interpolate(batch.hr, scale_factor=0.25, mode="bilinear")
     assert (shrunk - batch.lr[:, 3]).abs().max() < 1.5 / 255
 
 
-@pytest.mark.parametrize(("change", "says"), [("loop.batch=13", "lower it"), ("loop.lr_patch_px=17", "use 16 at most")])
+@pytest.mark.parametrize(
+    ("change", "says"), [("loop.batch_size=13", "lower it"), ("loop.lr_patch_px=17", "use 16 at most")]
+)
 def test_a_store_that_is_too_small_is_named(store: Store, tmp_path: Path, change: str, says: str) -> None:
     """A batch larger than the store, or a patch larger than its LR."""
     with pytest.raises(UserError, match=says):
@@ -152,9 +159,9 @@ def test_a_store_that_is_too_small_is_named(store: Store, tmp_path: Path, change
 
 def test_every_loss_reaches_the_udem(store: Store) -> None:
     """Scores are not detached in the first stage: the pixel loss alone moves the UDEM."""
-    plain = compose(CONFIG, sets=["network.start_as_enlarger=false"]).network
+    plain = compose(CONFIG, sets=["network.init_as_nearest=false"]).network
     net = built(lambda: MMRealSR(plain), 0)
-    batch = GroupBatches(StoredGroups(store), batch=2, lr_patch_px=12, seed=0)[0]
+    batch = GroupBatches(StoredGroups(store), batch_size=2, lr_patch_px=12, seed=0)[0]
     terms = generator_terms(net, batch, CONFIG, {})
     terms["pixel"].backward()
     assert sum(float(p.grad.abs().sum()) for p in net.de_net.parameters() if p.grad is not None) > 0
@@ -186,10 +193,15 @@ def test_what_is_no_model_is_named(tmp_path: Path) -> None:
 NORMS = ("grad_norm/generator", "grad_norm/discriminator")
 STAGE_2: TrainConfig = compose(
     compose_training("mm-realsr-small-gan"),
-    sets=["loop.steps=7", "loop.batch=2", "loop.lr_patch_px=12", "loop.log_every=3", "loop.checkpoint_every=2"]
-    + ["loop.warm_up=0", "needs_start=false", "freeze_udem=false"],
-    network={"feats": 4, "blocks": 1, "growth": 4, "udem": {"feats": [4], "blocks": [1], "downscales": [2]}},
-    losses={"perceptual": {"weight": 0}, "gan": {"feats": 4}},
+    sets=["loop.steps=7", "loop.batch_size=2", "loop.lr_patch_px=12", "loop.log_every=3", "loop.checkpoint_every=2"]
+    + ["loop.warmup_steps=0", "needs_start=false", "freeze_udem=false"],
+    network={
+        "num_feat": 4,
+        "num_block": 1,
+        "num_grow_ch": 4,
+        "udem": {"num_feat": [4], "num_block": [1], "downscales": [2]},
+    },
+    losses={"perceptual": {"weight": 0}, "gan": {"num_feat": 4}},
 )
 
 
@@ -197,8 +209,8 @@ STAGE_2: TrainConfig = compose(
     "changes",
     [
         [],
-        ["loop.accumulate=2", "loop.schedule={kind: cosine}", "loop.warm_up=3"],
-        ["loop.precision=bf16", "loop.channels_last=true", "loop.loaders=1"],
+        ["loop.accum_steps=2", "loop.schedule={kind: cosine}", "loop.warmup_steps=3"],
+        ["loop.precision=bf16", "loop.channels_last=true", "loop.num_workers=1"],
     ],
 )
 def test_two_networks_stopped_and_resumed_are_the_same(store: Store, tmp_path: Path, changes: list[str]) -> None:
@@ -224,9 +236,9 @@ def pairs(photos: Path, tmp_path: Path) -> Store:
 
 ESRGAN: TrainConfig = compose(
     compose_training("esrgan"),
-    sets=["needs_start=false", "loop.steps=5", "loop.batch=2", "loop.log_every=2", "loop.checkpoint_every=2"],
-    network={"feats": 4, "blocks": 1, "growth": 4},
-    losses={"perceptual": {"weight": 0}, "gan": {"feats": 4}},
+    sets=["needs_start=false", "loop.steps=5", "loop.batch_size=2", "loop.log_every=2", "loop.checkpoint_every=2"],
+    network={"num_feat": 4, "num_block": 1, "num_grow_ch": 4},
+    losses={"perceptual": {"weight": 0}, "gan": {"num_feat": 4}},
 )
 
 
@@ -272,8 +284,8 @@ def test_a_training_that_is_refused_takes_no_folder(pairs: Store, store: Store, 
         with pytest.raises(UserError):
             _train(run, data, config, CPU, _nothing)
         assert not run.exists()
-    with pytest.raises(UserError, match="loop.batch = 20 is more than the 12"):
-        _train(run, store, compose(CONFIG, loop={"batch": 20}), CPU, _nothing)
+    with pytest.raises(UserError, match="loop.batch_size = 20 is more than the 12"):
+        _train(run, store, compose(CONFIG, loop={"batch_size": 20}), CPU, _nothing)
     assert _train(run, store, CONFIG, CPU, _nothing)
     with pytest.raises(StoreError, match=r"another config \(loop.steps was 7, now 8\)"):
         _train(run, store, compose(CONFIG, loop={"steps": 8}), CPU, _nothing)
@@ -288,7 +300,7 @@ def test_a_training_that_is_refused_takes_no_folder(pairs: Store, store: Store, 
 def test_parts_of_a_batch_give_the_step_of_the_whole(store: Store, tmp_path: Path) -> None:
     """Two micro-batches of one group against one of two: the same losses, to rounding."""
     _train(tmp_path / "whole", store, STAGE_2, CPU, _nothing)
-    _train(tmp_path / "parts", store, compose(STAGE_2, sets=["loop.accumulate=2"]), CPU, _nothing)
+    _train(tmp_path / "parts", store, compose(STAGE_2, sets=["loop.accum_steps=2"]), CPU, _nothing)
     _assert_near(tmp_path / "whole", tmp_path / "parts")
 
 
@@ -304,7 +316,7 @@ def _assert_near(a: Path, b: Path) -> None:
 
 def test_two_processes_give_the_losses_of_one(store: Store, tmp_path: Path) -> None:
     """By torchrun, over gloo, each with half of every batch; and stopped and started again they still do."""
-    settings = ["--set", "loop.batch=4", "--set", "loop.lr_patch_px=12", "--set", "loop.log_every=2"]
+    settings = ["--set", "loop.batch_size=4", "--set", "loop.lr_patch_px=12", "--set", "loop.log_every=2"]
     settings += ["--set", "loop.checkpoint_every=3", "--steps", "6"]
     command = [
         "-m",
@@ -328,7 +340,16 @@ def test_two_processes_give_the_losses_of_one(store: Store, tmp_path: Path) -> N
 def test_ctrl_c_saves_and_the_same_command_goes_on(store: Store, tmp_path: Path) -> None:
     """SIGINT in the middle, by the real command: the step under way is finished and saved, exit 1 with a line."""
     command = [sys.executable, "-m", "rwsr", "train", "mm-realsr", "--store", str(store.path)]
-    command += ["--preset", "mm-realsr-small", "--set", "loop.batch=2", "--set", "loop.lr_patch_px=12", "--steps", "60"]
+    command += [
+        "--preset",
+        "mm-realsr-small",
+        "--set",
+        "loop.batch_size=2",
+        "--set",
+        "loop.lr_patch_px=12",
+        "--steps",
+        "60",
+    ]
     subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True, timeout=300)
     script = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     script += f"sys.argv = {['rwsr', *command[3:], '--out', str(tmp_path / 'run')]!r}\n"
@@ -354,8 +375,8 @@ def test_a_stop_of_the_whole_job_saves_though_the_loaders_get_it_too(
     """A terminal's Ctrl-C and a scheduler's SIGTERM reach every process of the job."""
     run = tmp_path / "run"
     arguments = ["train", "mm-realsr", "--store", str(store.path), "--out", str(run), "--preset", "mm-realsr-small"]
-    arguments += ["--steps", "100000", "--set", "loop.batch=1", "--set", "loop.lr_patch_px=12"]
-    arguments += ["--set", "loop.loaders=2", "--set", "loop.checkpoint_every=5"]
+    arguments += ["--steps", "100000", "--set", "loop.batch_size=1", "--set", "loop.lr_patch_px=12"]
+    arguments += ["--set", "loop.num_workers=2", "--set", "loop.checkpoint_every=5"]
     script = "import multiprocessing, sys\nfrom rwsr.pipelines.cli.main import main\nif __name__ == '__main__':\n"
     script += f"    multiprocessing.set_start_method({'spawn' if spawned else 'fork'!r})\n"
     script += f"    sys.argv[1:] = {arguments!r}\n    main()\n"
@@ -379,7 +400,7 @@ def test_a_later_stage_starts_from_an_earlier_one(store: Store, tmp_path: Path) 
     before, after = (read_model(tmp_path / run / "model.safetensors").weights for run in ("one", "two"))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and not any(name.startswith("de_net") for name in changed)
-    other = compose(config, network={"feats": 8})
+    other = compose(config, network={"num_feat": 8})
     with pytest.raises(UserError, match="--start-from is of another network"):
         _train(tmp_path / "x", store, other, CPU, _nothing, start_from=tmp_path / "one")
 
@@ -412,14 +433,14 @@ def test_groups_rendered_meanwhile_are_fresh_and_a_function_of_their_number(phot
     assert data.groups.in_use is None
     first, again = data.groups.read([7, 0, 40_000]), data.groups.read([40_000, 7])
     assert np.array_equal(first.lr[[2, 0]], again.lr) and np.array_equal(first.hr[[2, 0]], again.hr)
-    batches = GroupBatches(data.groups, batch=3, lr_patch_px=16, seed=0)
+    batches = GroupBatches(data.groups, batch_size=3, lr_patch_px=16, seed=0)
     groups = [round(float(group.double().sum()), 6) for step in range(8) for group in batches[step].lr]
     assert len(set(groups)) == 24
     assert train_run(tmp_path / "whole", data, METHOD, CONFIG)
     with pytest.raises(Stop):
         _train_on(tmp_path / "broken", data)
     assert train_run(tmp_path / "broken", data, METHOD, CONFIG)
-    assert train_run(tmp_path / "loaders", data, METHOD, compose(CONFIG, sets=["loop.loaders=1"]))
+    assert train_run(tmp_path / "loaders", data, METHOD, compose(CONFIG, sets=["loop.num_workers=1"]))
     logs = [(tmp_path / run / "train.parquet").read_bytes() for run in ("whole", "broken", "loaders")]
     assert logs[0] == logs[1] == logs[2]
 
@@ -477,4 +498,4 @@ def test_what_tensorboard_cannot_write_names_its_folder(store: Store, tmp_path: 
 
 def test_a_batch_that_cannot_be_shared_out_is_told() -> None:
     with pytest.raises(UserError, match="batch = 5 is not a multiple of accumulate = 2"):
-        compose(CONFIG, sets=["loop.batch=5", "loop.accumulate=2"])
+        compose(CONFIG, sets=["loop.batch_size=5", "loop.accum_steps=2"])

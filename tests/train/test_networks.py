@@ -10,7 +10,7 @@ from rwsr.degrade.images.pixels import U8
 from rwsr.degrade.ops.unsharp import unsharp_mask
 from rwsr.eval.images.tensors import to_tensor
 from rwsr.train.data.batches import GroupBatch
-from rwsr.train.engine.schedule import Constant, Cosine, Steps, factor_at
+from rwsr.train.engine.schedule import Constant, Cosine, MultiStep, factor_at
 from rwsr.train.losses.adversarial import discriminator_terms
 from rwsr.train.losses.basic import anchor, pixel, ranking
 from rwsr.train.losses.perceptual import ESRGAN, PerceptualLoss
@@ -78,7 +78,8 @@ def test_it_starts_as_an_enlarger() -> None:
     lr = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     nearest = torch.nn.functional.interpolate(lr, scale_factor=4, mode="nearest")
     start, noise = (
-        MMRealSR(MMRealSRConfig(feats=16, blocks=2, growth=8, start_as_enlarger=flag))(lr) for flag in (True, False)
+        MMRealSR(MMRealSRConfig(num_feat=16, num_block=2, num_grow_ch=8, init_as_nearest=flag))(lr)
+        for flag in (True, False)
     )
     assert (start - nearest).abs().mean() < 0.1 < (noise - nearest).abs().mean()
 
@@ -95,7 +96,7 @@ def test_the_branches_of_the_udem_share_nothing() -> None:
 def test_stages_of_a_udem_must_agree() -> None:
     """Three widths and two depths are no network."""
     with pytest.raises(ValueError):
-        MMRealSR(MMRealSRConfig(udem=UdemConfig(feats=(8, 8, 8), blocks=(1, 1), downscales=(1, 1))))
+        MMRealSR(MMRealSRConfig(udem=UdemConfig(num_feat=(8, 8, 8), num_block=(1, 1), downscales=(1, 1))))
 
 
 def test_anchors_are_conditioned_by_constants() -> None:
@@ -126,7 +127,12 @@ def test_without_modulation_it_is_esrgans_generator() -> None:
     """16,697,987 parameters, and no score anywhere."""
     net = MMRealSR(MMRealSRConfig(modulated=False))
     assert _count(net) == 16_697_987 and not any("de_net" in name for name in net.state_dict())
-    assert MMRealSR(MMRealSRConfig(modulated=False, feats=4, blocks=1))(torch.rand(1, 3, 8, 9)).shape == (1, 3, 32, 36)
+    assert MMRealSR(MMRealSRConfig(modulated=False, num_feat=4, num_block=1))(torch.rand(1, 3, 8, 9)).shape == (
+        1,
+        3,
+        32,
+        36,
+    )
 
 
 def test_the_discriminator_is_the_published_one() -> None:
@@ -147,8 +153,8 @@ def test_the_discriminator_is_the_published_one() -> None:
 @pytest.mark.parametrize("scale", [1, 2])
 def test_other_scales_fold_lr(scale: Literal[1, 2]) -> None:
     """Any size gives scale times it; what starts as an enlarger gives each pixel, or the mean of a block, again."""
-    sizes = {"feats": 8, "blocks": 1, "growth": 4, "embed_feats": 8, "modulator_feats": 8}
-    config = MMRealSRConfig.model_validate({"scale": scale, "start_as_enlarger": True, **sizes})
+    sizes = {"num_feat": 8, "num_block": 1, "num_grow_ch": 4, "embed_feats": 8, "modulator_feats": 8}
+    config = MMRealSRConfig.model_validate({"scale": scale, "init_as_nearest": True, **sizes})
     net = MMRealSR(config).eval()
     fold = 4 // scale
     assert net.conv_first.in_channels == 3 * fold**2
@@ -242,7 +248,7 @@ def _moved(net: torch.nn.Module) -> bool:
 
 def _tiny(stage: int, **changes: object) -> TrainConfig:
     config = PRESETS["mm-realsr-small-gan" if stage == 2 else "mm-realsr-small"].config
-    network = config.network.model_copy(update={"start_as_enlarger": False})
+    network = config.network.model_copy(update={"init_as_nearest": False})
     return config.model_copy(update={"network": network} | changes)
 
 
@@ -312,7 +318,7 @@ def test_presets_have_the_published_numbers() -> None:
         400_000,
     )
     psnr, gan = PRESETS["esrgan-psnr"].config, PRESETS["esrgan"].config
-    assert (psnr.loop.batch, psnr.loop.lr_patch_px, psnr.loop.steps) == (16, 32, 1_000_000)
+    assert (psnr.loop.batch_size, psnr.loop.lr_patch_px, psnr.loop.steps) == (16, 32, 1_000_000)
     assert (gan.losses.pixel, gan.losses.perceptual.weight, gan.losses.gan.weight) == (0.01, 1, 0.005)
     assert gan.losses.gan.relativistic and gan.losses.perceptual.layers == (0, 0, 0, 0, 1)
     wants = {name for name, preset in PRESETS.items() if preset.config.needs_start}
@@ -330,13 +336,13 @@ def test_a_discriminator_of_fixed_size_gets_that_size() -> None:
 def test_stages_of_the_udem_that_do_not_fit_are_refused(wrong: tuple[int, ...]) -> None:
     """Widths of no stage, of nothing, or of another number of stages than its blocks."""
     with pytest.raises(ValueError, match="feats"):
-        UdemConfig(feats=wrong, blocks=(1,) * len(wrong[:1]), downscales=(1,) * len(wrong[:1]))
+        UdemConfig(num_feat=wrong, num_block=(1,) * len(wrong[:1]), downscales=(1,) * len(wrong[:1]))
 
 
 def test_learning_rates_by_hand() -> None:
     """Rising over the warm-up, halved at steps, falling along a cosine."""
-    assert [factor_at(Constant(), step, steps=9, warm_up=4) for step in (0, 1, 3, 8)] == [0.25, 0.5, 1, 1]
-    halved = Steps(at=(2, 4))
-    assert [factor_at(halved, step, steps=9, warm_up=0) for step in (1, 2, 3, 4)] == [1, 0.5, 0.5, 0.25]
-    cosine = [factor_at(Cosine(least=0.2), step, steps=5, warm_up=0) for step in range(5)]
+    assert [factor_at(Constant(), step, steps=9, warmup_steps=4) for step in (0, 1, 3, 8)] == [0.25, 0.5, 1, 1]
+    halved = MultiStep(milestones=(2, 4))
+    assert [factor_at(halved, step, steps=9, warmup_steps=0) for step in (1, 2, 3, 4)] == [1, 0.5, 0.5, 0.25]
+    cosine = [factor_at(Cosine(min_factor=0.2), step, steps=5, warmup_steps=0) for step in range(5)]
     assert cosine == pytest.approx([1, 0.2 + 0.8 * (1 + 0.5**0.5) / 2, 0.6, 0.2 + 0.8 * (1 - 0.5**0.5) / 2, 0.2])

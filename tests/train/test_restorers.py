@@ -33,9 +33,9 @@ CPU = torch.device("cpu")
     [
         (ImdnConfig(scale=2).build(), 694_404),
         (ImdnConfig(scale=4).build(), 715_176),
-        (RlfnConfig(feats=52, inner=16, scale=2).build(), 526_856),
-        (RlfnConfig(feats=52, inner=16, scale=4).build(), 543_740),
-        (CompactConfig(feats=64, convs=32, scale=4).build(), 1_213_296),
+        (RlfnConfig(num_feat=52, inner=16, scale=2).build(), 526_856),
+        (RlfnConfig(num_feat=52, inner=16, scale=4).build(), 543_740),
+        (CompactConfig(num_feat=64, num_conv=32, scale=4).build(), 1_213_296),
     ],
 )
 def test_the_counts_are_the_published_ones(net: nn.Module, count: int) -> None:
@@ -47,8 +47,8 @@ def test_the_counts_are_the_published_ones(net: nn.Module, count: int) -> None:
     "net",
     [
         ImdnConfig(scale=3).build(),
-        RlfnConfig(feats=20, inner=8, scale=2).build(),
-        CompactConfig(feats=8, convs=4, scale=4).build(),
+        RlfnConfig(num_feat=20, inner=8, scale=2).build(),
+        CompactConfig(num_feat=8, num_conv=4, scale=4).build(),
     ],
 )
 def test_a_file_says_which_network_it_is(net: nn.Module, inside: str, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def _ncnn(folder: Path, net: Compact, *, halves: bool) -> Path:
 @pytest.mark.parametrize("halves", [False, True])
 def test_ncnns_files_hold_the_same_network(halves: bool, tmp_path: Path) -> None:
     """Named by either file; halves are rounded, floats are the same."""
-    net = CompactConfig(feats=7, convs=3, scale=4).build()
+    net = CompactConfig(num_feat=7, num_conv=3, scale=4).build()
     param = _ncnn(tmp_path, net, halves=halves)
     found = open_restorer(param.with_suffix(".bin"), CPU).net.state_dict()
     for name, value in net.state_dict().items():
@@ -96,7 +96,7 @@ def test_ncnns_files_hold_the_same_network(halves: bool, tmp_path: Path) -> None
 
 def test_ncnns_files_that_do_not_fit_are_told(tmp_path: Path) -> None:
     """Too short, too long, quantised, of another network, no .param at all, no .bin."""
-    param = _ncnn(tmp_path, CompactConfig(feats=7, convs=3, scale=4).build(), halves=False)
+    param = _ncnn(tmp_path, CompactConfig(num_feat=7, num_conv=3, scale=4).build(), halves=False)
     binary, text, data = param.with_suffix(".bin"), param.read_text(), param.with_suffix(".bin").read_bytes()
     for broken, says in ((data[:-4], "ends before its .param says"), (data + b"1234", "is longer than its .param")):
         binary.write_bytes(broken)
@@ -126,7 +126,7 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "flip.pth").write_bytes(data)
     with pytest.raises(StoreError, match=r"flip.pth (is damaged|cannot be read)"):
         open_restorer(tmp_path / "flip.pth", CPU)
-    state = CompactConfig(feats=4, convs=2, scale=2).build().state_dict()
+    state = CompactConfig(num_feat=4, num_conv=2, scale=2).build().state_dict()
     state["body.2.weight"][0] = float("nan")
     torch.save(state, tmp_path / "nan.pth")
     with pytest.raises(StoreError, match=r"nan.pth holds values that are not numbers \(body.2.weight\)"):
@@ -134,7 +134,7 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.pth").write_bytes(b"")
     with pytest.raises(StoreError, match="empty.pth is not a checkpoint of tensors alone"):
         open_restorer(tmp_path / "empty.pth", CPU)
-    param = _ncnn(tmp_path, CompactConfig(feats=4, convs=2, scale=4).build(), halves=False)
+    param = _ncnn(tmp_path, CompactConfig(num_feat=4, num_conv=2, scale=4).build(), halves=False)
     text = param.read_text()
     for broken in (text.replace(" 6=", " 7="), text.replace("0=4 ", "0=x "), text.replace("0=4 ", "0=1e400 ")):
         param.write_text(broken)
@@ -151,7 +151,7 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 
 def test_small_images_are_no_trouble_for_attention() -> None:
     """RLFN's looks at 17 px at least."""
-    assert RlfnConfig(feats=8, inner=4, scale=2).build()(torch.rand(1, 3, 5, 40)).shape == (1, 3, 10, 80)
+    assert RlfnConfig(num_feat=8, inner=4, scale=2).build()(torch.rand(1, 3, 5, 40)).shape == (1, 3, 10, 80)
 
 
 def test_what_is_no_checkpoint_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

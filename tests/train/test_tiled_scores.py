@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
     [
         UdemConfig(),
         compose_training("mm-realsr-small").network.udem,
-        UdemConfig(feats=(4, 6), blocks=(2, 1), downscales=(3, 2)),
+        UdemConfig(num_feat=(4, 6), num_block=(2, 1), downscales=(3, 2)),
     ],
 )
 @pytest.mark.parametrize("size", [(150, 203), (64, 64), (41, 300)])
@@ -61,8 +61,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 _TINY = MMRealSRConfig(
-    feats=4, blocks=1, growth=4, embed_feats=8, modulator_feats=8, start_as_enlarger=True,
-    udem=UdemConfig(feats=(4,), blocks=(1,), downscales=(2,), init_scale=1.0),
+    num_feat=4, num_block=1, num_grow_ch=4, embed_feats=8, modulator_feats=8, init_as_nearest=True,
+    udem=UdemConfig(num_feat=(4,), num_block=(1,), downscales=(2,), init_scale=1.0),
 )  # fmt: skip
 
 

@@ -116,11 +116,11 @@ class GroupBatch:
         return GroupBatch(*(each.pin_memory() for each in self._each()))
 
 
-def _drawn_turn(rng: np.random.Generator, *, turned: bool) -> Callable[[U8], U8]:
-    """What is done to images [..., h, w, 3]: half of the times they are mirrored; turned: also half of them upside
+def _drawn_turn(rng: np.random.Generator, *, use_rot90: bool) -> Callable[[U8], U8]:
+    """What is done to images [..., h, w, 3]: half of the times they are mirrored; use_rot90: also half of them upside
     down, and half with the axes swapped."""
     mirrored = rng.random() < 0.5
-    upside_down, swapped = (turned and rng.random() < 0.5 for _ in range(2))
+    upside_down, swapped = (use_rot90 and rng.random() < 0.5 for _ in range(2))
 
     def turn(image: U8) -> U8:
         image = image[..., ::-1, :] if mirrored else image
@@ -145,28 +145,29 @@ class GroupBatches(Dataset[GroupBatch]):
     """Batch number `step` of a training: which groups, which crop and flip of each, all from keyed streams.
 
     Every epoch is a new permutation of the groups, where there is an end of them; a crop is lr_patch_px of each LR and
-    the same place of HR, half of them mirrored; turned: also half of them upside down, and half with the axes swapped.
-    noise: a bank of which new noise is added to each LR crop in each step (RWSR-EDL Eq. 11). Of several processes each
-    gets its own part of the same batch.
+    the same place of HR, half of them mirrored; use_rot90: also half of them upside down, and half with the axes
+    swapped. noise: a bank of which new noise is added to each LR crop in each step (RWSR-EDL Eq. 11). Of several
+    processes each gets its own part of the same batch.
     """
 
     def __init__(
         self,
         source: GroupSource,
         *,
-        batch: int,
+        batch_size: int,
         lr_patch_px: int,
         seed: int,
-        turned: bool = False,
+        use_rot90: bool = False,
         noise: NoiseBank | None = None,
         ranks: Ranks | None = None,
     ) -> None:
-        self._source, self._ranks, self._turned, self._noise = source, ranks or Ranks(), turned, noise
-        self._batch, self._patch, self._seed = batch, lr_patch_px, seed
+        self._source, self._ranks, self._use_rot90, self._noise = source, ranks or Ranks(), use_rot90, noise
+        self._batch, self._patch, self._seed = batch_size, lr_patch_px, seed
         self._in_use = None if source.in_use is None else np.array(source.in_use, dtype=np.int64)
-        if self._in_use is not None and batch > len(self._in_use):
+        if self._in_use is not None and batch_size > len(self._in_use):
             raise UserError(
-                f"loop.batch = {batch} is more than the {len(self._in_use)} samples in use of {source.name}; lower it"
+                f"loop.batch_size = {batch_size} is more than the {len(self._in_use)} samples in use of {source.name}; "
+                "lower it"
             )
         if lr_patch_px > source.lr_size_px:
             raise UserError(
@@ -191,7 +192,7 @@ class GroupBatches(Dataset[GroupBatch]):
     def _crop(self, hr: U8, lr: U8, rng: np.random.Generator) -> tuple[U8, U8]:
         y, x = rng.integers(0, self._source.lr_size_px - self._patch + 1, size=2)
         s, p = self._source.scale, self._patch
-        how = _drawn_turn(rng, turned=self._turned)
+        how = _drawn_turn(rng, use_rot90=self._use_rot90)
         return how(hr[y * s : (y + p) * s, x * s : (x + p) * s]), how(lr[:, y : y + p, x : x + p])
 
     def __getitem__(self, step: int) -> GroupBatch:
@@ -256,15 +257,15 @@ class LrBatches(Dataset[LrBatch]):
         self,
         source: LrSource,
         *,
-        batch: int,
+        batch_size: int,
         lr_patch_px: int,
         seed: int,
-        turned: bool = False,
+        use_rot90: bool = False,
         ranks: Ranks | None = None,
     ) -> None:
         """Raises UserError where an image is smaller than a patch."""
-        self._source, self._ranks, self._turned = source, ranks or Ranks(), turned
-        self._batch, self._patch, self._seed = batch, lr_patch_px, seed
+        self._source, self._ranks, self._use_rot90 = source, ranks or Ranks(), use_rot90
+        self._batch, self._patch, self._seed = batch_size, lr_patch_px, seed
         small = [size for size in source.sizes_px if min(size) < lr_patch_px]
         if small:
             raise UserError(
@@ -273,12 +274,12 @@ class LrBatches(Dataset[LrBatch]):
             )
         counts = [(width // lr_patch_px) * (height // lr_patch_px) for width, height in source.sizes_px]
         items = np.repeat(np.arange(len(counts)), counts)
-        self._items = np.tile(items, -(-batch // max(1, len(items))))
+        self._items = np.tile(items, -(-batch_size // max(1, len(items))))
 
     def _crop(self, number: int, rng: np.random.Generator) -> U8:
         image, p = self._source.read(number), self._patch
         y, x = (int(rng.integers(0, side - p + 1)) for side in image.shape[:2])
-        return _drawn_turn(rng, turned=self._turned)(image[y : y + p, x : x + p])
+        return _drawn_turn(rng, use_rot90=self._use_rot90)(image[y : y + p, x : x + p])
 
     def __getitem__(self, step: int) -> LrBatch:
         numbers = _of_epochs(self._items, self._seed, step, self._batch).tolist()

@@ -128,10 +128,10 @@ def fit(
             last checkpoint is from before it.
     """
     with joined(device) as ranks, own_generator(config.seed), _interruptible() as asked:
-        if config.batch % (ranks.count * config.accumulate):
+        if config.batch_size % (ranks.count * config.accum_steps):
             raise UserError(
-                f"loop.batch = {config.batch} cannot be shared out among {ranks.count} processes in "
-                f"{config.accumulate} parts each; make it a multiple"
+                f"loop.batch_size = {config.batch_size} cannot be shared out among {ranks.count} processes in "
+                f"{config.accum_steps} parts each; make it a multiple"
             )
         _fit(run, method, batches(ranks), config, ranks, asked, device, whole_config, on_step, spawn)
 
@@ -175,9 +175,9 @@ def _fit(
         batches,
         batch_size=None,
         sampler=range(start, config.steps),
-        num_workers=config.loaders,
+        num_workers=config.num_workers,
         worker_init_fn=_leave_it_to_the_training,
-        multiprocessing_context="spawn" if spawn and config.loaders else None,
+        multiprocessing_context="spawn" if spawn and config.num_workers else None,
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # else it draws from torch's global one
     )

@@ -64,9 +64,9 @@ def train(
     batches = partial(
         GroupBatches,
         groups,
-        batch=loop.batch,
+        batch_size=loop.batch_size,
         lr_patch_px=loop.lr_patch_px,
-        turned=loop.turned,
+        use_rot90=loop.use_rot90,
         seed=loop.seed,
         noise=noise,
     )

@@ -14,32 +14,34 @@ class Constant(Frozen):
     kind: Literal["constant"] = "constant"
 
 
-class Steps(Frozen):
-    """Multiplied by `factor` at each of the steps `at`."""
+class MultiStep(Frozen):
+    """Multiplied by `gamma` at each of the steps `milestones`."""
 
-    kind: Literal["steps"] = "steps"
-    at: tuple[Annotated[int, Field(ge=1)], ...]
-    factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+    kind: Literal["multistep"] = "multistep"
+    milestones: tuple[Annotated[int, Field(ge=1)], ...]
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
 class Cosine(Frozen):
-    """Falls along half a cosine to `least` of itself at the last step."""
+    """Falls along half a cosine to `min_factor` of itself at the last step."""
 
     kind: Literal["cosine"] = "cosine"
-    least: Annotated[float, Field(ge=0, le=1)] = 0.0
+    min_factor: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
-Schedule = Annotated[Constant | Steps | Cosine, Field(discriminator="kind")]
+Schedule = Annotated[Constant | MultiStep | Cosine, Field(discriminator="kind")]
 
 
-def factor_at(schedule: Constant | Steps | Cosine, step: int, *, steps: int, warm_up: int) -> float:
-    """What the learning rate is multiplied by at a step, 0 the first; it rises evenly over the `warm_up` first ones."""
-    rising = min(1.0, (step + 1) / warm_up) if warm_up else 1.0
+def factor_at(schedule: Constant | MultiStep | Cosine, step: int, *, steps: int, warmup_steps: int) -> float:
+    """What the learning rate is multiplied by at a step, 0 the first; it rises evenly over the `warmup_steps` first
+    ones.
+    """
+    rising = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
     match schedule:
         case Constant():
             return rising
-        case Steps():
-            return rising * schedule.factor ** sum(step >= at for at in schedule.at)
+        case MultiStep():
+            return rising * schedule.gamma ** sum(step >= each for each in schedule.milestones)
         case Cosine():
             done = step / max(1, steps - 1)
-            return rising * (schedule.least + (1 - schedule.least) * 0.5 * (1 + math.cos(math.pi * done)))
+            return rising * (schedule.min_factor + (1 - schedule.min_factor) * 0.5 * (1 + math.cos(math.pi * done)))

@@ -91,8 +91,10 @@ class Trained:
         network's gradient before it is clipped.
         """
         config = self._config
-        rate = config.learning_rate * factor_at(config.schedule, number, steps=config.steps, warm_up=config.warm_up)
-        parts = batch.parts(config.accumulate)
+        rate = config.learning_rate * factor_at(
+            config.schedule, number, steps=config.steps, warmup_steps=config.warmup_steps
+        )
+        parts = batch.parts(config.accum_steps)
         shared: list[Shared] = [{} for _ in parts]
         terms: Shared = {}
         norms: Shared = {}
@@ -124,7 +126,7 @@ class Trained:
             current = self.nets[self.first].state_dict()
             floats = [name for name, value in self.ema.items() if value.is_floating_point()]
             averaged, now = [self.ema[name] for name in floats], [current[name] for name in floats]
-            torch._foreach_lerp_(averaged, now, 1 - config.ema)  # pyright: ignore
+            torch._foreach_lerp_(averaged, now, 1 - config.ema_decay)  # pyright: ignore
         return terms, norms
 
     def state(self) -> dict[str, Any]:

@@ -19,25 +19,25 @@ class LoopConfig(Frozen):
 
     steps: Annotated[int, Field(ge=1)] = 70_000
     """Training steps."""
-    batch: Annotated[int, Field(ge=1, le=65536)] = 6
+    batch_size: Annotated[int, Field(ge=1, le=65536)] = 6
     """Samples of a step, over all processes and micro-batches."""
-    accumulate: Annotated[int, Field(ge=1)] = 1
+    accum_steps: Annotated[int, Field(ge=1)] = 1
     """Micro-batches of a step."""
     lr_patch_px: Annotated[int, Field(ge=8, le=16384)] = 48
     """Side of the LR crop."""
-    turned: bool = False
+    use_rot90: bool = False
     """Crops are not only mirrored but also turned."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     """Of Adam, once it is warm."""
     betas: tuple[float, float] = (0.9, 0.99)
     """Adam's."""
-    warm_up: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
     """Steps over which the learning rate rises."""
     schedule: Schedule = Constant()
     """Of the learning rate."""
     clip: Annotated[float, Field(gt=0)] | None = None
     """Largest norm of a gradient; none clips nothing."""
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Decay a step."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Of the networks' arithmetic; weights and losses stay fp32."""
@@ -53,15 +53,17 @@ class LoopConfig(Frozen):
     """Steps."""
     validate_every: Annotated[int, Field(ge=1)] = 5000
     """Steps."""
-    loaders: Annotated[int, Field(ge=0, le=256)] = 0
+    num_workers: Annotated[int, Field(ge=0, le=256)] = 0
     """Processes that read batches (0: the training process)."""
     tensorboard: bool = False
     """Write its events too, below RUN/tensorboard."""
 
     @model_validator(mode="after")
     def _parts_are_equal(self) -> Self:
-        if self.batch % self.accumulate:
-            raise ValueError(f"batch = {self.batch} is not a multiple of accumulate = {self.accumulate}; make it one")
+        if self.batch_size % self.accum_steps:
+            raise ValueError(
+                f"batch_size = {self.batch_size} is not a multiple of accum_steps = {self.accum_steps}; make it one"
+            )
         return self
 
 

@@ -17,7 +17,7 @@ from ..data.batches import GroupBatch, GroupSource
 from ..data.of_training import Data
 from ..engine.loop import built
 from ..engine.model_file import start_with
-from ..engine.schedule import Cosine, Steps
+from ..engine.schedule import Cosine, MultiStep
 from ..engine.training import LoopConfig, Shared, Training
 from ..losses import basic as losses
 from ..losses.adversarial import adversarial
@@ -145,37 +145,37 @@ def _notes(config: CuganConfig, data: Data) -> list[str]:
 # at conv5_4 before its activation, as the code; the paper says after it. The step "300" of the second schedule is taken
 # for 300K.
 _PUBLISHED = LoopConfig(
-    batch=16,
+    batch_size=16,
     lr_patch_px=64,
-    turned=True,
+    use_rot90=True,
     learning_rate=5e-4,
     betas=(0.9, 0.999),
-    ema=0,
+    ema_decay=0,
     steps=1_000_000,
-    schedule=Steps(at=(200_000, 400_000, 600_000, 800_000)),
+    schedule=MultiStep(milestones=(200_000, 400_000, 600_000, 800_000)),
 )
 _CUNET = CuganConfig(loop=_PUBLISHED)
 _CUGAN = CuganConfig(
     needs_start=True,
     losses=CuganLosses(pixel=0.01, perceptual=PerceptualConfig(layers=ESRGAN), gan=0.005),
     loop=_PUBLISHED.model_copy(
-        update={"steps": 500_000, "schedule": Steps(at=(50_000, 100_000, 200_000, 300_000, 400_000))}
+        update={"steps": 500_000, "schedule": MultiStep(milestones=(50_000, 100_000, 200_000, 300_000, 400_000))}
     ),
 )
 _UNTOLD = {"network": CUnetConfig(conditioned=False)}
 
 _SMALL = CuganConfig(
-    network=CUnetConfig(feats=(32, 48, 64)),
+    network=CUnetConfig(num_feat=(32, 48, 64)),
     loop=LoopConfig(
         steps=4000,
-        batch=8,
+        batch_size=8,
         lr_patch_px=48,
-        turned=True,
+        use_rot90=True,
         learning_rate=3e-3,
         betas=(0.9, 0.999),
-        warm_up=200,
-        schedule=Cosine(least=0.02),
-        ema=0.997,
+        warmup_steps=200,
+        schedule=Cosine(min_factor=0.02),
+        ema_decay=0.997,
         log_every=50,
         checkpoint_every=250,
     ),

@@ -204,9 +204,9 @@ SELF_TRAINING: Mapping[str, Any] = {"objective": "self-training", "far": None, "
 _HR_AWARE = FineTuneConfig(
     loop=LoopConfig(
         steps=600,
-        batch=8,
+        batch_size=8,
         lr_patch_px=64,
-        turned=True,
+        use_rot90=True,
         learning_rate=5e-6,
         betas=(0.9, 0.999),
         log_every=20,
@@ -219,7 +219,14 @@ _SELF_TRAINING = _HR_AWARE.model_copy(update=SELF_TRAINING)
 
 
 def _small(config: FineTuneConfig) -> FineTuneConfig:
-    loop = {"batch": 4, "lr_patch_px": 32, "steps": 60, "learning_rate": 2e-6, "ema": 0.95, "validate_every": 10}
+    loop = {
+        "batch_size": 4,
+        "lr_patch_px": 32,
+        "steps": 60,
+        "learning_rate": 2e-6,
+        "ema_decay": 0.95,
+        "validate_every": 10,
+    }
     losses = config.losses.model_copy(update={"net": "squeeze"})
     return config.model_copy(update={"losses": losses, "loop": config.loop.model_copy(update=loop)})
 

@@ -133,14 +133,14 @@ def _as_lway(config: PretrainConfig) -> PretrainConfig:
 
 # The paper's numbers (section 5.1); the batch, which it does not give, is 16.
 _HR_AWARE = PretrainConfig(
-    loop=LoopConfig(steps=500_000, batch=16, lr_patch_px=16, turned=True, betas=_ADAM, schedule=Cosine())
+    loop=LoopConfig(steps=500_000, batch_size=16, lr_patch_px=16, use_rot90=True, betas=_ADAM, schedule=Cosine())
 )
 
 # Seen through SqueezeNet. So short a training learns little of a controller that is mostly noise: less noise, and a
 # bias, let its strength count.
 _SMALL = PretrainConfig(
     network=ReconstructionConfig(
-        feats=32,
+        num_feat=32,
         code=128,
         degradation_blocks=4,
         image_blocks=3,
@@ -152,14 +152,14 @@ _SMALL = PretrainConfig(
     losses=ReconstructionLossConfig(net="squeeze"),
     loop=LoopConfig(
         steps=1500,
-        batch=8,
+        batch_size=8,
         lr_patch_px=16,
-        turned=True,
+        use_rot90=True,
         learning_rate=5e-4,
         betas=_ADAM,
-        warm_up=100,
+        warmup_steps=100,
         schedule=Cosine(),
-        ema=0.99,
+        ema_decay=0.99,
         log_every=50,
         checkpoint_every=250,
     ),

@@ -17,7 +17,7 @@ from ..data.batches import GroupBatch, GroupSource, check_scale
 from ..data.of_training import Data
 from ..engine.loop import built
 from ..engine.model_file import start_with
-from ..engine.schedule import Steps
+from ..engine.schedule import MultiStep
 from ..engine.training import LoopConfig, Shared, Training
 from ..losses import basic as losses
 from ..losses.adversarial import by_config, gan_term
@@ -207,25 +207,27 @@ def _notes(config: TrainConfig, data: Data) -> list[str]:
 # stage's, whose LR is made of sharpened HR too.
 _CODE = TrainConfig(
     losses=LossConfig(sharpen_target=True),
-    loop=LoopConfig(steps=70_000, batch=24, lr_patch_px=48, schedule=Steps(at=(1_000_000,))),
+    loop=LoopConfig(steps=70_000, batch_size=24, lr_patch_px=48, schedule=MultiStep(milestones=(1_000_000,))),
 )
 _CODE_GAN = TrainConfig(
     needs_start=True,
     detach_scores=True,
     freeze_udem=True,
     losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(), gan=GanConfig(), sharpen_target=True),
-    loop=LoopConfig(steps=590_000, batch=16, lr_patch_px=64, learning_rate=1e-4, schedule=Steps(at=(400_000,))),
+    loop=LoopConfig(
+        steps=590_000, batch_size=16, lr_patch_px=64, learning_rate=1e-4, schedule=MultiStep(milestones=(400_000,))
+    ),
 )
 
 # The paper's text. It does not say whether 48 counts groups or images (here: groups), nor the margin (here: the
 # code's).
 _PAPER = TrainConfig(
-    losses=LossConfig(ranking=0.05, anchor=0.05), loop=LoopConfig(steps=1_000_000, batch=48, lr_patch_px=64)
+    losses=LossConfig(ranking=0.05, anchor=0.05), loop=LoopConfig(steps=1_000_000, batch_size=48, lr_patch_px=64)
 )
 _PAPER_GAN = TrainConfig(
     needs_start=True,
     losses=LossConfig(ranking=0.05, anchor=0.05, perceptual=PerceptualConfig(), gan=GanConfig()),
-    loop=LoopConfig(steps=400_000, batch=48, lr_patch_px=64, learning_rate=1e-4),
+    loop=LoopConfig(steps=400_000, batch_size=48, lr_patch_px=64, learning_rate=1e-4),
 )
 
 # The metric losses weigh more than the published ones, in the same proportion, and the UDEM starts from larger weights:
@@ -234,22 +236,22 @@ _PAPER_GAN = TrainConfig(
 # blur. So does the UDEM's first stage without stride: noise is told by the finest pixels.
 _SMALL = TrainConfig(
     network=MMRealSRConfig(
-        feats=16,
-        blocks=2,
-        growth=8,
+        num_feat=16,
+        num_block=2,
+        num_grow_ch=8,
         embed_feats=64,
         modulator_feats=64,
-        start_as_enlarger=True,
-        udem=UdemConfig(feats=(16, 16, 32), blocks=(1, 1, 1), downscales=(1, 2, 1), init_scale=0.5),
+        init_as_nearest=True,
+        udem=UdemConfig(num_feat=(16, 16, 32), num_block=(1, 1, 1), downscales=(1, 2, 1), init_scale=0.5),
     ),
     losses=LossConfig(ranking=0.5, anchor=0.005),
     loop=LoopConfig(
         steps=3000,
-        warm_up=500,
-        batch=4,
+        warmup_steps=500,
+        batch_size=4,
         lr_patch_px=24,
         learning_rate=1e-3,
-        ema=0.997,
+        ema_decay=0.997,
         log_every=50,
         checkpoint_every=250,
     ),
@@ -260,7 +262,7 @@ _SMALL_GAN = TrainConfig(
     detach_scores=True,
     freeze_udem=True,
     losses=LossConfig(
-        ranking=0, anchor=0, perceptual=PerceptualConfig(net="squeezenet"), gan=GanConfig(weight=0.02, feats=16)
+        ranking=0, anchor=0, perceptual=PerceptualConfig(net="squeezenet"), gan=GanConfig(weight=0.02, num_feat=16)
     ),
     loop=_SMALL.loop.model_copy(update={"steps": 600, "learning_rate": 2e-4}),
 )
@@ -271,22 +273,22 @@ _PLAIN = MMRealSRConfig(modulated=False)
 _REAL = TrainConfig(
     network=_PLAIN,
     losses=LossConfig(ranking=0, anchor=0, sharpen_target=True),
-    loop=LoopConfig(steps=1_000_000, batch=48, lr_patch_px=64),
+    loop=LoopConfig(steps=1_000_000, batch_size=48, lr_patch_px=64),
 )
 _REAL_GAN = TrainConfig(
     needs_start=True,
     network=_PLAIN,
     losses=LossConfig(ranking=0, anchor=0, perceptual=PerceptualConfig(), gan=GanConfig(), sharpen_target=True),
-    loop=LoopConfig(steps=400_000, batch=48, lr_patch_px=64, learning_rate=1e-4),
+    loop=LoopConfig(steps=400_000, batch_size=48, lr_patch_px=64, learning_rate=1e-4),
 )
 
 # ESRGAN (Wang et al. 2018, section 4.1): conv5_4 of VGG-19 and a relativistic discriminator.
-_ESRGAN_LOOP = LoopConfig(batch=16, lr_patch_px=32, turned=True, betas=(0.9, 0.999))
+_ESRGAN_LOOP = LoopConfig(batch_size=16, lr_patch_px=32, use_rot90=True, betas=(0.9, 0.999))
 _PSNR = TrainConfig(
     network=_PLAIN,
     losses=LossConfig(ranking=0, anchor=0),
     loop=_ESRGAN_LOOP.model_copy(
-        update={"steps": 1_000_000, "schedule": Steps(at=(200_000, 400_000, 600_000, 800_000))}
+        update={"steps": 1_000_000, "schedule": MultiStep(milestones=(200_000, 400_000, 600_000, 800_000))}
     ),
 )
 _ESRGAN = TrainConfig(
@@ -303,7 +305,7 @@ _ESRGAN = TrainConfig(
         update={
             "steps": 400_000,
             "learning_rate": 1e-4,
-            "schedule": Steps(at=(50_000, 100_000, 200_000, 300_000)),
+            "schedule": MultiStep(milestones=(50_000, 100_000, 200_000, 300_000)),
         }
     ),
 )

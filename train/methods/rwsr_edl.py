@@ -17,7 +17,7 @@ from ..data.batches import GroupBatch, check_scale
 from ..data.of_training import Data
 from ..engine.loop import built
 from ..engine.model_file import start_with
-from ..engine.schedule import Cosine, Steps
+from ..engine.schedule import Cosine, MultiStep
 from ..engine.training import LoopConfig, Shared, Training
 from ..losses import basic as losses
 from ..losses.adversarial import by_config, gan_term
@@ -37,11 +37,11 @@ class EdlLosses(Frozen):
     """The perceptual loss."""
     gan: GanConfig = GanConfig(weight=0.005, relativistic=True, discriminator="patch")
     """The adversarial loss."""
-    routed: bool = True
+    exclusive: bool = True
     """The pixel loss looks at the pixel branch, the adversarial loss at the adversarial branch and the perceptual loss
     at their sum (Eq. 8); without it all look at the sum (Eq. 7).
     """
-    judge_sees_sum: bool = False
+    discriminator_input: Literal["branch", "sum"] = "branch"
     """The discriminator learns to tell photographs from the sum, as in the published code, instead of from what the
     generator's loss shows it.
     """
@@ -82,14 +82,14 @@ def generator_terms(
     weights = config.losses
     parts = parts_of(net, batch.lr[:, 0])
     sr = parts.sr.float()
-    seen_by_pixel, seen_by_judge = (parts.pixel.float(), parts.adversarial.float()) if weights.routed else (sr, sr)
+    seen_by_pixel, seen_by_judge = (parts.pixel.float(), parts.adversarial.float()) if weights.exclusive else (sr, sr)
     terms: dict[str, Tensor] = {}
     if weights.pixel:
         terms["pixel"] = weights.pixel * losses.pixel(seen_by_pixel, batch.hr)
     if perceptual is not None:
         terms["perceptual"] = weights.perceptual.weight * perceptual(sr, batch.hr)
     if judge is not None:
-        shared["sr"] = (sr if weights.judge_sees_sum else seen_by_judge).detach()
+        shared["sr"] = (sr if weights.discriminator_input == "sum" else seen_by_judge).detach()
         shared["real"] = batch.hr
         terms["gan"] = gan_term(weights.gan, judge, seen_by_judge, batch.hr)
     return terms
@@ -138,11 +138,13 @@ def _notes(config: EdlConfig, data: Data) -> list[str]:
 
 # ---------------------------------------------------------------------------------------------------- presets
 
-_PUBLISHED = LoopConfig(batch=16, lr_patch_px=32, turned=True, learning_rate=1e-4, betas=(0.9, 0.999), ema=0, seed=10)
+_PUBLISHED = LoopConfig(
+    batch_size=16, lr_patch_px=32, use_rot90=True, learning_rate=1e-4, betas=(0.9, 0.999), ema_decay=0, seed=10
+)
 
 
 def _loop(steps: int, *at: int) -> LoopConfig:
-    return _PUBLISHED.model_copy(update={"steps": steps, "schedule": Steps(at=at)})
+    return _PUBLISHED.model_copy(update={"steps": steps, "schedule": MultiStep(milestones=at)})
 
 
 # The paper's network and losses (Eq. 8), with the weights and the schedule of the published NTIRE 2020 training: the
@@ -151,7 +153,7 @@ _EDL = EdlConfig(loop=_loop(150_000, 10_000, 30_000, 50_000, 80_000, 120_000))
 
 # The published code for NTIRE 2020: mask over features, and a discriminator that learns from the sum.
 _CODE = EdlConfig(
-    network=EdlNetworkConfig(branches="masked-features"), losses=EdlLosses(judge_sees_sum=True), loop=_EDL.loop
+    network=EdlNetworkConfig(branches="masked-features"), losses=EdlLosses(discriminator_input="sum"), loop=_EDL.loop
 )
 
 # The published code for AIM 2019: other weights, more steps, from no earlier model.
@@ -159,7 +161,7 @@ _AIM19 = EdlConfig(
     network=_CODE.network,
     losses=EdlLosses(
         pixel=0.1,
-        judge_sees_sum=True,
+        discriminator_input="sum",
         gan=GanConfig(weight=0.001, relativistic=True, discriminator="patch"),
     ),
     loop=_loop(350_000, 35_000, 80_000, 100_000, 150_000),
@@ -174,22 +176,22 @@ _IMPRESSIONISM = EdlConfig(
 
 # The losses weigh as published, as far as another perceptual network allows.
 _SMALL = EdlConfig(
-    network=EdlNetworkConfig(feats=16, blocks=2, growth=8, branch_feats=16, start_as_enlarger=True),
+    network=EdlNetworkConfig(num_feat=16, num_block=2, num_grow_ch=8, branch_feats=16, init_as_nearest=True),
     losses=EdlLosses(
         pixel=0.1,
         perceptual=PerceptualConfig(net="squeezenet", weight=0.01),
-        gan=GanConfig(weight=0.0002, relativistic=True, discriminator="patch", feats=16),
+        gan=GanConfig(weight=0.0002, relativistic=True, discriminator="patch", num_feat=16),
     ),
     loop=LoopConfig(
         steps=400,
-        batch=8,
+        batch_size=8,
         lr_patch_px=24,
-        turned=True,
+        use_rot90=True,
         learning_rate=3e-4,
         betas=(0.9, 0.999),
-        warm_up=50,
-        schedule=Cosine(least=0.05),
-        ema=0.995,
+        warmup_steps=50,
+        schedule=Cosine(min_factor=0.05),
+        ema_decay=0.995,
         log_every=50,
         checkpoint_every=250,
     ),

@@ -22,15 +22,15 @@ class CUnetConfig(NetworkConfig):
     arch: Literal["cunet"] = "cunet"
     scale: Literal[1] = 1
     """It restores, and does not enlarge."""
-    feats: tuple[_Feats, _Feats, _Feats] = (64, 128, 256)
+    num_feat: tuple[_Feats, _Feats, _Feats] = (64, 128, 256)
     """Widths of the three scales."""
-    blocks: Annotated[int, Field(ge=1, le=256)] = 2
+    num_block: Annotated[int, Field(ge=1, le=256)] = 2
     """Residual blocks on each side of each scale."""
     conditioned: bool = True
     """Without it no residual is weighed and the network is told nothing: the paper's Unet and UGAN, each trained on one
     degradation.
     """
-    zero_keeps: bool = False
+    identity_at_zero: bool = False
     """The weights of z = 0 are 0 for ever, so that z = 0 gives the image back; in the published network they may move
     while it is trained.
     """
@@ -44,7 +44,7 @@ class Gate(nn.Module):
 
     def __init__(self, feats: int, config: CUnetConfig) -> None:
         super().__init__()
-        self.fc = nn.Linear(2, feats, bias=not config.zero_keeps) if config.conditioned else None
+        self.fc = nn.Linear(2, feats, bias=not config.identity_at_zero) if config.conditioned else None
         scaled_kaiming(self, 0.1)
 
     def forward(self, residual: Tensor, z: Tensor | None) -> Tensor:
@@ -71,7 +71,7 @@ class Blocks(nn.ModuleList):
     """Modulated residual blocks, one after the other."""
 
     def __init__(self, feats: int, config: CUnetConfig) -> None:
-        super().__init__(ModulatedResidualBlock(feats, config) for _ in range(config.blocks))
+        super().__init__(ModulatedResidualBlock(feats, config) for _ in range(config.num_block))
 
     def forward(self, x: Tensor, z: Tensor | None) -> Tensor:
         for block in self:
@@ -91,7 +91,7 @@ class CUnet(nn.Module):
 
     def __init__(self, config: CUnetConfig) -> None:
         super().__init__()
-        fine, middle, coarse = config.feats
+        fine, middle, coarse = config.num_feat
         self.conditioned = config.conditioned
         self.conv_first = nn.Conv2d(3, fine, 3, padding=1)
         self.left1 = Blocks(fine, config)

@@ -22,7 +22,7 @@ class GanConfig(Frozen):
     """Real and fake are judged against each other's mean (ESRGAN eq. 1, 2) instead of each by itself."""
     discriminator: Literal["unet", "vgg128", "patch"] = "unet"
     """unet: of Real-ESRGAN; vgg128: of ESRGAN; patch: of RWSR-EDL."""
-    feats: Annotated[int, Field(ge=1, le=4096)] = 64
+    num_feat: Annotated[int, Field(ge=1, le=4096)] = 64
     """Width of the discriminator."""
 
 
@@ -121,11 +121,11 @@ def discriminator(config: GanConfig) -> Discriminator:
     """With fresh weights."""
     match config.discriminator:
         case "unet":
-            return UnetDiscriminator(config.feats)
+            return UnetDiscriminator(config.num_feat)
         case "vgg128":
-            return VggDiscriminator(config.feats)
+            return VggDiscriminator(config.num_feat)
         case "patch":
-            return PatchDiscriminator(config.feats)
+            return PatchDiscriminator(config.num_feat)
 
 
 def check_input(config: GanConfig, lr_patch_px: int, scale: int) -> None:
@@ -208,10 +208,10 @@ class ConditionedDiscriminator(nn.Module):
     def __init__(self, feats: int = 64) -> None:
         super().__init__()
         widths = [feats, 2 * feats, 4 * feats, 8 * feats, 8 * feats]
-        self.convs, self.norms, self.modulations = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        self.num_conv, self.norms, self.modulations = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         came = 3
         for stage, width in enumerate(widths):
-            self.convs += [
+            self.num_conv += [
                 nn.Conv2d(came, width, 3, padding=1, bias=stage == 0),
                 nn.Conv2d(width, width, 4, 2, 1, bias=False),
             ]
@@ -223,7 +223,7 @@ class ConditionedDiscriminator(nn.Module):
         self.linear2 = nn.Linear(_HIDDEN, 1)
 
     def forward(self, image: Tensor, z: Tensor) -> Tensor:
-        x = functional.leaky_relu(self.convs[0](image), 0.2)
-        for conv, norm, modulate in zip(self.convs[1:], self.norms, self.modulations, strict=True):
+        x = functional.leaky_relu(self.num_conv[0](image), 0.2)
+        for conv, norm, modulate in zip(self.num_conv[1:], self.norms, self.modulations, strict=True):
             x = functional.leaky_relu(modulate(norm(conv(x)), z), 0.2)
         return self.linear2(functional.leaky_relu(self.linear1(x.mean(dim=(2, 3))), 0.2))

@@ -40,7 +40,7 @@ class ReconstructionConfig(Frozen):
 
     scale: Literal[1, 2, 4] = 4
     """HR size / LR size."""
-    feats: _Count = FEATS
+    num_feat: _Count = FEATS
     """Channels of features, and of a degradation's code."""
     code: _Count = CODE_FEATS
     """Channels of features, and of a degradation's code."""
@@ -84,7 +84,7 @@ class LrReconstruction(nn.Module):
 
     def __init__(self, config: ReconstructionConfig, established: int = 0) -> None:
         super().__init__()
-        feats, code = config.feats, config.code
+        feats, code = config.num_feat, config.code
         self.config = config
         self.degradation = DegradationEncoder(feats, config.degradation_blocks, code)
         encoder = ImageEncoder(feats, config.image_blocks, carries=config.skip) if config.image_blocks else None

@@ -31,17 +31,17 @@ class MMRealSRConfig(NetworkConfig):
     """Without it there is no UDEM and no condition network, and the rest is the generator of ESRGAN and Real-ESRGAN
     (16,697,987 parameters).
     """
-    feats: Annotated[int, Field(ge=1, le=4096)] = 64
+    num_feat: Annotated[int, Field(ge=1, le=4096)] = 64
     """Channels of the generator."""
-    blocks: Annotated[int, Field(ge=1, le=256)] = 23
+    num_block: Annotated[int, Field(ge=1, le=256)] = 23
     """Residual-in-residual dense blocks."""
-    growth: Annotated[int, Field(ge=1, le=4096)] = 32
+    num_grow_ch: Annotated[int, Field(ge=1, le=4096)] = 32
     """Channels that each dense layer adds."""
     embed_feats: Annotated[int, Field(ge=1, le=4096)] = 512
     """Hidden widths of the condition network."""
     modulator_feats: Annotated[int, Field(ge=1, le=4096)] = 320
     """Hidden widths of the condition network."""
-    start_as_enlarger: bool = False
+    init_as_nearest: bool = False
     """Start from weights that enlarge by nearest neighbour instead of from noise. A short training needs that: it would
     spend most of its steps on learning to copy colours.
     """
@@ -63,9 +63,9 @@ class MMRealSRConfig(NetworkConfig):
             return None
         found = cls(
             scale=scale,
-            feats=shapes["conv_first.weight"][0],
-            blocks=blocks,
-            growth=shapes["body.0.rdb1.conv1.weight"][0],
+            num_feat=shapes["conv_first.weight"][0],
+            num_block=blocks,
+            num_grow_ch=shapes["body.0.rdb1.conv1.weight"][0],
             modulated="dd_embed.0.weight" in shapes,
         )
         if not found.modulated:
@@ -103,10 +103,10 @@ class MMRealSR(nn.Module):
 
     def __init__(self, config: MMRealSRConfig) -> None:
         super().__init__()
-        feats = config.feats
+        feats = config.num_feat
         self._fold = _LARGEST_SCALE // config.scale
         self.conv_first = nn.Conv2d(3 * self._fold**2, feats, 3, padding=1)
-        self.body = nn.ModuleList(RRDB(feats, config.growth) for _ in range(config.blocks))
+        self.body = nn.ModuleList(RRDB(feats, config.num_grow_ch) for _ in range(config.num_block))
         self.conv_body = nn.Conv2d(feats, feats, 3, padding=1)
         self.conv_up1 = nn.Conv2d(feats, feats, 3, padding=1)
         self.conv_up2 = nn.Conv2d(feats, feats, 3, padding=1)
@@ -116,11 +116,11 @@ class MMRealSR(nn.Module):
         self.modulated = config.modulated
         if config.modulated:
             self.am_list = nn.ModuleList(
-                Modulator(feats, config.embed_feats, config.modulator_feats) for _ in range(config.blocks)
+                Modulator(feats, config.embed_feats, config.modulator_feats) for _ in range(config.num_block)
             )
             self.de_net = Udem(config.udem)
             self.dd_embed = nn.Sequential(nn.Linear(2, config.embed_feats), nn.ReLU())
-        if config.start_as_enlarger:
+        if config.init_as_nearest:
             self._carry_the_image()
 
     def _carry_the_image(self) -> None:

@@ -134,7 +134,7 @@ class Reconstructor(nn.Module):
     ) -> None:
         super().__init__()
         self.conv_first = nn.Conv2d(entering, feats, 3, padding=1)
-        self.blocks = nn.ModuleList(ResidualBlock(feats) for _ in range(4))
+        self.num_block = nn.ModuleList(ResidualBlock(feats) for _ in range(4))
         self.modulations = nn.ModuleList(
             Modulation(feats, code, demodulate=demodulate, style_bias=style_bias) for _ in range(4)
         )
@@ -148,7 +148,7 @@ class Reconstructor(nn.Module):
 
     def forward(self, image_features: Tensor, code: Tensor, normal: Normal) -> Tensor:
         x = functional.leaky_relu(self.conv_first(image_features), _SLOPE)
-        for block, modulate in zip(self.blocks, self.modulations, strict=True):
+        for block, modulate in zip(self.num_block, self.modulations, strict=True):
             x = modulate(block(x), code, normal)
         found = self.conv_last(functional.leaky_relu(self.conv_hr(x), _SLOPE))
         return found if self.skip is None else found + self.skip(image_features)

@@ -21,11 +21,11 @@ class EdlNetworkConfig(NetworkConfig):
     arch: Literal["rwsr-edl"] = "rwsr-edl"
     scale: Literal[1, 2, 4] = 4
     """How many times it enlarges."""
-    feats: Annotated[int, Field(ge=1, le=4096)] = 64
+    num_feat: Annotated[int, Field(ge=1, le=4096)] = 64
     """Channels of the main generator."""
-    blocks: Annotated[int, Field(ge=1, le=256)] = 23
+    num_block: Annotated[int, Field(ge=1, le=256)] = 23
     """Residual-in-residual dense blocks."""
-    growth: Annotated[int, Field(ge=1, le=4096)] = 32
+    num_grow_ch: Annotated[int, Field(ge=1, le=4096)] = 32
     """Channels that each dense layer adds."""
     branches: Branches = "masked"
     """`masked` is the paper's network; `masked-features` the published code's, whose branches and mask have
@@ -34,7 +34,7 @@ class EdlNetworkConfig(NetworkConfig):
     """
     branch_feats: Annotated[int, Field(ge=1, le=4096)] = 64
     """Channels of the branches."""
-    start_as_enlarger: bool = False
+    init_as_nearest: bool = False
     """As of `MMRealSRConfig`."""
 
     def build(self) -> "Edl | MMRealSR":
@@ -43,7 +43,7 @@ class EdlNetworkConfig(NetworkConfig):
 
     def generator(self) -> MMRealSRConfig:
         """Of the main generator."""
-        shared = self.model_dump(include={"scale", "feats", "blocks", "growth", "start_as_enlarger"})
+        shared = self.model_dump(include={"scale", "num_feat", "num_block", "num_grow_ch", "init_as_nearest"})
         return MMRealSRConfig(modulated=False, **shared)
 
 

@@ -17,9 +17,9 @@ _Count = Annotated[int, Field(ge=1, le=4096)]
 class UdemConfig(Frozen):
     """Width, residual blocks and stride of each stage. The defaults are the released model's."""
 
-    feats: tuple[_Count, ...] = (64, 64, 64, 128)
+    num_feat: tuple[_Count, ...] = (64, 64, 64, 128)
     """Channels of each stage."""
-    blocks: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (2, 2, 2, 2)
+    num_block: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (2, 2, 2, 2)
     """Residual blocks of each stage."""
     downscales: tuple[_Count, ...] = (1, 1, 2, 1)
     """Stride at the start of each stage."""
@@ -30,11 +30,11 @@ class UdemConfig(Frozen):
 
     @model_validator(mode="after")
     def _one_of_each_a_stage(self) -> Self:
-        stages = {len(self.feats), len(self.blocks), len(self.downscales)}
-        if len(stages) > 1 or not self.feats:
+        stages = {len(self.num_feat), len(self.num_block), len(self.downscales)}
+        if len(stages) > 1 or not self.num_feat:
             raise ValueError(
-                f"feats {self.feats}, blocks {self.blocks} and downscales {self.downscales} are not of as many stages; "
-                "give each a number for every stage"
+                f"num_feat {self.num_feat}, num_block {self.num_block} and downscales {self.downscales} are not of as "
+                "many stages; give each a number for every stage"
             )
         return self
 
@@ -53,9 +53,11 @@ class ResidualBlock(nn.Module):
 
 def _branch(config: UdemConfig) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for stage, (feats, blocks, stride) in enumerate(zip(config.feats, config.blocks, config.downscales, strict=True)):
+    for stage, (feats, blocks, stride) in enumerate(
+        zip(config.num_feat, config.num_block, config.downscales, strict=True)
+    ):
         layers += [ResidualBlock(feats) for _ in range(blocks)]
-        following = config.feats[min(stage + 1, len(config.feats) - 1)]
+        following = config.num_feat[min(stage + 1, len(config.num_feat) - 1)]
         if stride > 1 or following != feats:
             layers.append(nn.Conv2d(feats, following, 3, stride=stride, padding=1))
     return nn.Sequential(*layers)
@@ -64,9 +66,11 @@ def _branch(config: UdemConfig) -> nn.Sequential:
 def _extent(config: UdemConfig) -> tuple[int, int]:
     """How many LR pixels apart the features are, and how far to each side one of them sees."""
     stride, reach = 1, 1
-    for stage, (feats, blocks, down) in enumerate(zip(config.feats, config.blocks, config.downscales, strict=True)):
+    for stage, (feats, blocks, down) in enumerate(
+        zip(config.num_feat, config.num_block, config.downscales, strict=True)
+    ):
         reach += 2 * blocks * stride
-        if down > 1 or config.feats[min(stage + 1, len(config.feats) - 1)] != feats:
+        if down > 1 or config.num_feat[min(stage + 1, len(config.num_feat) - 1)] != feats:
             reach += stride
             stride *= down
     return stride, reach
@@ -80,10 +84,10 @@ class Udem(nn.Module):
 
     def __init__(self, config: UdemConfig) -> None:
         super().__init__()
-        self.conv_first = nn.ModuleList(nn.Conv2d(3, config.feats[0], 3, padding=1) for _ in range(2))
+        self.conv_first = nn.ModuleList(nn.Conv2d(3, config.num_feat[0], 3, padding=1) for _ in range(2))
         self.body = nn.ModuleList(_branch(config) for _ in range(2))
         self.fc_degree = nn.ModuleList(
-            nn.Sequential(nn.Linear(config.feats[-1], _FC_FEATS), nn.ReLU(), nn.Linear(_FC_FEATS, 1), nn.Sigmoid())
+            nn.Sequential(nn.Linear(config.num_feat[-1], _FC_FEATS), nn.ReLU(), nn.Linear(_FC_FEATS, 1), nn.Sigmoid())
             for _ in range(2)
         )
         scaled_kaiming(self, config.init_scale)

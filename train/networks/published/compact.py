@@ -19,9 +19,9 @@ class CompactConfig(NetworkConfig):
     arch: Literal["compact"] = "compact"
     scale: Annotated[int, Field(ge=1, le=8)] = 4
     """How many times it enlarges."""
-    feats: Annotated[int, Field(ge=1, le=4096)] = 64
+    num_feat: Annotated[int, Field(ge=1, le=4096)] = 64
     """Channels."""
-    convs: Annotated[int, Field(ge=1, le=256)] = 32
+    num_conv: Annotated[int, Field(ge=1, le=256)] = 32
     """Layers between the first and the last; the defaults are general-x4v3's."""
 
     def build(self) -> "Compact":
@@ -35,7 +35,7 @@ class CompactConfig(NetworkConfig):
         last = shapes.get(f"body.{number}.weight", ())
         if number < 4 or len(shapes) != 3 * (number // 2) + 2 or len(last) != 4:
             return None
-        return cls(scale=round((last[0] / 3) ** 0.5), feats=last[1], convs=number // 2 - 1)
+        return cls(scale=round((last[0] / 3) ** 0.5), num_feat=last[1], num_conv=number // 2 - 1)
 
 
 class Compact(nn.Module):
@@ -43,7 +43,7 @@ class Compact(nn.Module):
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
-        feats, convs, scale = config.feats, config.convs, config.scale
+        feats, convs, scale = config.num_feat, config.num_conv, config.scale
         self.scale = scale
         layers: list[nn.Module] = []
         for channels in (3, *([feats] * convs)):

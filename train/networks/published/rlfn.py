@@ -56,7 +56,7 @@ class RlfnConfig(NetworkConfig):
     arch: Literal["rlfn"] = "rlfn"
     scale: Annotated[int, Field(ge=1, le=8)] = 4
     """How many times it enlarges."""
-    feats: Annotated[int, Field(ge=1, le=4096)] = 52
+    num_feat: Annotated[int, Field(ge=1, le=4096)] = 52
     """Channels of the features and inside the attention; the defaults are the published ones."""
     inner: Annotated[int, Field(ge=1, le=4096)] = 16
     """Channels of the features and inside the attention; the defaults are the published ones."""
@@ -69,7 +69,7 @@ class RlfnConfig(NetworkConfig):
         if "block_1.esa.conv1.weight" not in shapes or "upsampler.0.weight" not in shapes:
             return None
         inner, feats = shapes["block_1.esa.conv1.weight"][:2]
-        return cls(scale=round((shapes["upsampler.0.weight"][0] / 3) ** 0.5), feats=feats, inner=inner)
+        return cls(scale=round((shapes["upsampler.0.weight"][0] / 3) ** 0.5), num_feat=feats, inner=inner)
 
 
 class Rlfn(nn.Module):
@@ -80,7 +80,7 @@ class Rlfn(nn.Module):
 
     def __init__(self, config: RlfnConfig) -> None:
         super().__init__()
-        feats, inner, scale = config.feats, config.inner, config.scale
+        feats, inner, scale = config.num_feat, config.inner, config.scale
         self.scale = scale
         self.conv_1 = nn.Conv2d(3, feats, 3, padding=1)
         for number in range(1, _BLOCKS + 1):

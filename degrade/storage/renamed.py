@@ -1,0 +1,60 @@
+"""The former names of config keys: told where somebody writes one, and read where an artefact of before has them."""
+
+from typing import Any
+
+RENAMED = {
+    "accumulate": "accum_steps",
+    "at": "milestones",
+    "batch": "batch_size",
+    "blocks": "num_block",
+    "cleanup": "clean_downscale",
+    "convs": "num_conv",
+    "disorder": "order_check",
+    "ema": "ema_decay",
+    "feats": "num_feat",
+    "grey": "gray",
+    "grey_noise_prob": "gray_noise_prob",
+    "growth": "num_grow_ch",
+    "literal": "paper_exact",
+    "loaders": "num_workers",
+    "most_draws": "max_draws",
+    "only": "fixed_level",
+    "routed": "exclusive",
+    "start_as_enlarger": "init_as_nearest",
+    "turned": "use_rot90",
+    "warm_up": "warmup_steps",
+    "zero_keeps": "identity_at_zero",
+}
+_KINDS = {"shuffled": "bsrgan", "steps": "multistep"}
+_OF_KIND = {"multistep": {"factor": "gamma"}, "cosine": {"least": "min_factor"}}
+_ARCHS = {"mm-realsr": "mm-realsr", "cugan": "cunet", "rwsr-edl": "rwsr-edl"}  # by the method that trained it
+
+
+def upgraded(value: Any) -> Any:
+    """A config of rwsr 0.1.0, or a part of one, by the names of now; one of now is left as it is."""
+    if isinstance(value, list):
+        return [upgraded(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("kind")
+    kind = _KINDS.get(kind, kind) if isinstance(kind, str) else kind
+    names = RENAMED | _OF_KIND.get(kind if isinstance(kind, str) else "", {})
+    found = {names.get(name, name): upgraded(part) for name, part in value.items()}
+    return found | {"kind": kind} if "kind" in value else found
+
+
+def upgraded_training(config: dict[str, Any]) -> dict[str, Any]:
+    """The config in a run or a model file, by the names of now."""
+    found = upgraded(config)
+    method = found.get("method")
+    inputs = {name: found.pop(name) for name in ("far_model", "restorer") if name in found}
+    inputs = {name: each for name, each in inputs.items() if each is not None}
+    if "restorer" in inputs:
+        inputs["restorer"] = upgraded_training(inputs["restorer"])
+    if "stage" in found:
+        found["needs_start"] = found.pop("stage") == 2
+    if "judge_sees_sum" in found.get("losses", {}):
+        found["losses"]["discriminator_input"] = "sum" if found["losses"].pop("judge_sees_sum") else "branch"
+    if method in _ARCHS and "network" in found:
+        found["network"] = {"arch": _ARCHS[method]} | found["network"]
+    return found | ({"inputs": inputs} if inputs else {})
