@@ -23,7 +23,7 @@ def image_set(
         UserError: neither or both are named, or what is named cannot be used.
     """
     if (store is None) == (hr is None and lr is None):
-        raise UserError("name either a --store, or folders: --hr, --lr, or both")
+        raise UserError("name either a store, or folders: hr, lr, or both")
     if store is None:
         return of_folders(hr, lr, scale, selection)
     if selection != ALL:

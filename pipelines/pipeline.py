@@ -52,7 +52,7 @@ class PipelineConfig(Frozen):
     work: Work = Field(default_factory=Work)
     """How tasks are run."""
     stages: dict[str, dict[str, Any]] = Field(min_length=1)
-    """NAME: {KIND: {key: value}}; a key that takes an input takes the name of a stage, or a place."""
+    """NAME: {KIND: {key: value}}; a key that takes an input takes the name of another stage, or a place."""
 
 
 @dataclass(frozen=True)
@@ -109,15 +109,16 @@ def _parsed(name: str, entry: Mapping[str, Any], names: Collection[str]) -> Name
         raise UserError(f"{', '.join(kinds) or 'it'} is no one kind of stage; write one of {', '.join(STAGES)}")
     [kind] = kinds
     stage = validated(STAGES[kind], entry[kind] or {}, kind)
+    others = [each for each in names if each != name]  # `photos: {index: {folders: photos}}` is of a folder
     anchored: dict[str, Any] = {}
     for field in stage.refs:
         value = getattr(stage, field)
         if isinstance(value, str):
-            anchored[field] = _ref(value, names)
+            anchored[field] = _ref(value, others)
         elif isinstance(value, dict):
-            anchored[field] = {key: _ref(ref, names) for key, ref in value.items()}  # pyright: ignore
+            anchored[field] = {key: _ref(ref, others) for key, ref in value.items()}  # pyright: ignore
         elif value:
-            anchored[field] = tuple(_ref(ref, names) for ref in value)
+            anchored[field] = tuple(_ref(ref, others) for ref in value)
     return Named(name, stage.model_copy(update=anchored), entry.get("out"))
 
 

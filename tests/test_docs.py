@@ -146,7 +146,8 @@ def test_the_example_of_a_pipeline_runs(tmp_path: Path) -> None:
         (tmp_path / folder / name).write_bytes((files("skimage") / "data" / name).read_bytes())
     example = subprocess.run([BIN / "rwsr", "flow", "example"], capture_output=True, text=True, check=True).stdout
     (tmp_path / "pipeline.yaml").write_text(example)
-    fewer = ["store.config.num_samples=8", "test_store.config.num_samples=2", "train.config.loop.steps=2"]
+    small = {"groups.store.config.num_samples": 8, "test.store.config.num_samples": 2, "net.train.config.loop.steps": 2}
+    fewer = [f"stages.{key}={value}" for key, value in small.items()]
     command = [BIN / "rwsr", "flow", "run", "pipeline.yaml", *(part for each in fewer for part in ("--set", each))]
     for says in ("wrote", "all is there already: nothing was done"):
         result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..pipeline import PipelineConfig
 
 _EXAMPLE = """\
-# yaml-language-server: $schema=pipeline.schema.json  (rwsr config schema > pipeline.schema.json)
+# yaml-language-server: $schema=pipeline.schema.json  (rwsr flow schema > pipeline.schema.json)
 # Stages by name; an input is the name of another stage, a path or a URL (s3://, gs://, az://).
 out: data-set                   # everything is written below, named by what it is made of
 stages:
@@ -60,6 +60,21 @@ def flow_example() -> None:
       rwsr flow example > pipeline.yaml
     """
     click.echo(_EXAMPLE, nl=False)
+
+
+@flow.command("schema")
+def flow_schema() -> None:
+    """Print the JSON Schema of a config, by which an editor completes and checks keys.
+
+    \b
+    Example:
+      rwsr flow schema > pipeline.schema.json
+    """
+    import json
+
+    from ..schema import pipeline_schema
+
+    click.echo(json.dumps(pipeline_schema(), indent=1))
 
 
 @flow.command("run")

@@ -170,7 +170,7 @@ def done(stage: "Stage", out: Place, *, workers: int | None = None, dask: Dask =
         return stage.run(out, Given({}), work)
     flows = import_flows()
     flows.check_server(needed=False)
-    return flows.one(stage, out, work)()
+    return flows.one(stage, out, work)
 
 
 def import_flows(console: str = "CRITICAL") -> "ModuleType":

@@ -37,7 +37,7 @@ def _place_or_name(value: object) -> object:
 
 
 Input = Annotated[str, BeforeValidator(_place_or_name)]  # the name of a stage, a path or a URL
-Inputs = Annotated[tuple[Input, ...], BeforeValidator(_as_list)]
+Inputs = Annotated[tuple[Input, ...], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
 
 
 class Work(Frozen):

@@ -35,7 +35,9 @@ class Evaluate(Stage):
     suffix: ClassVar[str] = ".parquet"
     refs: ClassVar[tuple[str, ...]] = ("models", "store", "hr", "lr", "far_model")
 
-    models: Annotated[dict[str, str], BeforeValidator(_named)] = {}
+    models: Annotated[
+        dict[str, str], BeforeValidator(_named, json_schema_input_type=str | list[str] | dict[str, str])
+    ] = {}
     """Runs or checkpoints: a list of them, or NAME: MODEL."""
     protocols: Annotated[dict[str, dict[str, Any]], BeforeValidator(_told)] = {"restoration": {}}
     """Protocols of `rwsr eval`: a list of them, or NAME: {option: value}."""

@@ -35,7 +35,7 @@ def _commands(*path: str) -> list[tuple[str, ...]]:
 def test_every_command_has_an_example() -> None:
     """--help of each ends with a command that can be pasted, and names itself."""
     commands = _commands()
-    assert len(commands) == 42
+    assert len(commands) == 43
     for path in commands:
         text = rwsr(*path, "--help").stdout
         assert f"Example:\n    rwsr {' '.join(path)}" in text, path

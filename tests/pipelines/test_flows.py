@@ -12,9 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from PIL import Image
+
+from rwsr.eval.report import table
+from rwsr.train.engine.model_file import read_model
 
 from ..conftest import scene
 from ..loopback import free_port
@@ -125,7 +129,7 @@ def test_a_scheduled_run_fires_completes_and_notices_new_images(
         _wait(lambda: "all is there already: nothing was done" in _logs(server, second))  # logs come in a little later
         made = _artifacts(server, first)
         assert {"photos", "held-out", "bank", "yield-table", "groups", "test", "metrics", "report"} <= set(made)
-        assert "made now" in made["groups"] and "20" in made["groups"] and '"psnr-y"' in made["metrics"]
+        assert "made now" in made["groups"] and "20" in made["groups"] and "psnr-y" in made["metrics"]
         assert made["report"].startswith("[the report](file:///") and float(made["progress render groups"]) == 100
         assert "bottom 2 %" in made["yield-table"]
         assert "there already: nothing was done" in _artifacts(server, second)["groups"]
@@ -143,6 +147,69 @@ def test_a_scheduled_run_fires_completes_and_notices_new_images(
     finally:
         os.killpg(serving.pid, signal.SIGTERM)
         serving.wait(timeout=60)
+
+
+def _edl_from_psnr(photos: Path, tmp_path: Path) -> Path:
+    """RWSR-EDL out of a PSNR model of the same pipeline, on pairs with the bank's noise, by two protocols."""
+    network = {"num_feat": 4, "num_block": 1, "num_grow_ch": 4}
+    loop = {"steps": 2, "batch_size": 2, "lr_patch_px": 16}
+    threshold = {"kind": "threshold", "max_var": 30, "min_mean": 0}
+    edl = {
+        "network": network | {"branch_feats": 4},
+        "losses": {"perceptual": {"weight": 0}, "gan": {"discriminator": "patch", "num_feat": 4}},
+        "loop": loop | {"schedule": {"kind": "constant"}},
+    }
+    psnr = {"network": network, "loop": loop}
+    small = {"num_samples": 6, "hr_size_px": 64}
+    models = {"psnr": "psnr", "edl": "edl"}
+    value = {
+        "out": str(tmp_path / "edl"),
+        "work": {"workers": 2},
+        "stages": {
+            "photos": {"scan": {"target": str(photos), "grids": {"grids": [{"size": 32, "stride": 32}]}}},
+            "bank": {"bank": {"scan": "photos", "config": {"grid": {"size": 32, "stride": 32}, "rule": threshold}}},
+            "pairs": {"store": {"source": "photos", "preset": "rwsr-edl", "bank": "bank", "config": small}},
+            "psnr": {"train": {"preset": "esrgan-psnr", "data": "pairs", "config": psnr}},
+            "edl": {"train": {"preset": "rwsr-edl", "data": "pairs", "start_from": "psnr", "config": edl}},
+            "metrics": {
+                "evaluate": {
+                    "models": models,
+                    "store": "pairs",
+                    "protocols": {"restoration": {"metrics": ["psnr-y"]}, "segmented": {"by": "psnr-y"}},
+                }
+            },
+            "page": {"report": {"metrics": ["metrics"], "training": "edl"}},
+        },
+    }
+    path = tmp_path / "edl.yaml"
+    path.write_text(yaml.safe_dump(value))
+    return path
+
+
+def test_a_schedule_trains_from_a_model_and_measures_by_two_protocols(
+    server: dict[str, str], photos: Path, tmp_path: Path
+) -> None:
+    """From one YAML that the printed schema takes; the report has both protocols, and the run names what it made."""
+    config = _edl_from_psnr(photos, tmp_path)
+    printed = subprocess.run([*RWSR, "flow", "schema"], capture_output=True, text=True, check=True).stdout
+    jsonschema.Draft202012Validator(json.loads(printed)).validate(yaml.safe_load(config.read_text()))
+    seen = len(_runs(server, "rwsr pipeline"))
+    serve = [*RWSR, "flow", "serve", str(config), "--interval", "10", "--name", "edl"]
+    serving = subprocess.Popen(serve, env=server, process_group=0)
+    try:
+        run = _wait(lambda: _runs(server, "rwsr pipeline")[seen:])[0]
+    finally:
+        os.killpg(serving.pid, signal.SIGTERM)
+        serving.wait(timeout=60)
+    assert run["auto_scheduled"]
+    assert {"photos", "bank", "pairs", "psnr", "edl", "metrics", "page"} <= set(_artifacts(server, run))
+    latest = json.loads((tmp_path / "edl/latest.json").read_text())
+    rows = table.read(Path(latest["metrics"]))
+    assert {row.protocol for row in rows} == {"restoration", "segmented"}
+    assert {"psnr", "edl", "best of 2"} <= {row.model for row in rows}
+    before, after = (read_model(Path(latest[name]) / "model.safetensors").weights for name in ("psnr", "edl"))
+    pairs = [(value, after[f"generator.{name}"]) for name, value in before.items() if f"generator.{name}" in after]
+    assert pairs and all((one - other).abs().max() < 5e-4 for one, other in pairs)  # two steps from there
 
 
 def test_a_work_pool_runs_what_prefect_yaml_deploys(server: dict[str, str], photos: Path, tmp_path: Path) -> None:

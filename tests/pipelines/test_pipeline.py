@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -14,12 +15,16 @@ from PIL import Image
 
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.progress import watched_by
+from rwsr.degrade.recipes import PRESETS
+from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.storage.location import Place
 from rwsr.degrade.storage.object_store import ObjectPath
 from rwsr.pipelines import pipeline
 from rwsr.pipelines.cli.main import root
 from rwsr.pipelines.pipeline import PipelineConfig
 from rwsr.pipelines.stages.base import Artifact
+from rwsr.train.methods import METHODS
+from rwsr.train.methods.hr_aware import FINE_TUNING
 
 from ..conftest import scene
 
@@ -236,6 +241,42 @@ def test_left_out_images_are_named_once(photos: Path, tmp_path: Path) -> None:
         made = _run(photos, tmp_path / "out")
     assert [row.status for row in made["photos"].rows if row.reason] == ["empty"]
     assert "".join(heard.lines).count("bad.png") == 1
+
+
+def test_the_printed_schema_takes_every_preset_whole() -> None:
+    """Each preset's own config, in a stage; and names the key and the protocol that are wrong."""
+    schema = json.loads(CliRunner().invoke(root, ["flow", "schema"]).stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    known = jsonschema.Draft202012Validator(schema)
+    stages: list[dict[str, Any]] = []
+    for method in METHODS:
+        for name, preset in method.presets.items():
+            config = preset.config.model_dump(mode="json")
+            stages.append({"train": {"preset": name, "data": "d", "config": config}})
+    for name, preset in FINE_TUNING.items():
+        config = preset.config.model_dump(mode="json")
+        stages.append({"fine_tune": {"preset": name, "model": "m", "lr_images": "d", "config": config}})
+    for name in PRESETS:
+        config = store_preset(name).model_dump(mode="json")
+        stages.append({"store": {"preset": name, "source": ["a", "b"], "config": config}})
+    known.validate({"out": "x", "stages": {f"s{number}": stage for number, stage in enumerate(stages)}})
+    for wrong in (
+        {"train": {"preset": "rwsr-edl", "data": "d", "config": {"loop": {"stepz": 1}}}},
+        {"train": {"preset": "none", "data": "d"}},
+        {"store": {"preset": "cugan", "source": "d", "config": {"recipe": {"kind": "nothing"}}}},
+        {"evaluate": {"store": "d", "protocols": ["nothing"]}},
+        {"evaluate": {"store": "d", "protocols": {"restoration": {"metricz": []}}}},
+        {"nothing": {}},
+    ):
+        assert not known.is_valid({"out": "x", "stages": {"s": wrong}}), wrong
+
+
+def test_a_stage_may_have_the_name_of_its_folder(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`photos: {scan: {target: photos}}` is of the folder; another stage's `photos` is the scan."""
+    assert photos.name == "photos"
+    monkeypatch.chdir(photos.parent)
+    done = _run(Path("photos"), tmp_path / "out", quality=None)
+    assert done["photos"].at == tmp_path / "out/photos.scan" and done["groups"].changed
 
 
 def test_a_stage_lies_where_it_is_told(photos: Path, tmp_path: Path) -> None:
