@@ -19,7 +19,7 @@ from .images.sources import SourceRow
 from .manifest import from_row, manifest_schema, to_row
 from .ops.step import NoiseSource
 from .recipes.store_config import GROUPS, PAIRS, StoreConfig
-from .samples import Draw, Rendered, Source, check_bank, holds, make, render
+from .samples import Draw, Rendered, Source, check_bank, check_bank_named, holds, make, render
 from .storage.location import Place, absolute, place, write
 from .storage.object_store import ObjectPath
 from .storage.provenance import canonical, provenance, sha256_of
@@ -78,10 +78,9 @@ def plan(config: StoreConfig, rows: Sequence[SourceRow], bank: Bank | None = Non
     Raises:
         UserError: no source is as large as a crop, or the bank does not fit the recipe.
     """
+    check_bank_named(config, bank is not None)
     if config.recipe.wants_bank:
         check_bank(config, bank)
-    elif bank is not None:
-        raise UserError(f"recipe {config.recipe.kind} takes no noise from a bank; leave --bank out")
     good = sources.usable(rows)
     large = [row for row in good if holds(config, row.width, row.height)]
     if not large:

@@ -87,6 +87,18 @@ def holds(config: StoreConfig, width: int, height: int) -> bool:
     return config.pad_small or min(width, height) >= least
 
 
+def check_bank_named(config: StoreConfig, named: bool) -> None:
+    """Raises UserError where a bank is named that the recipe takes no noise from, or none that it does."""
+    if config.recipe.wants_bank and not named:
+        raise _lacks_bank(config)
+    if named and not config.recipe.wants_bank:
+        raise UserError(f"recipe {config.recipe.kind} takes no noise from a bank; leave --bank out")
+
+
+def _lacks_bank(config: StoreConfig) -> UserError:
+    return UserError(f"recipe {config.recipe.kind} takes its noise from a bank; name one with --bank")
+
+
 def check_bank(config: StoreConfig, bank: NoiseSource | None) -> NoiseSource:
     """The bank that the recipe takes noise from.
 
@@ -94,7 +106,7 @@ def check_bank(config: StoreConfig, bank: NoiseSource | None) -> NoiseSource:
         UserError: there is none, or an LR crop is larger than its patches.
     """
     if bank is None:
-        raise UserError(f"recipe {config.recipe.kind} takes its noise from a bank; name one with --bank")
+        raise _lacks_bank(config)
     if config.lr_size_px > bank.size_px:
         raise UserError(
             f"LR crops of {config.lr_size_px} px are larger than the bank's patches of {bank.size_px} px; "

@@ -7,12 +7,12 @@ from pydantic import Field, PrivateAttr
 
 from ...degrade import build_store
 from ...degrade.config import compose_values, validated
-from ...degrade.errors import UserError
 from ...degrade.export_store import export
 from ...degrade.images import sources
 from ...degrade.images.sources import IndexConfig, SourceRow
 from ...degrade.quality.disorder import disorder_of
 from ...degrade.recipes.store_config import StoreConfig, store_preset
+from ...degrade.samples import check_bank_named
 from ...degrade.storage.location import Place
 from ...degrade.storage.provenance import canonical, sha256_of
 from ...degrade.storage.shards.verify import digest
@@ -61,11 +61,7 @@ class Store(Stage):
         return self._composed
 
     def check(self, stages: Mapping[str, Stage]) -> None:
-        config = self.store_config()
-        if config.recipe.wants_bank and self.bank is None:
-            raise UserError(f"preset {self.preset} takes noise from a bank; name one: `bank: NAME`")
-        if self.bank is not None and not config.recipe.wants_bank:
-            raise UserError(f"recipe {config.recipe.kind} takes no noise from a bank; leave `bank` out")
+        check_bank_named(self.store_config(), self.bank is not None)
 
     def identity(self, given: Given) -> str:
         return sha256_of([canonical(self.store_config().model_dump(mode="json")), *map(given.identity, self.inputs())])

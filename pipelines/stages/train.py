@@ -119,13 +119,13 @@ class Train(Stage):
 
     def check(self, stages: Mapping[str, Stage]) -> None:
         from ...train.compose import method_of
+        from ...train.methods.base import check_start
 
         method, config = method_of(self.preset), self.training()
         if (self.data is None) == (not self.source) or (self.recipe is not None and not self.source):
             raise UserError("name either `data`, a store, or `source`, folders (and their `recipe`)")
         _check_held_out(self.val, self.val_hr, self.val_lr)
-        if config.needs_start and self.start_from is None:
-            raise UserError(f"preset {self.preset} goes on from a run of the stage before; name it: `start_from: NAME`")
+        check_start(config, self.start_from is not None)
         for ref, to_learn in ((self.data, True), (self.val, False)):
             store = stages.get(ref) if ref else None
             reason = method.why_not(config, store.store_config(), to_learn) if isinstance(store, Store) else None

@@ -107,7 +107,9 @@ def test_pairs_take_their_noise_from_the_bank(photos: Path, tmp_path: Path) -> N
     """rwsr-edl with the bank of the same run; without one it is refused before anything is done."""
     done = _run(photos, tmp_path / "out", groups=_edl(1, "bank"), quality=None)
     assert "rendered 6 pairs" in done["groups"].lines[-1]
-    with pytest.raises(UserError, match="in stages.groups: preset rwsr-edl takes noise from a bank; name one"):
+    with pytest.raises(
+        UserError, match="in stages.groups: recipe noise-injection takes its noise from a bank; name one"
+    ):
         _run(photos, tmp_path / "none", groups=_edl(1, None))
     assert not (tmp_path / "none").exists()
 
@@ -156,7 +158,7 @@ def test_cugan_is_trained_and_measured(photos: Path, tmp_path: Path) -> None:
     )
     means = done["metrics"].values["means"]
     assert means.keys() == {"degraded", "mse", "gan"} and means["gan"]["psnr-y"] > 5
-    with pytest.raises(UserError, match="in stages.gan: preset cugan-small goes on from a run of the stage before"):
+    with pytest.raises(UserError, match="in stages.gan: this training goes on from a run of the stage before"):
         gan_alone = {"train": {"preset": "cugan-small", "data": "groups", "config": gan}}
         _run(photos, tmp_path / "no", groups={"store": {"source": "photos", **pairs}}, gan=gan_alone)
 

@@ -218,7 +218,7 @@ def test_terms_by_hand() -> None:
     found = discriminator_terms(judge, shared, relativistic=True)
     expected = (softplus(fake.mean() - real).mean() + softplus(fake - real.mean()).mean()) / 2
     assert sum(found.values()).item() == pytest.approx(expected.item(), rel=1e-4)  # type: ignore[union-attr]
-    generator_terms(net, batch, compose(CONFIG, losses={"judge_sees_sum": True}), shared, judge=judge)
+    generator_terms(net, batch, compose(CONFIG, losses={"discriminator_input": "sum"}), shared, judge=judge)
     assert torch.equal(shared["sr"], parts.sr)
 
 
@@ -226,7 +226,8 @@ def test_presets_have_the_published_numbers() -> None:
     """NTIRE 2020's and AIM 2019's training files, and Impressionism's."""
     names = ("rwsr-edl", "rwsr-edl-code", "rwsr-edl-aim19", "impressionism")
     paper, published, aim, before = map(compose_training, names)
-    assert paper.losses.exclusive and not paper.losses.judge_sees_sum and published.losses.judge_sees_sum
+    assert paper.losses.exclusive and paper.losses.discriminator_input == "branch"
+    assert published.losses.discriminator_input == "sum"
     weights = [
         (each.losses.pixel, each.losses.perceptual.weight, each.losses.gan.weight) for each in (paper, aim, before)
     ]

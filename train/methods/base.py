@@ -81,9 +81,9 @@ class Method(Generic[C]):
     notes: Callable[[C, Data], list[str]] = field(default=_nothing_to_note)
 
 
-def check_start(config: TrainingConfig, start: Mapping[str, Tensor] | None) -> None:
+def check_start(config: TrainingConfig, named: bool) -> None:
     """Raises UserError where a training that needs an earlier run's weights would start from random ones."""
-    if config.needs_start and start is None:
+    if config.needs_start and not named:
         raise UserError("this training goes on from a run of the stage before; name it with --start-from")
 
 

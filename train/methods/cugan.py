@@ -98,7 +98,7 @@ def build(config: CuganConfig, given: Given) -> Training[GroupBatch]:
             cannot be had.
     """
     _check_fit(given.groups)
-    check_start(config, given.start)
+    check_start(config, given.start is not None)
     net = built(config.network.build, config.loop.seed)
     if given.start is not None:
         start_with(net, given.start)

@@ -147,7 +147,7 @@ def build(config: TrainConfig, given: Given) -> Training[GroupBatch]:
             perceptual loss's own cannot be had.
     """
     _check_fit(given.groups, config)
-    check_start(config, given.start)
+    check_start(config, given.start is not None)
     if config.freeze_udem and config.modulated and given.start is None:
         raise UserError("freeze_udem keeps the scores of an earlier run; name it with --start-from, or drop the key")
     net = built(config.network.build, config.loop.seed)

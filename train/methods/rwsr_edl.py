@@ -106,7 +106,7 @@ def build(config: EdlConfig, given: Given) -> Training[GroupBatch]:
     """
     groups, start = given.groups, given.start
     check_scale(groups, config.network.scale)
-    check_start(config, start)
+    check_start(config, start is not None)
     if groups.members != 1:
         raise UserError(
             f"{groups.name} holds groups; RWSR-EDL learns from pairs (rwsr degrade build --preset rwsr-edl)"
