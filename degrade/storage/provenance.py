@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from ..errors import StoreError
 from ..family import Frozen
 
-FORMAT = 5
+FORMAT = 6
 _PACKAGES = ("rwsr", "numpy", "opencv-python-headless", "pillow", "pyarrow", "scipy", "simplejpeg", "zarr")
 
 Json = dict[str, Any]
