@@ -23,18 +23,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 
 from rwsr.pipelines.cli import main as cli
-from tests.commands import flags
+from tests.commands import TINY, flags
 from tests.commands import rwsr as command
 
 CHANGES = ("replace", "rename", "link", "unlink", "rmdir", "mkdir", "fsync")
-TINY = [
-    "network.num_feat=4",
-    "network.num_block=1",
-    "network.num_grow_ch=4",
-    "loop.batch_size=2",
-    "loop.lr_patch_px=16",
-]
-TINY += ["network.udem={num_feat: [4], num_block: [1], downscales: [2]}", "loop.checkpoint_every=2", "loop.log_every=1"]
 SELF = ("sources.json", ".html")  # hold the folder's own name, which is each trial's own
 
 

@@ -42,18 +42,10 @@ from rwsr.train.engine.loop import built
 from rwsr.train.engine.model_file import model_file, read_model
 from rwsr.train.networks.mm_realsr import MMRealSRConfig
 from rwsr.train.networks.open import open_restorer
-from tests.commands import flags
+from tests.commands import TINY, flags
 from tests.commands import rwsr as command
 
 CPU = torch.device("cpu")
-TINY = [
-    "network.num_feat=4",
-    "network.num_block=1",
-    "network.num_grow_ch=4",
-    "loop.batch_size=2",
-    "loop.lr_patch_px=16",
-]
-TINY += ["network.udem={num_feat: [4], num_block: [1], downscales: [2]}", "loop.checkpoint_every=2", "loop.log_every=1"]
 
 
 def make(folder: Path) -> None:

@@ -27,13 +27,12 @@ from ..degrade.config import validated
 from ..degrade.errors import UserError
 from ..degrade.family import Frozen
 from ..degrade.progress import say
-from ..degrade.storage.location import Place, absolute, place, sha256, write
+from ..degrade.storage.location import Place, absolute, place, write
 from ..degrade.storage.provenance import Json
 from .stages import STAGES
 from .stages.base import Artifact, Given, Stage, Work
 
 NOTHING_DONE = "all is there already: nothing was done (`rwsr store verify` says whether it is still whole)"
-_KEPT_UP_TO_DATE = ("index", "scan")
 
 
 def _anchored(text: str) -> str:
@@ -109,7 +108,7 @@ def _parsed(name: str, entry: Mapping[str, Any], names: Collection[str]) -> Name
         raise UserError(f"{', '.join(kinds) or 'it'} is no one kind of stage; write one of {', '.join(STAGES)}")
     [kind] = kinds
     stage = validated(STAGES[kind], entry[kind] or {}, kind)
-    others = [each for each in names if each != name]  # `photos: {index: {folders: photos}}` is of a folder
+    others = [each for each in names if each != name or not stage.of_folders]
     anchored: dict[str, Any] = {}
     for field in stage.refs:
         value = getattr(stage, field)
@@ -138,7 +137,7 @@ def _check_places(config: PipelineConfig, stages: list[Named]) -> None:
     if isinstance(out, Path) and out.exists() and not out.is_dir():
         raise UserError(f"out = {out} is a file; name a folder")
     for each in stages:
-        if each.stage.kind in _KEPT_UP_TO_DATE:
+        if each.stage.of_folders:
             for text in each.stage.inputs():
                 if f"{out}/".startswith(f"{text}/"):
                     raise UserError(f"out = {out} lies in {text}, which is searched for images; name a folder outside")
@@ -206,18 +205,7 @@ def place_of(named: Named, out: Place, runs: Place, given: Given) -> Place:
 
 
 def _make(named: Named, at: Place, given: Given, work: Work) -> Artifact:
-    """Make it; a report and a page that are named by what they are made of are there or not."""
-    if named.out is None and named.stage.kind in ("evaluate", "report") and at.is_file():
-        return _there(named, at)
+    """Make it, unless it is named by what it is made of and is a file that is there."""
+    if named.out is None and at.is_file() and (found := named.stage.there(at)) is not None:
+        return found
     return named.stage.run(at, given, work)
-
-
-def _there(named: Named, at: Place) -> Artifact:
-    values: dict[str, Any] = {"page": str(at)} if named.stage.kind == "report" else {"report": str(at)}
-    lines = [f"{at} was there already"]
-    if named.stage.kind == "evaluate":
-        from ..eval.measure import summary_of
-
-        values["means"], more = summary_of(at)
-        lines = [*more, *lines]
-    return Artifact(named.stage.kind, at, sha256(at), values, lines, changed=False)

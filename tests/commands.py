@@ -8,6 +8,17 @@ from click.testing import CliRunner
 from rwsr.degrade.errors import UserError
 from rwsr.pipelines.cli.main import root
 
+TINY = (  # the smallest MM-RealSR that trains, saved and logged all the time
+    "network.num_feat=4",
+    "network.num_block=1",
+    "network.num_grow_ch=4",
+    "network.udem={num_feat: [4], num_block: [1], downscales: [2]}",
+    "loop.batch_size=2",
+    "loop.lr_patch_px=16",
+    "loop.checkpoint_every=2",
+    "loop.log_every=1",
+)
+
 
 def rwsr(*arguments: object, code: int = 0) -> str:
     """What `rwsr ARGUMENTS` prints; for code 1 the error that it ends with."""

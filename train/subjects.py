@@ -3,8 +3,6 @@
 from functools import partial
 from pathlib import Path
 
-from torch import Tensor
-
 from ..degrade.errors import UserError
 from ..degrade.storage import location
 from ..eval.images.tiling import Device, Model
@@ -65,16 +63,11 @@ def open_reconstruction_subject(path: Path, device: Device, *, name: str, far_mo
     def restores_nothing(_: object) -> object:
         raise UserError(f"{path} reconstructs LR and restores nothing; name a model that does")
 
-    reconstruct = reconstructing(net, hqi)
-
-    def again(lr: Tensor, hr: Tensor, image: str, strength: str) -> tuple[Tensor, Tensor]:
-        return reconstruct(lr, hr, image, "1-hqi" if strength == "1-hqi" else "hqi")
-
     return Subject(
         name,
         restores_nothing,  # pyright: ignore[reportArgumentType]
         location.sha256(model_file(path)),
         scale=net.config.scale,
         far=far,
-        reconstruction=Reconstruction(again, hqi is not None),
+        reconstruction=Reconstruction(reconstructing(net, hqi), hqi is not None),
     )

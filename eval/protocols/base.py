@@ -25,7 +25,8 @@ from ..report.table import MetricRow, setting_of
 
 Conditioned = Callable[[Tensor, Tensor], Tensor]  # LR [B, 3, h, w], condition [B, C] -> SR
 Steered = Callable[[Tensor, float, float], Tensor]  # LR, blur score, noise score -> SR
-Reconstruct = Callable[[Tensor, Tensor, str, str], tuple[Tensor, Tensor]]
+Strength = Literal["hqi", "1-hqi"]  # what the controller is noise around
+Reconstruct = Callable[[Tensor, Tensor, str, Strength], tuple[Tensor, Tensor]]
 BICUBIC, LANCZOS, DEGRADED = "bicubic", "lanczos", "degraded"
 
 
@@ -214,8 +215,18 @@ Counted = Iterator[tuple[int, list[MetricRow]]]  # (images done, their rows), as
 O = TypeVar("O", bound=ProtocolOptions)  # noqa: E741
 
 
-def _of_model(row: MetricRow) -> str | None:
+def by_model(row: MetricRow) -> str:
+    """The label of figures that are averaged over all images of a model."""
     return row.model
+
+
+def unlabelled(row: MetricRow) -> None:
+    """The label of figures whose mean over settings says nothing."""
+
+
+def by_member(row: MetricRow) -> str:
+    """The label of figures that are averaged by the group member, or by what degraded an image."""
+    return f"{row.model}, {row.member}"
 
 
 def _no_lines(rows: Sequence[MetricRow]) -> list[str]:
@@ -248,7 +259,7 @@ class Protocol(Generic[O]):
     on: Literal["pairs", "photographs"] = "pairs"
     of: Literal["models", "reconstructions"] = "models"
     passes: Callable[[O, int], int] = lambda options, count: 1
-    label: Callable[[MetricRow], str | None] = _of_model
+    label: Callable[[MetricRow], str | None] = by_model
     lines: Callable[[Sequence[MetricRow]], list[str]] = _no_lines
     values: Callable[[Sequence[MetricRow]], dict[str, Any]] = _no_values
     crops: Callable[[Setup, Sequence[MetricRow]], list[Crop]] | None = None

@@ -27,7 +27,7 @@ from ..report.page import Part, Section, Table
 from ..report.parts import conditions_table, figure_of, unique_of
 from ..report.published import beside
 from ..report.table import MetricRow, mean_of
-from .base import Counted, Metrics, Protocol, ProtocolOptions, Setup, baselines
+from .base import Counted, Metrics, Protocol, ProtocolOptions, Setup, baselines, by_member
 from .restoration import evaluate
 
 CUGAN = "cugan"
@@ -141,10 +141,6 @@ _ERRATA = {
 }
 
 
-def _label(row: MetricRow) -> str | None:
-    return f"{row.model}, {row.member}"
-
-
 def _lines(rows: Sequence[MetricRow]) -> list[str]:
     """How far a model that is told is from those of one degradation, by the settings."""
     found: list[str] = []
@@ -213,7 +209,7 @@ PROTOCOL = Protocol(
     _section,
     on="photographs",
     passes=lambda options, _: len(options.settings),
-    label=_label,
+    label=by_member,
     lines=_lines,
     averaged=True,
 )

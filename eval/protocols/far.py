@@ -24,7 +24,7 @@ from ..report.page import Part, Picture, Section, Table
 from ..report.parts import unique_of
 from ..report.plots import histograms_against
 from ..report.table import MetricRow
-from .base import Counted, Far, Protocol, ProtocolOptions, Setup, Subject
+from .base import Counted, Far, Protocol, ProtocolOptions, Setup, Subject, by_member
 
 FAR = "far"
 CLEAN = "clean"
@@ -132,10 +132,6 @@ def rises(rows: Sequence[MetricRow], model: str, kind: str) -> float:
 # ------------------------------------------------------------------------------------------------ what is shown
 
 
-def _label(row: MetricRow) -> str | None:
-    return f"{row.model}, {row.member}"
-
-
 def _lines(rows: Sequence[MetricRow]) -> list[str]:
     """Whether FAR tells degraded images from clean ones."""
     return [
@@ -186,6 +182,6 @@ PROTOCOL = Protocol(
     on="photographs",
     of="reconstructions",
     passes=lambda _, models: models,
-    label=_label,
+    label=by_member,
     lines=_lines,
 )

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from ..report.page import Picture, Section, Table
 from ..report.parts import unique_of
 from ..report.sweeps import Sweep, spearman, sweep_of
 from ..report.table import MetricRow, setting_of
-from .base import Counted, Metrics, Protocol, ProtocolOptions, Setup, Subject
+from .base import Counted, Metrics, Protocol, ProtocolOptions, Setup, Strength, Subject
 from .far import large_enough
 
 RECONSTRUCTION = "reconstruction"
@@ -34,7 +34,7 @@ class ReconstructionOptions(ProtocolOptions):
     metrics: Metrics = ()
     steps: Annotated[int, Field(ge=2, le=101)] = 11
     """Images from HR to LR enlarged."""
-    strength: Literal["hqi", "1-hqi"] = "hqi"
+    strength: Strength = "hqi"
     """What a controller is noise around: hqi as while fine-tuning, 1-hqi as while pretraining."""
 
 

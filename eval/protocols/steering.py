@@ -25,7 +25,7 @@ from ..report.parts import unique_of
 from ..report.plots import COLOURS, Plot, new_figure, plain, to_plot
 from ..report.sweeps import largest_step, spearman, sweep_of
 from ..report.table import MetricRow, setting_of
-from .base import Counted, Protocol, ProtocolOptions, Setup, Steered, Subject
+from .base import Counted, Protocol, ProtocolOptions, Setup, Steered, Subject, unlabelled
 from .udem_curves import SCORES, degraded, photographs
 
 STEERING = "steering"
@@ -165,10 +165,6 @@ def _lines(rows: Sequence[MetricRow]) -> list[str]:
     ]
 
 
-def _label(row: MetricRow) -> str | None:
-    return None  # a mean over scores says nothing
-
-
 def _plot(found: Mapping[str, Sequence[Steering]]) -> Plot:
     """What is left or shown under a rising score, one panel a score, a line for each model."""
     every: list[Told] = list(dict.fromkeys(each.told for all_told in found.values() for each in all_told))
@@ -228,7 +224,7 @@ PROTOCOL = Protocol(
     _section,
     on="photographs",
     passes=lambda _, models: models,
-    label=_label,
+    label=unlabelled,
     lines=_lines,
     values=_values,
 )

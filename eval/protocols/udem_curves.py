@@ -33,7 +33,7 @@ from ..report.parts import unique_of
 from ..report.plots import COLOURS, Plot, new_figure, plain, to_plot
 from ..report.sweeps import spearman
 from ..report.table import MetricRow, setting_of
-from .base import Counted, Protocol, ProtocolOptions, Setup, Subject
+from .base import Counted, Protocol, ProtocolOptions, Setup, Subject, unlabelled
 
 UDEM_CURVES = "udem-curves"
 Degraded = Literal["blur", "noise", "jpeg"]
@@ -196,10 +196,6 @@ def _lines(rows: Sequence[MetricRow]) -> list[str]:
     ]
 
 
-def _label(row: MetricRow) -> str | None:
-    return None  # a mean over levels says nothing
-
-
 def plot(curves: Mapping[str, Sequence[ScoreCurve]]) -> Plot:
     """The UDEM's score over rising levels, one panel a degradation, a line for each model."""
     degradations = list(dict.fromkeys(curve.degradation for found in curves.values() for curve in found))
@@ -252,7 +248,7 @@ PROTOCOL = Protocol(
     _section,
     on="photographs",
     passes=lambda _, models: models,
-    label=_label,
+    label=unlabelled,
     lines=_lines,
     values=_values,
 )

@@ -110,12 +110,14 @@ class Stage(Frozen, ABC):
     """One thing to make.
 
     kind: its name in a pipeline. folder, suffix: where a pipeline puts it. refs: the fields that name inputs.
+    of_folders: whether it looks for images in folders; one of them may have the stage's own name.
     """
 
     kind: ClassVar[str]
     folder: ClassVar[str]
     suffix: ClassVar[str] = ""
     refs: ClassVar[tuple[str, ...]]
+    of_folders: ClassVar[bool] = False
 
     def inputs(self) -> list[str]:
         """The names and places of all inputs, in order."""
@@ -137,6 +139,10 @@ class Stage(Frozen, ABC):
     def place(self, out: Place, name: str, given: Given) -> Place:
         """Where a pipeline puts it. name: of the stage in the pipeline."""
         return out / self.folder / f"{self.identity(given)[:12]}{self.suffix}"
+
+    def there(self, at: Place) -> Artifact | None:
+        """What a file holds that an earlier run made of the same; None where `run` has to see for itself."""
+        return None
 
     @abstractmethod
     def run(self, at: Place, given: Given, work: Work) -> Artifact:

@@ -83,14 +83,26 @@ class Evaluate(Stage):
         far = sha256(model_file(model_of(given, self.far_model))) if self.far_model else ""
         return sha256_of([canonical([config, models, far]), self._images(given, self.scale).sha256])
 
+    def there(self, at: Place) -> Artifact:
+        from ...eval.measure import summary_of
+
+        means, lines = summary_of(at)
+        values: dict[str, Any] = {"report": str(at), "means": means}
+        return Artifact(self.kind, at, sha256(at), values, [*lines, f"{at} was there already"], changed=False)
+
     def run(self, at: Place, given: Given, work: Work) -> Artifact:
+        from ...eval.measure import protocol_of
         from ...eval.report import table
 
         values: dict[str, Any] = {"report": str(at), "means": {}, "skipped": {}, "left_out": 0}
         lines: list[str] = []
         table.check(at)
+        opened: dict[int, Any] = {}  # by scale: every file of a folder is read for its hash
         for name, told in self.protocols.items():
-            found, more = self._measured(name, told, at, given)
+            scale = 1 if protocol_of(name).on == "photographs" else self.scale
+            if scale not in opened:
+                opened[scale] = self._images(given, scale)
+            found, more = self._measured(name, told, opened[scale], at, given)
             values["means"] |= found.pop("means")
             values["skipped"] |= found.pop("skipped")
             values["left_out"] = max(values["left_out"], found.pop("left_out"))
@@ -98,14 +110,15 @@ class Evaluate(Stage):
             lines += more
         return Artifact(self.kind, at, sha256(at), values, [*lines, f"wrote {at}"])
 
-    def _measured(self, name: str, told: dict[str, Any], at: Place, given: Given) -> tuple[dict[str, Any], list[str]]:
+    def _measured(
+        self, name: str, told: dict[str, Any], images: Any, at: Place, given: Given
+    ) -> tuple[dict[str, Any], list[str]]:
         from ...eval.images.tiling import pick_device
         from ...eval.measure import lines_of, means_of, measure, protocol_of
         from ..evaluate import open_subjects
 
         protocol, device = protocol_of(name), pick_device()
         options = validated(protocol.options, told, f"protocol {name}")
-        images = self._images(given, 1 if protocol.on == "photographs" else self.scale)
         subjects = open_subjects(
             {each: model_of(given, ref) for each, ref in self.models.items()},
             device,
@@ -147,6 +160,9 @@ class Report(Stage):
     def check(self, stages: Mapping[str, Stage]) -> None:
         if (not self.metrics) == (self.store is None):
             raise UserError("name either metrics, or a store")
+
+    def there(self, at: Place) -> Artifact:
+        return Artifact(self.kind, at, sha256(at), {"page": str(at)}, [f"{at} was there already"], changed=False)
 
     def run(self, at: Place, given: Given, work: Work) -> Artifact:
         if self.store is not None:

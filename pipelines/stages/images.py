@@ -23,6 +23,7 @@ class Index(Stage):
     kind: ClassVar[str] = "index"
     folder: ClassVar[str] = ""
     refs: ClassVar[tuple[str, ...]] = ("folders", "apart_from")
+    of_folders: ClassVar[bool] = True
 
     folders: Annotated[Inputs, Field(min_length=1)]
     """Folders of images."""
@@ -30,6 +31,11 @@ class Index(Stage):
     """Indexes or scans that may have none of these images: what is trained on, for what is measured on."""
     images: IndexConfig = IndexConfig()
     """Which images count as usable."""
+
+    def check(self, stages: Mapping[str, Stage]) -> None:
+        for ref in self.apart_from:
+            if not isinstance(stages.get(ref), Index | Scan):
+                raise UserError(f"apart_from: {ref} is no index or scan among the stages; name one")
 
     def place(self, out: Place, name: str, given: Given) -> Place:
         return out / f"{name}.index.parquet"
@@ -66,6 +72,7 @@ class Scan(Stage):
     kind: ClassVar[str] = "scan"
     folder: ClassVar[str] = ""
     refs: ClassVar[tuple[str, ...]] = ("target", "auxiliary")
+    of_folders: ClassVar[bool] = True
 
     target: Annotated[Inputs, Field(min_length=1)]
     """Folders of the target data set."""

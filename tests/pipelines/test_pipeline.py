@@ -339,6 +339,8 @@ def _store(preset: str, **config: Any) -> dict[str, Any]:
         ),
         ({"m": {"evaluate": {}}}, "in stages.m: name either a store, or folders"),
         ({"page": {"report": {"metrics": "page"}}}, "stages page are made of each other"),
+        ({"x": {"index": {"folders": "y", "apart_from": "z"}}}, "z is no index or scan among the stages; name one"),
+        ({"x": {"index": {"folders": "y", "apart_from": "groups"}}}, "groups is no index or scan among the stages"),
         ({"page": {"report": {}}}, "in stages.page: name either metrics, or a store"),
     ],
 )

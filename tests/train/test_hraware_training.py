@@ -160,7 +160,7 @@ def test_figure_7_draws_s_as_fine_tuning_or_pretraining_does(strength: Strength,
     net, looks = _reconstruction(), _looks()
     lr = torch.rand(1, 3, 16, 16)
     x = bicubic(lr, 4)
-    found, wanted = reconstructing(net, looks.hqi, strength)(lr, x, "a.png")
+    found, wanted = reconstructing(net, looks.hqi)(lr, x, "a.png", strength)
     normal = of_name("a.png")
     s = controller(torch.tensor([float(factor)]), 6, 0.2, normal)
     again = net.reconstructor(net.image(x), net.degradation(x) * s, normal)

@@ -497,5 +497,5 @@ def test_what_tensorboard_cannot_write_names_its_folder(store: Store, tmp_path: 
 
 
 def test_a_batch_that_cannot_be_shared_out_is_told() -> None:
-    with pytest.raises(UserError, match="batch = 5 is not a multiple of accumulate = 2"):
+    with pytest.raises(UserError, match="batch_size = 5 is not a multiple of accum_steps = 2"):
         compose(CONFIG, sets=["loop.batch_size=5", "loop.accum_steps=2"])

@@ -335,7 +335,7 @@ def test_a_discriminator_of_fixed_size_gets_that_size() -> None:
 @pytest.mark.parametrize("wrong", [(), (0,), (4, 8)])
 def test_stages_of_the_udem_that_do_not_fit_are_refused(wrong: tuple[int, ...]) -> None:
     """Widths of no stage, of nothing, or of another number of stages than its blocks."""
-    with pytest.raises(ValueError, match="feats"):
+    with pytest.raises(ValueError, match="num_feat"):
         UdemConfig(num_feat=wrong, num_block=(1,) * len(wrong[:1]), downscales=(1,) * len(wrong[:1]))
 
 
