@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from importlib.resources import files
 from pathlib import Path
 
@@ -152,6 +153,38 @@ def test_the_example_of_a_pipeline_runs(tmp_path: Path) -> None:
     for says in ("wrote", "all is there already: nothing was done"):
         result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert result.returncode == 0 and says in result.stdout.splitlines()[-1], result.stderr
+
+
+@pytest.mark.parametrize("folder", ["degrade", "noisebank", "eval", "train"])
+def test_the_readme_of_a_folder_names_files_that_exist(folder: str) -> None:
+    """Each by a path, or by its name somewhere below the folder."""
+    named = set(re.findall(r"`([\w/]+\.py)`", (ROOT / folder / "README.md").read_text()))
+    there = {path.name for path in (ROOT / folder).rglob("*.py")} | {
+        path.name for path in (ROOT / "benchmarks").iterdir()
+    }
+    assert named and not {name for name in named if name not in there and not (ROOT / name).is_file()}
+
+
+def test_the_python_of_the_readmes_of_folders_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a tiny store, bank and set of one's own."""
+    monkeypatch.chdir(tmp_path)
+    Path("Set5").mkdir()
+    Image.fromarray(scene(3, 160, 160)).save("Set5/baby.png")
+    rwsr("noisebank", "build", "--target", "Set5", "--out", "bank.zarr", "--size", 64, "--stride", 8)
+    rwsr("degrade", "build", "--preset", "mm-realsr", "--source", "Set5", "--out", "groups.zarr", "--samples", 8,
+         "--hr-size", 128)  # fmt: skip
+
+    def my_model(lr: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.interpolate(lr, scale_factor=4, mode="bicubic")
+
+    for folder in ("degrade", "noisebank", "eval", "train"):
+        names: dict[str, object] = {"Path": Path, "torch": torch, "my_model": my_model}
+        blocks = re.findall(r"((?:^    .*\n|^\n)+)", (ROOT / folder / "README.md").read_text(), re.MULTILINE)
+        of_python = [textwrap.dedent(block) for block in blocks if re.match(r"\s*(from|import) ", block)]
+        assert of_python
+        for block in of_python:
+            exec(block.replace("slice(17, 1)", "slice(7, 1)").replace("[0, 7]", "[0, 1]"), names)
+    assert Path("run/model.safetensors").is_file()
 
 
 def test_the_readme_names_every_command() -> None:
