@@ -143,7 +143,7 @@ class NoiseBank:
     def crop(self, patch: int, y: int, x: int, height: int, width: int) -> F32:
         """[height, width, 3] float32, where 1 is white: a piece of a patch, less its own mean in each channel.
 
-        The published loader subtracts the mean of the crop, not of the patch (facts: 4.3); so does this.
+        The published loader subtracts the mean of the crop, not of the patch; so does this.
 
         Raises:
             UserError: the piece reaches over the patch's edge, or there is no such patch.

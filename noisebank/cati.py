@@ -34,7 +34,7 @@ class CatiRule(Frozen):
 
 
 class ThresholdRule(Frozen):
-    """The published rule of Impressionism and RWSR-EDL's code (facts: 4.2): variance < max_var and mean > min_mean.
+    """The published rule of Impressionism and RWSR-EDL's code: variance < max_var and mean > min_mean.
 
     Both in gray levels of 255, both strict. It takes constant tiles too.
     """

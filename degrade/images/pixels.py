@@ -28,7 +28,7 @@ def to_uint8(image: F32) -> U8:
 def luma(pixels: U8) -> U8:
     """The BT.601 luma [H, W] of [H, W, 3] uint8 RGB, exactly as Pillow's mode L rounds it.
 
-    RWSR-EDL and Impressionism measure patches on this luma (facts: 4.2). OpenCV's own differs by a gray level in
+    RWSR-EDL and Impressionism measure patches on this luma. OpenCV's own differs by a gray level in
     some colours.
     """
     height, width = pixels.shape[:2]

@@ -59,13 +59,9 @@ class IndexConfig(Frozen):
     role: Literal["hr", "lr", "both"] = "both"
     """Of a folder whose names say that it holds pairs (degrade/images/roles.py), which of the two are looked at."""
     include: tuple[str, ...] = ()
-    """Patterns as `*_HR.png` of the path below the folder, or of the name alone; one of the first must fit, none of the
-    second.
-    """
+    """Patterns as `*_HR.png` of the path below the folder, or of the name alone, of which a file must fit one."""
     exclude: tuple[str, ...] = ()
-    """Patterns as `*_HR.png` of the path below the folder, or of the name alone; one of the first must fit, none of the
-    second.
-    """
+    """Such patterns of which a file must fit none."""
     rehash: Annotated[bool, Field(exclude=True)] = False
     """Files are read again although their size and time are those of an earlier index; no part of what comes out."""
 

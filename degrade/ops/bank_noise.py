@@ -21,9 +21,9 @@ class BankNoise(Step):
     patch: Annotated[int, Field(ge=0)]
     """Number of the patch in it;."""
     y: Annotated[int, Field(ge=0)]
-    """Corner of the piece in the patch, in pixels."""
+    """Top of the piece in the patch, in pixels."""
     x: Annotated[int, Field(ge=0)]
-    """Corner of the piece in the patch, in pixels."""
+    """Left of the piece in the patch, in pixels."""
     strength: Annotated[float, Field(ge=0)] = 1.0
     """What the noise is multiplied by; 1 is as it was found."""
 

@@ -25,9 +25,9 @@ class Kernel(Frozen):
     size: Annotated[int, Field(ge=1, le=51)]
     """Side in pixels; odd."""
     sigma_x: Annotated[float, Field(gt=0)] = 1.0
-    """Standard deviations in pixels along the rotated axes (equal when isotropic)."""
+    """Standard deviation in pixels along the first of the rotated axes."""
     sigma_y: Annotated[float, Field(gt=0)] = 1.0
-    """Standard deviations in pixels along the rotated axes (equal when isotropic)."""
+    """Standard deviation in pixels along the second; equal to the first when isotropic."""
     theta: float = 0.0
     """Rotation in radians."""
     beta: Annotated[float, Field(gt=0)] = 1.0

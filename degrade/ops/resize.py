@@ -82,9 +82,9 @@ class Resize(Step):
     is_noise: ClassVar[bool] = False
     op: Literal["resize"] = "resize"
     height: Annotated[int, Field(ge=1)]
-    """Pixels."""
+    """Of the result, in pixels."""
     width: Annotated[int, Field(ge=1)]
-    """Pixels."""
+    """Of the result, in pixels."""
     mode: ResizeMode
     """`resize` says what each is."""
     antialias: bool = False

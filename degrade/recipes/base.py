@@ -189,9 +189,9 @@ class Round(Frozen):
     blur_sigma: Range
     """Pixels."""
     generalized_beta: Range = (0.5, 4)
-    """Shape; half the draws below 1, half above."""
+    """Shape of generalised Gaussian kernels; half the draws below 1, half above."""
     plateau_beta: Range = (1, 2)
-    """Shape; half the draws below 1, half above."""
+    """Shape of plateau kernels; half the draws below 1, half above."""
     resize: ResizeProbabilities
     """How often a resize enlarges, shrinks or keeps."""
     resize_range: Range

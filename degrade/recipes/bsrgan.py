@@ -32,9 +32,9 @@ class Bsrgan(Recipe):
     scale: Literal[2, 4] = 4
     """HR size / LR size."""
     iso_sigma: Range = (2, 0.2)
-    """(a, b) of the largest sigma (pixels) and the largest variance of an axis (square pixels), a + b * scale."""
+    """(a, b) of the largest sigma of isotropic blur, in pixels: a + b * scale."""
     aniso_variance: Range = (4, 1)
-    """(a, b) of the largest sigma (pixels) and the largest variance of an axis (square pixels), a + b * scale."""
+    """(a, b) of the largest variance along an axis of anisotropic blur, in square pixels: a + b * scale."""
     kernel_sizes: tuple[int, int] = (7, 25)
     """Odd, from and to."""
     half_first_prob: Probability = 0.25
@@ -48,13 +48,13 @@ class Bsrgan(Recipe):
     noise_sigma_255: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (2, 25)
     """Whole gray levels."""
     mixed_noise_prob: Probability = 0.2
-    """Of noise whose channels are correlated, of gray noise; the rest is colour."""
+    """Of noise whose channels are correlated; what this and gray noise leave is colour noise."""
     gray_noise_prob: Probability = 0.4
-    """Of noise whose channels are correlated, of gray noise; the rest is colour."""
+    """Of gray noise."""
     poisson_prob: Probability = 0
-    """Of two more noises (bsrgan_plus has them)."""
+    """Of Poisson noise beside (bsrgan_plus has it)."""
     speckle_prob: Probability = 0
-    """Of two more noises (bsrgan_plus has them)."""
+    """Of speckle beside (bsrgan_plus has it)."""
     jpeg_prob: Probability = 0.9
     """Of the JPEG on the way."""
     jpeg_quality: tuple[Quality, Quality] = (30, 95)

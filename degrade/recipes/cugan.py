@@ -21,11 +21,11 @@ class BlurNoise(Recipe):
     scale: Literal[1] = 1
     """LR is as large as HR: CUGAN restores, it does not enlarge."""
     blur_max: Annotated[float, Field(gt=0)] = 4
-    """The levels whose condition is 1."""
+    """The blur, as sigma in pixels, whose condition is 1."""
     blur_step: Annotated[float, Field(gt=0)] = 0.1
     """Levels of r are multiples of it."""
     noise_max: Annotated[float, Field(gt=0)] = 50
-    """The levels whose condition is 1."""
+    """The noise, in gray levels, whose condition is 1."""
     noise_step: Annotated[float, Field(gt=0)] = 1
     """Levels of sigma are multiples of it."""
     kernel_size: Annotated[int, Field(ge=1, le=51)] = 21

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 
 class Provenance(Frozen):
-    """The identity of an artefact."""
+    """The identity of an artefact. It has no time, host or path: the same build anywhere gives the same provenance."""
 
     format: int
     """Of this kind of artefact."""
@@ -34,13 +34,9 @@ class Provenance(Frozen):
     inputs_sha256: str
     """Of what went in (the sources' hashes, the plan)."""
     versions: dict[str, str]
-    """What the bytes hold for; elsewhere float filters may differ by one gray level. No time, host or path: the same
-    build anywhere gives the same provenance.
-    """
+    """Of the packages that the bytes hold for."""
     cpu: str
-    """What the bytes hold for; elsewhere float filters may differ by one gray level. No time, host or path: the same
-    build anywhere gives the same provenance.
-    """
+    """Its features, that the bytes hold for: elsewhere float filters may differ by one gray level."""
 
 
 def canonical(value: object) -> str:

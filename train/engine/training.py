@@ -48,11 +48,11 @@ class LoopConfig(Frozen):
     seed: Annotated[int, Field(ge=0)] = 0
     """Of every random draw."""
     log_every: Annotated[int, Field(ge=1)] = 100
-    """Steps."""
+    """Steps whose mean is a row of the log."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 1000
-    """Steps."""
+    """Steps after which all is saved."""
     validate_every: Annotated[int, Field(ge=1)] = 5000
-    """Steps."""
+    """Steps after which the averaged weights are measured."""
     num_workers: Annotated[int, Field(ge=0, le=256)] = 0
     """Processes that read batches (0: the training process)."""
     tensorboard: bool = False

@@ -1,6 +1,6 @@
 """L_rec of LWay and HR-aware: how far a reconstructed LR is from LR, by pixels and by LPIPS, where there is detail.
 
-Weights and nets are in no paper (facts: 3.4): L1 and LPIPS-VGG count alike.
+Weights and nets are in no paper: L1 and LPIPS-VGG count alike.
 """
 
 from typing import Annotated

@@ -1,6 +1,6 @@
 """How CUGAN is trained: stage 1 (CUnet, by MSE), then stage 2 (with perceptual and GAN losses), and its baselines.
 
-Paper: section 3.4 and 4.1. What it leaves open (facts: 2.4, 2.5) is told at the presets.
+Paper: section 3.4 and 4.1. What it leaves open is told at the presets.
 """
 
 from functools import partial

@@ -1,6 +1,6 @@
 """How MM-RealSR is trained: stage 1 (pixel, ranking, anchors), then stage 2 (with perceptual and GAN losses).
 
-Real-ESRGAN and ESRGAN fall out as the same without modulation. Where paper and published code differ (facts: 1.9, 1.11)
+Real-ESRGAN and ESRGAN fall out as the same without modulation. Where paper and published code differ
 there is a preset of each.
 """
 

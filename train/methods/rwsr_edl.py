@@ -1,6 +1,6 @@
 """How RWSR-EDL is trained: every loss on its own branch (Eq. 8), or all on the sum (Eq. 7); and its presets.
 
-ESRGAN and Impressionism are the same without branches. Where paper and published code differ (facts: 4.5, 4.6) there
+ESRGAN and Impressionism are the same without branches. Where paper and published code differ there
 is a preset of each.
 """
 

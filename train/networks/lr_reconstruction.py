@@ -1,6 +1,6 @@
 """The LR reconstruction network of HR-aware and LWay: X of LR again, from an HR image Y and what E_deg knows of X.
 
-Resolution (the papers leave it open, facts: 3.3): the image encoder keeps Y's size, and so does the reconstructor. So
+Resolution (the papers leave it open): the image encoder keeps Y's size, and so does the reconstructor. So
 that the two meet, X is LR enlarged bicubically to the size of HR, as LWay's authors say; HQI looks at the same. With
 `resolution` = lr, X is LR as it is, and what is reconstructed is made smaller with antialiasing.
 """
@@ -41,21 +41,17 @@ class ReconstructionConfig(Frozen):
     scale: Literal[1, 2, 4] = 4
     """HR size / LR size."""
     num_feat: _Count = FEATS
-    """Channels of features, and of a degradation's code."""
+    """Channels of features."""
     code: _Count = CODE_FEATS
-    """Channels of features, and of a degradation's code."""
+    """Channels of a degradation's code."""
     degradation_blocks: _Count = 16
     """Residual blocks of E_deg."""
     image_blocks: Annotated[int, Field(ge=0, le=256)] = 6
     """Residual blocks of E_img; with 0 the reconstructor takes HR itself, as LWay's."""
     demodulate: bool = True
-    """Of the modulation; without the first, or with a bias of 1, the controller's strength counts for more (facts:
-    3.2).
-    """
+    """Whether modulated weights are normed again; without, the controller's strength counts for more."""
     style_bias: Literal[0, 1] = 0
-    """Of the modulation; without the first, or with a bias of 1, the controller's strength counts for more (facts:
-    3.2).
-    """
+    """What a style starts at without a code (StyleGAN2 has 1); with 1 the controller's strength counts for more."""
     skip: bool = False
     """Around the whole reconstructor, which so starts by giving HR itself: what a short training needs."""
     resolution: Literal["hr", "lr"] = "hr"

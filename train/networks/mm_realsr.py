@@ -38,9 +38,9 @@ class MMRealSRConfig(NetworkConfig):
     num_grow_ch: Annotated[int, Field(ge=1, le=4096)] = 32
     """Channels that each dense layer adds."""
     embed_feats: Annotated[int, Field(ge=1, le=4096)] = 512
-    """Hidden widths of the condition network."""
+    """Hidden width of what embeds the scores in the condition network."""
     modulator_feats: Annotated[int, Field(ge=1, le=4096)] = 320
-    """Hidden widths of the condition network."""
+    """Hidden width of what makes factors of them there."""
     init_as_nearest: bool = False
     """Start from weights that enlarge by nearest neighbour instead of from noise. A short training needs that: it would
     spend most of its steps on learning to copy colours.

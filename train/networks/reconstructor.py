@@ -1,6 +1,6 @@
 """LR reconstruction of HR-aware fine-tuning: what a degradation encoder knows of LR, put on an HR (arXiv 2411.16175).
 
-The paper gives no code; these are the modules of DegAE, which it follows by way of LWay (facts: 3.2).
+The paper gives no code; these are the modules of DegAE, which it follows by way of LWay.
 """
 
 from typing import Literal
@@ -87,7 +87,7 @@ class Modulation(nn.Module):
     """StyleGAN2's modulated conv, noise, and an ordinary conv: features [B, F, H, W] under a code [B, C].
 
     demodulate: each output channel is brought back to unit strength, as published, which all but cancels a factor on
-    the whole code (facts: 3.2); without it the controller's strength reaches the features. style_bias: what a style
+    the whole code; without it the controller's strength reaches the features. style_bias: what a style
     starts at without a code; StyleGAN2 has 1, the published module torch's small ones (0). 106,625 parameters.
     """
 

@@ -57,9 +57,9 @@ class RlfnConfig(NetworkConfig):
     scale: Annotated[int, Field(ge=1, le=8)] = 4
     """How many times it enlarges."""
     num_feat: Annotated[int, Field(ge=1, le=4096)] = 52
-    """Channels of the features and inside the attention; the defaults are the published ones."""
+    """Channels of the features."""
     inner: Annotated[int, Field(ge=1, le=4096)] = 16
-    """Channels of the features and inside the attention; the defaults are the published ones."""
+    """Channels inside the attention."""
 
     def build(self) -> "Rlfn":
         return Rlfn(self)
