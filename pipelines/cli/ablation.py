@@ -21,12 +21,12 @@ _metrics = click.option(
 )
 
 
-@click.group()
+@click.group(short_help="The tables of a paper as one command")
 def ablation() -> None:
     """Do the tables of a paper as one command: data, trainings by several seeds, measurement, a page."""
 
 
-@ablation.command("rwsr-edl")
+@ablation.command("rwsr-edl", short_help="Tables VII to X of RWSR-EDL, and their curves")
 @click.option("--table", type=click.Choice(["VII", "VIII", "IX", "X"]), default="IX", show_default=True, help=_TABLES)
 @click.option("--target", multiple=True, required=True, type=options.PLACE, help="Folder of the target's photographs.")
 @click.option("--auxiliary", multiple=True, type=options.PLACE, help="Folder of an auxiliary set; may be repeated.")
@@ -113,7 +113,7 @@ def ablation_rwsr_edl(
     options.tell({"page": found.page, "table": table, "runs": found.runs}, found.lines, json_=json_)
 
 
-@ablation.command("hr-aware")
+@ablation.command("hr-aware", short_help="Tables 1 to 4 of HR-aware, and figure 9")
 @click.option(
     "--table",
     type=click.Choice(["1", "2", "3", "4"]),

@@ -22,7 +22,7 @@ def _presets() -> list[str]:
 _PRESETS = options.LazyChoice(_presets)
 
 
-@click.group()
+@click.group(short_help="Stores of degraded images: groups and pairs")
 def degrade() -> None:
     """Degraded images: LR/HR pairs, and groups whose order in blur and noise is known (MM-RealSR)."""
 
@@ -62,7 +62,7 @@ _hr_size = click.option(
 )
 
 
-@degrade.command("presets")
+@degrade.command("presets", short_help="The presets, one a line")
 @options.as_json
 def degrade_presets(json_: bool) -> None:
     """List the recipes that --preset knows.
@@ -77,7 +77,7 @@ def degrade_presets(json_: bool) -> None:
     options.tell(about, [f"{name}: {text}" for name, text in about.items()], json_=json_)
 
 
-@degrade.command("show")
+@degrade.command("show", short_help="A preset in full, for --config")
 @click.argument("preset", type=_PRESETS)
 @options.configured
 @options.as_json
@@ -94,7 +94,7 @@ def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...], json_:
     options.tell(found.model_dump(mode="json"), [to_yaml(found).rstrip()], json_=json_)
 
 
-@degrade.command("preview")
+@degrade.command("preview", short_help="A few samples as a picture, with their parameters")
 @_preset
 @_source
 @options.choosing("hr")
@@ -155,7 +155,7 @@ def _inputs(
     }
 
 
-@degrade.command("build")
+@degrade.command("build", short_help="A store of groups or pairs")
 @_preset
 @_source
 @options.choosing("hr")
@@ -205,7 +205,7 @@ def degrade_build(
     options.exit_by(made.rows)
 
 
-@degrade.command("import")
+@degrade.command("import", short_help="A config of another trainer's options file")
 @click.argument("options_file", type=options.LOCAL, metavar="FILE")
 @click.option("--out", type=options.LOCAL, default=None, help="Write the config here.  [default: print it]")
 @options.as_json

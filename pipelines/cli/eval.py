@@ -32,7 +32,7 @@ class _Protocols(click.Group):
         return own if own is not None or cmd_name not in self.list_commands(ctx) else _command(cmd_name)
 
 
-@click.group("eval", cls=_Protocols)
+@click.group("eval", cls=_Protocols, short_help="Measure models by the protocols of the papers")
 def evaluate() -> None:
     """Measure models by the protocols of the papers, into a Parquet report that `rwsr report` draws.
 
@@ -165,7 +165,7 @@ def _command(name: str) -> click.Command:
     return click.command(name, help=protocol.about, short_help=protocol.short)(found)
 
 
-@evaluate.command("ablation")
+@evaluate.command("ablation", short_help="Variants of a training beside each other")
 @click.argument("metrics_file", type=options.PLACE, metavar="METRICS")
 @click.option(
     "--variant",
@@ -201,7 +201,7 @@ def eval_ablation(metrics_file: Place, variants: tuple[str, ...], metric: str, j
     options.tell({"metric": metric, "variants": means, "holds": steps}, lines, json_=json_)
 
 
-@click.command()
+@click.command(short_help="Metric reports as one page")
 @click.option("--metrics", type=options.PLACE, required=True, help="A report that rwsr eval wrote.")
 @click.option("--compare", multiple=True, type=options.PLACE, help="Another report, beside it; may be repeated.")
 @click.option("--run", "run_folder", type=options.LOCAL, default=None, help="A run, for its loss curves.")
@@ -224,7 +224,7 @@ def report(
     options.tell(made.values, made.lines, json_=json_)
 
 
-@click.command()
+@click.command(short_help="The published files that metrics and losses need")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--download", is_flag=True, help="Fetch what is missing into torch's hub cache, and check it.")
 @options.as_json

@@ -27,7 +27,7 @@ stages:
 """
 
 
-@click.group()
+@click.group(short_help="The whole way from one config, also by a schedule")
 def flow() -> None:
     """The whole way from one config of named stages. By hand or by a schedule."""
 
@@ -51,7 +51,7 @@ _set = click.option(
 )
 
 
-@flow.command("example")
+@flow.command("example", short_help="A config to start from")
 def flow_example() -> None:
     """Print a config to start from.
 
@@ -62,7 +62,7 @@ def flow_example() -> None:
     click.echo(_EXAMPLE, nl=False)
 
 
-@flow.command("schema")
+@flow.command("schema", short_help="The JSON Schema of a config, for editors")
 def flow_schema() -> None:
     """Print the JSON Schema of a config, by which an editor completes and checks keys.
 
@@ -77,7 +77,7 @@ def flow_schema() -> None:
     click.echo(json.dumps(pipeline_schema(), indent=1))
 
 
-@flow.command("run")
+@flow.command("run", short_help="Every stage of a config, once")
 @_config_file
 @_set
 @options.trackable
@@ -109,7 +109,7 @@ def flow_run(config_file: Path, sets: tuple[str, ...], track: bool, json_: bool)
     options.exit_by([row for each in done.made.values() for row in each.rows])
 
 
-@flow.command("serve")
+@flow.command("serve", short_help="The same by a schedule, until Ctrl-C")
 @_config_file
 @_set
 @click.option("--cron", default=None, metavar="CRON", help="When to run, as cron writes it: '0 3 * * *' is 3 at night.")

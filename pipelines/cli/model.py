@@ -32,7 +32,7 @@ class _ScoreType(click.ParamType[float | None]):
 _score = _ScoreType()
 
 
-@click.command()
+@click.command(short_help="Images restored by any model")
 @click.argument("images", nargs=-1, required=True, type=options.LOCAL, metavar="IMAGE...")
 @click.option("--model", type=options.LOCAL, required=True, help="A run, or a checkpoint (.safetensors, .pth, ncnn).")
 @click.option("--out", type=options.LOCAL, required=True, help="Folder for the restored PNG files.")
@@ -91,7 +91,7 @@ def restore(
         sys.exit(options.LEFT_OUT_EXIT_CODE)
 
 
-@click.command()
+@click.command(short_help="The model of a run for other programs")
 @click.argument("run", type=options.LOCAL, metavar="RUN")
 @click.option("--out", type=options.LOCAL, required=True, help="A .pth or an .onnx file.")
 @options.as_json
@@ -116,7 +116,7 @@ def export(run: Path, out: Path, json_: bool) -> None:
     options.tell({"out": out}, [f"wrote {out}"], json_=json_)
 
 
-@click.command()
+@click.command(short_help="The whole way on photographs of scikit-image")
 @click.argument("out", type=options.LOCAL, metavar="OUT")
 @click.option(
     "--steps",

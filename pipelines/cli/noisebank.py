@@ -23,7 +23,7 @@ _QUANTILES = (0.005, 0.01, 0.02, 0.05, 0.1)
 _MIN_MEANS = (0.0, 50.0)
 
 
-@click.group()
+@click.group(short_help="Noise banks: patches of nothing but noise")
 def noisebank() -> None:
     """Noise banks: patches of nothing but noise, cut where a data set is flattest (NGDC of RWSR-EDL)."""
 
@@ -52,7 +52,7 @@ def _sets(*, required: bool) -> Callable[[F], F]:
 # ------------------------------------------------------------------------------------------------------ scan
 
 
-@noisebank.command("scan")
+@noisebank.command("scan", short_help="Mean and variance of every tile of every image")
 @_sets(required=True)
 @click.option("--out", type=options.OUT, required=True, help="Folder for the indexes and the tile tables.")
 @click.option("--size", "sizes", type=int, multiple=True, help="Side of a tile in pixels.  [default: 256, 128, 64]")
@@ -104,7 +104,7 @@ def noisebank_scan(
 # ----------------------------------------------------------------------------------------------------- yield
 
 
-@noisebank.command("yield")
+@noisebank.command("yield", short_help="How many patches each rule would take")
 @click.argument("scan_folder", type=options.PLACE, metavar="SCAN")
 @click.option("--quantile", "quantiles", type=float, multiple=True, help="May be repeated.  [default: 0.5 % to 10 %]")
 @click.option("--min-mean", "min_means", type=float, multiple=True, help="May be repeated.  [default: 0, 50]")
@@ -203,7 +203,7 @@ def _bank_config(
     return compose(base, rule=given or None, grid=grid or None, fallback_sizes=fallback_sizes or None)
 
 
-@noisebank.command("build")
+@noisebank.command("build", short_help="A bank of the patches that hold nothing but noise")
 @_sets(required=False)
 @click.option("--scan", "scan_folder", type=options.PLACE, default=None, help="A finished scan, instead of --target.")
 @click.option("--out", type=options.OUT, required=True, help="The bank; a scan made for it is kept as OUT.scan.")
@@ -292,7 +292,7 @@ def noisebank_build(
 # ------------------------------------------------------------------------------------------------------ show
 
 
-@noisebank.command("show")
+@noisebank.command("show", short_help="What a bank holds, also as pictures")
 @click.argument("bank_folder", type=options.PLACE, metavar="BANK")
 @click.option("--out", type=options.OUT, default=None, help="Folder to draw four pictures into.")
 @click.option("--scan", "scan_folder", type=options.PLACE, default=None, help="Its scan.  [default: BANK.scan]")

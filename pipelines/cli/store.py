@@ -12,12 +12,12 @@ from . import options as options
 LAYOUTS = ("div2k", "flickr2k", "ntire2020", "aim2019", "realsr", "dped", "camerasr")
 
 
-@click.group()
+@click.group(short_help="A look at image folders before anything is built")
 def sources() -> None:
     """Look at image folders before anything is built from them."""
 
 
-@sources.command("index")
+@sources.command("index", short_help="A row for each image: hash, size, mode, status")
 @click.argument("folders", nargs=-1, required=True, type=options.PLACE, metavar="DIR...")
 @options.out_file(".parquet", "The index: a Parquet table.")
 @click.option("--min-side", type=click.IntRange(min=1), default=None, help="Least side in pixels.  [default: 64]")
@@ -62,7 +62,7 @@ def sources_index(
     options.exit_by(made.rows)
 
 
-@click.group()
+@click.group(short_help="What a store is, and whether it is whole")
 def store() -> None:
     """Look into a store, check every byte of it, render a sample of it again."""
 
@@ -82,7 +82,7 @@ def _about_samples(result: dict[str, Any]) -> list[str]:
     ]
 
 
-@store.command("info")
+@store.command("info", short_help="What a store or a bank is, and its digest")
 @_store_argument
 @options.as_json
 def store_info(store_folder: Place, json_: bool) -> None:
@@ -107,7 +107,7 @@ def store_info(store_folder: Place, json_: bool) -> None:
     options.tell(result, lines, json_=json_)
 
 
-@store.command("verify")
+@store.command("verify", short_help="Every byte compared with what was written")
 @_store_argument
 @options.workers
 @options.as_json
@@ -127,7 +127,7 @@ def store_verify(store_folder: Place, workers: int, dask: options.Dask, json_: b
         sys.exit(1)
 
 
-@store.command("render")
+@store.command("render", short_help="One sample made again, and compared")
 @_store_argument
 @click.argument("sample", type=int, metavar="N")
 @click.option("--source", "folders", multiple=True, type=options.PLACE, help="Where the sources lie now.")
@@ -166,7 +166,7 @@ def store_render(
         sys.exit(1)
 
 
-@store.command("export")
+@store.command("export", short_help="The samples as folders of PNG")
 @_store_argument
 @click.option("--out", type=options.LOCAL, required=True, help="A new folder for the PNG files.")
 @options.workers
@@ -194,7 +194,7 @@ def store_export(store_folder: Place, out: Path, workers: int, dask: options.Das
     )
 
 
-@store.command("report")
+@store.command("report", short_help="The quality of a store as a page of plots")
 @_store_argument
 @options.out_file(".html", "The page, an HTML file; a .parquet is written beside.")
 @click.option(

@@ -10,12 +10,12 @@ from ...degrade.storage.location import Place
 from . import options as options
 
 
-@click.group()
+@click.group(short_help="Train a model, or adapt one to a camera")
 def train() -> None:
     """Train a model on a store. On CUDA where there is one, else on the CPU.
 
     Killed, the same command goes on from its last checkpoint; Ctrl-C saves first. Several GPUs:
-    torchrun --nproc-per-node 4 -m rwsr.pipelines.cli train ...
+    torchrun --nproc-per-node 4 -m rwsr train ...
     """
 
 
@@ -130,7 +130,7 @@ def _train(
     options.tell(made.values, made.lines, json_=json_)
 
 
-@train.command("mm-realsr")
+@train.command("mm-realsr", short_help="MM-RealSR, Real-ESRGAN, ESRGAN")
 @_of_a_training(
     "mm-realsr",
     "mm-realsr-code",
@@ -150,7 +150,7 @@ def train_mm_realsr(**told: Any) -> None:
     _train(**told)
 
 
-@train.command("cugan")
+@train.command("cugan", short_help="CUGAN and its baselines")
 @_of_a_training(
     "cugan",
     "cunet",
@@ -175,7 +175,7 @@ _far_model = click.option(
 )
 
 
-@train.command("hr-aware-pretrain")
+@train.command("hr-aware-pretrain", short_help="The LR reconstruction network of HR-aware")
 @_of_a_training(
     "hr-aware-pretrain",
     "hr-aware-pretrain",
@@ -203,7 +203,7 @@ EDL_TOLD = (
 )
 
 
-@train.command("rwsr-edl")
+@train.command("rwsr-edl", short_help="RWSR-EDL, Impressionism")
 @_of_a_training("rwsr-edl", "rwsr-edl", EDL_TOLD)
 @click.option("--bank", type=options.PLACE, default=None, help="Noise bank: each LR gets new noise of it in each step.")
 def train_rwsr_edl(**told: Any) -> None:
@@ -220,7 +220,7 @@ def train_rwsr_edl(**told: Any) -> None:
     _train(**told)
 
 
-@train.command("hr-aware")
+@train.command("hr-aware", short_help="Any SR model adapted to LR photographs alone")
 @click.option("--model", type=options.LOCAL, required=True, help="The SR model: a run, or a checkpoint.")
 @click.option(
     "--lr-images",
@@ -302,7 +302,7 @@ def train_hr_aware(
     options.exit_by(made.rows)
 
 
-@train.command("show")
+@train.command("show", short_help="A preset in full, for --config")
 @click.argument("preset", type=options.LazyChoice(_every_preset), metavar="PRESET")
 @options.configured
 @options.as_json
@@ -321,7 +321,7 @@ def train_show(preset: str, config: Path | None, sets: tuple[str, ...], json_: b
     options.tell(found.model_dump(mode="json"), [to_yaml(found).rstrip()], json_=json_)
 
 
-@train.command("interpolate")
+@train.command("interpolate", short_help="A model between two runs of one network")
 @click.argument("a", type=options.LOCAL, metavar="A")
 @click.argument("b", type=options.LOCAL, metavar="B")
 @click.option("--alpha", type=click.FloatRange(0, 1), required=True, help="0 is A, 1 is B.")

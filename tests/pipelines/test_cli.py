@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -23,6 +24,7 @@ def rwsr(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[s
     return result
 
 
+@cache
 def _commands(*path: str) -> list[tuple[str, ...]]:
     """Every command below a path, found in the help itself."""
     text = rwsr(*path, "--help").stdout
@@ -39,6 +41,13 @@ def test_every_command_has_an_example() -> None:
     for path in commands:
         text = rwsr(*path, "--help").stdout
         assert f"Example:\n    rwsr {' '.join(path)}" in text, path
+
+
+def test_no_command_is_described_in_half_a_sentence() -> None:
+    """Nothing that a list of commands says is cut short, at 80 columns."""
+    for path in {command[:-1] for command in _commands()}:
+        for line in rwsr(*path, "--help").stdout.split("\nCommands:\n")[1].splitlines():
+            assert not line.endswith((".", "...")) and len(line) <= 80, line
 
 
 def test_help_is_fast_and_imports_nothing_heavy() -> None:
