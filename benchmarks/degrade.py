@@ -145,7 +145,7 @@ def reads(folder: Path, groups: int = 512) -> bool:
     store = begin(
         folder / "r.zarr",
         layout,
-        provenance("bench", GROUPS_CONFIG, ""),
+        provenance("group-store", GROUPS_CONFIG, ""),
         attributes={},
     )
     for shard in range(layout.num_shards):

@@ -12,34 +12,12 @@ from pydantic_core import ErrorDetails
 
 from .errors import UserError
 from .family import OneOf
+from .storage.former import RENAMED
 from .storage.provenance import Json
 
 M = TypeVar("M", bound=BaseModel)
 
 _TAGS = ("kind", "arch")
-_RENAMED = {  # former names of keys, which are told the new ones
-    "accumulate": "accum_steps",
-    "at": "milestones",
-    "batch": "batch_size",
-    "blocks": "num_block",
-    "cleanup": "clean_downscale",
-    "convs": "num_conv",
-    "disorder": "order_check",
-    "ema": "ema_decay",
-    "feats": "num_feat",
-    "grey": "gray",
-    "grey_noise_prob": "gray_noise_prob",
-    "growth": "num_grow_ch",
-    "literal": "paper_exact",
-    "loaders": "num_workers",
-    "most_draws": "max_draws",
-    "only": "fixed_level",
-    "routed": "exclusive",
-    "start_as_enlarger": "init_as_nearest",
-    "turned": "use_rot90",
-    "warm_up": "warmup_steps",
-    "zero_keeps": "identity_at_zero",
-}
 _MOST_SAID, _MOST_NODES, _MOST_BYTES = 3, 10_000, 2**22
 _MOST_SHOWN = 80  # letters of a wrong value
 
@@ -208,8 +186,8 @@ _KINDS = {
 
 
 def _unknown(path: Sequence[str], valid: Sequence[str]) -> str:
-    if _RENAMED.get(path[-1]) in valid:
-        return f"{'.'.join(path)} is now {_RENAMED[path[-1]]}"
+    if RENAMED.get(path[-1]) in valid:
+        return f"{'.'.join(path)} is now {RENAMED[path[-1]]}"
     near = difflib.get_close_matches(path[-1], valid, n=1)
     mend = f"did you mean {near[0]}?" if near else f"known here: {', '.join(valid) or 'the keys of that kind'}"
     return f"{'.'.join(path)} is not a config key; {mend}"

@@ -112,7 +112,7 @@ def in_use(store: Store) -> list[int]:
     draw brought in order (a flat photograph has no blur to order). Those of `recipe.order_check=keep` are given.
     """
     samples = range(store.layout.num_samples)
-    if StoreConfig.model_validate(store.provenance.config).recipe.keeps_disorder:
+    if StoreConfig.model_validate(store.provenance.values).recipe.keeps_disorder:
         return list(samples)
     names = store.manifest(columns=["disorder"])["disorder"].to_pylist()
     return [sample for sample in samples if not names[sample]]

@@ -122,7 +122,7 @@ def _left_out(store: Store) -> Table:
     except StoreError:
         return Table(("images", "count"), ((f"{index.name} is not beside the store", "-"),))
     counts = Counter(row.status for row in rows)
-    config = StoreConfig.model_validate(store.provenance.config)
+    config = StoreConfig.model_validate(store.provenance.values)
     small = sum(min(row.width, row.height) < config.crop_size_px for row in sources.usable(rows))
     lines = [*counts.items(), (f"ok, but smaller than a crop of {config.crop_size_px} px", small)]
     return Table(("images", "count"), tuple((name, str(count)) for name, count in lines))
@@ -173,7 +173,7 @@ def write_quality(store: Store, out: Place, num_samples: int, run: Run) -> list[
     """Measure a store and write the page `out` and, beside it, the measurements as Parquet; gives back both paths."""
     measured = measure_store(store, num_samples, run)
     table_path = out.with_suffix(".parquet")
-    config = StoreConfig.model_validate(store.provenance.config)
+    config = StoreConfig.model_validate(store.provenance.values)
     found = digest(store)
     tables.write(table_path, measured, provenance(KIND, config, found))
     members: list[str] = store.attributes["members"]

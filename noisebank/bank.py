@@ -124,7 +124,7 @@ class NoiseBank:
             store=store,
             patches=ShardReader(store, "patches"),
             table=store.manifest(),
-            rule=BankConfig.model_validate(store.provenance.config).rule,
+            rule=BankConfig.model_validate(store.provenance.values).rule,
             cati=Cati.model_validate(found) if (found := store.attributes["cati"]) is not None else None,
             sets=tuple(SetSummary.model_validate(each) for each in store.attributes["sets"]),
             digest=digest(store),

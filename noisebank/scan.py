@@ -78,7 +78,7 @@ class SetScan:
 
     def grids(self) -> tuple[TileGrid, ...]:
         """The grids that were measured."""
-        return ScanConfig.model_validate(self.provenance().config).grids
+        return ScanConfig.model_validate(self.provenance().values).grids
 
     def num_tiles(self) -> dict[int, int]:
         """How many tiles there are of each size."""
@@ -172,7 +172,7 @@ def _known(found: SetScan, config: ScanConfig, index_config: IndexConfig) -> lis
     """The rows of a finished scan with the same settings, whatever files there are now; None where there is none."""
     try:
         made, rows = found.provenance(), found.rows()
-        settled = tables.read_provenance(found.index, sources.KIND).config == index_config.model_dump(mode="json")
+        settled = tables.read_provenance(found.index, sources.KIND).values == index_config.model_dump(mode="json")
         measured = set(config.grids) <= set(found.grids())
     except StoreError:
         return None

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..degrade.errors import UserError
 from ..degrade.storage.local import write_atomic
+from ..degrade.storage.provenance import FORMATS
 from .engine.model_file import model_file, read_model
 from .networks.cunet import CUnet
 from .networks.mm_realsr import MMRealSR
@@ -28,7 +29,9 @@ def to_pth(run: Path, out: Path) -> None:
     """
     model = read_model(model_file(run))
     sink = io.BytesIO()
-    torch.save({"params_ema": model.weights, IN_PTH: json.dumps(model.config)}, sink)
+    torch.save(
+        {"params_ema": model.weights, IN_PTH: json.dumps({"format": FORMATS["model"], "config": model.config})}, sink
+    )
     write_atomic(out, sink.getvalue())
 
 

@@ -261,7 +261,7 @@ def unchanged(rows: Sequence[SourceRow], out: Place, config: IndexConfig) -> dic
         return {}
     try:
         old = read(out)
-        old_config = tables.read_provenance(out, KIND).config
+        old_config = tables.read_provenance(out, KIND).values
     except StoreError:
         return {}
     if old_config != config.model_dump(mode="json"):

@@ -44,6 +44,6 @@ def disorder_of(store: Store) -> Disorder | None:
     draws = np.asarray(table["draw"])
     rows = zip(table["source"].to_pylist(), table["disorder"].to_pylist(), strict=True)
     disordered = [source for source, names in rows if names]
-    left_out = not StoreConfig.model_validate(store.provenance.config).recipe.keeps_disorder
+    left_out = not StoreConfig.model_validate(store.provenance.values).recipe.keeps_disorder
     named = tuple(dict.fromkeys(map(printable, disordered)))
     return Disorder(int((draws + 1).sum()), int((draws > 0).sum()), len(disordered), named, left_out)

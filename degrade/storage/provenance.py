@@ -13,8 +13,21 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import StoreError
 from ..family import Frozen
+from .former import config_now
 
-FORMAT = 6
+FORMATS = {  # of each kind of artefact; the one before is read too, and never written
+    "sources-index": 6,
+    "tile-statistics": 6,
+    "noise-bank": 6,
+    "distilled-list": 6,
+    "group-store": 6,
+    "pair-store": 6,
+    "quality-report": 6,
+    "metric-report": 6,
+    "metric-examples": 6,
+    "run": 6,  # run.json, and the checkpoints beside it
+    "model": 6,
+}
 _PACKAGES = ("rwsr", "numpy", "opencv-python-headless", "pillow", "pyarrow", "scipy", "simplejpeg", "zarr")
 
 Json = dict[str, Any]
@@ -37,6 +50,11 @@ class Provenance(Frozen):
     """Of the packages that the bytes hold for."""
     cpu: str
     """Its features, that the bytes hold for: elsewhere float filters may differ by one gray level."""
+
+    @property
+    def values(self) -> Json:
+        """The config by the names of now, where an earlier format has others."""
+        return self.config if self.format == FORMATS[self.kind] else config_now(self.config)
 
 
 def canonical(value: object) -> str:
@@ -70,7 +88,7 @@ def provenance(kind: str, config: BaseModel, inputs_sha256: str) -> Provenance:
     """The provenance of what `config` makes of those inputs, here and now."""
     dump = config.model_dump(mode="json")
     return Provenance(
-        format=FORMAT,
+        format=FORMATS[kind],
         kind=kind,
         config=dump,
         config_sha256=sha256(canonical(dump)),
@@ -85,6 +103,20 @@ def here(of: Provenance) -> Provenance:
     return of.model_copy(update={"versions": _versions(), "cpu": _cpu()})
 
 
+def check_format(found: object, kind: str, where: str) -> None:
+    """Check that this version reads what lies somewhere.
+
+    Raises:
+        StoreError: it is of a format that is neither this version's nor the one before.
+    """
+    known = FORMATS[kind]
+    if found not in (known, known - 1):
+        raise StoreError(
+            f"{where} is a {kind} of format {found}, this rwsr reads formats {known - 1} and {known}; "
+            "use the rwsr that wrote it, or build it again"
+        )
+
+
 def parse(value: object, kind: str, where: str) -> Provenance:
     """The provenance that an artefact carries.
 
@@ -93,12 +125,9 @@ def parse(value: object, kind: str, where: str) -> Provenance:
     """
     if not isinstance(value, dict):
         raise StoreError(f"{where} carries no provenance that can be read; build it again")
-    if value.get("format") != FORMAT:
-        raise StoreError(
-            f"{where} has format {value.get('format')}, this rwsr reads format {FORMAT}; use the rwsr that wrote it"
-        )
     if value.get("kind") != kind:
         raise StoreError(f"{where} is a {value.get('kind')}, not a {kind}; name the right folder or file")
+    check_format(value.get("format"), kind, where)
     try:
         made = Provenance.model_validate(value)
     except ValidationError:
@@ -120,8 +149,13 @@ def check_same(old: Provenance, new: Provenance, where: str) -> None:
     """Check that what lies somewhere is what a build would make.
 
     Raises:
-        StoreError: the config or the inputs are not the same.
+        StoreError: the format, the config or the inputs are not the same.
     """
+    if old.format != new.format:
+        raise StoreError(
+            f"{where} is of format {old.format}, which is read and no longer written (now {new.format}); "
+            f"use another --out, or remove {where}"
+        )
     if old.config != new.config:
         difference = _first_difference(old.config, new.config)
         raise StoreError(

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ import pyarrow as pa
 from ...degrade.errors import BusyError, UserError
 from ...degrade.family import Frozen
 from ...degrade.storage import location, tables
+from ...degrade.storage.former import protocol_now
 from ...degrade.storage.location import Place
-from ...degrade.storage.provenance import canonical, provenance, sha256_of
+from ...degrade.storage.provenance import FORMATS, canonical, provenance, sha256_of
 
 KIND = "metric-report"
 VALIDATION = "val/"  # before the names of what a training measures meanwhile, in its train.parquet
@@ -116,9 +117,12 @@ def write(path: Place, rows: Sequence[MetricRow]) -> None:
 
 def read(path: Place) -> list[MetricRow]:
     """The rows of a report; raises StoreError when it is missing or something else."""
-    table, _ = tables.read(path, KIND)
+    table, made = tables.read(path, KIND)
     tables.check_schema(path, KIND, SCHEMA)
-    return [MetricRow(**row) for row in table.to_pylist()]
+    rows = [MetricRow(**row) for row in table.to_pylist()]
+    if made.format == FORMATS[KIND]:
+        return rows
+    return [replace(row, protocol=protocol_now(row.protocol)) for row in rows]
 
 
 def check(path: Place) -> None:

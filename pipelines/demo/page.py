@@ -132,7 +132,7 @@ def _sources_section(out: Path) -> Section:
 
 def _bank_section(out: Path, bank: NoiseBank) -> Section:
     (target,) = open_scan(out / "bank.zarr.scan")
-    config = BankConfig.model_validate(bank.store.provenance.config)
+    config = BankConfig.model_validate(bank.store.provenance.values)
     tiles = {target.name: target.read_tiles(config.grid)}
     assert bank.cati is not None and isinstance(bank.rule, CatiRule)
     (interval,), (photographs,) = bank.cati.intervals, bank.sets

@@ -36,7 +36,7 @@ from rwsr.degrade.storage.shards.writer import (
     write_shard,
 )
 
-KIND = "test-store"
+KIND = "group-store"
 LAYOUT = Layout(10, 4, (ArraySpec("hr", (16, 12, 3)), ArraySpec("lr", (5, 4, 3, 3))))
 SCHEMA = pa.schema([("sample", pa.int64())])
 PLAN = pa.schema([("first", pa.int64()), ("stop", pa.int64()), ("source", pa.string())])

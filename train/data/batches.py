@@ -74,7 +74,7 @@ class StoredGroups:
         self.name = str(store.path)
         self.scale = int(store.attributes["scale"])
         self.members, self.lr_size_px = store.layout.array("lr").sample_shape[:2]
-        self.sharpened = store.provenance.config["recipe"].get("usm") is not None
+        self.sharpened = store.provenance.values["recipe"].get("usm") is not None
         self.in_use = list(in_use(store))
         self._told = _conditions(store)
         self.conditions = self._told.shape[1]
@@ -86,7 +86,7 @@ class StoredGroups:
 def _conditions(store: Store) -> F32:
     """Of every sample of a store, [N, C]; only blur and noise of CUGAN are told."""
     count = store.layout.num_samples
-    if store.provenance.config["recipe"]["kind"] != "blur-noise":
+    if store.provenance.values["recipe"]["kind"] != "blur-noise":
         return np.zeros((count, 0), dtype=np.float32)
     told = store.manifest(columns=["condition"])["condition"].combine_chunks()
     return told.flatten().to_numpy().astype(np.float32).reshape(count, -1)

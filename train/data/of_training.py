@@ -40,7 +40,7 @@ def stored(store_folder: Place, bank: Place | None = None) -> Data:
         UserError: there is no such store or bank, or noise of a bank is in the pairs already.
     """
     store = open_samples(store_folder)
-    recipe = StoreConfig.model_validate(store.provenance.config).recipe
+    recipe = StoreConfig.model_validate(store.provenance.values).recipe
     if bank is not None and recipe.wants_bank:
         raise UserError(
             f"{store_folder} has noise of a bank in its LR already; build it with recipe.strength=0, or drop --bank"

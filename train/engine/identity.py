@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...degrade.errors import StoreError
 from ...degrade.storage.local import write_atomic
-from ...degrade.storage.provenance import Json
+from ...degrade.storage.provenance import FORMATS, Json
 from .checkpoint import bound, unbound
 
 
@@ -35,15 +35,15 @@ def check_free(run: Path) -> None:
 
 def _read_identity(path: Path) -> Json:
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        value = None
-    if isinstance(value, dict) and value.keys() == {"config", "data_sha256"}:
-        return value  # of rwsr 0.1.0
-    try:
-        return unbound(path)
+        known = unbound(path)
     except StoreError as error:
         raise StoreError(f"{error}; copy it again, or remove {path.parent} and train from the start") from None
+    if known.get("format") != FORMATS["run"]:
+        raise StoreError(
+            f"{path.parent} is a run of format {known.get('format', 'up to 5')}, whose model is read, but which this "
+            f"rwsr does not go on with (format {FORMATS['run']}); use another --out, or remove {path.parent}"
+        )
+    return known
 
 
 def check_identity(run: Path, config: Json, data_sha256: str) -> None:
@@ -68,4 +68,4 @@ def check_identity(run: Path, config: Json, data_sha256: str) -> None:
 
 def write_identity(run: Path, config: Json, data_sha256: str) -> None:
     """Note what this run trains."""
-    write_atomic(run / "run.json", bound({"config": config, "data_sha256": data_sha256}))
+    write_atomic(run / "run.json", bound({"format": FORMATS["run"], "config": config, "data_sha256": data_sha256}))

@@ -13,12 +13,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ...degrade.errors import StoreError, UserError
+from ...degrade.storage.former import training_now
 from ...degrade.storage.local import write_atomic
-from ...degrade.storage.provenance import Json, canonical
+from ...degrade.storage.provenance import FORMATS, Json, canonical, check_format
 
 N = TypeVar("N", bound=nn.Module)
 Weights = dict[str, Tensor]
 _METADATA = "rwsr"
+_UNNUMBERED = 5  # the format of models and runs that say none
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def write_model(path: Path, weights: Weights, config: Json, step: int, log_sha25
     Raises:
         StoreError: a weight is no number.
     """
-    about: Json = {"config": config, "step": step, "log_sha256": log_sha256}
+    about: Json = {"format": FORMATS["model"], "config": config, "step": step, "log_sha256": log_sha256}
     metadata = about | {"sha256": _hash_of(about, check_numbers(weights, path))}
     write_atomic(path, save(weights, {_METADATA: json.dumps(metadata)}))
 
@@ -87,9 +89,11 @@ def _about(path: Path, metadata: Mapping[str, str]) -> Json:
         value = json.loads(metadata[_METADATA])
         if not isinstance(value, dict):
             raise ValueError("its metadata are others")
-        hashes = {"log_sha256", "sha256"} if "sha256" in value else set[str]()  # a file of rwsr 0.1.0 has none
-        if value.keys() != {"config", "step"} | hashes or not isinstance(value["config"], dict):
+        if value.keys() - {"format"} != {"config", "step", "log_sha256", "sha256"}:
             raise ValueError("its metadata are others")
+        if not isinstance(value["config"], dict):
+            raise ValueError("its config is no table")
+        check_format(value.get("format", _UNNUMBERED), "model", str(path))
         return value
     except (ValueError, AttributeError) as error:
         raise damaged(path, error) from None
@@ -106,7 +110,12 @@ def config_of(path: Path) -> Json | None:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError):
         return None
-    return _about(path, metadata)["config"] if _METADATA in metadata else None
+    return _config(_about(path, metadata)) if _METADATA in metadata else None
+
+
+def _config(about: Json) -> Json:
+    """The config in what a model file says of itself, by the names of now."""
+    return about["config"] if about.get("format") == FORMATS["model"] else training_now(about["config"])
 
 
 def check_numbers(weights: Weights, path: Path) -> Weights:
@@ -118,7 +127,7 @@ def check_numbers(weights: Weights, path: Path) -> Weights:
 
 
 def read_model(path: Path) -> ModelFile:
-    """What is in a model file, once its hash is known to be right (a file of rwsr 0.1.0 has none).
+    """What is in a model file, once its hash is known to be right.
 
     Raises:
         StoreError: the file is missing, damaged, or not one of ours.
@@ -136,10 +145,9 @@ def read_model(path: Path) -> ModelFile:
         raise StoreError(f"{path} does not exist; name the folder that was --out of rwsr train") from None
     except (SafetensorError, OSError) as error:
         raise damaged(path, error) from None
-    wanted = about.pop("sha256", None)
-    if wanted is not None and wanted != _hash_of(about, weights):
+    if about.pop("sha256") != _hash_of(about, weights):
         raise damaged(path, "its hash is another")
-    return ModelFile(weights, about["config"], int(about["step"]), about.get("log_sha256"))
+    return ModelFile(weights, _config(about), int(about["step"]), about["log_sha256"])
 
 
 def load_trained(path: Path, device: torch.device, what: str, make: Callable[[Any], N]) -> N:

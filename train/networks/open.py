@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from ...degrade.errors import StoreError, UserError
 from ...degrade.family import family
 from ...degrade.storage import location
-from ...degrade.storage.provenance import Json
+from ...degrade.storage.former import training_now
+from ...degrade.storage.provenance import Json, check_format
 from ..engine.model_file import Weights, check_numbers, config_of, model_file, read_model
 from . import cunet, mm_realsr, rwsr_edl
 from .base import NetworkConfig
@@ -92,7 +93,16 @@ def _tensors(path: Path) -> tuple[Weights, Json | None]:
     if not isinstance(found, dict):
         raise StoreError(f"{path} holds no table of tensors; name another checkpoint")
     named = {str(name).removeprefix("module."): value for name, value in found.items() if isinstance(value, Tensor)}
-    return check_numbers(named, path), json.loads(config) if isinstance(config, str) else None
+    return check_numbers(named, path), _config_in(config, path) if isinstance(config, str) else None
+
+
+def _config_in(text: str, path: Path) -> Json:
+    """The config in a .pth of ours, by the names of now."""
+    about: Json = json.loads(text)
+    if "format" not in about:  # of format 5, and nothing but the config
+        return training_now(about)
+    check_format(about["format"], "model", str(path))
+    return about["config"]
 
 
 def _check_zip(path: Path) -> None:

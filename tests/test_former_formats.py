@@ -1,0 +1,116 @@
+"""What the format before holds is read: every kind of artefact of format 5, as the rwsr of then wrote it.
+
+`format-5.zip` was made by its commands, of two crops of scikit-image's chelsea.png, with `--literal`, the presets
+mm-realsr and bsrgan, and a model of 4 channels that was trained for 3 steps; `restored.png` is what it made of cat.png.
+"""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from rwsr.degrade.errors import StoreError
+from rwsr.degrade.images import sources
+from rwsr.degrade.recipes.store_config import GROUPS, PAIRS, StoreConfig
+from rwsr.degrade.storage.former import training_now
+from rwsr.degrade.storage.provenance import FORMATS, check_format
+from rwsr.degrade.storage.shards.writer import open_store
+from rwsr.eval.report import examples, table
+from rwsr.noisebank.bank import NoiseBank
+from rwsr.noisebank.cati import CatiRule
+from rwsr.noisebank.scan import open_scan
+from rwsr.train.engine.model_file import model_file, read_model
+from rwsr.train.methods import METHODS
+
+from .commands import rwsr
+
+
+@pytest.fixture(scope="module")
+def former(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("format-5")
+    with zipfile.ZipFile(Path(__file__).parent / "format-5.zip") as file:
+        file.extractall(folder)
+    return folder
+
+
+@pytest.mark.parametrize(("name", "kind", "recipe"), [("groups", GROUPS, "groups"), ("pairs", PAIRS, "bsrgan")])
+def test_a_store_is_read_verified_and_rendered_again(
+    former: Path, name: str, kind: str, recipe: str, tmp_path: Path
+) -> None:
+    path = former / f"{name}.zarr"
+    store = open_store(path, kind)
+    config = StoreConfig.model_validate(store.provenance.values)
+    assert (store.provenance.format, config.recipe.kind, config.hr_size_px) == (5, recipe, 64)
+    assert store.provenance.values != store.provenance.config
+    assert "is whole" in rwsr("store", "verify", path)
+    photo = tmp_path / "sources"
+    photo.mkdir()
+    (photo / "cat.png").write_bytes((former / "cat.png").read_bytes())
+    for sample in range(2):
+        if store.manifest()["source"][sample].as_py() == "cat.png":
+            rwsr("store", "render", path, sample, "--source", photo, "--out", tmp_path / "again")
+    assert any((tmp_path / "again").iterdir())
+    assert "op" in pq.read_table(path / "manifest.parquet")["hr"].type.value_type.names
+
+
+def test_an_index_a_scan_and_a_bank_are_read(former: Path, tmp_path: Path) -> None:
+    assert [row.path for row in sources.read(former / "index.parquet")] == ["cat.png", "ear.png"]
+    (scan,) = open_scan(former / "scan")
+    assert [len(scan.read_tiles(grid)) for grid in scan.grids()] == [128]
+    bank = NoiseBank.open(former / "bank.zarr")
+    assert isinstance(bank.rule, CatiRule) and bank.rule.paper_exact and bank.num_patches == 13
+    rwsr("noisebank", "build", "--scan", former / "scan", "--out", tmp_path / "b.zarr", "--size", 16)
+    assert NoiseBank.open(tmp_path / "b.zarr").store.provenance.format == FORMATS["noise-bank"]
+
+
+def test_a_model_restores_as_it_did(former: Path, tmp_path: Path) -> None:
+    """From the run, from its .pth, and as the start of a training."""
+    for number, model in enumerate((former / "run", former / "run.pth")):
+        rwsr("restore", former / "cat.png", "--model", model, "--out", tmp_path / str(number))
+        assert (tmp_path / str(number) / "cat.png").read_bytes() == (former / "restored.png").read_bytes()
+    small = {**read_model(model_file(former / "run")).config["network"]}
+    rwsr("train", "mm-realsr", "--store", former / "groups.zarr", "--out", tmp_path / "next", "--steps", 2,
+         "--preset", "mm-realsr-small", "--start-from", former / "run", "--set", f"network={json.dumps(small)}",
+         "--set", "loop.batch_size=2", "--set", "loop.lr_patch_px=8")  # fmt: skip
+    assert read_model(model_file(tmp_path / "next")).config["network"] == small
+
+
+def test_a_report_is_read_and_added_to(former: Path, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.parquet"
+    for name in ("metrics.parquet", "metrics.examples.parquet"):
+        (tmp_path / name).write_bytes((former / name).read_bytes())
+    before = table.read(path)
+    assert {row.model for row in before} == {"bicubic", "lanczos", "run"} and examples.read(path)
+    rwsr("eval", "restoration", "--store", former / "groups.zarr", "--out", path)
+    assert {row.model for row in table.read(path)} == {"bicubic", "lanczos", "run"}
+    rwsr("report", "--metrics", path, "--out", tmp_path / "page.html")
+
+
+def test_nothing_is_built_on_the_format_before(former: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photos"
+    photo.mkdir()
+    (photo / "cat.png").write_bytes((former / "cat.png").read_bytes())
+    groups = ("degrade", "build", "--preset", "mm-realsr", "--source", photo, "--samples", 2, "--hr-size", 64)
+    assert "is of format 5, which is read and no longer written" in rwsr(
+        *groups, "--out", former / "groups.zarr", code=1
+    )
+    train = ("train", "mm-realsr", "--store", former / "groups.zarr", "--preset", "mm-realsr-small", "--steps", 2)
+    assert "this rwsr does not go on with" in rwsr(*train, "--out", former / "run", code=1)
+
+
+def test_a_format_before_the_one_before_is_named() -> None:
+    for kind, number in FORMATS.items():
+        check_format(number - 1, kind, "there")
+        for other in (number - 2, number + 1, None, "6"):
+            with pytest.raises(StoreError, match=f"there is a {kind} of format {other}"):
+                check_format(other, kind, "there")
+
+
+def test_a_config_of_now_stays_as_it_is() -> None:
+    """Models of format 5 do not say so, and one of now that does not either is read like them."""
+    for method in METHODS:
+        for preset in method.presets.values():
+            config = preset.config.model_dump(mode="json")
+            assert training_now(config) == config
