@@ -5,7 +5,6 @@ functools.partial of one), so that it may run elsewhere and a task never carries
 """
 
 import errno
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -14,6 +13,7 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import cv2
+import psutil
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,7 +24,9 @@ _PASSING = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.EBUSY, errno.ENETDOWN, 
 
 def cores() -> int:
     """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    process = psutil.Process()
+    affinity = process.cpu_affinity() if hasattr(process, "cpu_affinity") else None  # macOS has none
+    return len(affinity) if affinity else psutil.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def _dask(at: _Cluster, function: Callable[[T], R], tasks: Sequence[T]) -> Itera
         told = False
 
         def submit(task: T) -> Any:
-            return client.submit(_attempt_on_dask, function, task, pure=False, retries=2)
+            return client.submit(_attempt_on_dask, function, task, pure=False)
 
         def fill() -> None:
             wanted = 2 * max(1, sum(_nthreads(client).values()))

@@ -1,4 +1,4 @@
-"""The stages as Prefect flows and assets: the same graph with names, retries, schedules, lineage and a page to watch.
+"""The stages as Prefect flows and assets: the same graph with names, schedules, lineage and a page to watch.
 
 What is built, skipped or resumed is decided by the stages themselves, never by Prefect: its caching and result storage
 stay off. A task is a stage; Dask runs inside one of them.
@@ -32,7 +32,6 @@ from ..degrade.images import sources
 from ..degrade.images.sources import SourceRow
 from ..degrade.progress import Advance, say, watched_by
 from ..degrade.storage.location import Place, absolute, place
-from ..degrade.tasks import may_pass
 from ..noisebank.cati import CatiRule, ThresholdRule
 from ..noisebank.describe import between, describe_rule
 from ..noisebank.scan import open_scan
@@ -79,11 +78,6 @@ class _Run:
             update_progress_artifact(self._artifacts[title], progress=percent)
 
 
-def _may_pass(_task: object, _run: object, state: Any) -> bool:
-    """Whether a failed task is worth another try: the network's errors are, a wrong input is not."""
-    return isinstance(state.data, BaseException | None) and may_pass(state.result(raise_on_failure=False))
-
-
 def asset_key(at: Place) -> str:
     """The key of an asset: its URL, of the letters that Prefect takes."""
     found = absolute(at)
@@ -105,9 +99,6 @@ def _do(named: Named, at: Place, given: Given, make: Callable[[], Artifact]) -> 
         name=named.name,
         cache_policy=NO_CACHE,
         persist_result=False,
-        retries=1,
-        retry_delay_seconds=30,
-        retry_condition_fn=_may_pass,
     )(follow)
     made: Artifact = as_task()
     _record(named.name, made)

@@ -10,6 +10,8 @@ U8 = npt.NDArray[np.uint8]
 U16 = npt.NDArray[np.uint16]
 Levels = TypeVar("Levels", U8, U16)
 F32 = npt.NDArray[np.float32]
+BT601 = (0.299, 0.587, 0.114)  # of R, G, B in luma
+_BT601 = np.array([BT601], dtype=np.float32)
 # BT.601 in 1/65536, and one half to round with. Each product and sum is below 2^24 of these: exact in float32.
 _LUMA = np.array([[19595, 38470, 7471, 32768]], dtype=np.float32) / 65536
 _LUMA_PIXELS = 2**15  # whose float32 form fits into the cache
@@ -23,6 +25,11 @@ def to_float(pixels: U8) -> F32:
 def to_uint8(image: F32) -> U8:
     """[0, 1] float32 -> [0, 255] uint8, rounded to nearest (never truncated) and saturated."""
     return np.rint(np.clip(image, 0, 1) * np.float32(255)).astype(np.uint8)
+
+
+def luma_of(image: F32) -> F32:
+    """The BT.601 luma [H, W] of [H, W, 3] float32, of the same range."""
+    return np.asarray(cv2.transform(image, _BT601), dtype=np.float32)
 
 
 def luma(pixels: U8) -> U8:

@@ -14,7 +14,7 @@ from .fields import U16, add, uniform_field
 from .step import Site, Step
 
 _POISSON_BITS = 13  # of the uniform: tables of 2 MB stay in the cache; counts rarer than 1 in 16384 are not drawn
-_GRAY_WEIGHTS = np.array([[0.2989], [0.587], [0.114]], dtype=np.float32)
+_GRAY_WEIGHTS = np.array([[0.2989], [0.587], [0.114]], dtype=np.float32)  # torchvision's, as Real-ESRGAN's code
 
 
 @lru_cache(maxsize=9)

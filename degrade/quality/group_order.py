@@ -9,15 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
 import pyarrow as pa
 
-from ..images.pixels import F32, U8, to_float
+from ..images.pixels import F32, U8, luma_of, to_float
 from ..ops.step import Degradation
 from ..recipes.mm_realsr import Role
 
 MEASURE_TYPE = pa.struct([("detail", pa.float64()), ("noise", pa.float64())])
-_GRAY = np.array([[0.299, 0.587, 0.114]], dtype=np.float32)
 _TELLING = 0.01  # gray levels: less is rounding, a flat image has no order
 _EDGE_PX = 2  # borders are reflected: their second differences are not the image's
 
@@ -40,7 +38,7 @@ def twin(degradation: Degradation) -> Degradation:
 
 def measure(rendered: U8, noiseless: F32) -> Measure:
     """Of a member [h, w, 3] uint8 and its noiseless twin [h, w, 3] float32."""
-    gray = cv2.transform(noiseless, _GRAY)
+    gray = luma_of(noiseless)
     curvature = cv2.Laplacian(gray, cv2.CV_32F, borderType=cv2.BORDER_REFLECT_101)
     inside = curvature[_EDGE_PX:-_EDGE_PX, _EDGE_PX:-_EDGE_PX]
     return Measure(

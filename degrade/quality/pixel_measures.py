@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..images.pixels import F32, U8, to_float
+from ..images.pixels import F32, U8, luma_of, to_float
 
 F64 = npt.NDArray[np.float64]
 
-_GRAY = np.array([[0.299, 0.587, 0.114]], dtype=np.float32)
 _FIT_RADIUS = 3
 _RIDGE = 1e-4
 
@@ -32,13 +31,10 @@ class PixelMeasures:
     blockiness: float
 
 
-def _luma(pixels: U8) -> F32:
-    return np.asarray(cv2.transform(to_float(pixels), _GRAY), dtype=np.float32)
-
-
 def reference(hr: U8, height: int, width: int) -> F32:
     """The luma [height, width] of an HR made smaller by area averaging: what LR would be, were it not degraded."""
-    return np.asarray(cv2.resize(_luma(hr), (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32)
+    luma = luma_of(to_float(hr))
+    return np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
 def gain(ideal: F32, degraded: F32) -> float:
@@ -76,5 +72,5 @@ def blockiness(degraded: F32) -> float:
 def measure_pixels(hr: U8, lr: U8) -> PixelMeasures:
     """Everything of one LR [h, w, 3] and its HR [H, W, 3], both uint8 RGB."""
     height, width = lr.shape[:2]
-    ideal, degraded = reference(hr, height, width), _luma(lr)
+    ideal, degraded = reference(hr, height, width), luma_of(to_float(lr))
     return PixelMeasures(gain(ideal, degraded), noise(ideal, degraded), blockiness(degraded))

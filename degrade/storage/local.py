@@ -1,22 +1,26 @@
 """Files on a disk that are either whole or not there: written beside, flushed to the disk, then renamed."""
 
 import errno
-import fcntl
 import hashlib
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from ..errors import BusyError
 from .machine import is_running, machine
 
 PARTIAL = ".partial"
+LOCK = ".rwsr.lock"  # in a folder that is held; a process that was killed leaves it, and it holds nothing
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's names: a rename survives a power cut only after this."""
+    """Flush a folder's names: a rename survives a power cut only after this. Windows flushes no folders."""
+    if os.name == "nt":
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -97,35 +101,21 @@ def write_new(path: Path, data: bytes) -> bool:
     return True
 
 
-_locks: set[int] = set()  # the descriptors that hold a folder
-
-
-def _let_go() -> None:
-    """In a forked child: a lock goes with the last process that has its descriptor, and this one may live longer."""
-    while _locks:
-        os.close(_locks.pop())
-
-
-os.register_at_fork(after_in_child=_let_go)
-
-
 @contextmanager
 def only_builder(folder: Path) -> Generator[None]:
-    """Hold a folder for one building process; the lock goes with the process, however it ends.
+    """Hold a folder for one building process. The lock goes with the process, however it ends; its children have none.
 
     Raises:
         BusyError: another process is building in it.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    lock = FileLock(folder / LOCK, blocking=False)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
+        lock.acquire()
+    except Timeout:
         raise BusyError(f"{folder} is in use by another process; wait for it, or use another --out") from None
-    _locks.add(descriptor)
     try:
         yield
     finally:
-        if descriptor in _locks:
-            _locks.remove(descriptor)
-            os.close(descriptor)
+        with suppress(OSError):  # still held: who has opened it meanwhile sees that it has no name any more
+            os.unlink(lock.lock_file)
+        lock.release()

@@ -112,7 +112,8 @@ def is_empty(folder: Place) -> bool:
         return next(folder.below(), None) is None and not folder.is_file()
     if not os.path.lexists(folder):
         return True
-    return folder.is_dir() and all(each.name.endswith(".partial") for each in folder.iterdir())
+    names = [each.name for each in folder.iterdir()] if folder.is_dir() else ["a file"]
+    return all(name == local.LOCK or name.endswith(local.PARTIAL) for name in names)
 
 
 def sha256(path: Place) -> str:

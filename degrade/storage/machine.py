@@ -7,6 +7,8 @@ import uuid
 from functools import cache
 from pathlib import Path
 
+import psutil
+
 
 @cache
 def machine() -> str:
@@ -22,10 +24,4 @@ def machine() -> str:
 
 def is_running(pid: int) -> bool:
     """Whether a process of this machine lives."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's
-    return True
+    return psutil.pid_exists(pid)

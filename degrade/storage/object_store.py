@@ -90,7 +90,8 @@ def _after_fork() -> None:
     _client.cache_clear()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows forks nothing
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _said(error: Exception) -> str:

@@ -22,7 +22,7 @@ FORMATS = {  # of each kind of artefact; the one before is read too, and never w
     "distilled-list": 6,
     "group-store": 6,
     "pair-store": 6,
-    "quality-report": 6,
+    "quality-report": 7,
     "metric-report": 6,
     "metric-examples": 6,
     "run": 6,  # run.json, and the checkpoints beside it

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ...degrade.errors import ImageError, UserError
 from ...degrade.images.decode import EXTENSIONS, decode
+from ...degrade.images.imresize import imresize
 from ...degrade.images.pixels import U8
 from ...degrade.images.read import read_bytes
 from ...degrade.images.roles import Role
@@ -219,18 +220,8 @@ def _pair(source: str, sample: int, hr_file: Place, lr_file: Place, scale: int) 
 
 
 def _reduced(image: npt.NDArray[np.float64], scale: int) -> npt.NDArray[np.float64]:
-    """The first axis by a whole factor: MATLAB's widened cubic over mirrored borders, rounded to levels, halves up."""
-    length, centre = image.shape[0], (scale - 1) / 2
-    taps = np.arange(int(centre) - 2 * scale, int(centre) + 2 * scale + 2)
-    x = np.abs(taps - centre) / scale
-    near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    weights = np.where(x <= 1, near, np.where(x < 2, far, 0))
-    weights /= weights.sum()
-    found = np.zeros((length // scale, *image.shape[1:]))
-    for tap, weight in zip(taps.tolist(), weights.tolist(), strict=True):
-        at = (np.arange(length // scale) * scale + tap) % (2 * length)
-        found += weight * image[np.minimum(at, 2 * length - 1 - at)]
-    return np.floor(found.clip(0, 255) + 0.5)
+    """The first axis by a whole factor, rounded to levels, halves up."""
+    return np.floor(imresize(image, len(image) // scale).clip(0, 255) + 0.5)
 
 
 def _made_smaller(source: str, sample: int, hr_file: Place, scale: int) -> list[Item]:

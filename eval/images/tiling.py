@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...degrade.errors import UserError
+from ...degrade.images.imresize import F64, cubic, lanczos3, taps
 from .tensors import to_pixels
 
 Model = Callable[[Tensor], Tensor]
@@ -23,30 +24,15 @@ _LEAST_PX = 32  # smaller images are continued by their edges first
 _MOST_SR_PIXELS = 2**22  # of what is restored in one call: 64 feature maps of them are 1 GiB
 
 
-def _cubic(x: Tensor) -> Tensor:
-    near, far = 1.5 * x.abs() ** 3 - 2.5 * x**2 + 1, -0.5 * x.abs() ** 3 + 2.5 * x**2 - 4 * x.abs() + 2
-    return torch.where(x.abs() <= 1, near, far) * (x.abs() < 2)
-
-
-def _lanczos(x: Tensor) -> Tensor:
-    return torch.sinc(x) * torch.sinc(x / 3) * (x.abs() < 3)
-
-
-def _along_rows(image: Tensor, scale: int, kernel: Callable[[Tensor], Tensor]) -> Tensor:
-    """Enlarge the last axis by a kernel of three pixels to each side at most, over borders that are mirrored."""
-    width = image.shape[-1]
-    centres = (torch.arange(width * scale, dtype=torch.float64) + 0.5) / scale - 0.5
-    taps = centres.floor()[:, None] + torch.arange(-2, 4)
-    weights = kernel(centres[:, None] - taps)
-    weights = (weights / weights.sum(dim=1, keepdim=True)).to(image)
-    mirrored = taps.long() % (2 * width)
-    mirrored = torch.minimum(mirrored, 2 * width - 1 - mirrored).to(image.device)
-    return (image[..., mirrored] * weights).sum(dim=-1)
+def _along_rows(image: Tensor, scale: int, kernel: Callable[[F64], F64]) -> Tensor:
+    """Enlarge the last axis by a kernel."""
+    at, weights = taps(image.shape[-1], image.shape[-1] * scale, kernel)
+    return (image[..., torch.from_numpy(at).to(image.device)] * torch.from_numpy(weights).to(image)).sum(dim=-1)
 
 
 def bicubic(lr: Tensor, scale: int) -> Tensor:
     """The baseline of every paper: MATLAB's bicubic enlargement (a = -0.5; OpenCV and torch have -0.75), clipped."""
-    return _along_rows(_along_rows(lr, scale, _cubic).mT, scale, _cubic).mT.clamp(0, 1)
+    return _along_rows(_along_rows(lr, scale, cubic).mT, scale, cubic).mT.clamp(0, 1)
 
 
 def smaller(image: Tensor, scale: int) -> Tensor:
@@ -67,7 +53,7 @@ def bicubic_model(scale: int) -> Model:
 
 def lanczos(lr: Tensor, scale: int) -> Tensor:
     """Lanczos enlargement with three lobes, as Pillow's but for the borders, clipped to [0, 1]."""
-    return _along_rows(_along_rows(lr, scale, _lanczos).mT, scale, _lanczos).mT.clamp(0, 1)
+    return _along_rows(_along_rows(lr, scale, lanczos3).mT, scale, lanczos3).mT.clamp(0, 1)
 
 
 def lanczos_model(scale: int) -> Model:

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import correlate, correlate1d
+from scipy.ndimage import correlate
 from scipy.special import gamma
 
+from ...degrade.images.imresize import imresize
 from . import weights
 
 F64 = npt.NDArray[np.float64]
 BLOCK_PX = 96
 _SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 _SHAPES = np.arange(0.2, 10.001, 0.001)  # the generalised Gaussians that are tried
-_HALVING = np.array([-12, -36, 116, 444, 444, 116, -36, -12]) / 1024  # the cubic of a = -0.5 at ±1/4, 3/4, 5/4, 7/4
 _RATIOS = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))
 
 
@@ -49,7 +49,7 @@ def _mscn(luma: F64, window: F64) -> F64:
 
 def _half(luma: F64) -> F64:
     """Every second row, as MATLAB's imresize makes them: bicubic, antialiased, mirrored at the edges."""
-    return correlate1d(luma, _HALVING, axis=0, mode="reflect", origin=-1)[::2]
+    return imresize(luma, len(luma) // 2)
 
 
 def _blocks(image: F64, size: int) -> F64:

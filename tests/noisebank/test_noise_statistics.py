@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rwsr.noisebank.statistics import noise_statistics
+from rwsr.noisebank.statistics import estimated_sigma, noise_statistics
 
 
 def test_white_noise_is_flat_at_its_variance() -> None:
@@ -38,3 +38,12 @@ def test_a_constant_channel_correlates_with_nothing() -> None:
     """Zero, not a division by zero."""
     patch = np.full((1, 16, 16, 3), 9, np.uint8)
     assert (noise_statistics(patch).correlation == 0).all()
+
+
+def test_noise_is_told_from_a_slope() -> None:
+    """The wavelets see the noise that was added, where the variance sees the slope as well."""
+    rng = np.random.default_rng(2)
+    slope = np.linspace(60, 180, 64)[None, :, None]
+    patches = np.rint(slope + rng.normal(0, 6, (8, 64, 64, 3))).astype(np.uint8)
+    assert estimated_sigma(patches) == pytest.approx([(36 + 1 / 12) ** 0.5] * 8, rel=0.06)
+    assert patches.var(axis=(1, 2)).min() > 30**2

@@ -1,7 +1,7 @@
 """Training batches from groups (or pairs, groups of one), or from LR images alone; a batch is a pure function of (data,
 seed, step)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -20,6 +20,7 @@ from ...degrade.storage.shards.writer import Store
 from ...eval.images.tensors import to_tensor
 from ...noisebank.bank import NoiseBank
 from ..engine.distributed import Ranks
+from .crops import drawn_crop, drawn_turn
 
 F32 = npt.NDArray[np.float32]
 
@@ -116,20 +117,6 @@ class GroupBatch:
         return GroupBatch(*(each.pin_memory() for each in self._each()))
 
 
-def _drawn_turn(rng: np.random.Generator, *, use_rot90: bool) -> Callable[[U8], U8]:
-    """What is done to images [..., h, w, 3]: half of the times they are mirrored; use_rot90: also half of them upside
-    down, and half with the axes swapped."""
-    mirrored = rng.random() < 0.5
-    upside_down, swapped = (use_rot90 and rng.random() < 0.5 for _ in range(2))
-
-    def turn(image: U8) -> U8:
-        image = image[..., ::-1, :] if mirrored else image
-        image = image[..., ::-1, :, :] if upside_down else image
-        return image.swapaxes(-3, -2) if swapped else image
-
-    return turn
-
-
 def _of_epochs(items: npt.NDArray[np.int64], seed: int, step: int, batch: int) -> npt.NDArray[np.int64]:
     """The items of a step: every epoch is a new permutation of all of them."""
     epoch, place = divmod(step, len(items) // batch)
@@ -190,10 +177,9 @@ class GroupBatches(Dataset[GroupBatch]):
         return whole[self._ranks.rank * share : (self._ranks.rank + 1) * share].tolist()
 
     def _crop(self, hr: U8, lr: U8, rng: np.random.Generator) -> tuple[U8, U8]:
-        y, x = rng.integers(0, self._source.lr_size_px - self._patch + 1, size=2)
-        s, p = self._source.scale, self._patch
-        how = _drawn_turn(rng, use_rot90=self._use_rot90)
-        return how(hr[y * s : (y + p) * s, x * s : (x + p) * s]), how(lr[:, y : y + p, x : x + p])
+        hr, lr = drawn_crop(hr, lr, self._patch, rng)
+        turn = drawn_turn(rng, use_rot90=self._use_rot90)
+        return turn(hr), turn(lr)
 
     def __getitem__(self, step: int) -> GroupBatch:
         samples = self._samples(step)
@@ -279,7 +265,7 @@ class LrBatches(Dataset[LrBatch]):
     def _crop(self, number: int, rng: np.random.Generator) -> U8:
         image, p = self._source.read(number), self._patch
         y, x = (int(rng.integers(0, side - p + 1)) for side in image.shape[:2])
-        return _drawn_turn(rng, use_rot90=self._use_rot90)(image[y : y + p, x : x + p])
+        return drawn_turn(rng, use_rot90=self._use_rot90)(image[y : y + p, x : x + p])
 
     def __getitem__(self, step: int) -> LrBatch:
         numbers = _of_epochs(self._items, self._seed, step, self._batch).tolist()

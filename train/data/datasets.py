@@ -1,7 +1,7 @@
 """Stores as map-style torch datasets, for training scripts of one's own.
 
     from torch.utils.data import DataLoader
-    from rwsr.train.datasets import GroupDataset
+    from rwsr.train.data.datasets import GroupDataset
     loader = DataLoader(GroupDataset("groups.zarr", lr_patch_px=48), batch_size=8, shuffle=True, num_workers=4)
 
 Safe under fork, spawn and threads; a torch DistributedSampler shards them.
@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...degrade.errors import UserError
-from ...degrade.images.pixels import U8
 from ...degrade.manifest import in_use
 from ...degrade.recipes.store_config import GROUPS, PAIRS
 from ...degrade.seeds import stream
@@ -24,6 +23,7 @@ from ...degrade.storage.location import Place, place
 from ...degrade.storage.shards.reader import ShardReader
 from ...degrade.storage.shards.writer import Store, open_store
 from ...eval.images.tensors import to_tensor
+from .crops import drawn_crop, drawn_turn
 
 
 class GroupItem(TypedDict):
@@ -43,18 +43,6 @@ class PairItem(TypedDict):
     condition: Tensor
 
 
-def _turned(hr: U8, lr: U8, rng: np.random.Generator) -> tuple[U8, U8]:
-    """Both flipped and turned alike; the last three axes are y, x, channel."""
-    flip_y, flip_x, transpose = rng.random(3) < 0.5
-    if flip_y:
-        hr, lr = np.flip(hr, -3), np.flip(lr, -3)
-    if flip_x:
-        hr, lr = np.flip(hr, -2), np.flip(lr, -2)
-    if transpose:
-        hr, lr = np.swapaxes(hr, -3, -2), np.swapaxes(lr, -3, -2)
-    return hr, lr
-
-
 class _Samples:
     """What both data sets do: which samples there are, reading them, and cutting and turning HR and LR alike.
 
@@ -64,7 +52,6 @@ class _Samples:
     def __init__(self, store: Store, samples: Sequence[int], lr_patch_px: int | None, augment: bool, seed: int) -> None:
         self._hr, self._lr = ShardReader(store, "hr"), ShardReader(store, "lr")
         self._samples = np.asarray(samples, dtype=np.int64)
-        self._scale = int(store.attributes["scale"])
         self._size_px = store.layout.array("lr").sample_shape[1]
         self._patch_px = self._size_px if lr_patch_px is None else lr_patch_px
         self._augment, self._seed = augment, seed
@@ -80,20 +67,16 @@ class _Samples:
     def set_epoch(self, epoch: int) -> None:
         self._epoch.fill_(epoch)
 
-    def _cut(self, hr: U8, lr: U8, rng: np.random.Generator) -> tuple[U8, U8]:
-        s, p = self._scale, self._patch_px
-        y, x = rng.integers(0, self._size_px - p + 1, size=2).tolist()
-        return hr[y * s : (y + p) * s, x * s : (x + p) * s], lr[:, y : y + p, x : x + p]
-
     def read(self, indices: Sequence[int]) -> list[tuple[int, Tensor, Tensor]]:
         """(sample, hr [3, H, W], lr [K, 3, h, w]) of each index."""
         samples = [int(self._samples[index]) for index in indices]
         found: list[tuple[int, Tensor, Tensor]] = []
         for sample, hr, lr in zip(samples, self._hr.read(samples), self._lr.read(samples), strict=True):
             rng = stream(self._seed, "dataset", int(self._epoch), sample)
-            hr, lr = self._cut(hr, lr, rng)
+            hr, lr = drawn_crop(hr, lr, self._patch_px, rng)
             if self._augment:
-                hr, lr = _turned(hr, lr, rng)
+                turn = drawn_turn(rng, use_rot90=True)
+                hr, lr = turn(hr), turn(lr)
             found.append((sample, to_tensor(np.ascontiguousarray(hr)), to_tensor(np.ascontiguousarray(lr))))
         return found
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ...degrade.errors import StoreError
-from ...degrade.storage.local import write_atomic
+from ...degrade.storage.local import LOCK, PARTIAL, write_atomic
 from ...degrade.storage.provenance import FORMATS, Json
 from .checkpoint import bound, unbound
 
@@ -28,7 +28,8 @@ def check_free(run: Path) -> None:
         raise StoreError(f"{run} is a file; name a folder for the run")
     if not run.is_dir() or (run / "run.json").exists():
         return
-    foreign = [name for name in sorted(os.listdir(run)) if name != "index.parquet" and not name.endswith(".partial")]
+    ours = ("index.parquet", LOCK)
+    foreign = [name for name in sorted(os.listdir(run)) if name not in ours and not name.endswith(PARTIAL)]
     if foreign:
         raise StoreError(f"{run} holds what is no run ({foreign[0]!r}); name another --out")
 

@@ -11,9 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...degrade.family import Frozen
+from ...degrade.images.pixels import BT601
 from ...eval.metrics.lpips_dists import Lpips, Net
-
-_LUMA = (0.299, 0.587, 0.114)
 
 
 class ReconstructionLossConfig(Frozen):
@@ -33,7 +32,7 @@ def detail(image: Tensor, size: tuple[int, int]) -> Tensor:
     The length of the three detail bands of a Haar transform of luma, stretched to 0..1 in each image, and enlarged
     bilinearly; sides of odd length get their last line again. An image without any detail counts everywhere alike.
     """
-    luma = (image * image.new_tensor(_LUMA)[:, None, None]).sum(dim=1, keepdim=True)
+    luma = (image * image.new_tensor(BT601)[:, None, None]).sum(dim=1, keepdim=True)
     luma = functional.pad(luma, (0, luma.shape[3] % 2, 0, luma.shape[2] % 2), mode="replicate")
     a, b, c, d = (luma[:, :, y::2, x::2] for y in (0, 1) for x in (0, 1))
     bands = torch.cat([a - b + c - d, a + b - c - d, a - b - c + d], dim=1) / 2

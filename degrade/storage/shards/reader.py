@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ class ShardReader:
     """
 
     def __init__(self, store: Store, array: str) -> None:
-        self._files: OrderedDict[int, int] = OrderedDict()
+        self._files: OrderedDict[int, FileIO] = OrderedDict()
         self._store = store
         self._spec: ArraySpec = store.layout.array(array)
         self._begin_process()
@@ -58,24 +59,25 @@ class ShardReader:
     def _path(self, shard: int) -> Place:
         return self._store.path / self._spec.shard_name(shard)
 
-    def _descriptor(self, shard: int, path: Path) -> int:
+    def _file(self, shard: int, path: Path) -> FileIO:
         """An open file of the shard; the caller holds the lock until it has read."""
         if shard in self._files:
             self._files.move_to_end(shard)
             return self._files[shard]
         if len(self._files) >= _MAX_OPEN_FILES:
-            os.close(self._files.popitem(last=False)[1])
-        self._files[shard] = os.open(path, os.O_RDONLY)
+            self._files.popitem(last=False)[1].close()
+        self._files[shard] = FileIO(path)
         return self._files[shard]
 
-    def _preadv(self, shard: int, path: Path, rows: Sequence[int], targets: Sequence[U8]) -> list[bytes]:
+    def _read_pieces(self, shard: int, path: Path, rows: Sequence[int], targets: Sequence[U8]) -> list[bytes]:
         """Read samples of a shard on a disk into their places; gives back their stored checksums."""
         found: list[bytes] = []
         for row, target in zip(rows, targets, strict=True):
             stored = bytearray(checksum.BYTES)
-            pieces = [target.data.cast("B"), stored]
             with self._lock:
-                got = os.preadv(self._descriptor(shard, path), pieces, row * self._spec.stored_bytes)
+                file = self._file(shard, path)
+                file.seek(row * self._spec.stored_bytes)
+                got = file.readinto(target.data.cast("B")) + file.readinto(stored)
             found.append(bytes(stored) if got == self._spec.stored_bytes else b"")
         return found
 
@@ -92,7 +94,7 @@ class ShardReader:
         path = self._path(shard)
         try:
             if isinstance(path, Path):
-                stored = self._preadv(shard, path, rows, targets)
+                stored = self._read_pieces(shard, path, rows, targets)
             else:
                 stored = self._fetch(path, rows, targets)
         except OSError as error:
@@ -134,4 +136,4 @@ class ShardReader:
     def close(self) -> None:
         """Close the files; the next read opens them again."""
         while self._files:
-            os.close(self._files.popitem()[1])
+            self._files.popitem()[1].close()
