@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from ...degrade.errors import ImageError, UserError
 from ...degrade.images.decode import EXTENSIONS, decode
-from ...degrade.images.imresize import imresize
 from ...degrade.images.pixels import U8
 from ...degrade.images.read import read_bytes
 from ...degrade.images.roles import Role
@@ -24,6 +23,7 @@ from ...degrade.storage.provenance import sha256_of
 from ...degrade.storage.shards.reader import ShardReader
 from ...degrade.storage.shards.verify import digest
 from ...degrade.storage.shards.writer import Store
+from .imresize import imresize
 from .known_sets import name_of, words_of
 from .pairing import ALL, Selection, of_role, paired
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...degrade.errors import UserError
-from ...degrade.images.imresize import F64, cubic, lanczos3, taps
+from .imresize import F64, cubic, lanczos3, taps
 from .tensors import to_pixels
 
 Model = Callable[[Tensor], Tensor]

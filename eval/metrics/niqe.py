@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.ndimage import correlate
 from scipy.special import gamma
 
-from ...degrade.images.imresize import imresize
+from ..images.imresize import imresize
 from . import weights
 
 F64 = npt.NDArray[np.float64]

@@ -4,9 +4,10 @@
 """
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -79,8 +80,8 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _is_a(kind: type) -> Callable[[object], bool]:
-    return lambda part: isinstance(part, kind)
+def _is_a(kind: type, part: object) -> bool:
+    return isinstance(part, kind)
 
 
 @cache
@@ -93,8 +94,9 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters["base64"] = _base64
+    tests: Any = environment.tests
     for kind in (Picture, Plot, Table, Strip):
-        environment.tests[kind.__name__.lower()] = _is_a(kind)
+        tests[kind.__name__.lower()] = partial(_is_a, kind)
     return environment.get_template("page.html.j2")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rwsr.degrade.images.imresize import imresize, taps
+from rwsr.eval.images.imresize import imresize, taps
 
 
 @pytest.mark.parametrize(("old", "new"), [(12, 24), (12, 6), (13, 4), (9, 9), (3, 12)])

@@ -1,6 +1,6 @@
 """MATLAB's imresize, exactly: which pixels make one of the result, and by what weights (its cubic has a = -0.5).
 
-The steps of a store resample by Pillow, which is faster and differs by less than a gray level (`ops/resize.py`); what
+The steps of a store resample by Pillow, which is faster and differs by less than a gray level (`degrade/ops/resize.py`); what
 is compared with published figures, LR of test sets, the bicubic baseline and NIQE's half, takes these weights.
 """
 
