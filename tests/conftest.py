@@ -23,6 +23,14 @@ from rwsr.train.networks.published.compact import CompactConfig
 from .loopback import CREDENTIALS, free_port, new_bucket, start_s3
 
 
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Tests on object storage are marked s3, whether they ask for a bucket or for a place of each kind."""
+    for item in items:
+        places = getattr(item, "callspec", None) and item.callspec.params.get("somewhere")
+        if places == "s3" or (places is None and "s3" in item.fixturenames):
+            item.add_marker("s3")
+
+
 def scene(seed: int, height: int, width: int) -> U8:
     """A made photograph [H, W, 3]: smooth shapes, edges, fine texture and a noisy flat sky."""
     rng = stream(seed, "scene")

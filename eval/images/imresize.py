@@ -1,7 +1,7 @@
 """MATLAB's imresize, exactly: which pixels make one of the result, and by what weights (its cubic has a = -0.5).
 
-The steps of a store resample by Pillow, which is faster and differs by less than a gray level (`degrade/ops/resize.py`); what
-is compared with published figures, LR of test sets, the bicubic baseline and NIQE's half, takes these weights.
+The steps of a store resample by Pillow (`degrade/ops/resize.py`), which is faster and differs by less than a gray
+level; what is compared with published figures takes these weights: LR of test sets, the bicubic baseline, NIQE's half.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def taps(old: int, new: int, kernel: Callable[[F64], F64] = cubic) -> tuple[npt.
     centres = (np.arange(new) + 0.5) * step - 0.5
     reach = int(np.ceil(_REACH * wide))
     at = np.floor(centres).astype(np.int64)[:, None] + np.arange(1 - reach, reach + 1)
-    weights = kernel((centres[:, None] - at) / wide)
+    weights = kernel(np.asarray((centres[:, None] - at) / wide, dtype=np.float64))
     mirrored = at % (2 * old)
     return np.minimum(mirrored, 2 * old - 1 - mirrored), weights / weights.sum(axis=1, keepdims=True)
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from .test_sources import spoil
+from ...builders import tiny_bank, tiny_run, tiny_store
+from ...conftest import scene
+from ...degrade.images.test_sources import spoil
 
 RWSR = [str(Path(sys.executable).with_name("rwsr"))]
 
@@ -97,18 +99,13 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photographs, a store, a bank and a trained run, each made by its command."""
     from PIL import Image
 
-    from tests.conftest import scene
-
     folder = tmp_path_factory.mktemp("work")
     (folder / "photos").mkdir()
     for seed in range(3):
         Image.fromarray(scene(seed, 200, 180)).save(folder / f"photos/{seed}.png")
     photos, store, run = folder / "photos", folder / "g.zarr", folder / "run"
-    size = ("--hr-size", "64", "--samples", "12", "--seed", "3")
-    rwsr("degrade", "build", "--preset", "mm-realsr", "--source", photos, "--out", store, *size)
-    rwsr("noisebank", "build", "--target", photos, "--out", folder / "b.zarr", "--size", "16")
-    settings = ("--set", "loop.batch_size=2", "--set", "loop.lr_patch_px=12")
-    rwsr("train", "mm-realsr", "--store", store, "--out", run, "--preset", "mm-realsr-small", "--steps", "3", *settings)
+    tiny_bank(photos, folder / "b.zarr")
+    tiny_run(tiny_store(photos, store, "mm-realsr", "seed=3"), run, "loop.lr_patch_px=12")
     return folder
 
 

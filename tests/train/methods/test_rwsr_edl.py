@@ -10,15 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from rwsr.degrade import build_store
 from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.images import sources
-from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.storage.shards.verify import digest
 from rwsr.degrade.storage.shards.writer import Store
 from rwsr.noisebank.bank import NoiseBank
-from rwsr.pipelines.executors import runner
 from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.engine import run as runs
@@ -34,7 +30,8 @@ from rwsr.train.networks.mm_realsr import MMRealSR
 from rwsr.train.networks.open import open_restorer, open_run
 from rwsr.train.networks.rwsr_edl import Branches, Edl, EdlNetworkConfig, parts_of
 
-from ..commands import Stop, rwsr, stop_after
+from ...builders import tiny_store
+from ...commands import Stop, rwsr, stop_after
 
 CPU = torch.device("cpu")
 TINY = {"num_feat": 4, "num_block": 1, "num_grow_ch": 4, "branch_feats": 6}
@@ -62,9 +59,7 @@ def bank(tmp_path: Path) -> Path:
 @pytest.fixture
 def pairs(photos: Path, tmp_path: Path) -> Store:
     """Ten pairs without noise."""
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
-    config = compose(store_preset("rwsr-edl-noisefree"), hr_size_px=80, num_samples=10)
-    return build_store.build(tmp_path / "pairs.zarr", build_store.plan(config, rows), runner(1))[0]
+    return tiny_store(photos, tmp_path / "pairs.zarr", "rwsr-edl-noisefree", num_samples=10, hr_size_px=80)
 
 
 def _nothing(steps: int, terms: dict[str, float]) -> None:
@@ -316,9 +311,7 @@ def test_it_starts_from_a_psnr_model(pairs: Store, tmp_path: Path) -> None:
 
 
 def test_groups_and_other_scales_are_refused(photos: Path, pairs: Store, tmp_path: Path) -> None:
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
-    config = compose(store_preset("mm-realsr"), hr_size_px=80, num_samples=4)
-    groups = build_store.build(tmp_path / "groups.zarr", build_store.plan(config, rows), runner(1))[0]
+    groups = tiny_store(photos, tmp_path / "groups.zarr", num_samples=4, hr_size_px=80)
     with pytest.raises(UserError, match="holds groups; RWSR-EDL learns from pairs"):
         _train(tmp_path / "run", groups, CONFIG)
     with pytest.raises(UserError, match="is for scale 4, the network for 2"):

@@ -17,8 +17,8 @@ from rwsr.pipelines.papers.hr_aware_tables import NETWORKS, TABLES, Variant
 from rwsr.train.compose import compose_fine_tuning, compose_training
 from rwsr.train.networks.published.compact import CompactConfig
 
-from ..commands import flags, rwsr
-from ..conftest import scene
+from ...commands import flags, rwsr
+from ...conftest import scene
 
 SIZES = ["network.num_feat=4", "network.code=6", "network.degradation_blocks=1"]
 FEW = ["loop.batch_size=2", "loop.checkpoint_every=2"]

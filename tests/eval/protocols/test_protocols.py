@@ -33,7 +33,7 @@ from rwsr.eval.report import ablation, examples, published, sweeps
 from rwsr.eval.report.page import page
 from rwsr.eval.report.table import MetricRow, mean
 
-from ..conftest import scene
+from ...conftest import scene
 
 CPU = torch.device("cpu")
 

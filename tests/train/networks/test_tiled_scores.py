@@ -25,7 +25,7 @@ from rwsr.train.networks.open import open_run
 from rwsr.train.networks.udem import Udem, UdemConfig
 from rwsr.train.subjects import subject_of
 
-from ..conftest import scene
+from ...conftest import scene
 
 CPU = torch.device("cpu")
 

@@ -23,7 +23,7 @@ from rwsr.train.engine.distributed import Ranks
 from rwsr.train.engine.finite import Finite
 from rwsr.train.engine.model_file import config_of, read_model, write_model
 
-from ..commands import Stop, rwsr, stop_after
+from ...commands import Stop, rwsr, stop_after
 from .test_loop import CONFIG, CPU, _nothing, _train
 
 LONGER = compose(CONFIG, sets=["loop.checkpoint_every=2", "loop.log_every=3"])

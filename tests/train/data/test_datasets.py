@@ -7,28 +7,18 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, DistributedSampler
 
-from rwsr.degrade import build_store
-from rwsr.degrade.config import compose
 from rwsr.degrade.errors import StoreError, UserError
-from rwsr.degrade.images import sources
-from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.storage.shards.reader import ShardReader
 from rwsr.degrade.storage.shards.writer import open_store
-from rwsr.pipelines.executors import runner
 from rwsr.train.data.datasets import GroupDataset, PairDataset
 
-
-def _built(photos: Path, out: Path, preset: str, *sets: str) -> Path:
-    rows = sources.index([photos], out.with_suffix(".parquet"), sources.IndexConfig(), runner(1))
-    config = compose(store_preset(preset), sets=sets, hr_size_px=64, num_samples=12, shard_mib=0.05)
-    build_store.build(out, build_store.plan(config, rows), runner(1))
-    return out
+from ...builders import tiny_store
 
 
 @pytest.fixture
 def groups(photos: Path, tmp_path: Path) -> Path:
     """Twelve groups of 64-pixel crops."""
-    return _built(photos, tmp_path / "groups.zarr", "mm-realsr")
+    return tiny_store(photos, tmp_path / "groups.zarr", "mm-realsr").path
 
 
 def test_without_crops_and_turns_an_item_is_what_the_store_holds(groups: Path) -> None:
@@ -43,7 +33,7 @@ def test_without_crops_and_turns_an_item_is_what_the_store_holds(groups: Path) -
 
 def test_lr_and_hr_are_cut_and_turned_alike(photos: Path, tmp_path: Path) -> None:
     """On bicubic pairs: LR is near the HR made smaller, for every turn, and not otherwise."""
-    dataset = PairDataset(_built(photos, tmp_path / "pairs.zarr", "bicubic"), lr_patch_px=8)
+    dataset = PairDataset(tiny_store(photos, tmp_path / "pairs.zarr", "bicubic").path, lr_patch_px=8)
     turns = set()
     for epoch in range(6):
         dataset.set_epoch(epoch)
@@ -84,7 +74,7 @@ def test_ranks_share_the_samples(groups: Path) -> None:
 
 def test_flagged_groups_are_left_out_unless_asked_for(photos: Path, tmp_path: Path) -> None:
     """Stores that flag disorder give what is in order; `disordered` gives all."""
-    path = _built(photos, tmp_path / "g.zarr", "mm-realsr", "recipe.order_check=flag", "seed=3")
+    path = tiny_store(photos, tmp_path / "g.zarr", "mm-realsr", "recipe.order_check=flag", "seed=3").path
     names = open_store(path, "group-store").manifest(columns=["disorder"])["disorder"].to_pylist()
     ordered = [sample for sample, found in enumerate(names) if not found]
     assert 0 < len(ordered) < 12
@@ -95,11 +85,11 @@ def test_flagged_groups_are_left_out_unless_asked_for(photos: Path, tmp_path: Pa
 
 def test_cugans_condition_comes_with_its_pair(photos: Path, tmp_path: Path) -> None:
     """z of each sample; other pairs have none."""
-    path = _built(photos, tmp_path / "c.zarr", "cugan")
+    path = tiny_store(photos, tmp_path / "c.zarr", "cugan").path
     z = PairDataset(path)[4]["condition"]
     expected = open_store(path, "pair-store").manifest(columns=["condition"])["condition"][4].as_py()
     assert z.tolist() == pytest.approx(expected, abs=1e-6) and len(z) == 2
-    assert PairDataset(_built(photos, tmp_path / "b.zarr", "bicubic"))[0]["condition"].numel() == 0
+    assert PairDataset(tiny_store(photos, tmp_path / "b.zarr", "bicubic").path)[0]["condition"].numel() == 0
 
 
 def test_a_wrong_store_or_patch_is_one_line(groups: Path) -> None:

@@ -15,7 +15,7 @@ from rwsr.degrade.images.decode import decode
 from rwsr.degrade.images.pixels import U8
 from rwsr.eval.images.files import Picture, encode_picture, enlarged_alpha, read_picture
 
-from ..conftest import scene
+from ...conftest import scene
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -17,7 +17,7 @@ from rwsr.degrade.storage.object_store import ObjectPath
 from rwsr.pipelines.cli.main import root
 from rwsr.train.data.datasets import GroupDataset
 
-from ..loopback import Mood, Trouble, free_port
+from ...loopback import Mood, Trouble, free_port
 
 Tree = Callable[[Place], dict[str, bytes]]
 

@@ -23,7 +23,7 @@ from rwsr.train.networks.published.imdn import ImdnConfig
 from rwsr.train.networks.published.rlfn import RlfnConfig
 from rwsr.train.subjects import subject_of
 
-from ..commands import make_spandrel_importable
+from ...commands import make_spandrel_importable
 
 CPU = torch.device("cpu")
 

@@ -13,7 +13,7 @@ from rwsr.degrade.ops.resize import resize
 from rwsr.eval.images.pairing import Selection
 from rwsr.eval.images.sets import Item, of_folders
 
-from ..conftest import scene
+from ...conftest import scene
 
 
 def _folder(path: Path, sizes: Mapping[str, tuple[int, int]]) -> Path:

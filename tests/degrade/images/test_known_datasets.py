@@ -10,8 +10,8 @@ from rwsr.degrade.images import known_datasets, sources
 from rwsr.degrade.images.sources import IndexConfig, SourceRow, listed
 from rwsr.pipelines.cli.store import LAYOUTS
 
-from ..commands import rwsr
-from ..conftest import scene
+from ...commands import rwsr
+from ...conftest import scene
 
 
 def _rows(root: Path, folder: str, names: list[str]) -> list[SourceRow]:

@@ -47,8 +47,8 @@ from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig
 from rwsr.train.networks.open import open_restorer
 from rwsr.train.networks.published.compact import Compact, CompactConfig
 
-from ..commands import Stop, flags, make_spandrel_importable, rwsr, stop_after
-from ..conftest import scene
+from ...commands import Stop, flags, make_spandrel_importable, rwsr, stop_after
+from ...conftest import scene
 
 CPU = torch.device("cpu")
 KEYS = torch.tensor([3, 4])

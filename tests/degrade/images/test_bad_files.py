@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from ...commands import rwsr
 from . import bad_files
-from .test_cli import rwsr
 
 Tree = Callable[[Path], dict[str, bytes]]
 

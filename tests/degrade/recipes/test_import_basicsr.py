@@ -10,7 +10,7 @@ from rwsr.degrade.recipes.mm_realsr import Groups
 from rwsr.degrade.recipes.real_esrgan import SecondOrder
 from rwsr.degrade.recipes.store_config import store_preset
 
-from ..commands import rwsr
+from ...commands import rwsr
 
 REAL_ESRGAN = """
 name: train_x4

@@ -17,8 +17,8 @@ from rwsr.pipelines.papers import simulated_cameras
 from rwsr.pipelines.papers.rwsr_edl_tables import TABLES, Variant
 from rwsr.train.compose import compose_training
 
-from ..commands import rwsr
-from ..conftest import scene
+from ...commands import rwsr
+from ...conftest import scene
 
 TINY = (
     "network.num_feat=4",

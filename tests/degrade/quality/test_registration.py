@@ -13,7 +13,7 @@ from rwsr.degrade.recipes import PRESETS
 from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.samples import Source, draw_sample
 
-from .test_pairs import Bank
+from ..recipes.test_pairs import Bank
 
 
 def _warped(scale: float, shift: float) -> F32:

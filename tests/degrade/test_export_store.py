@@ -9,32 +9,20 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from rwsr.degrade import build_store
-from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.export_store import export
-from rwsr.degrade.images import sources
-from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.storage.local import only_builder
 from rwsr.degrade.storage.shards.reader import ShardReader
-from rwsr.degrade.storage.shards.writer import Store
 from rwsr.eval.store_page import measure_store, write_quality
 from rwsr.pipelines.executors import runner
 
+from ..builders import tiny_store
 from ..commands import rwsr
-
-
-def built(photos: Path, out: Path, preset: str, *sets: str) -> Store:
-    """A store of twelve samples of 64-pixel crops, its index beside it."""
-    rows = sources.index([photos], out.with_name(f"{out.name}.index.parquet"), sources.IndexConfig(), runner(1))
-    config = compose(store_preset(preset), sets=sets, hr_size_px=64, num_samples=12, shard_mib=0.05)
-    build_store.build(out, build_store.plan(config, rows), runner(1))
-    return build_store.open_samples(out)
 
 
 def test_pairs_become_folders_with_equal_names(photos: Path, tmp_path: Path) -> None:
     """hr/ and lr/ hold the stored pixels; meta_info.txt names each with its shape; the manifest comes along."""
-    store, out = built(photos, tmp_path / "p.zarr", "bicubic"), tmp_path / "png"
+    store, out = tiny_store(photos, tmp_path / "p.zarr", "bicubic"), tmp_path / "png"
     assert export(store, out, runner(2)) == (12, 12)
     for name in ("hr", "lr"):
         files = sorted((out / name).iterdir())
@@ -50,7 +38,7 @@ def test_pairs_become_folders_with_equal_names(photos: Path, tmp_path: Path) -> 
 
 def test_an_export_goes_on_where_it_stopped(photos: Path, tmp_path: Path) -> None:
     """Only what is missing is written again; a finished one writes nothing."""
-    store, out = built(photos, tmp_path / "g.zarr", "mm-realsr"), tmp_path / "png"
+    store, out = tiny_store(photos, tmp_path / "g.zarr", "mm-realsr"), tmp_path / "png"
     export(store, out, runner(1))
     shutil.rmtree(out / "worst")
     (out / "hr/000002.png.1.partial").write_bytes(b"x")
@@ -61,17 +49,17 @@ def test_an_export_goes_on_where_it_stopped(photos: Path, tmp_path: Path) -> Non
 
 def test_an_export_never_mixes_stores_or_folders(photos: Path, tmp_path: Path) -> None:
     """A folder of another store, or of something else, is refused."""
-    store = built(photos, tmp_path / "p.zarr", "bicubic")
+    store = tiny_store(photos, tmp_path / "p.zarr", "bicubic")
     export(store, tmp_path / "png", runner(1))
     with pytest.raises(UserError, match="export of another store"):
-        export(built(photos, tmp_path / "q.zarr", "bicubic", "seed=1"), tmp_path / "png", runner(1))
+        export(tiny_store(photos, tmp_path / "q.zarr", "bicubic", "seed=1"), tmp_path / "png", runner(1))
     with pytest.raises(UserError, match="is not an empty folder"):
         export(store, photos, runner(1))
 
 
 def test_flagged_groups_are_not_exported(photos: Path, tmp_path: Path) -> None:
     """What readers leave out is left out here too."""
-    store = built(photos, tmp_path / "g.zarr", "mm-realsr", "recipe.order_check=flag", "seed=3")
+    store = tiny_store(photos, tmp_path / "g.zarr", "mm-realsr", "recipe.order_check=flag", "seed=3")
     names = store.manifest(columns=["disorder"])["disorder"].to_pylist()
     ordered = [f"{i:06d}.png" for i, found in enumerate(names) if not found]
     assert export(store, tmp_path / "png", runner(1))[0] == len(ordered) < 12
@@ -81,7 +69,7 @@ def test_flagged_groups_are_not_exported(photos: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("preset", ["mm-realsr", "bsrgan", "cugan", "bicubic"])
 def test_the_report_is_the_same_for_any_number_of_workers(preset: str, photos: Path, tmp_path: Path) -> None:
     """A page and a table, byte for byte; a row for each member of each measured sample."""
-    store = built(photos, tmp_path / "s.zarr", preset)
+    store = tiny_store(photos, tmp_path / "s.zarr", preset)
     pages: list[list[bytes]] = []
     for workers in (1, 2):
         written = write_quality(store, tmp_path / "quality.html", 5, runner(workers))
@@ -96,7 +84,7 @@ def test_the_report_is_the_same_for_any_number_of_workers(preset: str, photos: P
 
 def test_the_measurements_are_those_of_the_images(photos: Path, tmp_path: Path) -> None:
     """Bicubic pairs: all detail, no noise to speak of, no shift."""
-    table = measure_store(built(photos, tmp_path / "p.zarr", "bicubic"), 12, runner(1))
+    table = measure_store(tiny_store(photos, tmp_path / "p.zarr", "bicubic"), 12, runner(1))
     assert np.median(np.asarray(table["gain"])) > 0.9 and np.asarray(table["registration_error"]).max() < 1e-4
 
 

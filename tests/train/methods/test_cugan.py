@@ -9,15 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from rwsr.degrade import build_store
 from rwsr.degrade.config import compose, to_yaml
 from rwsr.degrade.errors import StoreError, UserError
-from rwsr.degrade.images import sources
 from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.storage.shards.verify import digest
 from rwsr.degrade.storage.shards.writer import Store
 from rwsr.eval.protocols import interpolation
-from rwsr.pipelines.executors import runner
 from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.data.of_training import live, stored
@@ -32,7 +29,8 @@ from rwsr.train.networks.discriminators import ConditionedDiscriminator, Feature
 from rwsr.train.networks.open import open_run
 from rwsr.train.train import train_run
 
-from ..commands import Stop, rwsr, stop_after
+from ...builders import tiny_store
+from ...commands import Stop, rwsr, stop_after
 
 CPU = torch.device("cpu")
 TINY = {"num_feat": [4, 6, 8], "num_block": 1}
@@ -53,9 +51,7 @@ STAGE_2: CuganConfig = compose(
 @pytest.fixture
 def pairs(photos: Path, tmp_path: Path) -> Store:
     """Ten pairs of 48 px, each with its z."""
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
-    config = compose(store_preset("cugan"), hr_size_px=48, num_samples=10)
-    return build_store.build(tmp_path / "pairs.zarr", build_store.plan(config, rows), runner(1))[0]
+    return tiny_store(photos, tmp_path / "pairs.zarr", "cugan", num_samples=10, hr_size_px=48)
 
 
 def _nothing(steps: int, terms: dict[str, float]) -> None:
@@ -226,9 +222,7 @@ def test_pairs_rendered_meanwhile_have_their_z(photos: Path, tmp_path: Path) -> 
 
 
 def test_samples_without_z_are_refused(photos: Path, tmp_path: Path) -> None:
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
-    config = compose(store_preset("real-esrgan"), hr_size_px=64, num_samples=3)
-    other = build_store.build(tmp_path / "other.zarr", build_store.plan(config, rows), runner(1))[0]
+    other = tiny_store(photos, tmp_path / "other.zarr", "real-esrgan", num_samples=3)
     with pytest.raises(UserError, match="other.zarr says nothing of the degradation of its pairs"):
         _train(tmp_path / "run", other, STAGE_1)
 
@@ -249,9 +243,8 @@ def test_stopped_and_resumed_is_the_same(pairs: Store, tmp_path: Path, config: C
 
 def test_it_learns_to_denoise(photos: Path, tmp_path: Path) -> None:
     """A few hundred steps on noisy pairs: nearer to HR than the degraded image is, when told the truth."""
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
-    recipe = compose(store_preset("cugan"), hr_size_px=48, num_samples=32, sets=["recipe.fixed_level=[0,50]"])
-    noisy = build_store.build(tmp_path / "noisy.zarr", build_store.plan(recipe, rows), runner(1))[0]
+    level = "recipe.fixed_level=[0,50]"
+    noisy = tiny_store(photos, tmp_path / "noisy.zarr", "cugan", level, num_samples=32, hr_size_px=48)
     settings = [
         "loop.steps=150",
         "loop.batch_size=8",

@@ -4,11 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rwsr.degrade import build_store
-from rwsr.degrade.config import compose
-from rwsr.degrade.images import sources
-from rwsr.degrade.recipes.store_config import store_preset
-from rwsr.pipelines.executors import runner
+from ..builders import tiny_store
 
 README = (Path(__file__).parents[2] / "degrade/README.md").read_text()
 
@@ -22,9 +18,7 @@ def _code(first_line: str) -> str:
 
 def test_the_lines_of_the_readme_read_a_store(photos: Path, tmp_path: Path) -> None:
     """Arrays, members and a step of the manifest, in a process that never imports rwsr."""
-    rows = sources.index([photos], tmp_path / "i.parquet", sources.IndexConfig(), runner(1))
-    config = compose(store_preset("mm-realsr"), hr_size_px=64, num_samples=20)
-    build_store.build(tmp_path / "groups.zarr", build_store.plan(config, rows), runner(1))
+    tiny_store(photos, tmp_path / "groups.zarr", num_samples=20)
     script = _code("import zarr") + _code("import pyarrow.parquet as pq")
     script += (
         "import sys\n"

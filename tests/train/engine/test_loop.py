@@ -18,15 +18,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from rwsr.degrade import build_store
 from rwsr.degrade.config import compose, to_yaml
 from rwsr.degrade.errors import StoreError, UserError
-from rwsr.degrade.images import sources
 from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.storage.shards.verify import digest
 from rwsr.degrade.storage.shards.writer import Store
 from rwsr.eval.images.sets import of_store
-from rwsr.pipelines.executors import runner
 from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatches, StoredGroups
 from rwsr.train.data.of_training import Data, live, stored
@@ -41,7 +38,8 @@ from rwsr.train.networks.open import open_run
 from rwsr.train.notes import notes_on
 from rwsr.train.train import train_run
 
-from ..commands import Stop, stop_after
+from ...builders import tiny_store
+from ...commands import Stop, stop_after
 
 CPU = torch.device("cpu")
 CONFIG: TrainConfig = compose(
@@ -229,9 +227,7 @@ def test_two_networks_stopped_and_resumed_are_the_same(store: Store, tmp_path: P
 @pytest.fixture
 def pairs(photos: Path, tmp_path: Path) -> Store:
     """Six pairs of HR 128 and its bicubic LR."""
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
-    config = compose(store_preset("bicubic"), hr_size_px=128, num_samples=6)
-    return build_store.build(tmp_path / "pairs.zarr", build_store.plan(config, rows), runner(1))[0]
+    return tiny_store(photos, tmp_path / "pairs.zarr", "bicubic", num_samples=6, hr_size_px=128)
 
 
 ESRGAN: TrainConfig = compose(
@@ -263,9 +259,7 @@ def test_samples_that_do_not_fit_are_refused(pairs: Store, store: Store, photos:
     """Modulation wants groups; where LR or targets are not sharpened as published, a line says so."""
     with pytest.raises(UserError, match="pairs.zarr holds pairs; modulation is learned from groups"):
         _train(tmp_path / "a", pairs, CONFIG, CPU, _nothing)
-    rows = sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig(), runner(1))
-    config = compose(store_preset("real-esrgan"), hr_size_px=64, num_samples=4)
-    sharp = build_store.build(tmp_path / "sharp.zarr", build_store.plan(config, rows), runner(1))[0]
+    sharp = tiny_store(photos, tmp_path / "sharp.zarr", "real-esrgan", num_samples=4)
     assert "the targets are not sharpened" in notes_on(METHOD, ESRGAN, stored(sharp.path))[1]
     assert len(notes_on(METHOD, compose_training("real-esrnet"), stored(sharp.path))) == 1
     assert "--preset real-esrgan" in notes_on(METHOD, compose_training("real-esrgan"), stored(pairs.path))[1]

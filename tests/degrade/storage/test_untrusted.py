@@ -21,8 +21,8 @@ from rwsr.eval.images.sets import of_store
 from rwsr.train.data.batches import StoredGroups
 from rwsr.train.data.datasets import GroupDataset
 
-from ..commands import rwsr
-from ..conftest import scene
+from ...commands import rwsr
+from ...conftest import scene
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from rwsr.noisebank.scan import open_scan
 from rwsr.train.engine.model_file import model_file, read_model
 from rwsr.train.methods import METHODS
 
-from .commands import rwsr
+from ...commands import rwsr
 
 
 @pytest.fixture(scope="module")
