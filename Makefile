@@ -47,7 +47,7 @@ types: $(VENV)/.rwsr-dev  ## pyright, strict
 layers: $(VENV)/.rwsr-dev  ## import-linter: who may import whom
 	@$(BIN)/lint-imports
 
-# evaluation.py, mmrealsr.py and training.py need folders of yours; each says which.
+# evaluation.py, training.py and those of papers/ need folders of yours; each says which.
 BENCHMARKS := degrade noisebank pipelines faults damage crash_points demo
 
 bench: $(VENV)/.rwsr-test  ## The measurements behind the figures we give, but those that need your folders

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .degrade.config import compose
     from .degrade.errors import ImageError, StoreError, UserError
     from .degrade.images.decode import decode
-    from .degrade.images.sources import IndexConfig
+    from .degrade.images.listing import IndexConfig
     from .degrade.images.sources import index as index_images
     from .degrade.ops.bank_noise import BankNoise
     from .degrade.ops.blur import Blur
@@ -69,7 +69,7 @@ _AT = {  # where each name is, and what it is called there
     "GroupBatch": "train.data.batches:GroupBatch",
     "GroupDataset": "train.data.datasets:GroupDataset",
     "ImageError": "degrade.errors:ImageError",
-    "IndexConfig": "degrade.images.sources:IndexConfig",
+    "IndexConfig": "degrade.images.listing:IndexConfig",
     "Jpeg": "degrade.ops.codecs:Jpeg",
     "LoopConfig": "train.engine.training:LoopConfig",
     "Metric": "eval.metrics.base:Metric",

@@ -33,7 +33,7 @@ from rwsr.degrade.storage.shards.inspect import problems
 from rwsr.degrade.storage.shards.reader import ShardReader
 from rwsr.eval.report import table
 from rwsr.noisebank.bank import NoiseBank
-from rwsr.noisebank.scan import open_scan
+from rwsr.noisebank.set_scan import open_scan
 from rwsr.pipelines.executors import runner
 from rwsr.train.engine import checkpoint, identity
 from rwsr.train.engine.checkpoint import read_log

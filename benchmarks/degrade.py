@@ -39,7 +39,8 @@ from rwsr.degrade.samples import Source, draw_sample, render
 from rwsr.degrade.storage.provenance import provenance
 from rwsr.degrade.storage.shards.layout import ArraySpec, Layout
 from rwsr.degrade.storage.shards.reader import ShardReader
-from rwsr.degrade.storage.shards.writer import begin, finish, open_store, write_shard
+from rwsr.degrade.storage.shards.store import open_store
+from rwsr.degrade.storage.shards.writer import begin, finish, write_shard
 
 HR_PX = 400
 PHOTOGRAPHS = (
@@ -142,12 +143,7 @@ def reads(folder: Path, groups: int = 512) -> bool:
     def rows(shard: int) -> pa.Table:
         return pa.table({"sample": list(layout.rows(shard))}, schema=schema)
 
-    store = begin(
-        folder / "r.zarr",
-        layout,
-        provenance("group-store", GROUPS_CONFIG, ""),
-        attributes={},
-    )
+    store = begin(folder / "r.zarr", layout, provenance("group-store", GROUPS_CONFIG, ""), attributes={})
     for shard in range(layout.num_shards):
         of = layout.rows(shard)
         write_shard(store, shard, {name: block[of.start : of.stop] for name, block in blocks.items()}, rows(shard))
@@ -156,7 +152,7 @@ def reads(folder: Path, groups: int = 512) -> bool:
     for name, block in blocks.items():
         block.tofile(folder / name)
         maps[name] = np.memmap(folder / name, dtype=np.uint8, mode="r", shape=block.shape)
-    readers = {name: ShardReader(open_store(store.path, "bench"), name) for name in shapes}
+    readers = {name: ShardReader(open_store(store.path, "group-store"), name) for name in shapes}
     order = rng.permutation(groups).tolist()
     batches = [order[i : i + 16] for i in range(0, groups, 16)]
     ours = best(lambda: [reader.read(batch) for batch in batches for reader in readers.values()])

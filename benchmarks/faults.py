@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from rwsr.degrade.errors import StoreError
 from rwsr.degrade.recipes.store_config import GROUPS
 from rwsr.degrade.storage.location import Place, names_below, place
+from rwsr.degrade.storage.shards.store import commits_of, open_store, open_unfinished
 from rwsr.degrade.storage.shards.verify import verify, verify_whole
-from rwsr.degrade.storage.shards.writer import commits_of, open_store, open_unfinished
 from tests.loopback import CREDENTIALS, Mood, Trouble, free_port, new_bucket, start_s3
 
 SAMPLES, HR_PX, SHARD_MIB = 240, 96, 0.4

@@ -20,11 +20,12 @@ import numpy as np
 import pyarrow as pa
 
 from rwsr.degrade.images.decode import decode
-from rwsr.degrade.images.sources import IndexConfig, listed
+from rwsr.degrade.images.listing import IndexConfig, listed
 from rwsr.degrade.storage import tables
 from rwsr.degrade.storage.provenance import provenance
 from rwsr.noisebank import tiles
-from rwsr.noisebank.scan import KIND, ScanConfig, SetScan, scan_grids, scan_set
+from rwsr.noisebank.scan import scan_set
+from rwsr.noisebank.set_scan import KIND, ScanConfig, SetScan, scan_grids
 from rwsr.noisebank.tiles import TileGrid
 from rwsr.pipelines.executors import runner
 

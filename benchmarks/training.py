@@ -18,7 +18,7 @@ import torch
 from torch.optim import Adam
 
 from rwsr.degrade.recipes.store_config import GROUPS
-from rwsr.degrade.storage.shards.writer import open_store
+from rwsr.degrade.storage.shards.store import open_store
 from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.engine.distributed import Ranks, local_device
 from rwsr.train.engine.loop import fit

@@ -13,9 +13,9 @@ import pyarrow as pa
 from . import seeds
 from .errors import ImageError, StoreError, UserError
 from .images import sources
+from .images.listing import SourceRow
 from .images.pixels import U8
 from .images.read import read_source
-from .images.sources import SourceRow
 from .manifest import from_row, manifest_schema, to_row
 from .ops.step import NoiseSource
 from .recipes.store_config import GROUPS, PAIRS, StoreConfig
@@ -26,7 +26,8 @@ from .storage.provenance import canonical, provenance, sha256_of
 from .storage.shards.layout import ArraySpec, Layout, samples_per_shard
 from .storage.shards.missing import render_missing
 from .storage.shards.reader import ShardReader
-from .storage.shards.writer import Store, begin, check_here, kind_of, open_store, write_shard
+from .storage.shards.store import Store, kind_of, open_store
+from .storage.shards.writer import begin, check_here, write_shard
 from .tasks import Run, serial
 
 _ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest

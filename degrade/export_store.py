@@ -19,8 +19,8 @@ from .storage.local import only_builder, write_atomic
 from .storage.location import is_empty, remove_partials
 from .storage.provenance import canonical
 from .storage.shards.reader import ShardReader
+from .storage.shards.store import MANIFEST, Store
 from .storage.shards.verify import digest
-from .storage.shards.writer import MANIFEST, Store
 from .tasks import Run
 
 _MARK = "export.json"

@@ -12,7 +12,7 @@ from .quality.group_order import MEASURE_TYPE, disorders
 from .recipes.base import Recipe
 from .recipes.store_config import StoreConfig
 from .samples import Draw, Rendered, Source
-from .storage.shards.writer import Store
+from .storage.shards.store import Store
 
 _PLAIN: dict[Any, pa.DataType] = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 

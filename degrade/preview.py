@@ -9,7 +9,7 @@ from .images.pixels import U8
 from .ops.step import from_rows
 from .recipes.store_config import GROUPS
 from .storage.shards.reader import ShardReader
-from .storage.shards.writer import Store
+from .storage.shards.store import Store
 
 
 def describe(steps: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -7,15 +7,15 @@ import numpy as np
 from ..degrade import seeds
 from ..degrade.errors import UserError
 from ..degrade.images import sources
+from ..degrade.images.listing import SourceRow
 from ..degrade.images.pixels import U8, encode_png
 from ..degrade.images.read import read_source
-from ..degrade.images.sources import SourceRow
 from ..degrade.progress import progress
 from ..degrade.storage.location import Place, place, write
 from ..noisebank.bank import NoiseBank, cut
 from ..noisebank.build_bank import inputs_sha256
 from ..noisebank.pictures import bank_sheet
-from ..noisebank.scan import SetScan
+from ..noisebank.set_scan import SetScan
 from ..noisebank.statistics import noise_statistics
 from ..noisebank.tiles import TileGrid
 from .report import bank_plots

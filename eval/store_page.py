@@ -28,8 +28,8 @@ from ..degrade.storage import tables
 from ..degrade.storage.location import Place
 from ..degrade.storage.provenance import provenance
 from ..degrade.storage.shards.reader import ShardReader
+from ..degrade.storage.shards.store import Store
 from ..degrade.storage.shards.verify import digest
-from ..degrade.storage.shards.writer import Store
 from ..degrade.tasks import Run
 from ..noisebank.statistics import estimated_sigma
 from .report.page import Picture, Section, Table, page

@@ -18,8 +18,8 @@ from ..degrade.images.pixels import F32, U8, to_float
 from ..degrade.storage.location import Place
 from ..degrade.storage.shards.layout import ArraySpec, Layout, samples_per_shard
 from ..degrade.storage.shards.reader import ShardReader
+from ..degrade.storage.shards.store import Store, open_store
 from ..degrade.storage.shards.verify import digest
-from ..degrade.storage.shards.writer import Store, open_store
 from .cati import Cati, CatiRule, Rule, ThresholdRule, accepts
 from .tiles import STATISTICS, TileGrid
 

@@ -16,18 +16,19 @@ import pyarrow as pa
 
 from ..degrade.errors import StoreError, UserError
 from ..degrade.images import sources
+from ..degrade.images.listing import SourceRow
 from ..degrade.images.read import read_source
-from ..degrade.images.sources import SourceRow
 from ..degrade.storage import tables
 from ..degrade.storage.location import Place, place
 from ..degrade.storage.provenance import provenance, sha256_of
 from ..degrade.storage.shards.missing import render_missing
-from ..degrade.storage.shards.writer import Store, begin, check_here, write_shard
+from ..degrade.storage.shards.store import Store
+from ..degrade.storage.shards.writer import begin, check_here, write_shard
 from ..degrade.tasks import Run, serial
 from . import bank
 from .bank import BankConfig, NoiseBank, SetSummary
 from .cati import Cati, CatiRule, ThresholdRule, accepts, cati, is_constant, left_out
-from .scan import SetScan
+from .set_scan import SetScan
 from .tiles import TileGrid
 
 DISTILLED_KIND = "distilled-list"

@@ -1,6 +1,7 @@
 """What a noise bank, and the yield of a scan, say about themselves: as plain values and as lines for a person."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,16 @@ def between(spans: Sequence[tuple[float, float]], digits: int) -> str:
         return "-"
     low, high = min(span[0] for span in spans), max(span[1] for span in spans)
     return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def yield_values(found: Yield) -> dict[str, Any]:
+    """What a rule would take, as plain values."""
+    return {
+        "size": found.size,
+        "rule": found.rule.model_dump(),
+        "cati": found.cati.model_dump() if found.cati else None,
+        "sets": [asdict(one) for one in found.sets],
+    }
 
 
 def yield_lines(found: Sequence[Yield]) -> list[str]:

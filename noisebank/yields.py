@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from ..degrade.config import compose
 from .cati import Cati, CatiRule, Mask, ThresholdRule, accepts, cati
 
 
@@ -53,3 +54,14 @@ def yields(sets: Mapping[str, pa.Table], rules: Sequence[CatiRule | ThresholdRul
             taken = {name: accepts(tiles, rule, interval) for name, tiles in sets.items()}
         found.append(Yield(size, rule, interval, tuple(_take(name, sets[name], mask) for name, mask in taken.items())))
     return found
+
+
+def rules_of(
+    quantiles: Sequence[float], min_means: Sequence[float], max_vars: Sequence[float], strata: int
+) -> list[CatiRule | ThresholdRule]:
+    """Every rule of those numbers, by least mean; raises UserError where one breaks a bound."""
+    rules: list[CatiRule | ThresholdRule] = []
+    for low in min_means:
+        rules += [compose(CatiRule(), quantile=each, min_mean=low, strata=strata) for each in quantiles]
+        rules += [compose(ThresholdRule(), max_var=each, min_mean=low) for each in max_vars]
+    return rules

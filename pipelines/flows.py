@@ -29,12 +29,12 @@ from prefect.types.entrypoint import EntrypointType
 
 from ..degrade.errors import UserError
 from ..degrade.images import sources
-from ..degrade.images.sources import SourceRow
+from ..degrade.images.listing import SourceRow
 from ..degrade.progress import Advance, say, watched_by
 from ..degrade.storage.location import Place, absolute, place
 from ..noisebank.cati import CatiRule, ThresholdRule
 from ..noisebank.describe import between, describe_rule
-from ..noisebank.scan import open_scan
+from ..noisebank.set_scan import open_scan
 from ..noisebank.yields import yields
 from . import pipeline
 from .pipeline import Named, PipelineConfig

@@ -6,11 +6,12 @@ from rwsr.degrade import build_store
 from rwsr.degrade.config import compose
 from rwsr.degrade.images import sources
 from rwsr.degrade.recipes.store_config import store_preset
-from rwsr.degrade.storage.shards.writer import Store
+from rwsr.degrade.storage.shards.store import Store
 from rwsr.noisebank import build_bank
 from rwsr.noisebank.bank import NoiseBank
 from rwsr.noisebank.build_bank import BankConfig
-from rwsr.noisebank.scan import ScanConfig, scan, scan_grids
+from rwsr.noisebank.scan import scan
+from rwsr.noisebank.set_scan import ScanConfig, scan_grids
 from rwsr.noisebank.tiles import TileGrid
 from rwsr.pipelines.executors import runner
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from ..errors import UserError
 from ..storage.location import Place
-from .sources import SourceRow
+from .listing import SourceRow
 
 
 @dataclass(frozen=True)

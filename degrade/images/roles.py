@@ -1,13 +1,14 @@
-"""What the name of an image says of it: HR or LR, at which scale, and which image it is.
+"""What the name of an image says of it: HR or LR, at which scale, which image it is; and whether it is wanted.
 
 BasicSR's 0001x4, NTIRE's 0001_lq, DIV2K's 0801x4m, 0801x4d, 0801x4w1, RealSR's Canon_001_HR and _LR4, DRealSR's
 DSC_1454_x1 and _x4, City100's 001H and 001L.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatch
 from pathlib import PurePosixPath
 
 _WORD = re.compile(r"_(?P<word>hr|gt|lr|lq)(?P<scale>\d*)$", re.IGNORECASE)
@@ -64,3 +65,13 @@ def paired_by_role(names: Iterable[str]) -> dict[Role, list[str]]:
     if not by_role[Role.HR].keys() & by_role[Role.LR].keys():
         return {}
     return {role: [name for each in found.values() for name in each] for role, found in by_role.items()}
+
+
+def fits(path: str, patterns: Sequence[str]) -> bool:
+    """Whether some pattern, as `*_HR.png`, fits a path below a folder, or the name alone."""
+    return any(fnmatch(each, pattern) for each in (path, PurePosixPath(path).name) for pattern in patterns)
+
+
+def wanted(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether some pattern of `include` fits, or there is none, and no pattern of `exclude` does."""
+    return (not include or fits(path, include)) and not fits(path, exclude)

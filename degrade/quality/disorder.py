@@ -6,7 +6,7 @@ import numpy as np
 
 from ..progress import printable
 from ..recipes.store_config import GROUPS, StoreConfig
-from ..storage.shards.writer import Store
+from ..storage.shards.store import Store
 
 _MOST_NAMED = 3
 

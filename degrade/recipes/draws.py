@@ -105,3 +105,23 @@ def resize_to(size_px: float, mode: ResizeMode, ranges: Round) -> Resize:
 
 def codec(quality: int, ranges: Round, *, webp: bool) -> Jpeg | Webp:
     return Webp(quality=quality) if webp else Jpeg(quality=quality, sampling=ranges.jpeg_sampling)
+
+
+def sigma_pair(rng: np.random.Generator, sigma: Range, least_gap: float) -> tuple[float, float]:
+    """(smaller, larger) inside the range, at least `least_gap` apart."""
+    low, high = sigma
+    gap = uniform(rng, least_gap, high - low)
+    small = uniform(rng, low, high - gap)
+    return small, small + gap
+
+
+def apart(rng: np.random.Generator, levels: Range, gap: Range, share: float | None) -> tuple[float, float]:
+    """(lower, higher) inside the range, `share` of the way from the least gap to the largest apart; None: equal."""
+    low, high = levels
+    if share is None:
+        level = uniform(rng, low, high)
+        return level, level
+    least, most = min(gap[0], high - low), min(gap[1], high - low)
+    distance = least + share * (most - least)
+    lower = uniform(rng, low, high - distance)
+    return lower, min(lower + distance, high)

@@ -9,102 +9,26 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..config import compose_values, read_file
 from ..errors import UserError
 from ..storage.provenance import Json
+from .basicsr_keys import (
+    CHANGES,
+    DEAD,
+    GAPS,
+    ORDER,
+    REASONS,
+    REDUX_FINAL,
+    REDUX_FIRST,
+    REDUX_ORDER,
+    REDUX_SECOND,
+    REDUX_SHARED,
+    Trainer,
+)
 from .store_config import StoreConfig, store_preset
 
-Trainer = Literal["Real-ESRGAN", "MM-RealSR", "neosr", "traiNNer-redux"]
-
-_ORDER = {
-    "blur_sigma": "blur_sigma",
-    "sinc_prob": "sinc_prob",
-    "betag_range": "generalized_beta",
-    "betap_range": "plateau_beta",
-    "resize_range": "resize_range",
-    "gaussian_noise_prob": "gaussian_noise_prob",
-    "noise_range": "noise_sigma_255",
-    "poisson_scale_range": "poisson_scale",
-    "gray_noise_prob": "gray_noise_prob",
-    "jpeg_range": "jpeg_quality",
-}
-_REDUX_ORDER = {  # what only traiNNer-redux reads
-    "blur_prob": "blur_prob",
-    "kernel_range": "kernel_sizes",
-    "jpeg_prob": "jpeg_prob",
-    "resize_mode_list": "resize_modes",
-    "resize_mode_prob": "resize_mode_probs",
-}
-_GAPS = {
-    "blur_kernel_diff_lower_bound": "blur_sigma",
-    "gaussian_noise_diff_range": "noise_sigma_255",
-    "poisson_noise_diff_range": "poisson_scale",
-    "jpeg_diff_range": "jpeg_quality",
-}
-# traiNNer-redux's own, of utils/redux_options.py
-_REDUX_MODES = ["bilinear", "bicubic", "nearest-exact", "lanczos"]
-_REDUX_SHARED: Json = {
-    "kernel_sizes": (5, 17),
-    "sinc_prob": 0,
-    "generalized_beta": (0.5, 4),
-    "plateau_beta": (1, 2),
-    "blur_prob": 0,
-    "resize_modes": _REDUX_MODES,
-    "resize_mode_probs": [0.25] * 4,
-    "gaussian_noise_prob": 0,
-    "noise_sigma_255": (0, 0),
-    "poisson_scale": (0, 0),
-    "gray_noise_prob": 0,
-    "jpeg_prob": 1,
-    "jpeg_quality": (75, 95),
-}
-_REDUX_FIRST = {
-    "blur_sigma": (0.2, 2),
-    "resize": {"up": 0.2, "down": 0.7, "keep": 0.1},
-    "resize_range": (0.4, 1.5),
-}
-_REDUX_SECOND = {
-    "blur_sigma": (0.2, 1),
-    "resize": {"up": 0.3, "down": 0.4, "keep": 0.3},
-    "resize_range": (0.6, 1.2),
-    "keep_resizes": False,
-}
-_REDUX_FINAL = {
-    "final_sinc_prob": 0,
-    "final_kernel_sizes": (5, 17),
-    "final_resize_modes": _REDUX_MODES,
-    "final_resize_mode_probs": [0.25] * 4,
-}
-_REASONS = {  # of keys that change no sample of a store
-    "blur_kernel_size": "no trainer reads it: kernels have the sizes of kernel_range, or 7 to 21",
-    "blur_kernel_size2": "no trainer reads it: kernels have the sizes of kernel_range2, or 7 to 21",
-    "gt_size": "crop of the training step: loop.lr_patch_px; HR crops of a store are --hr-size",
-    "lq_size": "crop of the training step: loop.lr_patch_px",
-    "patch_size": "crop of the training step: loop.lr_patch_px",
-    "queue_size": "there is no pool: every sample of a store has its own draws",
-    "use_hflip": "mirrored while training",
-    "use_rot": "turned while training: loop.turned",
-}
-_DEAD = {  # by trainer: keys that stand in its files and that its code never reads
-    "MM-RealSR": {
-        "jpeg_range2": "MM-RealSR never reads it: both of its JPEGs use jpeg_range",
-        "second_blur_prob": "MM-RealSR never reads it: its second blur is always on",
-    },
-    "neosr": {
-        name: "neosr never reads it"
-        for name in (*_REDUX_ORDER, *(f"{name}2" for name in _REDUX_ORDER), "resize_mode_list3", "resize_mode_prob3")
-    },
-    "Real-ESRGAN": {},
-    "traiNNer-redux": {"second_blur_prob": "traiNNer-redux calls it blur_prob2"},
-}
-_CHANGES = {  # keys without a counterpart, and the values under which they do nothing
-    "thicklines_prob": (0, None),
-    "dataroot_lq_prob": (0, None),
-    "gt_usm_after": (False, None),
-    "color": (None, "rgb"),
-}
 _TARGETS = ("l1_gt_usm", "pixel_gt_usm", "percep_gt_usm")
 
 
@@ -159,7 +83,7 @@ class _Options:
     def _trainer(self) -> Trainer:
         """Whose file this is, by the keys that only one of them has."""
         names, model = self._names(), str(self.values.get("model_type", ""))
-        if names & _GAPS.keys() or model.startswith("MMRealSR"):
+        if names & GAPS.keys() or model.startswith("MMRealSR"):
             return "MM-RealSR"
         if model == "otf" or (self.path.suffix.lower() == ".toml" and "high_order_degradation" not in names):
             return "neosr"
@@ -181,7 +105,7 @@ def _is_validation(path: str) -> bool:
 
 
 def _order(options: _Options, suffix: str) -> Json:
-    known = _ORDER | (_REDUX_ORDER if options.trainer == "traiNNer-redux" else {})
+    known = ORDER | (REDUX_ORDER if options.trainer == "traiNNer-redux" else {})
     found: Json = {}
     for theirs, ours in known.items():
         value = options.take(theirs + suffix)
@@ -237,24 +161,24 @@ def import_options(path: Path) -> Imported:
     options = _Options(path)
     groups, redux = options.trainer == "MM-RealSR", options.trainer == "traiNNer-redux"
     gaps: Json = {}
-    for theirs, ours in _GAPS.items():
+    for theirs, ours in GAPS.items():
         _put(gaps, ours, options, theirs)
     second_blur = None if groups or redux else options.take("second_blur_prob")
     first, second = _order(options, ""), _order(options, "2")
     if not first and not second:
         raise UserError(f"{path} has no key of a degradation (resize_prob, noise_range, ...); name a training file")
     if groups:
-        options.used -= {name for name in options.used if name.rsplit(".", 1)[-1] in _DEAD["MM-RealSR"]}
+        options.used -= {name for name in options.used if name.rsplit(".", 1)[-1] in DEAD["MM-RealSR"]}
         second.pop("jpeg_quality", None)
         if "jpeg_quality" in first:
             second["jpeg_quality"] = first["jpeg_quality"]
     if redux:
-        first, second = _REDUX_SHARED | _REDUX_FIRST | first, _REDUX_SHARED | _REDUX_SECOND | second
+        first, second = REDUX_SHARED | REDUX_FIRST | first, REDUX_SHARED | REDUX_SECOND | second
     if second_blur is not None:
         second["blur_prob"] = second_blur
     recipe: Json = {"first": first, "second": second, "usm": _sharpening(options)}
     if redux:
-        recipe |= _REDUX_FINAL
+        recipe |= REDUX_FINAL
         _put(recipe, "final_kernel_sizes", options, "final_kernel_range")
         _put(recipe, "final_resize_modes", options, "resize_mode_list3")
         _put(recipe, "final_resize_mode_probs", options, "resize_mode_prob3")
@@ -291,12 +215,12 @@ def _sharpening(options: _Options) -> Json | None:
 def _changes(options: _Options) -> dict[str, str]:
     """What of a file changes the result and is not in the config."""
     found: dict[str, str] = {}
-    known = {*_ORDER, *_REDUX_ORDER, *_GAPS, *_REASONS, *_CHANGES, *_TARGETS, "gt_usm", "gan_gt_usm", "kernel_list"}
+    known = {*ORDER, *REDUX_ORDER, *GAPS, *REASONS, *CHANGES, *_TARGETS, "gt_usm", "gan_gt_usm", "kernel_list"}
     known |= {"kernel_prob", "resize_prob", "second_blur_prob", "final_sinc_prob", "final_kernel_range", "lq_usm"}
     known |= {"lq_usm_radius_range", "resize_mode_list3", "resize_mode_prob3"}
     for path, value in options.values.items():
         last = path.rsplit(".", 1)[-1]
-        if last in _CHANGES and value not in _CHANGES[last]:
+        if last in CHANGES and value not in CHANGES[last]:
             found[path] = f"changes the result, and has no counterpart here (= {value!r})"
         elif last == "gan_gt_usm" and value:
             found[path] = "changes the result: a discriminator sees HR as it is here"
@@ -314,7 +238,7 @@ def _changes(options: _Options) -> dict[str, str]:
 
 
 def _dead(options: _Options) -> Mapping[str, str]:
-    return _DEAD[options.trainer]
+    return DEAD[options.trainer]
 
 
 def _unused(options: _Options) -> dict[str, str]:
@@ -322,7 +246,7 @@ def _unused(options: _Options) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in options.values:
         last = path.rsplit(".", 1)[-1]
-        reason = _dead(options).get(last) or (None if path in options.used else _REASONS.get(last))
+        reason = _dead(options).get(last) or (None if path in options.used else REASONS.get(last))
         if reason is not None:
             found[path] = reason
     return found

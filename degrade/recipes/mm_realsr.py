@@ -160,23 +160,15 @@ def _same(level: T) -> Levels[T]:
     return Levels(level, level, level, level)
 
 
-def _sigma_pair(rng: np.random.Generator, sigma: Range, least_gap: float) -> tuple[float, float]:
-    """(smaller, larger) inside the range, at least `least_gap` apart."""
-    low, high = sigma
-    gap = uniform(rng, least_gap, high - low)
-    small = uniform(rng, low, high - gap)
-    return small, small + gap
-
-
 def _kernel_levels(rng: np.random.Generator, ranges: Round, gaps: GroupGaps, *, sinc: bool) -> Levels[Kernel]:
     size = draws.kernel_size(rng, ranges.kernel_sizes)
     if sinc:
         return _same(Kernel(kind="sinc", size=size, cutoff=uniform(rng, draws.lowest_cutoff(size), np.pi)))
     kind = draws.gaussian_kind(rng, ranges)
-    small_x, large_x = _sigma_pair(rng, ranges.blur_sigma, 0 if kind.endswith("aniso") else gaps.blur_sigma)
+    small_x, large_x = draws.sigma_pair(rng, ranges.blur_sigma, 0 if kind.endswith("aniso") else gaps.blur_sigma)
     small_y, large_y, theta = small_x, large_x, 0.0
     if kind.endswith("aniso"):
-        small_y, large_y = _sigma_pair(rng, ranges.blur_sigma, max(gaps.blur_sigma - (large_x - small_x), 0))
+        small_y, large_y = draws.sigma_pair(rng, ranges.blur_sigma, max(gaps.blur_sigma - (large_x - small_x), 0))
         theta = uniform(rng, -np.pi, np.pi)
     beta = draws.beta_of(rng, ranges, kind)
 
@@ -201,18 +193,6 @@ def _resize_levels(rng: np.random.Generator, ranges: Round, hr_size_px: int) -> 
     return Levels(base=resize(near), blurrier=resize(far), noisier=resize(near), worst=resize(ranges.resize_range[0]))
 
 
-def _apart(rng: np.random.Generator, levels: Range, gap: Range, share: float | None) -> tuple[float, float]:
-    """(lower, higher) inside the range, `share` of the way from the least gap to the largest apart; None: equal."""
-    low, high = levels
-    if share is None:
-        level = uniform(rng, low, high)
-        return level, level
-    least, most = min(gap[0], high - low), min(gap[1], high - low)
-    distance = least + share * (most - least)
-    lower = uniform(rng, low, high - distance)
-    return lower, min(lower + distance, high)
-
-
 def _noise_levels(
     rng: np.random.Generator, ranges: Round, gaps: GroupGaps, *, share: float | None, field: str
 ) -> Levels[GaussianNoise | PoissonNoise]:
@@ -220,7 +200,7 @@ def _noise_levels(
     gray = bool(rng.random() < ranges.gray_noise_prob)
     levels = ranges.noise_sigma_255 if gaussian else ranges.poisson_scale
     gap = gaps.noise_sigma_255 if gaussian else gaps.poisson_scale
-    mild, strong = _apart(rng, levels, gap, share)
+    mild, strong = draws.apart(rng, levels, gap, share)
 
     def noise(level: float) -> GaussianNoise | PoissonNoise:
         if gaussian:
@@ -234,7 +214,7 @@ def _codec_levels(
     rng: np.random.Generator, ranges: Round, gaps: GroupGaps, *, share: float | None
 ) -> Levels[Jpeg | Webp]:
     low, _ = ranges.jpeg_quality
-    worse, better = (round(quality) for quality in _apart(rng, ranges.jpeg_quality, gaps.jpeg_quality, share))
+    worse, better = (round(quality) for quality in draws.apart(rng, ranges.jpeg_quality, gaps.jpeg_quality, share))
     webp = bool(rng.random() < ranges.webp_prob)
 
     def codec(quality: int) -> Jpeg | Webp:

@@ -4,136 +4,23 @@ Credentials, endpoint and region come from the environment alone (AWS_*, GOOGLE_
 A request is tried again for about a minute before it fails; every failure is an OSError that names the URL.
 """
 
-import errno
 import io
-import logging
 import os
-import socket
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import urlsplit
 
-from ..errors import StoreError, UserError
+from ..errors import UserError
+from .object_client import as_os_error, client_of
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
     from typing_extensions import Buffer
 
 SCHEMES = ("s3", "gs", "az")
-_log = logging.getLogger("rwsr")
 
-_RETRY_S = timedelta(seconds=60)
-_RETRY: Any = {
-    "max_retries": 100,  # the time is what ends it
-    "retry_timeout": _RETRY_S,
-    "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=8), "base": 2},
-}
-_CLIENT: Any = {"connect_timeout": "10s", "read_timeout": "60s", "timeout": "10m"}
 _READ_BYTES = 2**18  # what one request of an opened object asks for at least
 _CHUNK_BYTES = 4 * 2**20
-
-_CREDENTIALS = {
-    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "gs": "GOOGLE_SERVICE_ACCOUNT, the path of a key file",
-    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
-}
-_S3_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE", "AWS_WEB_IDENTITY_TOKEN", "AWS_CONTAINER_CREDENTIALS")
-_METADATA = ("/latest/api/token", "/computeMetadata/")  # what a cloud's machine is asked for credentials, last
-
-_forked = False
-
-
-@cache
-def _client(bucket: str) -> "ObjectStore":
-    """The client of `s3://bucket`; one in a process."""
-    if _forked:
-        raise StoreError(
-            f"{bucket} was used before this process was forked, which its client does not survive; "
-            "start DataLoader workers with multiprocessing_context='spawn'"
-        )
-    try:
-        from obstore.store import from_url
-    except ImportError:
-        raise UserError(f"{bucket} needs the package obstore; install it with: pip install 'rwsr[objects]'") from None
-    endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
-    if endpoint and not endpoint.startswith(("http://", "https://")):
-        raise UserError(f"AWS_ENDPOINT_URL={endpoint} is not a URL; write http:// or https:// before it")
-    plain = {"allow_http": True} if endpoint.startswith("http://") else {}  # whoever names such a one means it
-    _check_answers(endpoint)
-    if bucket.startswith("s3://") and not any(name.startswith(_S3_CREDENTIALS) for name in os.environ):
-        _log.warning("no AWS_ACCESS_KEY_ID is set; asking this machine's cloud for credentials")
-    with _as_os_error(bucket):
-        return from_url(bucket, client_options=_CLIENT | plain, retry_config=_RETRY)
-
-
-def _check_answers(endpoint: str) -> None:
-    """Say so where nothing listens at an endpoint: the requests will wait for it in silence."""
-    parts = urlsplit(endpoint)
-    if not parts.hostname:
-        return
-    try:
-        socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), 5).close()
-    except OSError as error:
-        _log.warning(
-            "no server answers at AWS_ENDPOINT_URL=%s (%s); trying for %d s", endpoint, error, _RETRY_S.total_seconds()
-        )
-
-
-def _after_fork() -> None:
-    global _forked
-    _forked = _forked or _client.cache_info().currsize > 0
-    _client.cache_clear()
-
-
-if hasattr(os, "register_at_fork"):  # Windows forks nothing
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def _said(error: Exception) -> str:
-    """What the client says, on one line, without the document that the server sent and the client's own source."""
-    text = str(error).split("\n\nDebug source")[0].split("<", maxsplit=1)[0]
-    return " ".join(text.split()).rstrip(": ")[:300]
-
-
-def _not_there(error: Exception, where: object) -> OSError:
-    """A bucket that is missing is a mistake, never a file that is yet to be written."""
-    if "NoSuchBucket" in str(error):
-        return ConnectionError(errno.ENXIO, "there is no such bucket", str(where))
-    return FileNotFoundError(errno.ENOENT, "there is no such object", str(where))
-
-
-def _no_credentials(error: Exception) -> bool:
-    return any(path in str(error) for path in _METADATA) or "Account must be specified" in str(error)
-
-
-def _credentials(where: object) -> str:
-    return _CREDENTIALS[str(where).partition("://")[0]]
-
-
-@contextmanager
-def _as_os_error(where: object) -> Generator[None]:
-    """What the client raises, as the OSError that the same trouble with a file would be."""
-    from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
-
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise _not_there(error, where) from None
-    except (PermissionDeniedError, UnauthenticatedError) as error:
-        mend = f"the server refuses the credentials of the environment ({_credentials(where)})"
-        raise PermissionError(errno.EACCES, f"{mend}: {_said(error)}", str(where)) from None
-    except BaseError as error:
-        if "NoSuchBucket" in str(error):
-            raise _not_there(error, where) from None
-        if _no_credentials(error):
-            mend = f"there are no credentials in the environment; set {_credentials(where)}"
-            raise PermissionError(errno.EACCES, mend, str(where)) from None
-        raise ConnectionError(errno.EIO, f"the request failed ({_said(error)})", str(where)) from None
 
 
 @dataclass(frozen=True)
@@ -205,8 +92,8 @@ class ObjectPath:
         """Bytes; raises FileNotFoundError."""
         import obstore
 
-        with _as_os_error(self):
-            return obstore.head(_client(self.bucket), self.key)["size"]
+        with as_os_error(self):
+            return obstore.head(client_of(self.bucket), self.key)["size"]
 
     def is_file(self) -> bool:
         """Whether there is an object of just this name."""
@@ -223,15 +110,15 @@ class ObjectPath:
         """The whole object; raises FileNotFoundError."""
         import obstore
 
-        with _as_os_error(self):
-            return obstore.get(_client(self.bucket), self.key).bytes().to_bytes()
+        with as_os_error(self):
+            return obstore.get(client_of(self.bucket), self.key).bytes().to_bytes()
 
     def chunks(self) -> Iterator[bytes]:
         """The object in pieces of some MiB; raises FileNotFoundError."""
         import obstore
 
-        with _as_os_error(self):
-            for chunk in obstore.get(_client(self.bucket), self.key).stream(min_chunk_size=_CHUNK_BYTES):
+        with as_os_error(self):
+            for chunk in obstore.get(client_of(self.bucket), self.key).stream(min_chunk_size=_CHUNK_BYTES):
                 yield bytes(chunk)
 
     def read_text(self) -> str:
@@ -241,9 +128,9 @@ class ObjectPath:
         """Pieces of one length, in the order asked for; neighbours come in one request."""
         import obstore
 
-        with _as_os_error(self):
+        with as_os_error(self):
             found = obstore.get_ranges(
-                _client(self.bucket), self.key, starts=list(starts), lengths=[num_bytes] * len(starts)
+                client_of(self.bucket), self.key, starts=list(starts), lengths=[num_bytes] * len(starts)
             )
             return [piece.to_bytes() for piece in found]
 
@@ -256,8 +143,8 @@ class ObjectPath:
         import obstore
 
         start = len(self.key) + 1 if self.key else 0
-        with _as_os_error(self):
-            for page in obstore.list(_client(self.bucket), self.key or None, chunk_size=1000):
+        with as_os_error(self):
+            for page in obstore.list(client_of(self.bucket), self.key or None, chunk_size=1000):
                 for each in page:
                     modified_ns = int(each["last_modified"].timestamp() * 1_000_000) * 1000
                     yield Listed(each["path"][start:], each["size"], modified_ns)
@@ -268,8 +155,8 @@ class ObjectPath:
         """Put the object, whole, over what was there."""
         import obstore
 
-        with _as_os_error(self):
-            obstore.put(_client(self.bucket), self.key, data, use_multipart=False)
+        with as_os_error(self):
+            obstore.put(client_of(self.bucket), self.key, data, use_multipart=False)
 
     def write_new(self, data: bytes, over: str | None = None) -> str | None:
         """Put the object where there is none, or over the version `over`; gives back its version.
@@ -279,10 +166,10 @@ class ObjectPath:
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        with _as_os_error(self):
+        with as_os_error(self):
             try:
                 mode: Any = "create" if over is None else {"e_tag": over}
-                return obstore.put(_client(self.bucket), self.key, data, mode=mode, use_multipart=False)["e_tag"]
+                return obstore.put(client_of(self.bucket), self.key, data, mode=mode, use_multipart=False)["e_tag"]
             except (AlreadyExistsError, PreconditionError):
                 return None
 
@@ -290,16 +177,16 @@ class ObjectPath:
         """The object and its version, as `write_new` takes it; raises FileNotFoundError."""
         import obstore
 
-        with _as_os_error(self):
-            found = obstore.get(_client(self.bucket), self.key)
+        with as_os_error(self):
+            found = obstore.get(client_of(self.bucket), self.key)
             return found.bytes().to_bytes(), found.meta["e_tag"] or ""
 
     def upload(self, file: Path) -> None:
         """Put a local file here, whole, whatever its size."""
         import obstore
 
-        with _as_os_error(self):
-            obstore.put(_client(self.bucket), self.key, file)
+        with as_os_error(self):
+            obstore.put(client_of(self.bucket), self.key, file)
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Delete the object."""
@@ -307,17 +194,17 @@ class ObjectPath:
 
         if not missing_ok:
             self.size()
-        with _as_os_error(self):
-            obstore.delete(_client(self.bucket), self.key)
+        with as_os_error(self):
+            obstore.delete(client_of(self.bucket), self.key)
 
     def remove_below(self) -> None:
         """Delete every object below this folder."""
         import obstore
 
         names = [str((self / each.name).key) for each in self.below()]
-        with _as_os_error(self):
+        with as_os_error(self):
             for start in range(0, len(names), 1000):
-                obstore.delete(_client(self.bucket), names[start : start + 1000])
+                obstore.delete(client_of(self.bucket), names[start : start + 1000])
 
 
 class _ObjectFile(io.RawIOBase):

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from ...degrade.images.pixels import U8
+
 F64 = npt.NDArray[np.float64]
 _REACH = 3  # pixels to each side, of the wider of the two kernels
 
@@ -47,3 +49,11 @@ def imresize(image: F64, new: int) -> F64:
     for tap in range(at.shape[1]):
         found += weights[:, tap].reshape(-1, *[1] * (image.ndim - 1)) * image[at[:, tap]]
     return found
+
+
+def reduced(pixels: U8, scale: int) -> U8:
+    """[H, W, 3] by a whole factor, as of 8-bit images: rows first, rounded to levels (halves up), then columns."""
+    image = pixels.astype(np.float64)
+    for _ in range(2):
+        image = np.floor(imresize(image, len(image) // scale).clip(0, 255) + 0.5).swapaxes(0, 1)
+    return np.ascontiguousarray(image, dtype=np.uint8)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ...degrade.errors import UserError
-from ...degrade.images.patterns import fits
-from ...degrade.images.roles import Role, paired_by_role, said_by
+from ...degrade.images.roles import Role, fits, paired_by_role, said_by
 from ...degrade.storage.location import Place
 
 _log = logging.getLogger("rwsr")
@@ -17,7 +16,7 @@ _log = logging.getLogger("rwsr")
 class Selection:
     """Which images of folders are measured, and what a report calls them.
 
-    include, exclude: patterns (degrade/images/patterns.py); of pairs, either name may fit the first, and neither the
+    include, exclude: patterns (degrade/images/roles.py); of pairs, either name may fit the first, and neither the
     second. name: instead of that of the folder, as a paper calls the data set.
     """
 

@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ...degrade.errors import ImageError, UserError
 from ...degrade.images.decode import EXTENSIONS, decode
@@ -21,9 +20,9 @@ from ...degrade.storage import location
 from ...degrade.storage.location import Place
 from ...degrade.storage.provenance import sha256_of
 from ...degrade.storage.shards.reader import ShardReader
+from ...degrade.storage.shards.store import Store
 from ...degrade.storage.shards.verify import digest
-from ...degrade.storage.shards.writer import Store
-from .imresize import imresize
+from .imresize import reduced
 from .known_sets import name_of, words_of
 from .pairing import ALL, Selection, of_role, paired
 
@@ -219,21 +218,13 @@ def _pair(source: str, sample: int, hr_file: Place, lr_file: Place, scale: int) 
     return [Item(source, sample, "lr", np.ascontiguousarray(lr), hr)]
 
 
-def _reduced(image: npt.NDArray[np.float64], scale: int) -> npt.NDArray[np.float64]:
-    """The first axis by a whole factor, rounded to levels, halves up."""
-    return np.floor(imresize(image, len(image) // scale).clip(0, 255) + 0.5)
-
-
 def _made_smaller(source: str, sample: int, hr_file: Place, scale: int) -> list[Item]:
-    """LR as MATLAB's imresize makes it of 8-bit images: rows first, rounded to levels, then columns."""
     hr = _pixels(hr_file)
     height, width = (side // scale for side in hr.shape[:2])
     if not height or not width:
         raise ImageError("too-small", f"{hr_file} is smaller than one LR pixel of --scale {scale}")
     hr = hr[: height * scale, : width * scale]
-    lower = _reduced(hr.astype(np.float64), scale)
-    lr = _reduced(lower.swapaxes(0, 1), scale).swapaxes(0, 1)
-    return [Item(source, sample, "bicubic", np.ascontiguousarray(lr, dtype=np.uint8), hr)]
+    return [Item(source, sample, "bicubic", reduced(hr, scale), hr)]
 
 
 def _single(source: str, sample: int, file: Place) -> list[Item]:

@@ -6,8 +6,8 @@ from typing import Literal
 import click
 
 from ...degrade.storage.location import Place
-from . import options as options
-from .train import EDL_TOLD, presets_of
+from . import options, params
+from .train import EDL_TOLD
 
 _TABLES = "VII: branches. VIII: discriminators. IX: noise injection and NGDC. X: losses."
 
@@ -28,15 +28,15 @@ def ablation() -> None:
 
 @ablation.command("rwsr-edl", short_help="Tables VII to X of RWSR-EDL, and their curves")
 @click.option("--table", type=click.Choice(["VII", "VIII", "IX", "X"]), default="IX", show_default=True, help=_TABLES)
-@click.option("--target", multiple=True, required=True, type=options.PLACE, help="Folder of the target's photographs.")
-@click.option("--auxiliary", multiple=True, type=options.PLACE, help="Folder of an auxiliary set; may be repeated.")
-@click.option("--held-out", type=options.PLACE, required=True, help="Folder of HR photographs to measure on.")
-@click.option("--held-out-lr", type=options.PLACE, default=None, help="Their LR, by the same camera as the target.")
+@click.option("--target", multiple=True, required=True, type=params.PLACE, help="Folder of the target's photographs.")
+@click.option("--auxiliary", multiple=True, type=params.PLACE, help="Folder of an auxiliary set; may be repeated.")
+@click.option("--held-out", type=params.PLACE, required=True, help="Folder of HR photographs to measure on.")
+@click.option("--held-out-lr", type=params.PLACE, default=None, help="Their LR, by the same camera as the target.")
 @click.option("--spoil", is_flag=True, help="Spoil clean photographs by a fixed degradation, instead of --held-out-lr.")
-@click.option("--out", type=options.LOCAL, required=True, help="Folder of all that is made.")
+@click.option("--out", type=params.LOCAL, required=True, help="Folder of all that is made.")
 @click.option(
     "--preset",
-    type=options.LazyChoice(presets_of("rwsr-edl")),
+    type=params.LazyChoice(options.presets_of("rwsr-edl")),
     default="rwsr-edl-small",
     show_default=True,
     help=EDL_TOLD,
@@ -125,17 +125,17 @@ def ablation_rwsr_edl(
     "--model", "models", multiple=True, required=True, metavar="[NAME=]PATH", help="An SR model; may be repeated."
 )
 @click.option(
-    "--pretrain-on", multiple=True, required=True, type=options.PLACE, help="Folder of clean photographs; repeatable."
+    "--pretrain-on", multiple=True, required=True, type=params.PLACE, help="Folder of clean photographs; repeatable."
 )
-@click.option("--hr", type=options.PLACE, required=True, help="Folder of HR photographs to measure on.")
-@click.option("--lr", type=options.PLACE, default=None, help="Their LR, which is all that models are fine-tuned on.")
+@click.option("--hr", type=params.PLACE, required=True, help="Folder of HR photographs to measure on.")
+@click.option("--lr", type=params.PLACE, default=None, help="Their LR, which is all that models are fine-tuned on.")
 @click.option(
     "--spoil",
     type=click.Choice(["soft", "noisy"]),
     default=None,
     help="Instead of --lr: make the LR by a camera with soft optics, or with a noisy sensor.",
 )
-@click.option("--out", type=options.LOCAL, required=True, help="Folder of all that is made.")
+@click.option("--out", type=params.LOCAL, required=True, help="Folder of all that is made.")
 @click.option(
     "--preset",
     type=click.Choice(["hr-aware", "hr-aware-small"]),
@@ -163,7 +163,7 @@ def ablation_rwsr_edl(
 @_metrics
 @click.option(
     "--far-model",
-    type=options.LOCAL,
+    type=params.LOCAL,
     default=None,
     help="Of table 3: the SR model that FAR looks through (EDSR's place).",
 )

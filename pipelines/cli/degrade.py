@@ -7,7 +7,7 @@ import click
 
 from ...degrade.errors import UserError
 from ...degrade.storage.location import Place, write
-from . import options as options
+from . import options, params
 
 if TYPE_CHECKING:
     from ...degrade.recipes.store_config import StoreConfig
@@ -19,7 +19,7 @@ def _presets() -> list[str]:
     return list(PRESETS)
 
 
-_PRESETS = options.LazyChoice(_presets)
+_PRESETS = params.LazyChoice(_presets)
 
 
 @click.group(short_help="Stores of degraded images: groups and pairs")
@@ -51,12 +51,12 @@ def _store_config(preset: str | None, *, config: Path | None, sets: tuple[str, .
 
 _preset = click.option("--preset", type=_PRESETS, default=None, help="Recipe to start from.  [default: the --config's]")
 _source = click.option(
-    "--source", "folders", multiple=True, required=True, type=options.PLACE, help="Folder of images; may be repeated."
+    "--source", "folders", multiple=True, required=True, type=params.PLACE, help="Folder of images; may be repeated."
 )
 _distilled = click.option(
-    "--distilled", multiple=True, type=options.PLACE, help="Distilled list of a noise bank: its images are sources too."
+    "--distilled", multiple=True, type=params.PLACE, help="Distilled list of a noise bank: its images are sources too."
 )
-_with_bank = click.option("--bank", type=options.PLACE, default=None, help="Noise bank, for rwsr-edl.")
+_with_bank = click.option("--bank", type=params.PLACE, default=None, help="Noise bank, for rwsr-edl.")
 _hr_size = click.option(
     "--hr-size", type=int, default=None, help="Side of the HR crops in pixels.  [default: the preset's]"
 )
@@ -161,7 +161,7 @@ def _inputs(
 @options.choosing("hr")
 @_distilled
 @_with_bank
-@click.option("--out", type=options.OUT, required=True, help="The store; its index is kept as OUT.index.parquet.")
+@click.option("--out", type=params.OUT, required=True, help="The store; its index is kept as OUT.index.parquet.")
 @click.option(
     "--samples", type=click.IntRange(min=1), default=None, help="Groups or pairs.  [default: the preset's, 10000]"
 )
@@ -206,8 +206,8 @@ def degrade_build(
 
 
 @degrade.command("import", short_help="A config of another trainer's options file")
-@click.argument("options_file", type=options.LOCAL, metavar="FILE")
-@click.option("--out", type=options.LOCAL, default=None, help="Write the config here.  [default: print it]")
+@click.argument("options_file", type=params.LOCAL, metavar="FILE")
+@click.option("--out", type=params.LOCAL, default=None, help="Write the config here.  [default: print it]")
 @options.as_json
 def degrade_import(options_file: Path, out: Path | None, json_: bool) -> None:
     """Make a config of a BasicSR, Real-ESRGAN, MM-RealSR, neosr or traiNNer options file (YAML or TOML).

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from ...degrade.storage.location import Place
-from . import options as options
+from . import options, params
 
 if TYPE_CHECKING:
     from ...eval.images.sets import ImageSet
@@ -85,21 +85,21 @@ def _images(function: F) -> F:
     scale = click.option(
         "--scale", type=click.IntRange(1, 16), default=4, show_default=True, help="Of folders: HR pixels an LR pixel."
     )
-    lr = click.option("--lr", type=options.PLACE, default=None, help="Folder of LR images.")
+    lr = click.option("--lr", type=params.PLACE, default=None, help="Folder of LR images.")
     hr = click.option(
         "--hr",
-        type=options.PLACE,
+        type=params.PLACE,
         default=None,
         help="Folder of HR images; without --lr, LR is made by MATLAB's bicubic.",
     )
-    store = click.option("--store", type=options.PLACE, default=None, help="A store of groups or pairs.")
+    store = click.option("--store", type=params.PLACE, default=None, help="A store of groups or pairs.")
     return _of_which(function, scale, lr, hr, store)
 
 
 def _photographs(told: str) -> Callable[[F], F]:
     """--images, and which of them, as `which`."""
     return lambda function: _of_which(
-        function, click.option("--images", "lr", type=options.PLACE, required=True, help=told)
+        function, click.option("--images", "lr", type=params.PLACE, required=True, help=told)
     )
 
 
@@ -119,7 +119,7 @@ def _models(function: F) -> F:
 
 def _networks(function: F) -> F:
     far_model = click.option(
-        "--far-model", type=options.LOCAL, default=None, help="The SR model that FAR was trained to look through."
+        "--far-model", type=params.LOCAL, default=None, help="The SR model that FAR was trained to look through."
     )
     return click.option(
         "--reconstruction",
@@ -134,7 +134,7 @@ def _networks(function: F) -> F:
 def _command(name: str) -> click.Command:
     """The command of a protocol, made of the protocol itself."""
     from ...eval.measure import protocol_of
-    from .from_model import options_of
+    from .params import options_of
 
     protocol = protocol_of(name)
 
@@ -166,7 +166,7 @@ def _command(name: str) -> click.Command:
 
 
 @evaluate.command("ablation", short_help="Variants of a training beside each other")
-@click.argument("metrics_file", type=options.PLACE, metavar="METRICS")
+@click.argument("metrics_file", type=params.PLACE, metavar="METRICS")
 @click.option(
     "--variant",
     "variants",
@@ -202,9 +202,9 @@ def eval_ablation(metrics_file: Place, variants: tuple[str, ...], metric: str, j
 
 
 @click.command(short_help="Metric reports as one page")
-@click.option("--metrics", type=options.PLACE, required=True, help="A report that rwsr eval wrote.")
-@click.option("--compare", multiple=True, type=options.PLACE, help="Another report, beside it; may be repeated.")
-@click.option("--run", "run_folder", type=options.LOCAL, default=None, help="A run, for its loss curves.")
+@click.option("--metrics", type=params.PLACE, required=True, help="A report that rwsr eval wrote.")
+@click.option("--compare", multiple=True, type=params.PLACE, help="Another report, beside it; may be repeated.")
+@click.option("--run", "run_folder", type=params.LOCAL, default=None, help="A run, for its loss curves.")
 @options.out_file(".html", "The page, an HTML file that needs no other file.")
 @options.trackable
 @options.as_json

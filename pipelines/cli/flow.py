@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import options as options
+from . import options, params
 
 if TYPE_CHECKING:
     from ..pipeline import PipelineConfig
@@ -45,7 +45,7 @@ def _config(path: Path, sets: tuple[str, ...]) -> "PipelineConfig":
     return config
 
 
-_config_file = click.argument("config_file", type=options.LOCAL, metavar="CONFIG")
+_config_file = click.argument("config_file", type=params.LOCAL, metavar="CONFIG")
 _set = click.option(
     "--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Change one config key; may be repeated."
 )

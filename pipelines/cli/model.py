@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ...degrade.progress import printable, say
-from . import options as options
+from . import options, params
 
 
 class _ScoreType(click.ParamType[float | None]):
@@ -33,9 +33,9 @@ _score = _ScoreType()
 
 
 @click.command(short_help="Images restored by any model")
-@click.argument("images", nargs=-1, required=True, type=options.LOCAL, metavar="IMAGE...")
-@click.option("--model", type=options.LOCAL, required=True, help="A run, or a checkpoint (.safetensors, .pth, ncnn).")
-@click.option("--out", type=options.LOCAL, required=True, help="Folder for the restored PNG files.")
+@click.argument("images", nargs=-1, required=True, type=params.LOCAL, metavar="IMAGE...")
+@click.option("--model", type=params.LOCAL, required=True, help="A run, or a checkpoint (.safetensors, .pth, ncnn).")
+@click.option("--out", type=params.LOCAL, required=True, help="Folder for the restored PNG files.")
 @click.option("--blur", type=_score, default="auto", show_default=True, help="Blur score 0..1; auto is the UDEM's.")
 @click.option("--noise", type=_score, default="auto", show_default=True, help="Noise score 0..1; auto is the UDEM's.")
 @click.option(
@@ -92,8 +92,8 @@ def restore(
 
 
 @click.command(short_help="The model of a run for other programs")
-@click.argument("run", type=options.LOCAL, metavar="RUN")
-@click.option("--out", type=options.LOCAL, required=True, help="A .pth or an .onnx file.")
+@click.argument("run", type=params.LOCAL, metavar="RUN")
+@click.option("--out", type=params.LOCAL, required=True, help="A .pth or an .onnx file.")
 @options.as_json
 def export(run: Path, out: Path, json_: bool) -> None:
     """Write the model of a run for other programs.
@@ -117,7 +117,7 @@ def export(run: Path, out: Path, json_: bool) -> None:
 
 
 @click.command(short_help="The whole way on photographs of scikit-image")
-@click.argument("out", type=options.LOCAL, metavar="OUT")
+@click.argument("out", type=params.LOCAL, metavar="OUT")
 @click.option(
     "--steps",
     type=click.IntRange(min=1),

@@ -8,7 +8,7 @@ import click
 
 from ...degrade.progress import say
 from ...degrade.storage.location import Place
-from . import options as options
+from . import options, params
 
 if TYPE_CHECKING:
     from ...noisebank.bank import BankConfig
@@ -35,14 +35,14 @@ def _sets(*, required: bool) -> Callable[[F], F]:
         function = click.option(
             "--auxiliary",
             multiple=True,
-            type=options.PLACE,
+            type=params.PLACE,
             help="Folder of an auxiliary set, filtered by the target's rule; may be repeated.",
         )(function)
         return click.option(
             "--target",
             multiple=True,
             required=required,
-            type=options.PLACE,
+            type=params.PLACE,
             help="Folder of the target set; repeated, they are one set.",
         )(function)
 
@@ -54,7 +54,7 @@ def _sets(*, required: bool) -> Callable[[F], F]:
 
 @noisebank.command("scan", short_help="Mean and variance of every tile of every image")
 @_sets(required=True)
-@click.option("--out", type=options.OUT, required=True, help="Folder for the indexes and the tile tables.")
+@click.option("--out", type=params.OUT, required=True, help="Folder for the indexes and the tile tables.")
 @click.option("--size", "sizes", type=int, multiple=True, help="Side of a tile in pixels.  [default: 256, 128, 64]")
 @click.option("--stride", type=int, default=None, help="Pixels from tile to tile, at the first size.  [default: size]")
 @options.choosing("lr")
@@ -83,7 +83,7 @@ def noisebank_scan(
       rwsr noisebank scan --target photos --out photos.scan --size 64
     """
     from ...degrade.config import compose
-    from ...noisebank.scan import ScanConfig
+    from ...noisebank.set_scan import ScanConfig
     from ...noisebank.tiles import TileGrid
     from ..stages import images
 
@@ -105,7 +105,7 @@ def noisebank_scan(
 
 
 @noisebank.command("yield", short_help="How many patches each rule would take")
-@click.argument("scan_folder", type=options.PLACE, metavar="SCAN")
+@click.argument("scan_folder", type=params.PLACE, metavar="SCAN")
 @click.option("--quantile", "quantiles", type=float, multiple=True, help="May be repeated.  [default: 0.5 % to 10 %]")
 @click.option("--min-mean", "min_means", type=float, multiple=True, help="May be repeated.  [default: 0, 50]")
 @click.option("--max-var", "max_vars", type=float, multiple=True, help="May be repeated.  [default: 20]")
@@ -129,47 +129,21 @@ def noisebank_yield(
     Example:
       rwsr noisebank yield photos.scan
     """
-    from dataclasses import asdict
-
-    from ...degrade.config import compose
     from ...degrade.errors import UserError
-    from ...noisebank.cati import CatiRule, ThresholdRule
-    from ...noisebank.describe import yield_lines
-    from ...noisebank.scan import open_scan
-    from ...noisebank.yields import yields
+    from ...noisebank.describe import yield_lines, yield_values
+    from ...noisebank.set_scan import open_scan
+    from ...noisebank.yields import rules_of, yields
 
     scans = open_scan(scan_folder)
-    known = scans[0].grids()
-    grids = [grid for grid in known if not sizes or grid.size in sizes]
-    if missing := set(sizes) - {grid.size for grid in grids}:
-        have = ", ".join(str(grid.size) for grid in known)
+    known = {grid.size: grid for grid in scans[0].grids()}
+    if missing := set(sizes) - known.keys():
+        have = ", ".join(map(str, known))
         raise UserError(f"{scan_folder} has no tiles of {min(missing)} px, only of {have}; scan again with that --size")
-    rules = [
-        rule
-        for min_mean in min_means or _MIN_MEANS
-        for rule in (
-            *(
-                compose(CatiRule(), quantile=quantile, min_mean=min_mean, strata=strata)
-                for quantile in quantiles or _QUANTILES
-            ),
-            *(compose(ThresholdRule(), max_var=max_var, min_mean=min_mean) for max_var in max_vars or (20.0,)),
-        )
-    ]
-    found = [
-        each
-        for grid in grids
-        for each in yields({one.name: one.read_tiles(grid) for one in scans}, rules, size=grid.size)
-    ]
-    rows = [
-        {
-            "size": each.size,
-            "rule": each.rule.model_dump(),
-            "cati": each.cati.model_dump() if each.cati else None,
-            "sets": [asdict(one) for one in each.sets],
-        }
-        for each in found
-    ]
-    options.tell({"scan": scan_folder, "yields": rows}, yield_lines(found), json_=json_)
+    rules = rules_of(quantiles or _QUANTILES, min_means or _MIN_MEANS, max_vars or (20.0,), strata)
+    tables = {size: {one.name: one.read_tiles(known[size]) for one in scans} for size in sizes or known}
+    found = [each for size, tiles in tables.items() for each in yields(tiles, rules, size=size)]
+    values = {"scan": scan_folder, "yields": [yield_values(each) for each in found]}
+    options.tell(values, yield_lines(found), json_=json_)
 
 
 # ----------------------------------------------------------------------------------------------------- build
@@ -205,8 +179,8 @@ def _bank_config(
 
 @noisebank.command("build", short_help="A bank of the patches that hold nothing but noise")
 @_sets(required=False)
-@click.option("--scan", "scan_folder", type=options.PLACE, default=None, help="A finished scan, instead of --target.")
-@click.option("--out", type=options.OUT, required=True, help="The bank; a scan made for it is kept as OUT.scan.")
+@click.option("--scan", "scan_folder", type=params.PLACE, default=None, help="A finished scan, instead of --target.")
+@click.option("--out", type=params.OUT, required=True, help="The bank; a scan made for it is kept as OUT.scan.")
 @click.option("--size", type=int, default=None, help="Side of a patch in pixels.  [default: 256]")
 @click.option("--stride", type=int, default=None, help="Pixels from tile to tile.  [default: as --size]")
 @click.option(
@@ -293,9 +267,9 @@ def noisebank_build(
 
 
 @noisebank.command("show", short_help="What a bank holds, also as pictures")
-@click.argument("bank_folder", type=options.PLACE, metavar="BANK")
-@click.option("--out", type=options.OUT, default=None, help="Folder to draw four pictures into.")
-@click.option("--scan", "scan_folder", type=options.PLACE, default=None, help="Its scan.  [default: BANK.scan]")
+@click.argument("bank_folder", type=params.PLACE, metavar="BANK")
+@click.option("--out", type=params.OUT, default=None, help="Folder to draw four pictures into.")
+@click.option("--scan", "scan_folder", type=params.PLACE, default=None, help="Its scan.  [default: BANK.scan]")
 @options.as_json
 def noisebank_show(bank_folder: Place, out: Place | None, scan_folder: Place | None, json_: bool) -> None:
     """Say what a bank holds, and draw it.
@@ -318,7 +292,7 @@ def noisebank_show(bank_folder: Place, out: Place | None, scan_folder: Place | N
     pictures: list[Place] = []
     if out is not None:
         from ...eval import bank_page
-        from ...noisebank.scan import open_scan
+        from ...noisebank.set_scan import open_scan
 
         scans = open_scan(scan_folder or bank_folder.with_name(f"{bank_folder.name}.scan"))
         pictures = bank_page.draw(bank, scans, out)

@@ -7,98 +7,21 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 import click
-import click.shell_completion
 
-from ...degrade.errors import UserError
-from ...degrade.storage.location import Place, place
-from ...degrade.storage.object_store import ObjectPath
+from ...degrade.storage.location import Place
+from .params import LOCAL, OUT, PLACE, DaskType, LazyChoice
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from ...degrade.images.sources import IndexConfig, SourceRow
+    from ...degrade.images.listing import IndexConfig, SourceRow
     from ...degrade.tasks import Run
     from ..stages.base import Artifact, Stage
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class _PlaceType(click.ParamType[Place]):
-    """A path or a URL."""
-
-    name = "path or url"
-
-    def convert(self, value: str | Place, param: click.Parameter | None, ctx: click.Context | None) -> Place:
-        try:
-            return place(value)
-        except UserError as error:
-            self.fail(str(error), param, ctx)
-
-
-class _OutType(_PlaceType):
-    """Where something is written: a path, or the URL of an object."""
-
-    def convert(self, value: str | Place, param: click.Parameter | None, ctx: click.Context | None) -> Place:
-        found = super().convert(value, param, ctx)
-        if isinstance(found, ObjectPath) and not found.key:
-            self.fail(f"{found} is a whole bucket; name something in it, like {found}/name", param, ctx)
-        return found
-
-
-class _LocalType(click.ParamType[Path]):
-    """A path on a disk; file:// URLs count."""
-
-    name = "path"
-
-    def convert(self, value: str | Place, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        found = PLACE.convert(value, param, ctx)
-        if not isinstance(found, Path):
-            self.fail(f"{found} must be on a disk of this machine", param, ctx)
-        return found
-
-
-class _DaskType(click.ParamType[str]):
-    """`local`, or the address of a scheduler."""
-
-    name = "address"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value != "local" and not _is_address(value):
-            self.fail(f"{value!r} is neither `local` nor an address like tcp://host:8786", param, ctx)
-        return value
-
-
-class LazyChoice(click.ParamType[str]):
-    """One of some names, which are read only when they are asked for: what has them may take seconds to import."""
-
-    name = "name"
-
-    def __init__(self, read: Callable[[], Sequence[str]]) -> None:
-        self._read = read
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return f"[{'|'.join(self._read())}]"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return click.Choice(list(self._read())).convert(value, param, ctx)
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[click.shell_completion.CompletionItem]:
-        return click.Choice(list(self._read())).shell_complete(ctx, param, incomplete)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("tcp", "tls", "ws", "wss") and bool(parts.hostname) and bool(parts.port)
-    except ValueError:  # a port out of range
-        return False
 
 
 def out_file(suffix: str, told: str) -> Callable[[F], F]:
@@ -112,9 +35,6 @@ def out_file(suffix: str, told: str) -> Callable[[F], F]:
     return click.option("--out", type=OUT, required=True, callback=checked, help=told)
 
 
-PLACE = _PlaceType()
-OUT = _OutType()
-LOCAL = _LocalType()
 LEFT_OUT_EXIT_CODE = 3
 
 Dask = str | None
@@ -130,7 +50,7 @@ def workers(function: F) -> F:
     """--workers and --dask."""
     function = click.option(
         "--dask",
-        type=_DaskType(),
+        type=DaskType(),
         default=None,
         metavar="local|tcp://HOST:PORT",
         help="Run on Dask: processes of this machine, or all workers of the scheduler at an address.",
@@ -250,7 +170,7 @@ def index_config(
 ) -> "IndexConfig":
     """Which images count as usable."""
     from ...degrade.config import compose
-    from ...degrade.images.sources import IndexConfig
+    from ...degrade.images.listing import IndexConfig
 
     return compose(
         IndexConfig(),
@@ -310,3 +230,46 @@ def exit_by(rows: "Sequence[SourceRow]") -> None:
 
     if left_out(rows):
         sys.exit(LEFT_OUT_EXIT_CODE)
+
+
+def presets_of(method: str) -> Callable[[], list[str]]:
+    """The names of a method's presets, the default first."""
+
+    def read() -> list[str]:
+        from ...train.methods import METHODS
+
+        return [name for each in METHODS if each.name == method for name in each.presets]
+
+    return read
+
+
+def of_a_training(method: str, default: str, told: str) -> Callable[[F], F]:
+    """The options that the training of every method has."""
+    shared = (
+        click.option("--store", "store_folder", type=PLACE, default=None, help="Store to train on."),
+        click.option(
+            "--source", "folders", multiple=True, type=PLACE, help="Or: folders of images, rendered meanwhile."
+        ),
+        click.option("--recipe", type=LOCAL, default=None, help="Of --source: a config as `rwsr degrade show` writes."),
+        click.option("--out", type=LOCAL, required=True, help="Folder of the run."),
+        click.option("--preset", type=LazyChoice(presets_of(method)), default=default, show_default=True, help=told),
+        click.option("--start-from", type=LOCAL, default=None, help="An earlier run whose weights to start from."),
+        click.option("--val-store", type=PLACE, default=None, help="Store of held-out samples to measure meanwhile."),
+        click.option("--val-hr", type=PLACE, default=None, help="Or: folder of held-out HR, with --val-lr."),
+        click.option("--val-lr", type=PLACE, default=None, help="Folder of its LR."),
+        click.option(
+            "--steps", type=click.IntRange(min=1), default=None, help="Training steps.  [default: the preset's]"
+        ),
+        choosing("hr"),
+        seeded,
+        configured,
+        trackable,
+        as_json,
+    )
+
+    def add(command: F) -> F:
+        for option in reversed(shared):
+            command = option(command)
+        return command
+
+    return add

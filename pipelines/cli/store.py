@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ...degrade.storage.location import Place
-from . import options as options
+from . import options, params
 
 LAYOUTS = ("div2k", "flickr2k", "ntire2020", "aim2019", "realsr", "dped", "camerasr")
 
@@ -18,7 +18,7 @@ def sources() -> None:
 
 
 @sources.command("index", short_help="A row for each image: hash, size, mode, status")
-@click.argument("folders", nargs=-1, required=True, type=options.PLACE, metavar="DIR...")
+@click.argument("folders", nargs=-1, required=True, type=params.PLACE, metavar="DIR...")
 @options.out_file(".parquet", "The index: a Parquet table.")
 @click.option("--min-side", type=click.IntRange(min=1), default=None, help="Least side in pixels.  [default: 64]")
 @options.choosing("both")
@@ -67,7 +67,7 @@ def store() -> None:
     """Look into a store, check every byte of it, render a sample of it again."""
 
 
-_store_argument = click.argument("store_folder", type=options.PLACE, metavar="STORE")
+_store_argument = click.argument("store_folder", type=params.PLACE, metavar="STORE")
 
 
 def _about_samples(result: dict[str, Any]) -> list[str]:
@@ -130,9 +130,9 @@ def store_verify(store_folder: Place, workers: int, dask: options.Dask, json_: b
 @store.command("render", short_help="One sample made again, and compared")
 @_store_argument
 @click.argument("sample", type=int, metavar="N")
-@click.option("--source", "folders", multiple=True, type=options.PLACE, help="Where the sources lie now.")
-@click.option("--bank", type=options.PLACE, default=None, help="Where the noise bank lies now.")
-@click.option("--out", type=options.OUT, default=None, help="Write HR and every LR member as PNG files here.")
+@click.option("--source", "folders", multiple=True, type=params.PLACE, help="Where the sources lie now.")
+@click.option("--bank", type=params.PLACE, default=None, help="Where the noise bank lies now.")
+@click.option("--out", type=params.OUT, default=None, help="Write HR and every LR member as PNG files here.")
 @options.as_json
 def store_render(
     store_folder: Place, sample: int, folders: tuple[Place, ...], bank: Place | None, out: Place | None, json_: bool
@@ -168,7 +168,7 @@ def store_render(
 
 @store.command("export", short_help="The samples as folders of PNG")
 @_store_argument
-@click.option("--out", type=options.LOCAL, required=True, help="A new folder for the PNG files.")
+@click.option("--out", type=params.LOCAL, required=True, help="A new folder for the PNG files.")
 @options.workers
 @options.as_json
 def store_export(store_folder: Place, out: Path, workers: int, dask: options.Dask, json_: bool) -> None:

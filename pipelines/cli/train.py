@@ -1,13 +1,12 @@
 """`rwsr train`: from a store, or LR photographs, to a model."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ...degrade.storage.location import Place
-from . import options as options
+from . import options, params
 
 
 @click.group(short_help="Train a model, or adapt one to a camera")
@@ -17,20 +16,6 @@ def train() -> None:
     Killed, the same command goes on from its last checkpoint; Ctrl-C saves first. Several GPUs:
     torchrun --nproc-per-node 4 -m rwsr train ...
     """
-
-
-_Command = Callable[..., None]
-
-
-def presets_of(method: str) -> Callable[[], list[str]]:
-    """The names of a method's presets, the default first."""
-
-    def read() -> list[str]:
-        from ...train.methods import METHODS
-
-        return [name for each in METHODS if each.name == method for name in each.presets]
-
-    return read
 
 
 def _fine_tunings() -> list[str]:
@@ -43,46 +28,6 @@ def _every_preset() -> list[str]:
     from ...train.methods import METHODS
 
     return [name for each in METHODS for name in each.presets] + _fine_tunings()
-
-
-def _of_a_training(method: str, default: str, told: str) -> Callable[[_Command], _Command]:
-    """The options that the training of every method has."""
-    shared = (
-        click.option("--store", "store_folder", type=options.PLACE, default=None, help="Store to train on."),
-        click.option(
-            "--source", "folders", multiple=True, type=options.PLACE, help="Or: folders of images, rendered meanwhile."
-        ),
-        click.option(
-            "--recipe", type=options.LOCAL, default=None, help="Of --source: a config as `rwsr degrade show` writes."
-        ),
-        click.option("--out", type=options.LOCAL, required=True, help="Folder of the run."),
-        click.option(
-            "--preset", type=options.LazyChoice(presets_of(method)), default=default, show_default=True, help=told
-        ),
-        click.option(
-            "--start-from", type=options.LOCAL, default=None, help="An earlier run whose weights to start from."
-        ),
-        click.option(
-            "--val-store", type=options.PLACE, default=None, help="Store of held-out samples to measure meanwhile."
-        ),
-        click.option("--val-hr", type=options.PLACE, default=None, help="Or: folder of held-out HR, with --val-lr."),
-        click.option("--val-lr", type=options.PLACE, default=None, help="Folder of its LR."),
-        click.option(
-            "--steps", type=click.IntRange(min=1), default=None, help="Training steps.  [default: the preset's]"
-        ),
-        options.choosing("hr"),
-        options.seeded,
-        options.configured,
-        options.trackable,
-        options.as_json,
-    )
-
-    def add(command: _Command) -> _Command:
-        for option in reversed(shared):
-            command = option(command)
-        return command
-
-    return add
 
 
 def _train(
@@ -131,7 +76,7 @@ def _train(
 
 
 @train.command("mm-realsr", short_help="MM-RealSR, Real-ESRGAN, ESRGAN")
-@_of_a_training(
+@options.of_a_training(
     "mm-realsr",
     "mm-realsr-code",
     "MM-RealSR by the published training files, by the paper, or in minutes on a CPU; -gan is the second stage, from a "
@@ -151,7 +96,7 @@ def train_mm_realsr(**told: Any) -> None:
 
 
 @train.command("cugan", short_help="CUGAN and its baselines")
-@_of_a_training(
+@options.of_a_training(
     "cugan",
     "cunet",
     "CUnet is trained by MSE; CUGAN, with perceptual and GAN losses, from a run of it. Unet and UGAN are the paper's "
@@ -171,12 +116,12 @@ def train_cugan(**told: Any) -> None:
 
 
 _far_model = click.option(
-    "--far-model", type=options.LOCAL, default=None, help="An SR model whose features FAR holds its own against."
+    "--far-model", type=params.LOCAL, default=None, help="An SR model whose features FAR holds its own against."
 )
 
 
 @train.command("hr-aware-pretrain", short_help="The LR reconstruction network of HR-aware")
-@_of_a_training(
+@options.of_a_training(
     "hr-aware-pretrain",
     "hr-aware-pretrain",
     "HR-aware's network, or LWay's (no controller, no FAR); small ones take minutes on a CPU.",
@@ -204,8 +149,8 @@ EDL_TOLD = (
 
 
 @train.command("rwsr-edl", short_help="RWSR-EDL, Impressionism")
-@_of_a_training("rwsr-edl", "rwsr-edl", EDL_TOLD)
-@click.option("--bank", type=options.PLACE, default=None, help="Noise bank: each LR gets new noise of it in each step.")
+@options.of_a_training("rwsr-edl", "rwsr-edl", EDL_TOLD)
+@click.option("--bank", type=params.PLACE, default=None, help="Noise bank: each LR gets new noise of it in each step.")
 def train_rwsr_edl(**told: Any) -> None:
     """Train RWSR-EDL (Li et al. 2021): two branches that a mask parts, one for the eye and one for the pixels.
 
@@ -221,30 +166,30 @@ def train_rwsr_edl(**told: Any) -> None:
 
 
 @train.command("hr-aware", short_help="Any SR model adapted to LR photographs alone")
-@click.option("--model", type=options.LOCAL, required=True, help="The SR model: a run, or a checkpoint.")
+@click.option("--model", type=params.LOCAL, required=True, help="The SR model: a run, or a checkpoint.")
 @click.option(
     "--lr-images",
     multiple=True,
     required=True,
-    type=options.PLACE,
+    type=params.PLACE,
     help="Folder of LR images of one camera; repeatable.",
 )
 @options.choosing("lr")
 @click.option(
-    "--reconstruction", type=options.LOCAL, default=None, help="A run of `rwsr train hr-aware-pretrain`, of its scale."
+    "--reconstruction", type=params.LOCAL, default=None, help="A run of `rwsr train hr-aware-pretrain`, of its scale."
 )
 @_far_model
-@click.option("--out", type=options.LOCAL, required=True, help="Folder of the run.")
+@click.option("--out", type=params.LOCAL, required=True, help="Folder of the run.")
 @click.option(
     "--preset",
-    type=options.LazyChoice(_fine_tunings),
+    type=params.LazyChoice(_fine_tunings),
     default="hr-aware",
     show_default=True,
     help="HR-aware, LWay, or plain self-training, which has no --reconstruction; small ones see through SqueezeNet.",
 )
-@click.option("--val-store", type=options.PLACE, default=None, help="Store of held-out pairs to measure on meanwhile.")
-@click.option("--val-hr", type=options.PLACE, default=None, help="Or: folder of held-out HR, with --val-lr.")
-@click.option("--val-lr", type=options.PLACE, default=None, help="Folder of its LR.")
+@click.option("--val-store", type=params.PLACE, default=None, help="Store of held-out pairs to measure on meanwhile.")
+@click.option("--val-hr", type=params.PLACE, default=None, help="Or: folder of held-out HR, with --val-lr.")
+@click.option("--val-lr", type=params.PLACE, default=None, help="Folder of its LR.")
 @click.option("--steps", type=click.IntRange(min=1), default=None, help="Training steps.  [default: the preset's]")
 @options.seeded
 @options.configured
@@ -303,7 +248,7 @@ def train_hr_aware(
 
 
 @train.command("show", short_help="A preset in full, for --config")
-@click.argument("preset", type=options.LazyChoice(_every_preset), metavar="PRESET")
+@click.argument("preset", type=params.LazyChoice(_every_preset), metavar="PRESET")
 @options.configured
 @options.as_json
 def train_show(preset: str, config: Path | None, sets: tuple[str, ...], json_: bool) -> None:
@@ -322,10 +267,10 @@ def train_show(preset: str, config: Path | None, sets: tuple[str, ...], json_: b
 
 
 @train.command("interpolate", short_help="A model between two runs of one network")
-@click.argument("a", type=options.LOCAL, metavar="A")
-@click.argument("b", type=options.LOCAL, metavar="B")
+@click.argument("a", type=params.LOCAL, metavar="A")
+@click.argument("b", type=params.LOCAL, metavar="B")
 @click.option("--alpha", type=click.FloatRange(0, 1), required=True, help="0 is A, 1 is B.")
-@click.option("--out", type=options.LOCAL, required=True, help="Folder of the new run.")
+@click.option("--out", type=params.LOCAL, required=True, help="Folder of the new run.")
 @options.as_json
 def train_interpolate(a: Path, b: Path, alpha: float, out: Path, json_: bool) -> None:
     """Make a model between two runs of one network, of which one was trained from the other.

@@ -138,11 +138,12 @@ def run_demo(out: Path, work: Work, *, steps: int | None) -> list[Path]:
     made = make_all(stages(out, steps), out, out / "runs", work, _told)
 
     from . import page
+    from .measure import measure
 
     bank = NoiseBank.open(made["noise bank"].at)
     store, held_out = (build_store.open_samples(made[name].at) for name in ("degrade", "test"))
     started = time.monotonic()
-    rows, text, measured = page.measure(out, held_out)
+    rows, text, measured = measure(out, held_out)
     _say("evaluate", text, time.monotonic() - started, new=measured)
     started = time.monotonic()
     _, text, written = page.write(out, bank, store, held_out, rows)

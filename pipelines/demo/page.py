@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...degrade.errors import StoreError
 from ...degrade.images.contact_sheet import Cell, contact_sheet
 from ...degrade.images.decode import decode
 from ...degrade.images.pixels import encode_png
@@ -11,14 +10,7 @@ from ...degrade.images.read import read_bytes
 from ...degrade.images.sources import read as read_index
 from ...degrade.preview import store_sheet
 from ...degrade.storage.local import write_atomic
-from ...degrade.storage.location import sha256
-from ...degrade.storage.shards.reader import ShardReader
-from ...degrade.storage.shards.verify import digest
-from ...degrade.storage.shards.writer import Store
-from ...eval import measure as evaluation
-from ...eval.images.sets import of_folders, of_store
-from ...eval.images.tensors import to_pixels, to_tensor
-from ...eval.images.tiling import bicubic, pick_device, restore
+from ...degrade.storage.shards.store import Store
 from ...eval.protocols import restoration, udem_curves
 from ...eval.protocols.base import BICUBIC
 from ...eval.report import bank_plots, plots
@@ -27,77 +19,9 @@ from ...eval.report.page import Picture, Section, Table, page
 from ...noisebank.bank import BankConfig, NoiseBank
 from ...noisebank.cati import CatiRule
 from ...noisebank.pictures import bank_sheet
-from ...noisebank.scan import open_scan
+from ...noisebank.set_scan import open_scan
 from ...train.engine.checkpoint import read_log
-from ...train.engine.model_file import model_file
-from ...train.networks import mm_realsr
-from ...train.networks.open import open_restorer
-from ..evaluate import open_subjects
-
-_MODEL = "MM-RealSR (tiny)"
-_FOLLOWS = 0.5  # the least Spearman correlation of a score that follows its degradation
-_STRENGTHS = (0.0, 0.5, 1.0)
-
-
-def _first_of_each_source(store: Store) -> dict[str, int]:
-    """Source file name -> its first sample."""
-    names = store.manifest()["source"].to_pylist()
-    return {Path(name).stem: names.index(name) for name in sorted(set(names))}
-
-
-def _restore_examples(out: Path, store: Store, net: mm_realsr.MMRealSR) -> None:
-    """One BASE member of each held-out photograph: LR, bicubic, restored by its own scores and by chosen ones, HR."""
-    device = pick_device()
-    for name, sample in _first_of_each_source(store).items():
-        pixels = ShardReader(store, "lr").read([sample])[0][mm_realsr.BASE]
-        lr = to_tensor(pixels)[None]
-        images = {
-            "lr": pixels,
-            "bicubic": to_pixels(bicubic(lr, 4)[0]),
-            "restored": to_pixels(restore(net, lr, device)[0]),
-            "hr": ShardReader(store, "hr").read([sample])[0],
-        }
-        for strength in _STRENGTHS:
-            scores = mm_realsr.chosen_scores(net, lr.to(device), blur=strength, noise=strength)
-            sr = restore(lambda x, s=scores: net(x, s), lr, device)
-            images[f"strength-{strength:.1f}"] = to_pixels(sr[0])
-        for kind, image in images.items():
-            write_atomic(out / "restored" / f"{name}_{kind}.png", encode_png(image))
-
-
-def _measured(out: Path, store: Store) -> list[report.MetricRow] | None:
-    """The rows of an earlier run, where they are of this very model and store."""
-    try:
-        rows = report.read(out / "metrics.parquet")
-    except StoreError:
-        return None
-    config = report.config_of(rows)
-    same = config.models.get(_MODEL) == sha256(model_file(out / "run"))
-    whole = set(config.protocols) == {restoration.RESTORATION, udem_curves.UDEM_CURVES}
-    return rows if same and whole and digest(store) in config.data.values() else None
-
-
-def _summary(rows: Sequence[report.MetricRow]) -> str:
-    ours, base = (report.mean(rows, model=name, metric="psnr-y") for name in (_MODEL, BICUBIC))
-    return f"PSNR-Y {ours:.2f} dB against bicubic's {base:.2f} dB"
-
-
-def measure(out: Path, store: Store) -> tuple[list[report.MetricRow], str, bool]:
-    """metrics.parquet and restored/ of the trained model; False when they were there already."""
-    known = _measured(out, store)
-    if known is not None:
-        return known, _summary(known), False
-    (out / "metrics.parquet").unlink(missing_ok=True)
-    net = open_restorer(out / "run", pick_device()).modulated
-    assert net is not None
-    _restore_examples(out, store, net)
-    subjects, report_at = open_subjects({_MODEL: out / "run"}, pick_device()), out / "metrics.parquet"
-    photographs = of_folders(None, out / "photos/held-out", 1)
-    evaluation.measure(udem_curves.PROTOCOL, photographs, subjects, udem_curves.UdemOptions(), report_at)
-    evaluation.measure(restoration.PROTOCOL, of_store(store), subjects, restoration.RestorationOptions(), report_at)
-    rows = report.read(out / "metrics.parquet")
-    return rows, _summary(rows), True
-
+from .measure import FOLLOWS, MODEL, STRENGTHS, first_of_each_source
 
 # ------------------------------------------------------------------------------------------------------ page
 
@@ -208,8 +132,8 @@ def _training_section(out: Path, store: Store) -> Section:
 
 
 def _scores_section(rows: Sequence[report.MetricRow]) -> Section:
-    found = {_MODEL: udem_curves.curves_of(rows, _MODEL)}
-    deaf = [each.degradation for each in found[_MODEL] if not each.spearman > _FOLLOWS]
+    found = {MODEL: udem_curves.curves_of(rows, MODEL)}
+    deaf = [each.degradation for each in found[MODEL] if not each.spearman > FOLLOWS]
     learnt = f"So short a training has not taught the scores to follow {' and '.join(deaf)}." if deaf else ""
     return Section(
         "5. Do the scores mean something?",
@@ -237,10 +161,10 @@ def _mean(rows: Sequence[report.MetricRow], model: str, metric: str, member: str
 
 
 def _results_section(out: Path, store: Store, rows: Sequence[report.MetricRow]) -> Section:
-    names = list(_first_of_each_source(store))
+    names = list(first_of_each_source(store))
     kinds = {"lr": "LR (BASE)", "bicubic": "bicubic", "restored": "restored", "hr": "HR"}
     steered = {"lr": "LR (BASE)"} | {
-        f"strength-{strength:.1f}": f"blur and noise score {strength:.1f}" for strength in _STRENGTHS
+        f"strength-{strength:.1f}": f"blur and noise score {strength:.1f}" for strength in STRENGTHS
     }
     members = [str(member) for member in store.attributes["members"]]
     rows = [row for row in rows if row.protocol == restoration.RESTORATION]
@@ -252,14 +176,14 @@ def _results_section(out: Path, store: Store, rows: Sequence[report.MetricRow]) 
                 *(
                     f"{_mean(rows, model, metric, member):.{digits}f}"
                     for metric, digits in (("psnr-y", 2), ("ssim-y", 4))
-                    for model in (BICUBIC, _MODEL)
+                    for model in (BICUBIC, MODEL)
                 ),
             )
             for member in (*members, None)
         ),
     )
     gains = {
-        member: _mean(rows, _MODEL, "psnr-y", member) - _mean(rows, BICUBIC, "psnr-y", member)
+        member: _mean(rows, MODEL, "psnr-y", member) - _mean(rows, BICUBIC, "psnr-y", member)
         for member in (*members, None)
     }
     behind = " and ".join(member.upper() for member in members if gains[member] < 0)

@@ -11,15 +11,15 @@ As in the paper a model is fine-tuned on the LR of the very images that it is me
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from ...degrade.config import compose, compose_values
+from ...degrade.config import compose
 from ...degrade.errors import UserError
 from ...degrade.images import sources
+from ...degrade.images.listing import IndexConfig
 from ...degrade.images.pixels import U8
-from ...degrade.images.sources import IndexConfig
 from ...degrade.recipes.store_config import StoreConfig, store_preset
 from ...degrade.storage.location import Place
 from ...eval.images.sets import check_fits
@@ -32,8 +32,8 @@ from ...train.engine.checkpoint import read_log
 from ...train.engine.distributed import local_device
 from ...train.fine_tune import choice_of, large_enough
 from ...train.losses.far_encoders import check_weights
-from ...train.methods.hr_aware import SELF_TRAINING, FineTuneConfig, Restoring, check_model
-from ...train.methods.hr_aware_pretrain import LWAY, PretrainConfig
+from ...train.methods.hr_aware import FineTuneConfig, Restoring, check_model
+from ...train.methods.hr_aware_pretrain import PretrainConfig
 from ...train.networks.open import Restorer
 from ..evaluate import image_set, open_alike
 from ..executors import runner
@@ -44,105 +44,14 @@ from ..stages.store import Store
 from ..stages.train import LR_IMAGES, FineTune, Train
 from . import simulated_cameras
 from .early_stopping import stopped
+from .hr_aware_variants import BEFORE, NETWORKS, Network, Plan, Variant
 from .parallel_training import telling, train_all
-from .rwsr_edl_tables import plain_name
-from .simulated_cameras import CAMERAS, Spoilt
+from .rwsr_edl_variants import plain_name
+from .simulated_cameras import CAMERAS
 from .table_page import Finished, Sheet, finished, metrics_of
 
-BEFORE = "before"
 PAIRS, LR_INDEX = "pairs.zarr", "LR"
 _CURVE_IMAGES, _CURVE_POINTS = 8, 6
-Network = Literal["HR-aware", "LWay", "controller", "FAR", "neither", "VGG-19", "CLIP RN50", "SR model"]
-NETWORKS: dict[Network, dict[str, Any]] = {  # keys of the reconstruction network
-    "HR-aware": {},
-    "LWay": dict(LWAY),
-    "controller": {"far": None},
-    "FAR": {"controller": None},
-    "neither": {"controller": None, "far": None},
-    "VGG-19": {"far": {"net": "vgg19"}},
-    "CLIP RN50": {"far": {"net": "clip-rn50"}},
-    "SR model": {"far": {"net": "sr", "stride": 1}},
-}
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A row of a table. network: what it is fine-tuned through; none is self-training. changes: of the fine-tuning."""
-
-    name: str
-    network: Network | None
-    changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    @property
-    def has_far(self) -> bool:
-        return self.network is not None and NETWORKS[self.network].get("far", True) is not None
-
-    def tuned(self, base: FineTuneConfig) -> FineTuneConfig:
-        """The fine-tuning's config."""
-        if self.network is None:
-            return compose_values(base, SELF_TRAINING)
-        return compose_values(base, self.changes if self.has_far else {**self.changes, "far": None})
-
-
-TABLES: dict[str, tuple[Variant, ...]] = {
-    "1": (Variant("self-training", None), Variant("LWay", "LWay"), Variant("HR-aware", "HR-aware")),
-    "2": (
-        Variant("neither", "neither"),
-        Variant("controller", "controller"),
-        Variant("FAR", "FAR"),
-        Variant("both", "HR-aware"),
-    ),
-    "3": (Variant("SR model", "SR model"), Variant("VGG-19", "VGG-19"), Variant("CLIP RN50", "CLIP RN50")),
-    "4": (Variant("1 - HQI", "HR-aware", {"strength": "1-hqi"}), Variant("HQI", "HR-aware")),
-}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """An adaptation. models: SR models by name. pretrain_on: folders of photographs that pairs are made of. hr, lr: the
-    images to fine-tune on (LR alone) and to measure on; spoil: the camera that LR is made of HR by. samples,
-    hr_size_px, pairs_sets: of the pairs. pretrain_steps, preset, steps: of the two trainings. pretrain_seeds: of the
-    reconstruction networks; where there are fewer than seeds, several fine-tunings go through one. workers: trainings
-    at once. far_model: of table 3's first row; none is the model that is fine-tuned. metrics: none is the paper's.
-    """
-
-    out: Path
-    table: str
-    models: Mapping[str, Path]
-    pretrain_on: tuple[Place, ...]
-    hr: Place
-    lr: Place | None
-    spoil: Spoilt | None
-    preset: str
-    sets: tuple[str, ...]
-    pretrain_sets: tuple[str, ...]
-    pairs_sets: tuple[str, ...]
-    steps: int | None
-    pretrain_steps: int | None
-    seeds: int
-    pretrain_seeds: int
-    samples: int
-    hr_size_px: int
-    workers: int
-    far_model: Path | None = None
-    metrics: tuple[str, ...] = ()
-
-    @property
-    def variants(self) -> tuple[Variant, ...]:
-        return TABLES[self.table]
-
-    @property
-    def networks(self) -> tuple[Network, ...]:
-        return tuple(dict.fromkeys(each.network for each in self.variants if each.network is not None))
-
-    def network_run(self, network: Network, seed: int, model: str) -> Path:
-        """Where a reconstruction network is trained; one that looks through the SR model is that model's own."""
-        of_model = f"-{plain_name(model)}" if network == "SR model" and self.far_model is None else ""
-        return self.out / "reconstructions" / f"{plain_name(network)}{of_model}-{seed % self.pretrain_seeds}"
-
-    def run(self, model: str, variant: Variant, seed: int) -> Path:
-        """Where a model is fine-tuned."""
-        return self.out / "runs" / f"{plain_name(model)}-{plain_name(variant.name)}-{seed}"
 
 
 # ------------------------------------------------------------------------------------------------------ configs

@@ -8,17 +8,16 @@ OUT/
     metrics.parquet, report.html    what was measured, the table and the curves
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ...degrade.config import compose
 from ...degrade.errors import UserError
 from ...degrade.images import sources
+from ...degrade.images.listing import IndexConfig
 from ...degrade.images.pixels import U8
-from ...degrade.images.sources import IndexConfig
 from ...degrade.progress import say
 from ...degrade.recipes.store_config import store_preset
 from ...degrade.storage.local import write_atomic
@@ -34,73 +33,17 @@ from ..stages.store import Store
 from ..stages.train import Train
 from . import simulated_cameras as cameras
 from .parallel_training import telling, train_all
+from .rwsr_edl_variants import OFF, TABLES, Variant, branches_of, losses_of
 
 if TYPE_CHECKING:
     from ...train.methods.rwsr_edl import EdlConfig
     from .table_page import Finished
 
-Data = Literal["target", "mixed", "ngdc"]
 SCALE = 4
 OWN_BANK, MIXED_BANK, PSNR = "bank.zarr", "mixed-bank.zarr", "psnr"
 TOOK_NOTHING = "no auxiliary image lies in the target's interval, so NGDC takes none and trains on the target alone"
 _CURVE_IMAGES, _CURVE_POINTS = 8, 8
 _OF_THE_CAMERA = IndexConfig(role="lr")  # of pairs: those that its noise is in
-
-
-def plain_name(text: str) -> str:
-    """A name for a folder."""
-    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A row of a table. data: the target set alone, with all of the auxiliary sets, or with what NGDC takes of them.
-    noise: whether LR gets noise of a bank. changes: keys of the training's config.
-    """
-
-    name: str
-    data: Data = "ngdc"
-    noise: bool = True
-    changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    def run(self, seed: int) -> str:
-        """The name of a training."""
-        return f"{plain_name(self.name)}-{seed}"
-
-
-def _losses(**changed: Any) -> dict[str, Any]:
-    return {"losses": changed}
-
-
-def _branches(which: str) -> dict[str, Any]:
-    return {"network": {"branches": which}}
-
-
-_OFF = {"weight": 0}
-TABLES: dict[str, tuple[Variant, ...]] = {  # VII and VIII are of the target alone: their best is IX's "injection"
-    "VII": (
-        Variant("single branch", "target", changes=_branches("single")),
-        Variant("dual without mask", "target", changes=_branches("dual")),
-        Variant("dual with mask", "target", changes=_branches("masked")),
-    ),
-    "VIII": (
-        Variant("VGG-128", "target", changes=_losses(gan={"discriminator": "vgg128"}) | {"loop": {"lr_patch_px": 32}}),
-        Variant("Patch-D", "target", changes=_losses(gan={"discriminator": "patch"}) | {"loop": {"lr_patch_px": 32}}),
-    ),
-    "IX": (
-        Variant("no injection", "target", noise=False),
-        Variant("injection", "target"),
-        Variant("auxiliary without NGDC", "mixed"),
-        Variant("auxiliary with NGDC", "ngdc"),
-    ),
-    "X": (  # the pixel loss alone looks at the sum: nothing else would train half of it
-        Variant("weighted sum", changes=_losses(exclusive=False)),
-        Variant("pixel", changes=_losses(exclusive=False, perceptual=_OFF, gan=_OFF)),
-        Variant("pixel and perceptual", changes=_losses(gan=_OFF)),
-        Variant("pixel and adversarial", changes=_losses(perceptual=_OFF)),
-        Variant("all", changes={}),
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -263,7 +206,7 @@ def _data(plan: Plan, target: Sequence[Place], auxiliary: Sequence[Place]) -> li
 def _psnr(plan: Plan, held_out: Mapping[str, Any]) -> Named:
     """The model that all start from."""
     base = _config(plan, steps=plan.psnr_steps)
-    alone = _losses(pixel=1, perceptual=_OFF, gan=_OFF) | _branches("none")
+    alone = losses_of(pixel=1, perceptual=OFF, gan=OFF) | branches_of("none")
     loop = {"validate_every": plan.psnr_steps, "learning_rate": 2 * base.loop.learning_rate}  # as ESRGAN's
     config = compose(compose(base, loop=loop), **alone)
     return Named(PSNR, Train.of(plan.preset, config, data="target", **held_out), "runs/psnr")

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field
 from ...degrade.errors import UserError
 from ...degrade.family import Frozen
 from ...degrade.images import sources
-from ...degrade.images.sources import SourceRow
+from ...degrade.images.listing import SourceRow
 from ...degrade.progress import printable, say
 from ...degrade.storage.location import Place, place, sha256
 from ...degrade.storage.provenance import canonical, sha256_of

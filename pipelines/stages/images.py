@@ -7,13 +7,14 @@ from pydantic import Field
 
 from ...degrade.errors import StoreError, UserError
 from ...degrade.images import known_datasets, sources
-from ...degrade.images.sources import IndexConfig, SourceRow
+from ...degrade.images.listing import IndexConfig, SourceRow
 from ...degrade.progress import say
 from ...degrade.storage.location import Place, place
 from ...noisebank import build_bank
 from ...noisebank.bank import BankConfig
 from ...noisebank.describe import bank_lines, bank_values
-from ...noisebank.scan import ScanConfig, SetScan, open_scan, scan, scan_grids, set_scans
+from ...noisebank.scan import scan
+from ...noisebank.set_scan import ScanConfig, SetScan, open_scan, scan_grids, set_scans
 from .base import Artifact, Given, Inputs, Stage, Work, counts, folders_of, name_left_out
 
 

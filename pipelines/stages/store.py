@@ -9,7 +9,7 @@ from ...degrade import build_store
 from ...degrade.config import compose_values, validated
 from ...degrade.export_store import export
 from ...degrade.images import sources
-from ...degrade.images.sources import IndexConfig, SourceRow
+from ...degrade.images.listing import IndexConfig, SourceRow
 from ...degrade.quality.disorder import disorder_of
 from ...degrade.recipes.store_config import StoreConfig, store_preset
 from ...degrade.samples import check_bank_named

@@ -20,7 +20,7 @@ from rwsr.degrade.images.decode import decode
 from rwsr.degrade.recipes.mm_realsr import ROLES
 from rwsr.degrade.recipes.store_config import GROUPS, StoreConfig, store_preset
 from rwsr.degrade.storage.shards.reader import ShardReader
-from rwsr.degrade.storage.shards.writer import open_store
+from rwsr.degrade.storage.shards.store import open_store
 from rwsr.degrade.tasks import Run
 from rwsr.noisebank.bank import NoiseBank
 from rwsr.pipelines.executors import runner

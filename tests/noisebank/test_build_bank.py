@@ -18,8 +18,8 @@ from PIL import Image
 
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.images.decode import decode
+from rwsr.degrade.images.listing import IndexConfig
 from rwsr.degrade.images.pixels import U8
-from rwsr.degrade.images.sources import IndexConfig
 from rwsr.degrade.ops.bank_noise import BankNoise
 from rwsr.degrade.ops.render import apply
 from rwsr.degrade.seeds import stream
@@ -28,7 +28,8 @@ from rwsr.degrade.tasks import Run
 from rwsr.noisebank import build_bank
 from rwsr.noisebank.bank import BankConfig, NoiseBank
 from rwsr.noisebank.cati import CatiRule, ThresholdRule
-from rwsr.noisebank.scan import ScanConfig, open_scan, scan, scan_grids
+from rwsr.noisebank.scan import scan
+from rwsr.noisebank.set_scan import ScanConfig, open_scan, scan_grids
 from rwsr.noisebank.tiles import TileGrid
 from rwsr.pipelines.executors import runner
 

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.images.sources import IndexConfig, SourceRow
-from rwsr.noisebank.scan import ScanConfig, scan
+from rwsr.degrade.images.listing import IndexConfig, SourceRow
+from rwsr.noisebank.scan import scan
+from rwsr.noisebank.set_scan import ScanConfig
 from rwsr.noisebank.tiles import TileGrid
 from rwsr.pipelines.executors import runner
 

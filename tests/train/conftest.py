@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rwsr.degrade.storage.shards.writer import Store
+from rwsr.degrade.storage.shards.store import Store
 
 from ..builders import tiny_store
 

@@ -16,7 +16,7 @@ from ...degrade.images.pixels import U8
 from ...degrade.manifest import in_use
 from ...degrade.seeds import stream
 from ...degrade.storage.shards.reader import ShardReader
-from ...degrade.storage.shards.writer import Store
+from ...degrade.storage.shards.store import Store
 from ...eval.images.tensors import to_tensor
 from ...noisebank.bank import NoiseBank
 from ..engine.distributed import Ranks

@@ -21,7 +21,7 @@ from ...degrade.recipes.store_config import GROUPS, PAIRS
 from ...degrade.seeds import stream
 from ...degrade.storage.location import Place, place
 from ...degrade.storage.shards.reader import ShardReader
-from ...degrade.storage.shards.writer import Store, open_store
+from ...degrade.storage.shards.store import Store, open_store
 from ...eval.images.tensors import to_tensor
 from .crops import drawn_crop, drawn_turn
 

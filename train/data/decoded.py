@@ -4,9 +4,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from ...degrade.images.listing import SourceRow
 from ...degrade.images.pixels import U8
 from ...degrade.images.read import read_source
-from ...degrade.images.sources import SourceRow
 from ...degrade.storage.location import place
 
 _KEPT_BYTES = 1 << 29

@@ -9,7 +9,7 @@ import numpy as np
 from ...degrade.build_store import Plan, plan
 from ...degrade.errors import UserError
 from ...degrade.images import sources
-from ...degrade.images.sources import IndexConfig
+from ...degrade.images.listing import IndexConfig
 from ...degrade.quality.group_order import disorders
 from ...degrade.recipes.store_config import StoreConfig
 from ...degrade.samples import Draw, Rendered, Source, make

@@ -6,12 +6,11 @@ there is a preset of each.
 
 from typing import Annotated, Literal, Self
 
-import torch
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from ...degrade.errors import UserError
-from ...degrade.family import Frozen, OneOf
+from ...degrade.family import OneOf
 from ...degrade.recipes.store_config import GROUPS, StoreConfig
 from ..data.batches import GroupBatch, GroupSource, check_scale
 from ..data.of_training import Data
@@ -26,40 +25,13 @@ from ..losses.usm import sharpened
 from ..networks.base import NetworkConfig
 from ..networks.discriminators import Discriminator, GanConfig, check_input
 from ..networks.mm_realsr import (
-    BASE,
-    BLUR,
-    BLURRIER,
-    CLEAN,
     MEMBERS,
-    NOISE,
-    NOISIER,
-    WORST,
     MMRealSR,
     MMRealSRConfig,
 )
 from ..networks.udem import UdemConfig
 from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale
-
-
-class LossConfig(Frozen):
-    """Weights of the terms; 0 leaves a term out."""
-
-    pixel: Annotated[float, Field(ge=0)] = 1.0
-    """Mean absolute error."""
-    ranking: Annotated[float, Field(ge=0)] = 0.01
-    """Ranking of blur and noise scores in a group."""
-    margin: float = 0.05
-    """Of the ranking."""
-    anchor: Annotated[float, Field(ge=0)] = 1e-4
-    """Scores of CLEAN at 0, of WORST at 1."""
-    perceptual: PerceptualConfig = PerceptualConfig(weight=0)
-    """The perceptual loss."""
-    gan: GanConfig = GanConfig(weight=0)
-    """The adversarial loss."""
-    sharpen_target: bool = False
-    """Pixel and perceptual losses look at HR sharpened by Real-ESRGAN's unsharp mask, the discriminator at HR as it is:
-    MM-RealSR's code in both stages, and Real-ESRGAN.
-    """
+from .mm_realsr_losses import LossConfig, conditions, metric_terms
 
 
 class TrainConfig(TrainingConfig):
@@ -86,25 +58,6 @@ class TrainConfig(TrainingConfig):
         return self
 
 
-def conditions(scores: Tensor) -> Tensor:
-    """What steers the restoration of a group: predicted scores [B, 5, 2], with the anchors' at 0 and at 1."""
-    conditioned = scores.clone()
-    conditioned[:, CLEAN] = 0
-    conditioned[:, WORST] = 1
-    return conditioned
-
-
-def _metric_terms(scores: Tensor, config: LossConfig) -> dict[str, Tensor]:
-    """Ranking and anchor losses of the scores [B, 5, 2]."""
-    blur = losses.ranking(scores[:, BASE, BLUR], scores[:, BLURRIER, BLUR], config.margin)
-    noise = losses.ranking(scores[:, BASE, NOISE], scores[:, NOISIER, NOISE], config.margin)
-    terms = {"rank_blur": config.ranking * blur, "rank_noise": config.ranking * noise} if config.ranking else {}
-    if config.anchor:
-        both = (losses.anchor(scores[:, CLEAN, which], scores[:, WORST, which]) for which in (BLUR, NOISE))
-        terms["anchor"] = config.anchor * torch.stack([*both]).sum()
-    return terms
-
-
 def generator_terms(
     net: nn.Module,
     batch: GroupBatch,
@@ -124,7 +77,7 @@ def generator_terms(
     scores: Tensor | None = None
     if isinstance(net, MMRealSR) and net.modulated:
         predicted = net.score(lr).unflatten(0, (groups, members)).float()
-        terms = {} if config.freeze_udem else _metric_terms(predicted, weights)
+        terms = {} if config.freeze_udem else metric_terms(predicted, weights)
         scores = conditions(predicted.detach() if config.detach_scores else predicted).flatten(0, 1)
     sr = (net(lr) if scores is None else net(lr, scores)).float()
     target = sharpened(batch.hr) if weights.sharpen_target else batch.hr

@@ -7,8 +7,8 @@ from ...progress import progress
 from ...tasks import Run
 from ..location import Place
 from .commits import Commit
+from .store import Store, commits_of, kind_of, missing_shards, open_unfinished
 from .verify import digest, verify, verify_whole
-from .writer import Store, commits_of, kind_of, missing_shards, open_unfinished
 
 
 def _open(path: Place) -> Store:

@@ -9,7 +9,8 @@ from ...errors import UserError
 from ...progress import progress, say
 from ...tasks import Run
 from .. import location
-from .writer import Store, finish, prepare
+from .store import Store
+from .writer import finish, prepare
 
 _HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of the target: no other shard fares better
 

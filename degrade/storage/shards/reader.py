@@ -20,7 +20,7 @@ from ..location import Place
 from ..object_store import ObjectPath
 from . import checksum
 from .layout import ArraySpec
-from .writer import Store
+from .store import Store
 
 _MAX_OPEN_FILES = 64  # of a reader: a training has four, beside a usual limit of 1,024 a process
 _REQUESTS_AT_ONCE = 16

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from .. import location, tables
 from ..provenance import canonical, sha256
 from .commits import Commit, read_finished
-from .writer import MANIFEST, Store, commits_of, metadata_files, metadata_of
+from .store import MANIFEST, Store, commits_of, metadata_files, metadata_of
 
 
 def digest(store: Store) -> str:

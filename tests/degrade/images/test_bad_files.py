@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ...commands import rwsr
+from ...pipelines.cli.test_main import rwsr
 from . import bad_files
 
 Tree = Callable[[Path], dict[str, bytes]]

@@ -7,7 +7,7 @@ from PIL import Image
 
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.images import known_datasets, sources
-from rwsr.degrade.images.sources import IndexConfig, SourceRow, listed
+from rwsr.degrade.images.listing import IndexConfig, SourceRow, listed
 from rwsr.pipelines.cli.store import LAYOUTS
 
 from ...commands import rwsr

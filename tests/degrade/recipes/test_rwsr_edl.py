@@ -12,18 +12,19 @@ from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.images import sources
 from rwsr.degrade.images.decode import decode
+from rwsr.degrade.images.listing import IndexConfig
 from rwsr.degrade.images.pixels import to_float, to_uint8
-from rwsr.degrade.images.sources import IndexConfig
 from rwsr.degrade.ops.resize import resize
 from rwsr.degrade.recipes.store_config import StoreConfig, store_preset
 from rwsr.degrade.seeds import stream
 from rwsr.degrade.storage.shards.reader import ShardReader
-from rwsr.degrade.storage.shards.writer import Store
+from rwsr.degrade.storage.shards.store import Store
 from rwsr.degrade.tasks import Run
 from rwsr.noisebank import build_bank
 from rwsr.noisebank.bank import BankConfig, NoiseBank
 from rwsr.noisebank.cati import ThresholdRule
-from rwsr.noisebank.scan import ScanConfig, scan, scan_grids
+from rwsr.noisebank.scan import scan
+from rwsr.noisebank.set_scan import ScanConfig, scan_grids
 from rwsr.noisebank.tiles import TileGrid
 from rwsr.pipelines.executors import runner
 

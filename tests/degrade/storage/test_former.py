@@ -16,11 +16,11 @@ from rwsr.degrade.images import sources
 from rwsr.degrade.recipes.store_config import GROUPS, PAIRS, StoreConfig
 from rwsr.degrade.storage.former import training_now
 from rwsr.degrade.storage.provenance import FORMATS, check_format
-from rwsr.degrade.storage.shards.writer import open_store
+from rwsr.degrade.storage.shards.store import open_store
 from rwsr.eval.report import examples, table
 from rwsr.noisebank.bank import NoiseBank
 from rwsr.noisebank.cati import CatiRule
-from rwsr.noisebank.scan import open_scan
+from rwsr.noisebank.set_scan import open_scan
 from rwsr.train.engine.model_file import model_file, read_model
 from rwsr.train.methods import METHODS
 

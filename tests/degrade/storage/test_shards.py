@@ -23,18 +23,9 @@ from rwsr.degrade.storage.location import Place
 from rwsr.degrade.storage.provenance import provenance
 from rwsr.degrade.storage.shards.layout import ArraySpec, Layout, samples_per_shard
 from rwsr.degrade.storage.shards.reader import ShardReader
+from rwsr.degrade.storage.shards.store import Store, commits_of, missing_shards, open_store, open_unfinished
 from rwsr.degrade.storage.shards.verify import digest, verify, verify_whole
-from rwsr.degrade.storage.shards.writer import (
-    Store,
-    begin,
-    commits_of,
-    finish,
-    missing_shards,
-    open_store,
-    open_unfinished,
-    prepare,
-    write_shard,
-)
+from rwsr.degrade.storage.shards.writer import begin, finish, prepare, write_shard
 
 KIND = "group-store"
 LAYOUT = Layout(10, 4, (ArraySpec("hr", (16, 12, 3)), ArraySpec("lr", (5, 4, 3, 3))))

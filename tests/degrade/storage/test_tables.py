@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from rwsr.degrade.images.sources import IndexConfig
+from rwsr.degrade.images.listing import IndexConfig
 from rwsr.degrade.storage import tables
 from rwsr.degrade.storage.provenance import provenance
 

@@ -13,7 +13,8 @@ from rwsr.degrade.config import compose
 from rwsr.eval.report import table as report
 from rwsr.eval.report.published import ablation as published_ablation
 from rwsr.pipelines.papers.early_stopping import stopped
-from rwsr.pipelines.papers.hr_aware_tables import NETWORKS, TABLES, Variant
+from rwsr.pipelines.papers.hr_aware_tables import NETWORKS, TABLES
+from rwsr.pipelines.papers.hr_aware_variants import Variant
 from rwsr.train.compose import compose_fine_tuning, compose_training
 from rwsr.train.networks.published.compact import CompactConfig
 

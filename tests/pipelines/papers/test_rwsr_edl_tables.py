@@ -14,7 +14,7 @@ from PIL import Image
 from rwsr.degrade.config import compose
 from rwsr.eval.report.published import ablation as published_ablation
 from rwsr.pipelines.papers import simulated_cameras
-from rwsr.pipelines.papers.rwsr_edl_tables import TABLES, Variant
+from rwsr.pipelines.papers.rwsr_edl_variants import TABLES, Variant
 from rwsr.train.compose import compose_training
 
 from ...commands import rwsr

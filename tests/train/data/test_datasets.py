@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.storage.shards.reader import ShardReader
-from rwsr.degrade.storage.shards.writer import open_store
+from rwsr.degrade.storage.shards.store import open_store
 from rwsr.train.data.datasets import GroupDataset, PairDataset
 
 from ...builders import tiny_store

@@ -15,7 +15,7 @@ from rwsr.degrade.config import compose
 from rwsr.degrade.errors import BusyError, StoreError, UserError
 from rwsr.degrade.seeds import stream
 from rwsr.degrade.storage import local
-from rwsr.degrade.storage.shards.writer import Store
+from rwsr.degrade.storage.shards.store import Store
 from rwsr.eval.metrics.lpips_dists import lpips
 from rwsr.train.engine import checkpoint
 from rwsr.train.engine.checkpoint import read_log, steps_saved

@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from rwsr.degrade.config import compose, to_yaml
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.recipes.store_config import store_preset
+from rwsr.degrade.storage.shards.store import Store
 from rwsr.degrade.storage.shards.verify import digest
-from rwsr.degrade.storage.shards.writer import Store
 from rwsr.eval.images.sets import of_store
 from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatches, StoredGroups

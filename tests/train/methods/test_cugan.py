@@ -12,8 +12,8 @@ from PIL import Image
 from rwsr.degrade.config import compose, to_yaml
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.recipes.store_config import store_preset
+from rwsr.degrade.storage.shards.store import Store
 from rwsr.degrade.storage.shards.verify import digest
-from rwsr.degrade.storage.shards.writer import Store
 from rwsr.eval.protocols import interpolation
 from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups

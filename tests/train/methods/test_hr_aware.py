@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from rwsr.degrade.config import compose
 from rwsr.degrade.errors import StoreError, UserError
+from rwsr.degrade.images.listing import IndexConfig
 from rwsr.degrade.images.pixels import U8
-from rwsr.degrade.images.sources import IndexConfig, index
+from rwsr.degrade.images.sources import index
 from rwsr.eval.images.tiling import bicubic, smaller
 from rwsr.eval.metrics.lpips_dists import Lpips
 from rwsr.pipelines.executors import runner

@@ -12,8 +12,8 @@ from PIL import Image
 
 from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
+from rwsr.degrade.storage.shards.store import Store
 from rwsr.degrade.storage.shards.verify import digest
-from rwsr.degrade.storage.shards.writer import Store
 from rwsr.noisebank.bank import NoiseBank
 from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups

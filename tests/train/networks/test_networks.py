@@ -15,7 +15,8 @@ from rwsr.train.losses.adversarial import discriminator_terms
 from rwsr.train.losses.basic import anchor, pixel, ranking
 from rwsr.train.losses.perceptual import ESRGAN, PerceptualLoss
 from rwsr.train.losses.usm import sharpened
-from rwsr.train.methods.mm_realsr import PRESETS, LossConfig, TrainConfig, conditions, generator_terms
+from rwsr.train.methods.mm_realsr import PRESETS, TrainConfig, generator_terms
+from rwsr.train.methods.mm_realsr_losses import LossConfig, conditions
 from rwsr.train.networks.discriminators import (
     GanConfig,
     UnetDiscriminator,

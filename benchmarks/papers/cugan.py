@@ -1,6 +1,6 @@
 """What the small preset of CUGAN learns: table 2 of the paper, distance to single levels, modulation, interpolation.
 
-    python benchmarks/cugan.py PHOTOGRAPHS HELD_OUT CBSD68 [WORK] [--singles R,SIGMA ...]
+    python benchmarks/papers/cugan.py PHOTOGRAPHS HELD_OUT CBSD68 [WORK] [--singles R,SIGMA ...]
 
     PHOTOGRAPHS   trained on
     HELD_OUT      only measured: the sweep of z, steering, interpolation
@@ -15,6 +15,8 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from commands import promise, rwsr
 

@@ -1,6 +1,6 @@
 """What HR-aware's small preset does: figures 7 and 8 in small, and table 1 on photographs of one unknown camera.
 
-    python benchmarks/hr_aware.py PHOTOGRAPHS HELD_OUT MODEL [WORK] [--seeds N]
+    python benchmarks/papers/hr_aware.py PHOTOGRAPHS HELD_OUT MODEL [WORK] [--seeds N]
 
     PHOTOGRAPHS   the reconstruction networks, and a small SR model of our own, are trained on
     HELD_OUT      spoilt by one camera that nothing is told; models are fine-tuned on its LR, and measured on its HR
@@ -17,6 +17,8 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from commands import promise, rwsr
 

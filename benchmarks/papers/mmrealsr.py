@@ -1,6 +1,6 @@
 """What the small preset learns on photographs: UDEM curves with and without anchors, steering, PSNR-Y against bicubic.
 
-    python benchmarks/mmrealsr.py PHOTOGRAPHS HELD_OUT [WORK]     # some 20 minutes on two cores
+    python benchmarks/papers/mmrealsr.py PHOTOGRAPHS HELD_OUT [WORK]     # some 20 minutes on two cores
 
 PHOTOGRAPHS are trained on, HELD_OUT only measured. WORK is kept when named, and a second run goes on in it. Exits 1
 when a promise is not kept.
@@ -9,6 +9,8 @@ when a promise is not kept.
 import sys
 import tempfile
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from commands import rwsr
 
