@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test dev lint format types layers bench check clean
+.PHONY: help demo test test-quick dev lint format types layers bench check clean
 
 help:  ## List these targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -32,6 +32,9 @@ demo: $(VENV)/.rwsr  ## The whole path on photographs: sources to HTML report, i
 # In one thread: on networks as small as the tests', more of them wait for each other, long where others compute too.
 test: $(VENV)/.rwsr-test  ## Every test
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest
+
+test-quick: $(VENV)/.rwsr-test  ## The tests of half a second or less that need no server: under a minute
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "not slow and not s3 and not prefect"
 
 dev: $(VENV)/.rwsr-dev  ## Install what lint, types and layers need
 

@@ -111,6 +111,7 @@ def store(photos: Path, tmp_path: Path) -> Path:
     return tmp_path / "prints.zarr"
 
 
+@pytest.mark.slow
 def test_a_step_and_a_recipe_of_ones_own_make_a_store(store: Path, tmp_path: Path) -> None:
     """Stored with every parameter, rendered again from the manifest, drawn on a sheet and a page, read by its kind."""
     table = pq.read_table(store / "manifest.parquet")

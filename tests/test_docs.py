@@ -27,6 +27,7 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_every_command_of_the_readme_works_in_order(tmp_path: Path) -> None:
     """The commands of the section on one's own photographs, and then its Python lines, in a fresh folder."""
     (tmp_path / "photos").mkdir()
@@ -99,6 +100,7 @@ def _folders(below: Path) -> None:
     torch.save({"params": ImdnConfig(scale=4).build().state_dict()}, below / "IMDN_x4.pth")
 
 
+@pytest.mark.slow
 def test_every_other_command_of_the_readme_works_in_order(
     tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +142,7 @@ def test_every_other_command_of_the_readme_works_in_order(
             raise AssertionError(f"{line}\n{error}") from None
 
 
+@pytest.mark.slow
 def test_the_example_of_a_pipeline_runs(tmp_path: Path) -> None:
     """What `rwsr flow example` prints, with fewer samples and steps, goes the whole way; again, it does nothing."""
     for folder, name in (("photos", "astronaut.png"), ("held-out", "coffee.png")):
@@ -165,6 +168,7 @@ def test_the_readme_of_a_folder_names_files_that_exist(folder: str) -> None:
     assert named and not {name for name in named if name not in there and not (ROOT / name).is_file()}
 
 
+@pytest.mark.slow
 def test_the_python_of_the_readmes_of_folders_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a tiny store, bank and set of one's own."""
     monkeypatch.chdir(tmp_path)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 RWSR = Path(sys.executable).with_name("rwsr")
 STAGES = ("sources", "noise bank", "degrade", "train", "evaluate", "report")
@@ -17,6 +18,7 @@ def _demo(out: Path) -> list[str]:
     return [*result.stderr.splitlines(), *result.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_the_demo_goes_the_whole_way_and_then_is_done(tmp_path: Path) -> None:
     """One line a stage, every file that it names, a page with its pictures inside; again: nothing to do."""
     out = tmp_path / "demo"

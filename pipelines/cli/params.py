@@ -10,15 +10,14 @@ from urllib.parse import urlsplit
 
 import click
 import click.shell_completion
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from ...degrade.errors import UserError
 from ...degrade.storage.location import Place, place
 from ...degrade.storage.object_store import ObjectPath
 
 if TYPE_CHECKING:
-    pass
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
 
 
 class _PlaceType(click.ParamType[Place]):
@@ -108,7 +107,7 @@ def option_name(field: str, *, repeated: bool) -> str:
     return "--" + (field.removesuffix("s") if repeated else field).replace("_", "-")
 
 
-def options_of(model: type[BaseModel], *, without: tuple[str, ...] = ()) -> Callable[[F], F]:
+def options_of(model: "type[BaseModel]", *, without: tuple[str, ...] = ()) -> Callable[[F], F]:
     """An option for each field of a model, which reach the function as keywords of the fields' names."""
 
     def add(function: F) -> F:
@@ -120,7 +119,7 @@ def options_of(model: type[BaseModel], *, without: tuple[str, ...] = ()) -> Call
     return add
 
 
-def _option(name: str, field: FieldInfo) -> Callable[[F], F]:
+def _option(name: str, field: "FieldInfo") -> Callable[[F], F]:
     kind, metadata, may_be_none = _unwrapped(field.annotation, list(field.metadata))
     text = field.description or ""
     default = field.get_default(call_default_factory=False)

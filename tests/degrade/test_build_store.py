@@ -34,6 +34,7 @@ def _groups(photos: Path, out: Path, executor: Run, config: StoreConfig = CONFIG
     return build_store.build(out, build_store.plan(config, rows), executor)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", [runner(2), runner(2, "local")], ids=["threads", "dask"])
 def test_a_store_is_the_same_for_any_executor(photos: Path, tmp_path: Path, tree: Tree, executor: Run) -> None:
     """Serial is the specification: threads and Dask processes give its bytes."""
@@ -51,6 +52,7 @@ def test_a_finished_store_is_left_as_it_is(photos: Path, tmp_path: Path) -> None
     assert {path: path.stat().st_mtime_ns for path in out.rglob("c/**/*")} == before
 
 
+@pytest.mark.slow
 def test_a_store_holds_what_its_manifest_says(photos: Path, tmp_path: Path) -> None:
     """HR is the crop of the source at the box, and each sample renders again to the stored bytes."""
     out = tmp_path / "s.zarr"
@@ -65,6 +67,7 @@ def test_a_store_holds_what_its_manifest_says(photos: Path, tmp_path: Path) -> N
         assert build_store.render_again(store, sample, [], open_bank=NoiseBank.open)[1]
 
 
+@pytest.mark.slow
 def test_samples_are_shared_out_evenly(photos: Path, tmp_path: Path) -> None:
     """30 samples of 4 photographs are 7 or 8 each."""
     _groups(photos, tmp_path / "s.zarr", runner(1))
@@ -72,6 +75,7 @@ def test_samples_are_shared_out_evenly(photos: Path, tmp_path: Path) -> None:
     assert sorted(names.count(name) for name in set(names)) == [7, 7, 8, 8]
 
 
+@pytest.mark.slow
 def test_a_sample_that_was_tampered_with_is_not_equal(photos: Path, tmp_path: Path) -> None:
     """Rendering beside the arrays of another seed says that they differ."""
     _groups(photos, tmp_path / "a.zarr", runner(1))
@@ -82,6 +86,7 @@ def test_a_sample_that_was_tampered_with_is_not_equal(photos: Path, tmp_path: Pa
     assert not build_store.render_again(open_store(tmp_path / "a.zarr", GROUPS), 3, [], open_bank=NoiseBank.open)[1]
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_store(photos: Path, tmp_path: Path) -> None:
     """The seed reaches boxes and degradations; --out of another config is refused."""
     _groups(photos, tmp_path / "a.zarr", runner(1))
@@ -89,6 +94,7 @@ def test_another_seed_is_another_store(photos: Path, tmp_path: Path) -> None:
         _groups(photos, tmp_path / "a.zarr", runner(1), compose(CONFIG, seed=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", [runner(2), runner(2, "local")], ids=["threads", "dask"])
 def test_a_source_that_changed_fails_its_shards_only(photos: Path, tmp_path: Path, tree: Tree, executor: Run) -> None:
     """The error names the file; after mending it, the same build ends with the same bytes."""
@@ -122,6 +128,7 @@ def _command(photos: Path, out: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_the_same_as_uninterrupted(photos: Path, tmp_path: Path, tree: Tree) -> None:
     """A real process, killed with SIGKILL at several moments of its work, then run to its end."""
     whole, broken = tmp_path / "whole.zarr", tmp_path / "broken.zarr"
@@ -140,6 +147,7 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(photos: Path, tmp_path:
     assert tree(broken) == tree(whole)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_in_one_line_and_leaves_no_half_file(photos: Path, tmp_path: Path) -> None:
     """A write that the system refuses (here by a limit on file sizes) is named; nothing half-written keeps its name."""
     out = tmp_path / "s.zarr"

@@ -135,6 +135,7 @@ READERS = {  # every command that reads a config; what it would build is never b
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("name", HOSTILE_FILES)
 def test_a_hostile_config_is_one_line_and_soon(

@@ -66,6 +66,7 @@ def test_flagged_groups_are_not_exported(photos: Path, tmp_path: Path) -> None:
     assert sorted(file.name for file in (tmp_path / "png/noisier").iterdir()) == ordered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["mm-realsr", "bsrgan", "cugan", "bicubic"])
 def test_the_report_is_the_same_for_any_number_of_workers(preset: str, photos: Path, tmp_path: Path) -> None:
     """A page and a table, byte for byte; a row for each member of each measured sample."""

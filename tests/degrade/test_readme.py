@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ..builders import tiny_store
 
 README = (Path(__file__).parents[2] / "degrade/README.md").read_text()
@@ -16,6 +18,7 @@ def _code(first_line: str) -> str:
     return "\n".join(line[4:] for line in block) + "\n"
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_readme_read_a_store(photos: Path, tmp_path: Path) -> None:
     """Arrays, members and a step of the manifest, in a process that never imports rwsr."""
     tiny_store(photos, tmp_path / "groups.zarr", num_samples=20)

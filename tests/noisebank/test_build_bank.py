@@ -322,6 +322,7 @@ def _many(folder: Path, num_images: int) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", [runner(2), runner(2, "local")], ids=["threads", "dask"])
 def test_bank_and_scan_are_the_same_for_any_executor(tmp_path: Path, tree: Tree, executor: Run) -> None:
     """Serial is the specification; three parts of a scan, and a set beside the target."""
@@ -334,6 +335,7 @@ def test_bank_and_scan_are_the_same_for_any_executor(tmp_path: Path, tree: Tree,
     assert one == two
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_the_same_as_uninterrupted(tmp_path: Path, tree: Tree) -> None:
     """`rwsr noisebank build`, killed with SIGKILL at random moments of scan and harvest, then run to its end."""
     photos, broken = _many(tmp_path / "photos", 300), tmp_path / "broken.zarr"

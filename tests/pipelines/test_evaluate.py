@@ -88,7 +88,7 @@ def test_every_protocol_has_its_section(hr: Path, models: tuple[Path, Path], tmp
     rwsr("eval", "cugan", "--images", hr, "--out", out)
     rwsr("report", "--metrics", out, "--out", page)
     text = page.read_text()
-    for title in ("Interpolation: mine", "Segmented models: mine", "CUGAN&#x27;s settings: mine"):
+    for title in ("Interpolation: mine", "Segmented models: mine", "CUGAN&#39;s settings: mine"):
         assert title in text
     values = {row.setting: row.value for row in table.read(out) if row.protocol == "interpolation" and row.sample == 0}
     assert set(values) == {'{"alpha":0.0}', '{"alpha":0.5}', '{"alpha":1.0}'} and len(set(values.values())) == 3
@@ -104,6 +104,7 @@ def test_an_ablation_reads_the_report(hr: Path, models: tuple[Path, Path], tmp_p
     assert "no psnr-y of c (x)" in rwsr("eval", "ablation", out, "--variant", "x=c", code=1)
 
 
+@pytest.mark.slow
 def test_nothing_is_averaged_that_is_not_one(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
     """A model trained anew takes the place of the old one; what two models were measured by differs; two sets that are
     called alike, and two reports, stay apart; names are no formulas."""
@@ -334,10 +335,11 @@ def test_images_without_a_value_are_counted(hr: Path, tmp_path: Path, published:
     rwsr("report", "--metrics", tmp_path / "n.parquet", "--out", tmp_path / "n.html")
 
 
+@pytest.mark.slow
 def test_lr_alone_is_measured_by_niqe(hr: Path, models: tuple[Path, Path], tmp_path: Path, published: Path) -> None:
     """Real photographs have no HR; nothing is compared with what is not there."""
     out = tmp_path / "m.parquet"
     said = rwsr("eval", "restoration", "--lr", hr, "--model", models[0], "--out", out)
     assert "model-1: niqe" in said
     rwsr("report", "--metrics", out, "--out", tmp_path / "r.html")
-    assert "BasicSR&#x27;s pristine model" in (tmp_path / "r.html").read_text()
+    assert "BasicSR&#39;s pristine model" in (tmp_path / "r.html").read_text()

@@ -82,6 +82,7 @@ def _die(task: int) -> int:
     return task
 
 
+@pytest.mark.slow
 def test_every_task_has_its_outcome(executor: Run) -> None:
     """All results arrive, and the one error stays with its task."""
     outcomes = {o.task: o for o in executor(partial(_square, offset=1), range(12))}
@@ -90,11 +91,13 @@ def test_every_task_has_its_outcome(executor: Run) -> None:
     assert str(outcomes[3].error) == "three is not for me"
 
 
+@pytest.mark.slow
 def test_no_tasks_is_no_outcome(executor: Run) -> None:
     """An empty list ends at once."""
     assert list(executor(partial(_square, offset=0), [])) == []
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_its_worker_is_an_error_of_its_own() -> None:
     """Dask starts the worker again, gives up on that task, and finishes the others."""
     outcomes = {o.task: o for o in runner(2, "local")(_die, range(4))}
@@ -126,6 +129,7 @@ def _fails_twice(task: int, folder: Path, error: type[Exception]) -> int:
     return task
 
 
+@pytest.mark.slow
 def test_what_may_pass_is_tried_again_and_what_may_not_is_not(executor: Run, tmp_path: Path) -> None:
     """The network's errors three times in all; a wrong value, or a full disk, once."""
     [passed] = executor(partial(_fails_twice, folder=tmp_path, error=ConnectionError), [1])
@@ -134,6 +138,7 @@ def test_what_may_pass_is_tried_again_and_what_may_not_is_not(executor: Run, tmp
     assert len((tmp_path / "1.PermissionError").read_bytes()) == 1
 
 
+@pytest.mark.slow
 def test_a_store_is_the_same_bytes(
     executor: Run, photos: Path, tmp_path: Path, tree: Callable[[Path], dict[str, bytes]]
 ) -> None:
@@ -153,6 +158,7 @@ def _slowly(task: int, folder: Path) -> int:
     return task
 
 
+@pytest.mark.slow
 def test_a_lost_worker_costs_only_what_it_was_doing(start: Start, tmp_path: Path) -> None:
     """Two workers, one killed in the middle: every task has its result, and few ran twice."""
     address = _scheduler(start)
@@ -166,12 +172,14 @@ def test_a_lost_worker_costs_only_what_it_was_doing(start: Start, tmp_path: Path
     assert 20 <= len(list(tmp_path.iterdir())) <= 22
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_not_there_is_named() -> None:
     """With what to start."""
     with pytest.raises(UserError, match="no Dask scheduler answers at tcp://127.0.0.1:.*dask scheduler"):
         list(runner(1, f"tcp://127.0.0.1:{free_port()}")(_die, [0]))
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_goes_away_is_named(start: Start, tmp_path: Path) -> None:
     """Instead of waiting for it for ever."""
     port = str(free_port())
@@ -184,6 +192,7 @@ def test_a_scheduler_that_goes_away_is_named(start: Start, tmp_path: Path) -> No
                 scheduler.wait()
 
 
+@pytest.mark.slow
 def test_a_cluster_without_workers_is_told_of(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line says what it waits for; the tasks run once there is one."""
     monkeypatch.setattr("rwsr.pipelines.executors._LOOK_S", 0.5)
@@ -200,6 +209,7 @@ def test_a_cluster_without_workers_is_told_of(start: Start, monkeypatch: pytest.
     assert len(said) == 1 and f"{address} has no workers; waiting for one" in said[0]
 
 
+@pytest.mark.slow
 def test_workers_in_another_folder_find_relative_places(
     start: Start, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +235,7 @@ print("ran code")
 """
 
 
+@pytest.mark.slow
 def test_nobody_else_on_the_machine_can_hand_code_to_a_local_cluster() -> None:
     """Whoever knows its port: neither without encryption, nor by it without the certificate."""
     with _client(_Cluster(1, "local")) as client:

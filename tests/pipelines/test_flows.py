@@ -23,6 +23,8 @@ from rwsr.train.engine.model_file import read_model
 from ..conftest import scene
 from ..loopback import free_port
 
+pytestmark = pytest.mark.prefect
+
 RWSR = [sys.executable, "-m", "rwsr"]
 PREFECT = [sys.executable, "-m", "prefect"]
 Tree = Callable[[Path], dict[str, bytes]]
@@ -117,6 +119,7 @@ def _config(photos: Path, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_scheduled_run_fires_completes_and_notices_new_images(
     server: dict[str, str], photos: Path, tmp_path: Path, tree: Tree
 ) -> None:
@@ -186,6 +189,7 @@ def _edl_from_psnr(photos: Path, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_schedule_trains_from_a_model_and_measures_by_two_protocols(
     server: dict[str, str], photos: Path, tmp_path: Path
 ) -> None:
@@ -212,6 +216,7 @@ def test_a_schedule_trains_from_a_model_and_measures_by_two_protocols(
     assert pairs and all((one - other).abs().max() < 5e-4 for one, other in pairs)  # two steps from there
 
 
+@pytest.mark.slow
 def test_a_work_pool_runs_what_prefect_yaml_deploys(server: dict[str, str], photos: Path, tmp_path: Path) -> None:
     """The file of the repository with fewer and smaller samples, and a schedule seconds away."""
     value = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text())
@@ -252,6 +257,7 @@ def test_a_work_pool_runs_what_prefect_yaml_deploys(server: dict[str, str], phot
     assert len(list((tmp_path / "data-set/stores").glob("*.zarr"))) == 1
 
 
+@pytest.mark.slow
 def test_a_tracked_build_is_the_same_build(server: dict[str, str], photos: Path, tmp_path: Path, tree: Tree) -> None:
     """--track writes the same bytes, prints the same lines, and leaves a run with its summary and progress."""
     build = [*RWSR, "degrade", "build", "--preset", "mm-realsr", "--source", str(photos), "--samples", "12"]
@@ -267,6 +273,7 @@ def test_a_tracked_build_is_the_same_build(server: dict[str, str], photos: Path,
     assert "rendered 12 groups" in _artifacts(server, run)["store"]
 
 
+@pytest.mark.slow
 def test_each_stage_is_a_flow_of_its_own(server: dict[str, str], photos: Path, tmp_path: Path) -> None:
     """Index, bank, store, training, measurement and page, each by its command with --track."""
     groups = ["degrade", "build", "--preset", "mm-realsr", "--source", "photos", "--samples", "8", "--hr-size", "96"]
@@ -285,6 +292,7 @@ def test_each_stage_is_a_flow_of_its_own(server: dict[str, str], photos: Path, t
         assert {"rwsr evaluate": "metrics"}.get(flow, flow[5:]) in made
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_told_here_and_there(server: dict[str, str], tmp_path: Path) -> None:
     """One line and exit code 1 at the terminal; a failed run on the server."""
     (tmp_path / "photos").mkdir()
@@ -297,6 +305,7 @@ def test_a_failed_run_is_told_here_and_there(server: dict[str, str], tmp_path: P
     _wait(lambda: "left out: not-an-image" in _logs(server, run))
 
 
+@pytest.mark.slow
 def test_without_a_server_nothing_is_served(server: dict[str, str], photos: Path, tmp_path: Path) -> None:
     """On a server that Prefect starts for a moment a schedule would never fire; the line says what to start."""
     nowhere = f"http://127.0.0.1:{free_port()}/api"

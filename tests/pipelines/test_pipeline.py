@@ -67,6 +67,7 @@ def _held_out(folder: Path, px: int) -> dict[str, Any]:
     return {"index": {"folders": str(folder), "apart_from": "photos"}}
 
 
+@pytest.mark.slow
 def test_a_second_run_does_nothing(photos: Path, tmp_path: Path, tree: Tree) -> None:
     """Not a byte of the banks, stores and reports is written again."""
     assert {"bank", "groups", "quality"} <= _changed(_run(photos, tmp_path / "out"))
@@ -79,6 +80,7 @@ def test_a_second_run_does_nothing(photos: Path, tmp_path: Path, tree: Tree) -> 
     assert all(Path(at).exists() for at in latest.values())
 
 
+@pytest.mark.slow
 def test_what_is_built_is_named_by_what_it_is_made_of(photos: Path, tmp_path: Path, tree: Tree) -> None:
     """Another content, another name of an image (manifests name it) and another config are another store beside the
     first; each has the bytes that it has where nothing was built before."""
@@ -117,6 +119,7 @@ def test_pairs_take_their_noise_from_the_bank(photos: Path, tmp_path: Path) -> N
 TINY: dict[str, Any] = {"loop": {"steps": 2, "batch_size": 2, "lr_patch_px": 16}}
 
 
+@pytest.mark.slow
 def test_all_of_it_on_object_storage_but_the_training(
     photos: Path, tmp_path: Path, s3: Callable[[], ObjectPath], tree: Tree
 ) -> None:
@@ -140,6 +143,7 @@ def test_all_of_it_on_object_storage_but_the_training(
     assert here["metrics"].at.name == there["metrics"].at.name and (bucket / "reports" / here["page"].at.name).is_file()
 
 
+@pytest.mark.slow
 def test_cugan_is_trained_and_measured(photos: Path, tmp_path: Path) -> None:
     """Pairs with z, a network that is told it, stage 2 out of stage 1, and a report beside the degraded images."""
     pairs = {"preset": "cugan", "config": {"num_samples": 4, "hr_size_px": 48}}
@@ -163,6 +167,7 @@ def test_cugan_is_trained_and_measured(photos: Path, tmp_path: Path) -> None:
         _run(photos, tmp_path / "no", groups={"store": {"source": "photos", **pairs}}, gan=gan_alone)
 
 
+@pytest.mark.slow
 def test_rwsr_edl_gets_new_noise_of_the_bank(photos: Path, tmp_path: Path) -> None:
     """Pairs without noise and a bank are one training, pairs with noise another."""
     tiny: dict[str, Any] = {
@@ -182,6 +187,7 @@ def test_rwsr_edl_gets_new_noise_of_the_bank(photos: Path, tmp_path: Path) -> No
     assert without["net"].at not in (noisy["net"].at, anew["net"].at)
 
 
+@pytest.mark.slow
 def test_a_model_is_fine_tuned_and_measured_by_two_protocols(photos: Path, tmp_path: Path) -> None:
     """On LR alone, from a run of the same pipeline; scores of the one, PSNR of both, on one page; PNG exported."""
     config = {"losses": {"lpips": 0, "l1": 1}, "loop": TINY["loop"] | {"lr_patch_px": 32}}
@@ -236,6 +242,7 @@ class _Heard:
         return nullcontext(lambda count, note: None)
 
 
+@pytest.mark.slow
 def test_left_out_images_are_named_once(photos: Path, tmp_path: Path) -> None:
     (photos / "bad.png").write_bytes(b"")
     heard = _Heard()

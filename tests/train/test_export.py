@@ -35,6 +35,7 @@ TWICE = MMRealSRConfig(scale=2, num_feat=16, num_block=2, num_grow_ch=32, modula
 ONCE = MMRealSRConfig(scale=1, num_feat=16, num_block=2, num_grow_ch=32, modulated=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [MODULATED, PLAIN, TWICE, ONCE])
 def test_spandrel_opens_what_was_exported(config: MMRealSRConfig, tmp_path: Path) -> None:
     """And gives the same SR; chaiNNer loads models this way."""
@@ -62,6 +63,7 @@ def test_published_layouts_come_back(config: MMRealSRConfig, tmp_path: Path) -> 
         assert torch.equal(found.net(lr), net(lr))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from ...pipelines.cli.test_main import rwsr
 from . import bad_files
@@ -19,6 +20,7 @@ def _photos(folder: Path, photos: Path) -> None:
         (folder / f"{'0z'[i % 2]}{i}.png").write_bytes(path.read_bytes())
 
 
+@pytest.mark.slow
 def test_every_bad_file_is_in_the_index_with_a_reason(photos: Path, tmp_path: Path) -> None:
     """Over ninety kinds, by the real command: exit code 3 and one line each."""
     _photos(tmp_path / "folder", photos)
@@ -37,6 +39,7 @@ def test_every_bad_file_is_in_the_index_with_a_reason(photos: Path, tmp_path: Pa
     assert len(lines) == len(expected) and all(line.startswith("left out: ") for line in lines)
 
 
+@pytest.mark.slow
 def test_a_bank_is_the_same_with_and_without_bad_files(photos: Path, tmp_path: Path, tree: Tree) -> None:
     """The patches are those of the good photographs; the bad ones are counted."""
     _photos(tmp_path / "clean", photos)
@@ -49,6 +52,7 @@ def test_a_bank_is_the_same_with_and_without_bad_files(photos: Path, tmp_path: P
     assert tree(tmp_path / "clean.zarr") == tree(tmp_path / "dirty.zarr")
 
 
+@pytest.mark.slow
 def test_links_out_of_the_folder_are_followed_when_told(photos: Path, tmp_path: Path) -> None:
     """Off, the link is a row; on, the photographs behind it are."""
     (tmp_path / "folder").mkdir()
@@ -61,6 +65,7 @@ def test_links_out_of_the_folder_are_followed_when_told(photos: Path, tmp_path: 
     assert pq.read_table(tmp_path / "i.parquet")["status"].to_pylist() == ["ok", "outside"]
 
 
+@pytest.mark.slow
 def test_a_folder_of_nothing_but_bad_files_is_an_error(tmp_path: Path) -> None:
     """One line each, and one that says that nothing is left."""
     bad_files.spoil(tmp_path / "bad")
@@ -69,6 +74,7 @@ def test_a_folder_of_nothing_but_bad_files_is_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / "b.zarr").exists()
 
 
+@pytest.mark.slow
 def test_max_pixels_is_the_limit(photos: Path, tmp_path: Path) -> None:
     """Lowered, larger photographs are left out by name; the bank is built of the others."""
     build = ("noisebank", "build", "--target", photos, "--size", "16", "--out", tmp_path / "b.zarr")

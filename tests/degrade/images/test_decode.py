@@ -141,6 +141,7 @@ def test_the_first_of_several_frames_is_taken(astronaut: U8) -> None:
         assert np.array_equal(decode(data).pixels, astronaut[:32, :32]), form
 
 
+@pytest.mark.slow
 def test_a_large_image_is_refused_by_our_limit_only() -> None:
     """180 megapixels are over Pillow's own limit; --max-pixels decides, without a warning."""
     data = _file(Image.new("1", (20_000, 9_000)))

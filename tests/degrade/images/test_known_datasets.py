@@ -64,6 +64,7 @@ def test_the_command_knows_every_layout() -> None:
     assert set(LAYOUTS) == {known.layout for known in known_datasets.KNOWN}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("001H.PNG", "001L.PNG"), ("Canon_001_HR.png", "Canon_001_LR4.png")])
 def test_of_a_folder_of_pairs_each_command_takes_its_role(tmp_path: Path, names: tuple[str, str]) -> None:
     """Noise is of LR, crops are of HR; both are chosen by --role, and patterns by --include and --exclude."""

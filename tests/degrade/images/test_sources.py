@@ -47,6 +47,7 @@ def _index(folder: Path, out: Path, config: IndexConfig = CONFIG, executor: Run 
     return sources.index([folder], out, config, executor)
 
 
+@pytest.mark.slow
 def test_bad_files_are_rows_with_a_status(photos: Path, tmp_path: Path) -> None:
     """Nine kinds of bad file are named in the table; the four photographs stay usable."""
     expected = spoil(photos) | dict.fromkeys(("a.png", "b.png", "below/c.png", "d.png"), "ok")

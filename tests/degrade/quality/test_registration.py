@@ -36,6 +36,7 @@ def test_a_scale_that_is_a_little_wrong_is_a_drift() -> None:
     assert found.drift == pytest.approx(1, abs=0.1) and found.shift_x == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_are_aligned(preset: str) -> None:
     """Mean error over 25 draws at most 0.05 HR pixels."""

@@ -67,6 +67,7 @@ def test_every_draw_ends_at_the_lr_size_and_lies_in_the_source(preset: str, seed
     assert 0 <= drawn.y <= SOURCE.height - drawn.size and 0 <= drawn.x <= SOURCE.width - drawn.size
 
 
+@pytest.mark.slow
 def test_real_esrgan_has_the_published_frequencies() -> None:
     """Second blur in 80 %, a tenth of the kernels sincs, final sinc in 80 %, JPEG last in half; levels in range."""
     n = 1500

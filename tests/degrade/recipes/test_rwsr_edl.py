@@ -75,6 +75,7 @@ def test_distilled_images_are_sources_too(photos: Path, tmp_path: Path, bank: No
     assert set(store.manifest()["source"].to_pylist()) == {"a.png", "b.png", "below/c.png", "d.png", "sky.png"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", [runner(2), runner(2, "local")], ids=["threads", "dask"])
 def test_pairs_are_the_same_for_any_executor(
     photos: Path, tmp_path: Path, bank: NoiseBank, executor: Run, tree: Callable[[Path], dict[str, bytes]]

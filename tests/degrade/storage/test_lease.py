@@ -32,6 +32,7 @@ def _never() -> None:
     raise AssertionError("there was nothing to wait for")
 
 
+@pytest.mark.slow
 def test_a_lease_is_held_and_given_back(path: ObjectPath) -> None:
     """For longer than it lasts without a beat; and nothing is left."""
     with lease(path, _never) as check:
@@ -68,6 +69,7 @@ def test_a_living_builder_is_named_and_a_killed_one_replaced_at_once(path: Objec
         check()
 
 
+@pytest.mark.slow
 def test_a_container_with_our_name_and_number_is_not_taken_for_dead(path: ObjectPath) -> None:
     """Host name and process number are equal there, and it lives: it is watched, never robbed at once."""
     _held_by(path, platform.node(), os.getpid(), "other namespace")
@@ -76,6 +78,7 @@ def test_a_container_with_our_name_and_number_is_not_taken_for_dead(path: Object
         assert len(waited) == 1 and time.monotonic() - waited[0] >= 1.0
 
 
+@pytest.mark.slow
 def test_a_silent_builder_of_another_machine_is_replaced_after_a_while(path: ObjectPath) -> None:
     """Whether it lives is told by its beats alone."""
     _held_by(path, "elsewhere", 1)
@@ -85,6 +88,7 @@ def test_a_silent_builder_of_another_machine_is_replaced_after_a_while(path: Obj
         check()
 
 
+@pytest.mark.slow
 def test_a_builder_that_lost_its_lease_is_told(path: ObjectPath) -> None:
     """Whoever was suspended for so long that another took over must not go on."""
     with pytest.raises(StoreError, match="taken over by another build"), lease(path, _never) as check:

@@ -43,6 +43,7 @@ def _groups(source: Place, out: Place, *more: object) -> str:
     return _run("degrade", "build", "--preset", "mm-realsr", "--source", source, "--out", out, *settings, *more)
 
 
+@pytest.mark.slow
 def test_from_photographs_to_a_report_without_a_local_file(bucket: ObjectPath, tmp_path: Path) -> None:
     """Index, bank, injected pairs, groups, their look and quality, a training, its measurement: each by URL."""
     photos = bucket / "photos"
@@ -90,6 +91,7 @@ def test_from_photographs_to_a_report_without_a_local_file(bucket: ObjectPath, t
     assert not [name for name in names if "building/" in name or "lease" in name or "parts" in name]
 
 
+@pytest.mark.slow
 def test_a_store_is_the_same_wherever_it_and_its_sources_lie(
     bucket: ObjectPath, photos: Path, tmp_path: Path, tree: Tree
 ) -> None:
@@ -112,6 +114,7 @@ def test_images_that_come_and_go_are_noticed(bucket: ObjectPath) -> None:
     assert "indexed 4 images: 3 ok, 1 left out" in found and f"{photos}/bad.png" in found
 
 
+@pytest.mark.slow
 def test_credentials_go_into_no_file(bucket: ObjectPath, tree: Tree) -> None:
     """They are in the environment, and nowhere in what was written or said."""
     secret = os.environ["AWS_SECRET_ACCESS_KEY"]
@@ -121,6 +124,7 @@ def test_credentials_go_into_no_file(bucket: ObjectPath, tree: Tree) -> None:
     assert not [name for name, data in tree(bucket).items() if secret.encode() in data]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -146,6 +150,7 @@ def test_wrong_urls_are_told_in_one_line(
     assert says in found.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_is_no_url_is_told() -> None:
     """Before any request, with the variable and the mend."""
     command = [sys.executable, "-m", "rwsr", "store", "info", "s3://bucket/x"]
@@ -155,6 +160,7 @@ def test_an_endpoint_that_is_no_url_is_told() -> None:
     assert found.stderr.startswith("error: AWS_ENDPOINT_URL=localhost:9000 is not a URL; write http://")
 
 
+@pytest.mark.slow
 def test_an_endpoint_where_nothing_listens_is_told_at_once() -> None:
     """Not after the minute that it is tried for."""
     command = [sys.executable, "-m", "rwsr", "store", "info", "s3://bucket/x"]
@@ -166,6 +172,7 @@ def test_an_endpoint_where_nothing_listens_is_told_at_once() -> None:
     assert said.startswith("no server answers at AWS_ENDPOINT_URL=http://127.0.0.1:") and "trying for 60 s" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "variable"), [("s3", "AWS_ACCESS_KEY_ID"), ("az", "AZURE_STORAGE_ACCOUNT_NAME")])
 def test_missing_credentials_are_told(scheme: str, variable: str) -> None:
     """With the variables that hold them, once the machine's cloud has been asked and has none."""
@@ -176,6 +183,7 @@ def test_missing_credentials_are_told(scheme: str, variable: str) -> None:
     assert f"there are no credentials in the environment; set {variable}" in found.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_refused_credentials_are_told(bucket: ObjectPath) -> None:
     """A server that answers 403 is not one that has no such object; the line points at the environment."""
     command = [sys.executable, "-c", _FORBIDDEN, "AWS_ENDPOINT_URL", str(bucket)]
@@ -203,6 +211,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mood", ["errors", "drops"])
 def test_a_server_in_trouble_for_a_while_is_waited_for(bucket: ObjectPath, tree: Tree, mood: Mood) -> None:
     """Answers of 500, or none: the build goes on when they end, and its bytes are as without."""
@@ -222,6 +231,7 @@ def test_a_server_in_trouble_for_a_while_is_waited_for(bucket: ObjectPath, tree:
     assert tree(bucket / "troubled.zarr") == tree(bucket / "whole.zarr")
 
 
+@pytest.mark.slow
 def test_a_training_script_reads_by_url(bucket: ObjectPath) -> None:
     """Spawned loaders give the same samples as none."""
     _groups(bucket / "photos", bucket / "groups.zarr")

@@ -256,6 +256,7 @@ def test_opening_refuses_marks_that_are_not_the_stores(stored: Store, fault: str
         open_store(stored.path, KIND)
 
 
+@pytest.mark.slow
 def test_every_byte_of_the_marks_is_watched(stored: Store) -> None:
     """A changed byte in what they hold is told; one that nothing reads changes nothing that is read."""
     path = stored.path / "commits.parquet"

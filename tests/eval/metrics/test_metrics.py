@@ -44,6 +44,7 @@ def test_equal_images_are_perfect(name: str, seeded: Callable[[str], Ready], hr:
     assert seeded(name).measure(hr, hr).item() == pytest.approx(PERFECT[name.partition("-")[0]], abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFERENCE)
 def test_more_noise_is_worse(name: str, seeded: Callable[[str], Ready], hr: Tensor) -> None:
     """In the direction that the metric itself states; and a batch is its images one by one."""
@@ -62,6 +63,7 @@ def test_a_known_offset_has_the_known_psnr(seeded: Callable[[str], Ready]) -> No
     assert rgb == pytest.approx(34.1514, abs=1e-4) and luma - rgb == pytest.approx(1.3219, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_borders_and_variants_are_their_own(seeded: Callable[[str], Ready], hr: Tensor) -> None:
     """PSNR and SSIM crop the scale, the others nothing; the mis-scaled variants give other values."""
     assert (seeded("psnr-y").border, seeded("lpips-vgg").border) == (4, 0)

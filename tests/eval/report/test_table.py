@@ -50,6 +50,7 @@ def _add(number: int, path: Path) -> None:
     table.add(path, [replace(ROW, model=str(number))])
 
 
+@pytest.mark.slow
 def test_reports_that_are_written_at_once_lose_nothing(tmp_path: Path) -> None:
     """Eight processes, one file."""
     with ProcessPoolExecutor(8, mp_context=get_context("spawn")) as pool:

@@ -36,6 +36,7 @@ def _commands(*path: str) -> list[tuple[str, ...]]:
     return [found for name in names for found in _commands(*path, name)]
 
 
+@pytest.mark.slow
 def test_every_command_has_an_example() -> None:
     """--help of each ends with a command that can be pasted, and names itself."""
     commands = _commands()
@@ -45,6 +46,7 @@ def test_every_command_has_an_example() -> None:
         assert f"Example:\n    rwsr {' '.join(path)}" in text, path
 
 
+@pytest.mark.slow
 def test_no_command_is_described_in_half_a_sentence() -> None:
     """Nothing that a list of commands says is cut short, at 80 columns."""
     for path in {command[:-1] for command in _commands()}:
@@ -52,6 +54,7 @@ def test_no_command_is_described_in_half_a_sentence() -> None:
             assert not line.endswith((".", "...")) and len(line) <= 80, line
 
 
+@pytest.mark.slow
 def test_help_is_fast_and_imports_nothing_heavy() -> None:
     """Half a second at most, and no torch, dask, prefect, numpy or zarr."""
     times = []
@@ -71,6 +74,7 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
     assert found.stderr.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_index_names_each_bad_file_on_a_line_and_says_so_by_its_exit_code(photos: Path, tmp_path: Path) -> None:
     """A person sees which file and why; a script sees 3."""
     expected = spoil(photos)
@@ -81,6 +85,7 @@ def test_index_names_each_bad_file_on_a_line_and_says_so_by_its_exit_code(photos
     assert "indexed 13 images: 4 ok, 9 left out (1 damaged, 1 duplicate" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_build_goes_on_past_bad_files(photos: Path, tmp_path: Path) -> None:
     """Store and bank are whole, the bad files are named, and the exit code is 3."""
     spoil(photos)
@@ -109,6 +114,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_json_is_for_machines(work: Path) -> None:
     """With --json stdout is one JSON value and nothing else."""
     info = json.loads(rwsr("store", "info", work / "g.zarr", "--json").stdout)
@@ -117,6 +123,7 @@ def test_json_is_for_machines(work: Path) -> None:
     assert json.loads(rwsr("noisebank", "show", work / "b.zarr", "--json").stdout)["num_patches"] > 0
 
 
+@pytest.mark.slow
 def test_show_and_preview_draw(work: Path, tmp_path: Path) -> None:
     """Contact sheets and plots are PNG files of some size."""
     said = rwsr("noisebank", "show", work / "b.zarr", "--out", tmp_path / "pictures").stdout
@@ -131,6 +138,7 @@ def test_show_and_preview_draw(work: Path, tmp_path: Path) -> None:
     assert "holds no finished scan" in rwsr(*nowhere, code=1).stderr
 
 
+@pytest.mark.slow
 def test_a_scan_serves_many_banks(work: Path, tmp_path: Path) -> None:
     """scan, yield, and a bank of each rule; yield's numbers are those of the banks, and no image is scanned again."""
     scan = tmp_path / "s"
@@ -148,6 +156,7 @@ def test_a_scan_serves_many_banks(work: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "cati.scan").exists()
 
 
+@pytest.mark.slow
 def test_an_option_of_the_other_rule_is_named(work: Path, tmp_path: Path) -> None:
     """It is not an error, but it does nothing, and that is said."""
     build = ("noisebank", "build", "--target", work / "photos", "--out", tmp_path / "b", "--size", "16")
@@ -155,6 +164,7 @@ def test_an_option_of_the_other_rule_is_named(work: Path, tmp_path: Path) -> Non
     assert "--max-var 20.0 is not used by --rule cati" in rwsr(*build, *given).stderr
 
 
+@pytest.mark.slow
 def test_an_auxiliary_set_gives_a_distilled_list(work: Path, tmp_path: Path) -> None:
     """The list and the scan are named, and a set in two roles is told."""
     sets = ("--target", work / "photos", "--auxiliary", work / "photos")
@@ -162,6 +172,7 @@ def test_an_auxiliary_set_gives_a_distilled_list(work: Path, tmp_path: Path) -> 
     assert f"wrote {tmp_path / 'b.distilled.parquet'}" in said and "0 images (3 more are in an earlier set)" in said
 
 
+@pytest.mark.slow
 def test_pictures_want_the_scan_that_the_bank_was_made_from(work: Path, tmp_path: Path) -> None:
     """A scan of other images is refused."""
     (tmp_path / "photos").mkdir()
@@ -171,6 +182,7 @@ def test_pictures_want_the_scan_that_the_bank_was_made_from(work: Path, tmp_path
     assert "is not a scan of what" in rwsr(*show, code=1).stderr
 
 
+@pytest.mark.slow
 def test_a_place_that_is_taken_is_refused_before_any_work(work: Path, tmp_path: Path) -> None:
     """Nothing is left beside it."""
     (tmp_path / "mine").write_text("precious")
@@ -187,6 +199,7 @@ def test_an_address_that_is_none_is_wrong_usage(work: Path, tmp_path: Path, addr
     assert "is neither `local` nor an address" in rwsr("degrade", "build", *arguments, code=2).stderr
 
 
+@pytest.mark.slow
 def test_folders_or_a_scan_must_be_named(work: Path, tmp_path: Path) -> None:
     """Neither, or both, is wrong usage."""
     both = ("--scan", work / "b.zarr.scan", "--target", work / "photos")
@@ -195,6 +208,7 @@ def test_folders_or_a_scan_must_be_named(work: Path, tmp_path: Path) -> None:
         assert "name either the folders (--target, --auxiliary) or a finished --scan" in said
 
 
+@pytest.mark.slow
 def test_a_sample_renders_again(work: Path, tmp_path: Path) -> None:
     """It equals what is stored; the images are written; a number beyond the end is named."""
     result = rwsr("store", "render", work / "g.zarr", "5", "--out", tmp_path)
@@ -203,6 +217,7 @@ def test_a_sample_renders_again(work: Path, tmp_path: Path) -> None:
     assert "not in 0..11" in rwsr("store", "render", work / "g.zarr", "12", code=1).stderr
 
 
+@pytest.mark.slow
 def test_restore_eval_and_report(work: Path, tmp_path: Path) -> None:
     """A model restores a photograph, is measured beside bicubic, and the page carries its pictures inside."""
     rwsr("restore", work / "photos/0.png", "--model", work / "run", "--out", tmp_path, "--noise", "0.5")
@@ -217,6 +232,7 @@ def test_restore_eval_and_report(work: Path, tmp_path: Path) -> None:
     assert text.count("data:image/png;base64,") == 2 * 4 + 5 * 5 and "://" not in text
 
 
+@pytest.mark.slow
 def test_restore_leaves_out_what_it_cannot_read(work: Path, tmp_path: Path) -> None:
     """The others are restored; the exit code is 3."""
     (tmp_path / "bad.png").write_text("no")
@@ -225,6 +241,7 @@ def test_restore_leaves_out_what_it_cannot_read(work: Path, tmp_path: Path) -> N
     assert "left out" in result.stderr and (tmp_path / "o/1.png").exists()
 
 
+@pytest.mark.slow
 def test_restore_leaves_out_what_has_no_place(work: Path, tmp_path: Path) -> None:
     """A file stands where the folder of one image would be made, a folder where another would be written: the next
     one is restored all the same.
@@ -238,6 +255,7 @@ def test_restore_leaves_out_what_has_no_place(work: Path, tmp_path: Path) -> Non
     assert result.stderr.count("cannot be written to") == 2 and (tmp_path / "o/b.png").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -13,8 +13,7 @@ from rwsr.degrade.config import compose
 from rwsr.eval.report import table as report
 from rwsr.eval.report.published import ablation as published_ablation
 from rwsr.pipelines.papers.early_stopping import stopped
-from rwsr.pipelines.papers.hr_aware_tables import NETWORKS, TABLES
-from rwsr.pipelines.papers.hr_aware_variants import Variant
+from rwsr.pipelines.papers.hr_aware_variants import NETWORKS, TABLES, Variant
 from rwsr.train.compose import compose_fine_tuning, compose_training
 from rwsr.train.networks.published.compact import CompactConfig
 
@@ -56,6 +55,7 @@ def test_every_table_is_the_papers_and_can_be_trained() -> None:
     assert compose(base, network=NETWORKS["neither"]).network.image_blocks == base.network.image_blocks
 
 
+@pytest.mark.slow
 def test_table_1_from_photographs_to_the_page(
     told: list[object], published: Path, foreign: Path, tmp_path: Path
 ) -> None:
@@ -74,7 +74,7 @@ def test_table_1_from_photographs_to_the_page(
     assert "HR-aware table 1: other:" in text and "self-training: psnr-y " in text
     assert {path: path.stat().st_mtime_ns for path in made.glob("*/*/model.safetensors")} == trained
     page = (made / "report.html").read_text()
-    assert "FAR of HR-aware looks through squeezenet, features at 1/8, in place of the paper&#x27;s CLIP RN50" in page
+    assert "FAR of HR-aware looks through squeezenet, features at 1/8, in place of the paper&#39;s CLIP RN50" in page
     assert "least LPIPS, with HR" in page and "25.87" in page and "Measured while training" in page
 
 
@@ -125,6 +125,7 @@ def test_lr_that_does_not_fit_is_told_before_anything_is_trained(
     assert not (tmp_path / "out/reconstructions").exists()
 
 
+@pytest.mark.slow
 def test_seeds_may_share_a_network(told: list[object], published: Path, tmp_path: Path) -> None:
     """One of each kind for two fine-tunings; pairs are as they are told to be."""
     more: list[object] = ["--seeds", 2, "--pretrain-seeds", 1, "--pairs-set", "recipe.first.noise_sigma_255=[1,2]"]
@@ -149,6 +150,7 @@ def _network(store: Path, out: Path, *more: str) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_figures_7_and_8(
     photos: Path, hr: Path, published: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -178,7 +180,7 @@ def test_figures_7_and_8(
     rwsr("report", "--metrics", out, "--out", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert "FAR: natural against degraded" in page and "LR reconstruction" in page
-    assert "established encoder: squeezenet, features at 1/8, in place of the paper&#x27;s CLIP RN50" in page
+    assert "established encoder: squeezenet, features at 1/8, in place of the paper&#39;s CLIP RN50" in page
     (tmp_path / "with-small").mkdir()
     for number, px in enumerate((96, 12)):
         Image.fromarray(scene(30 + number, px, px)).save(tmp_path / f"with-small/{number}.png")
@@ -214,6 +216,7 @@ def test_stopping_by_each_rule() -> None:
     assert stopped(logs, ("ssim-y",)) == []
 
 
+@pytest.mark.slow
 def test_other_scales(photos: Path, hr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At scale 2, FAR looking through the model itself: pairs, networks and fine-tunings are of that scale."""
     monkeypatch.setitem(TABLES, "3", (Variant("SR model", "SR model"),))

@@ -49,6 +49,7 @@ def folders(photos: Path, tmp_path: Path) -> list[object]:
     return [*found, *(part for each in (*TINY, *FEW) for part in ("--set", each))]
 
 
+@pytest.mark.slow
 def test_table_ix_from_photographs_to_the_page(folders: list[object], tmp_path: Path) -> None:
     """Two trainings of each of four variants, side by side; done again, nothing is trained; the page has it all."""
     said = rwsr("ablation", "rwsr-edl", *folders, "--spoil", "--seeds", 2, "--workers", 2, "--json")
@@ -74,6 +75,7 @@ def test_table_ix_from_photographs_to_the_page(folders: list[object], tmp_path: 
     assert "RWSR-EDL table IX" in page and "Measured while training" in page and "27.802" in page
 
 
+@pytest.mark.slow
 def test_other_tables_change_the_training(folders: list[object], tmp_path: Path) -> None:
     """One data set, three networks; real LR instead of spoilt photographs."""
     lr = tmp_path / "lr"
@@ -142,6 +144,7 @@ def test_spoilt_photographs_are_of_one_camera_or_of_many() -> None:
     assert np.array_equal(simulated_cameras.made_smaller(gray, 4), gray[:24, :24])
 
 
+@pytest.mark.slow
 def test_trainings_end_with_the_command_that_started_them(folders: list[object], tmp_path: Path) -> None:
     """Killed at once, it leaves no process that goes on writing; done again, it goes on."""
     many = [*folders[:9], 4000, *folders[10:]]

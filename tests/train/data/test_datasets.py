@@ -49,6 +49,7 @@ def _epoch(dataset: GroupDataset, epoch: int, **options: object) -> list[torch.T
     return [batch["lr"] for batch in DataLoader(dataset, batch_size=5, **options)]  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_workers_change_nothing(groups: Path, method: str) -> None:

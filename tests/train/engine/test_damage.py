@@ -89,6 +89,7 @@ def test_a_checkpoint_is_never_of_weights_that_are_no_numbers(store: Store, tmp_
             assert bool(torch.isfinite(weights).all())
 
 
+@pytest.mark.slow
 def test_gradients_are_clipped_and_their_norm_is_logged(store: Store, tmp_path: Path) -> None:
     """The logged norm is that before clipping; a clip below it changes the weights, one far above it does not."""
     norms, models = {}, {}
@@ -133,6 +134,7 @@ def _empty(file: Path) -> None:
     file.write_bytes(b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["generator.safetensors", "ema.safetensors", "state.pt", "sums.json"])
 @pytest.mark.parametrize("damage", [_flip, _empty, Path.unlink])
 def test_the_older_checkpoint_is_taken_where_the_newest_is_damaged(
@@ -270,6 +272,7 @@ def test_a_training_that_does_not_begin_leaves_no_folder(store: Store, tmp_path:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_as_that(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever part of a checkpoint does not fit; with room, the same call goes on to the same end."""
     _train(tmp_path / "whole", store, LONGER, CPU, _nothing)

@@ -77,6 +77,7 @@ def _nothing(steps: int, terms: dict[str, float]) -> None:
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [2, 4, 6])
 def test_stopped_and_resumed_equals_uninterrupted(store: Store, tmp_path: Path, limit: int) -> None:
     """Before, at and after a checkpoint: the same weights and the same log, to the last bit."""
@@ -203,6 +204,7 @@ STAGE_2: TrainConfig = compose(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -238,6 +240,7 @@ ESRGAN: TrainConfig = compose(
 )
 
 
+@pytest.mark.slow
 def test_esrgan_is_trained_on_pairs(pairs: Store, tmp_path: Path) -> None:
     """With a relativistic discriminator whose batch statistics are part of the checkpoint."""
     _train(tmp_path / "whole", pairs, ESRGAN, CPU, _nothing)
@@ -255,6 +258,7 @@ def test_esrgan_is_trained_on_pairs(pairs: Store, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_samples_that_do_not_fit_are_refused(pairs: Store, store: Store, photos: Path, tmp_path: Path) -> None:
     """Modulation wants groups; where LR or targets are not sharpened as published, a line says so."""
     with pytest.raises(UserError, match="pairs.zarr holds pairs; modulation is learned from groups"):
@@ -271,6 +275,7 @@ def test_samples_that_do_not_fit_are_refused(pairs: Store, store: Store, photos:
     )
 
 
+@pytest.mark.slow
 def test_a_training_that_is_refused_takes_no_folder(pairs: Store, store: Store, tmp_path: Path) -> None:
     """Wrong samples, patch or batch are told before anything is written; the mended command then runs."""
     run = tmp_path / "run"
@@ -291,6 +296,7 @@ def test_a_training_that_is_refused_takes_no_folder(pairs: Store, store: Store, 
         open_run(run, CPU)
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_give_the_step_of_the_whole(store: Store, tmp_path: Path) -> None:
     """Two micro-batches of one group against one of two: the same losses, to rounding."""
     _train(tmp_path / "whole", store, STAGE_2, CPU, _nothing)
@@ -308,6 +314,7 @@ def _assert_near(a: Path, b: Path) -> None:
     assert all(torch.allclose(value, weights[1][name], atol=1e-4) for name, value in weights[0].items())
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_losses_of_one(store: Store, tmp_path: Path) -> None:
     """By torchrun, over gloo, each with half of every batch; and stopped and started again they still do."""
     settings = ["--set", "loop.batch_size=4", "--set", "loop.lr_patch_px=12", "--set", "loop.log_every=2"]
@@ -331,6 +338,7 @@ def test_two_processes_give_the_losses_of_one(store: Store, tmp_path: Path) -> N
     _assert_near(tmp_path / "one", tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_the_same_command_goes_on(store: Store, tmp_path: Path) -> None:
     """SIGINT in the middle, by the real command: the step under way is finished and saved, exit 1 with a line."""
     command = [sys.executable, "-m", "rwsr", "train", "mm-realsr", "--store", str(store.path)]
@@ -362,6 +370,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(store: Store, tmp_path: Path)
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spawned", [False, True])
 def test_a_stop_of_the_whole_job_saves_though_the_loaders_get_it_too(
     store: Store, tmp_path: Path, spawned: bool
@@ -386,6 +395,7 @@ def test_a_stop_of_the_whole_job_saves_though_the_loaders_get_it_too(
     assert "which are saved; the same command goes on from there" in said
 
 
+@pytest.mark.slow
 def test_a_later_stage_starts_from_an_earlier_one(store: Store, tmp_path: Path) -> None:
     """From its averaged weights; the UDEM stays as it was; another network is refused."""
     _train(tmp_path / "one", store, CONFIG, CPU, _nothing)
@@ -419,6 +429,7 @@ def test_validation_is_in_the_log(store: Store, tmp_path: Path) -> None:
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
+@pytest.mark.slow
 def test_groups_rendered_meanwhile_are_fresh_and_a_function_of_their_number(photos: Path, tmp_path: Path) -> None:
     """Whatever the threads and loaders, and stopped and resumed: the same losses; no group is met twice."""
     recipe = compose(store_preset("mm-realsr"), hr_size_px=64)
@@ -461,6 +472,7 @@ def test_how_often_a_sample_is_met_is_said(store: Store, photos: Path, tmp_path:
     assert notes_on(METHOD, CONFIG, live([photos], tmp_path / "recipe.yaml", tmp_path, preset="mm-realsr")) == []
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_what_the_log_gets(store: Store, tmp_path: Path) -> None:
     """By the real package."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -230,6 +230,7 @@ def test_samples_without_z_are_refused(photos: Path, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------ trainings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [STAGE_1, STAGE_2])
 def test_stopped_and_resumed_is_the_same(pairs: Store, tmp_path: Path, config: CuganConfig) -> None:
     """Both stages, between a log and a checkpoint; the discriminator's batch statistics are kept too."""
@@ -241,6 +242,7 @@ def test_stopped_and_resumed_is_the_same(pairs: Store, tmp_path: Path, config: C
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_it_learns_to_denoise(photos: Path, tmp_path: Path) -> None:
     """A few hundred steps on noisy pairs: nearer to HR than the degraded image is, when told the truth."""
     level = "recipe.fixed_level=[0,50]"
@@ -292,6 +294,7 @@ def test_interpolation_is_of_all_weights(pairs: Store, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------ use
 
 
+@pytest.mark.slow
 def test_the_commands_take_a_cugan_run(pairs: Store, photos: Path, tmp_path: Path) -> None:
     """Trained, measured meanwhile and afterwards, swept, restored under a condition, and drawn."""
     few = ["--preset", "cunet-small", "--steps", 2]
@@ -345,6 +348,7 @@ def test_the_commands_take_a_cugan_run(pairs: Store, photos: Path, tmp_path: Pat
     )
 
 
+@pytest.mark.slow
 def test_onnx_is_told_the_condition(tmp_path: Path) -> None:
     """At sizes that are no multiples of 4."""
     import onnxruntime

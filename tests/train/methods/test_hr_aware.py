@@ -288,6 +288,7 @@ def _log(run: Path) -> dict[str, list[float]]:
     return {name: values for name, values in found.items() if not name.startswith("grad_norm/")}
 
 
+@pytest.mark.slow
 def test_from_pairs_to_an_adapted_model(reconstruction: Path, model: Path, lr_images: Path, tmp_path: Path) -> None:
     """Pretrained, fine-tuned, restored with and exported: the model has changed, the reconstruction has not."""
     assert {"l1", "far"} == _log(reconstruction).keys()
@@ -318,6 +319,7 @@ def test_from_pairs_to_an_adapted_model(reconstruction: Path, model: Path, lr_im
     assert torch.allclose(between, (a + b) / 2)
 
 
+@pytest.mark.slow
 def test_what_is_frozen_stays(model: Path, lr_images: Path, reconstruction: Path, tmp_path: Path) -> None:
     """Not a bit of E_deg, E_img, R, FAR, its encoder or LPIPS changes while the model does."""
     net, _ = open_reconstruction(reconstruction, CPU)
@@ -459,6 +461,7 @@ def test_a_figure_that_is_no_number_cannot_choose(foreign: Path, published: Path
     assert "niqe has no value for any of the images (too small or flat), so it cannot choose" in said
 
 
+@pytest.mark.slow
 def test_far_chooses_without_ground_truth(reconstruction: Path, model: Path, lr_images: Path, tmp_path: Path) -> None:
     """By the command: the step of the least FAR in the log is the one that is kept, and said."""
     told = ["--reconstruction", reconstruction, "--far-model", model, "--preset", "hr-aware-small", "--steps", 6]
@@ -469,6 +472,7 @@ def test_far_chooses_without_ground_truth(reconstruction: Path, model: Path, lr_
     assert f"fine-tuned on 2 LR images; kept step {step}, the best by far" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1, 3, 5])
 def test_stopped_and_resumed_is_the_same(limit: int, foreign: Path, lr_images: Path, tmp_path: Path) -> None:
     """With all noise, FAR and two micro-batches; the best, which was the first, is in the checkpoints too."""
@@ -500,6 +504,7 @@ def test_stopped_and_resumed_is_the_same(limit: int, foreign: Path, lr_images: P
 # ------------------------------------------------------------------------------------------------ what is refused
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_one_line(
     reconstruction: Path, model: Path, foreign: Path, pairs: Path, lr_images: Path, tmp_path: Path
 ) -> None:
@@ -570,6 +575,7 @@ def test_a_reconstruction_that_is_none_is_named(tmp_path: Path) -> None:
         open_reconstruction(tmp_path / "model.safetensors", CPU)
 
 
+@pytest.mark.slow
 def test_with_the_true_weights(pairs: Path, foreign: Path, lr_images: Path, published: Path, tmp_path: Path) -> None:
     """The small presets as they are but for their sizes: SqueezeNet as LPIPS, HQI and FAR; HR chooses the best."""
     sizes = [each for each in PRETRAINED if each.startswith(("network.f", "network.code", "network.d", "network.i"))]
@@ -601,6 +607,7 @@ def _again(tmp_path: Path, named: list[Any], held: list[Any]) -> Path:
     return tmp_path / "again"
 
 
+@pytest.mark.slow
 def test_two_processes_choose_as_one(reconstruction: Path, model: Path, lr_images: Path, tmp_path: Path) -> None:
     """By torchrun, over gloo, each with half of every batch: the same losses, figures, end and choice."""
     keys = ["selection.by=far", "selection.patience=2", "loop.validate_every=1", "loop.learning_rate=0.01"]

@@ -275,6 +275,7 @@ def _smaller(bank: NoiseBank) -> NoiseBank:
     return Small(**vars(bank))
 
 
+@pytest.mark.slow
 def test_a_stopped_training_ends_the_same(pairs: Store, bank: Path, tmp_path: Path) -> None:
     """With discriminator and noise; another bank is another training."""
     noise = NoiseBank.open(bank)
@@ -319,6 +320,7 @@ def test_groups_and_other_scales_are_refused(photos: Path, pairs: Store, tmp_pat
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_commands_take_an_edl_run(photos: Path, pairs: Store, bank: Path, tmp_path: Path) -> None:
     """Trained on a store and on folders, with noise that is not in the pairs yet; measured, exported and used."""
     sets = (

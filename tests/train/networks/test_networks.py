@@ -47,6 +47,7 @@ def test_the_published_sizes_have_the_published_parameters(full: MMRealSR) -> No
     assert _count(full) == 26_134_149
 
 
+@pytest.mark.slow
 def test_parameters_have_the_published_names(full: MMRealSR) -> None:
     """What other tools recognise this architecture by."""
     names = set(full.state_dict())

@@ -195,6 +195,7 @@ def test_what_spandrel_knows_is_opened(tmp_path: Path) -> None:
         open_restorer(tmp_path / "other.pth", CPU)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "scale", "psnr", "within"),
     [

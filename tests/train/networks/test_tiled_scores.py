@@ -30,6 +30,7 @@ from ...conftest import scene
 CPU = torch.device("cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [
@@ -66,6 +67,7 @@ _TINY = MMRealSRConfig(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_restore_gives_the_same_whatever_the_tile(run: Path, tmp_path: Path) -> None:
     """The scores, and so the image; they are those that `eval` restores under."""
     Image.fromarray(scene(0, 150, 180)).save(tmp_path / "a.png")
@@ -83,6 +85,7 @@ def test_restore_gives_the_same_whatever_the_tile(run: Path, tmp_path: Path) -> 
     assert all(np.abs(images[0] - each).max() <= 1 for each in images[1:])
 
 
+@pytest.mark.slow
 def test_a_large_image_is_measured_in_tiles_as_it_is_whole(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +120,7 @@ def test_one_odd_image_does_not_end_a_measurement(tmp_path: Path, published: Pat
     assert [bool(np.isfinite(values["small.png", name])) for name in names] == [True, False, False]
 
 
+@pytest.mark.slow
 def test_the_published_network_scores_a_photograph_the_same(astronaut: U8) -> None:
     """Of its own size, on a real photograph."""
     net = built(lambda: Udem(compose_training("mm-realsr-code").network.udem), 0).eval()
