@@ -33,7 +33,7 @@ demo: $(VENV)/.rwsr  ## The whole path on photographs: sources to HTML report, i
 test: $(VENV)/.rwsr-test  ## Every test
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest
 
-test-quick: $(VENV)/.rwsr-test  ## The tests of half a second or less that need no server: under a minute
+test-quick: $(VENV)/.rwsr-test  ## The tests that are quick and need no server: under a minute
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "not slow and not s3 and not prefect"
 
 dev: $(VENV)/.rwsr-dev  ## Install what lint, types and layers need

@@ -35,6 +35,7 @@ def test_another_name_is_refused_as_of_any_module() -> None:
         _ = rwsr.nothing
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_nothing_large() -> None:
     """In less time than a person notices."""
     script = "import sys, time; begun = time.perf_counter(); import rwsr\n"

@@ -43,6 +43,7 @@ def test_a_store_is_the_same_for_any_executor(photos: Path, tmp_path: Path, tree
     assert tree(tmp_path / "1.zarr") == tree(tmp_path / "2.zarr")
 
 
+@pytest.mark.slow
 def test_a_finished_store_is_left_as_it_is(photos: Path, tmp_path: Path) -> None:
     """The second build renders nothing and touches no shard."""
     out = tmp_path / "s.zarr"

@@ -36,6 +36,7 @@ def test_pairs_become_folders_with_equal_names(photos: Path, tmp_path: Path) -> 
     assert pq.read_table(out / "manifest.parquet").num_rows == 12
 
 
+@pytest.mark.slow
 def test_an_export_goes_on_where_it_stopped(photos: Path, tmp_path: Path) -> None:
     """Only what is missing is written again; a finished one writes nothing."""
     store, out = tiny_store(photos, tmp_path / "g.zarr", "mm-realsr"), tmp_path / "png"
@@ -57,6 +58,7 @@ def test_an_export_never_mixes_stores_or_folders(photos: Path, tmp_path: Path) -
         export(store, photos, runner(1))
 
 
+@pytest.mark.slow
 def test_flagged_groups_are_not_exported(photos: Path, tmp_path: Path) -> None:
     """What readers leave out is left out here too."""
     store = tiny_store(photos, tmp_path / "g.zarr", "mm-realsr", "recipe.order_check=flag", "seed=3")

@@ -119,6 +119,7 @@ def test_the_literal_rule_is_algorithm_1(tmp_path: Path, seed: int, quantile: fl
     assert _boxes(bank, "auxiliary-1") == inside(auxiliary)
 
 
+@pytest.mark.slow
 def test_the_threshold_rule_is_the_published_one(tmp_path: Path) -> None:
     """Luma variance < 20 and mean > 0 over 256/256 tiles; the last row and column, which the script drops, too."""
     rng = stream(0, "threshold")
@@ -150,6 +151,7 @@ def _planted(folder: Path, num_images: int, sigma: float) -> set[Box]:
     return boxes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [2.0, 6.0])
 def test_a_bank_is_exactly_the_planted_noise(tmp_path: Path, sigma: float) -> None:
     """Nothing but the planted tiles, all of them, and their noise's standard deviation within 3 %."""
@@ -165,6 +167,7 @@ def test_a_bank_is_exactly_the_planted_noise(tmp_path: Path, sigma: float) -> No
 # ------------------------------------------------------------------------------------------ sets and choices
 
 
+@pytest.mark.slow
 def test_auxiliary_images_with_a_tile_are_distilled(tmp_path: Path) -> None:
     """Those with a tile inside the target's interval are listed with their number of patches; the others are not."""
     _planted(tmp_path / "target", 6, 3.0)
@@ -210,6 +213,7 @@ def test_a_threshold_that_takes_nothing_says_what_there_is(photos: Path, tmp_pat
         _bank(tmp_path / "b.zarr", photos, config=config)
 
 
+@pytest.mark.slow
 def test_another_rule_decodes_only_images_that_contribute(tmp_path: Path) -> None:
     """With the scan at hand, photographs without a patch may even be gone."""
     boxes = _planted(tmp_path / "photos", 8, 2.0)
@@ -374,6 +378,7 @@ def test_drawn_noise_has_no_mean_and_knows_where_it_is_from(photos: Path, tmp_pa
         assert np.array_equal(bank.draw(stream(seed, "draw"), 7).noise, drawn.noise)
 
 
+@pytest.mark.slow
 def test_draws_are_uniform_over_patches_and_places(photos: Path, tmp_path: Path) -> None:
     """Every patch and every corner comes up about as often."""
     bank = _bank(tmp_path / "b.zarr", photos)

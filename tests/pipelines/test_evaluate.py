@@ -64,6 +64,7 @@ def test_folders_are_measured_and_drawn(hr: Path, models: tuple[Path, Path], tmp
     assert 'class="number best"' in text and "11x11 Gaussian" in text
 
 
+@pytest.mark.slow
 def test_folders_are_chosen_from_and_named(hr: Path, tmp_path: Path) -> None:
     """The figures of a paper stand beside a set that goes by another name on this disk; a store has its own."""
     out = tmp_path / "m.parquet"
@@ -167,6 +168,7 @@ def test_json_is_json(hr: Path, tmp_path: Path) -> None:
     assert found["means"]["degraded"]["psnr-y"] == "inf"
 
 
+@pytest.mark.slow
 def test_a_comparison_says_where_conditions_differ(hr: Path, tmp_path: Path) -> None:
     """Another border, another set under the same name, and the papers' figures beside a set of their name."""
     other = tmp_path / "elsewhere/mine"

@@ -252,6 +252,7 @@ def test_left_out_images_are_named_once(photos: Path, tmp_path: Path) -> None:
     assert "".join(heard.lines).count("bad.png") == 1
 
 
+@pytest.mark.slow
 def test_the_printed_schema_takes_every_preset_whole() -> None:
     """Each preset's own config, in a stage; and names the key and the protocol that are wrong."""
     schema = json.loads(CliRunner().invoke(root, ["flow", "schema"]).stdout)

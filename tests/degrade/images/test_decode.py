@@ -188,6 +188,7 @@ def test_run_lengths_in_a_bmp_are_refused() -> None:
         decode(b"BM" + head + gray + b"\0\2\xff\xff" * 50)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"tEXt"])
 def test_a_bomb_among_the_texts_of_a_png_does_not_cost_its_pixels(kind: bytes, astronaut: U8) -> None:
     bomb = {b"zTXt": b"x\0\0", b"iTXt": b"x\0\1\0\0\0", b"tEXt": b"x\0"}[kind]
@@ -195,6 +196,7 @@ def test_a_bomb_among_the_texts_of_a_png_does_not_cost_its_pixels(kind: bytes, a
     assert np.array_equal(decode(_with_chunk(encode_png(astronaut), kind, bomb)).pixels, astronaut)
 
 
+@pytest.mark.slow
 def test_a_colour_profile_too_large_to_keep_is_named(astronaut: U8) -> None:
     bomb = b"x\0\0" + zlib.compress(bytes(100_000_000), 9)
     with pytest.raises(ImageError, match="its colour profile inflates to over 1 MiB"):
@@ -240,6 +242,7 @@ def test_luma_is_the_published_integer_formula(astronaut: U8) -> None:
     assert np.array_equal(luma(astronaut), (19595 * r + 38470 * g + 7471 * b + 32768) >> 16)
 
 
+@pytest.mark.slow
 def test_luma_is_pillows_for_every_colour() -> None:
     """All 2^24 of them."""
     colours = np.arange(2**24, dtype=np.uint32)

@@ -90,6 +90,7 @@ def _made(photograph: U8, n: int, policy: str, max_draws: int = 32) -> list[tupl
     return found
 
 
+@pytest.mark.slow
 def test_disorder_is_rejected_until_there_is_none(astronaut: U8) -> None:
     """Some groups take more than one draw, and all end in order; flagged and kept ones are the first draw."""
     rejecting, flagging = _made(astronaut, 60, "reject"), _made(astronaut, 60, "flag")

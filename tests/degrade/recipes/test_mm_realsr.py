@@ -112,6 +112,7 @@ def test_every_member_ends_at_the_lr_size() -> None:
             assert (last.height, last.width) == (32, 32), role
 
 
+@pytest.mark.slow
 def test_draws_have_the_published_frequencies() -> None:
     """In nine groups of ten exactly one noise differs; a tenth of the kernels are sincs; half the noise is Gaussian."""
     differing: Counter[int] = Counter()

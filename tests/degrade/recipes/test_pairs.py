@@ -107,6 +107,7 @@ def test_mm_realsrs_first_stage_sharpens_the_clean_anchor_twice() -> None:
     assert once.members["clean"] == (mask, *second.members["clean"])
 
 
+@pytest.mark.slow
 def test_what_other_trainers_draw_is_drawn_as_often_as_they_say() -> None:
     """traiNNer-redux's: whether there is a JPEG, modes by weight, kernel sizes, resizes that do nothing, USM radii."""
     sets = ["recipe.first.jpeg_prob=0.25", "recipe.second.jpeg_prob=0", "recipe.first.kernel_sizes=[5,9]"]
@@ -137,6 +138,7 @@ def test_webp_takes_the_place_of_jpeg() -> None:
     )
 
 
+@pytest.mark.slow
 def test_bsrgan_has_the_published_frequencies() -> None:
     """Two blurs and one in eight of the halved ones... the counts of the released code, and an order that is random."""
     n = 1500
@@ -177,6 +179,7 @@ def test_bsrgan_plus_noises_can_be_switched_on() -> None:
     assert all(any(isinstance(s, SpeckleNoise) for s in steps) for steps in drawn)
 
 
+@pytest.mark.slow
 def test_cugan_draws_its_levels_and_tells_them() -> None:
     """z = [r / 4, sigma / 50] of what was applied; half the samples have one of the two; ends half as often."""
     n = 4000

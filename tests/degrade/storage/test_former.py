@@ -65,6 +65,7 @@ def test_an_index_a_scan_and_a_bank_are_read(former: Path, tmp_path: Path) -> No
     assert NoiseBank.open(tmp_path / "b.zarr").store.provenance.format == FORMATS["noise-bank"]
 
 
+@pytest.mark.slow
 def test_a_model_restores_as_it_did(former: Path, tmp_path: Path) -> None:
     """From the run, from its .pth, and as the start of a training."""
     for number, model in enumerate((former / "run", former / "run.pth")):
@@ -77,6 +78,7 @@ def test_a_model_restores_as_it_did(former: Path, tmp_path: Path) -> None:
     assert read_model(model_file(tmp_path / "next")).config["network"] == small
 
 
+@pytest.mark.slow
 def test_a_report_is_read_and_added_to(former: Path, tmp_path: Path) -> None:
     path = tmp_path / "metrics.parquet"
     for name in ("metrics.parquet", "metrics.examples.parquet"):

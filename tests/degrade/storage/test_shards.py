@@ -125,6 +125,7 @@ def _read_in_child(reader: ShardReader, samples: list[int], answers) -> None:
     answers.put(reader.read(samples).tobytes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_the_reader_works_in_a_child_process(store: Store, method: str) -> None:

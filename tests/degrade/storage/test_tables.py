@@ -27,6 +27,7 @@ print(threads() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="Linux lists the threads of a process there")
 def test_no_thread_of_arrows_reads_what_is_pythons(tmp_path: Path) -> None:
     """One that is not done when the process ends waits for Python, and the process aborts with its work done: 40 of 280

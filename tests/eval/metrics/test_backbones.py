@@ -31,6 +31,7 @@ def _conv_and_norm(tensors: dict[str, Tensor], conv: str, norm: str, x: Tensor, 
     return (x - mean[:, None, None]) / (var[:, None, None] + 1e-5).sqrt() * gain[:, None, None] + bias[:, None, None]
 
 
+@pytest.mark.slow
 def test_clips_encoder_is_what_the_paper_says() -> None:
     """Three convs in the stem, strides by average pooling, also beside the block; by the published names."""
     torch.manual_seed(0)

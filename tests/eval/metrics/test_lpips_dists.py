@@ -86,6 +86,7 @@ def pair(astronaut: U8) -> tuple[Tensor, Tensor]:
     return a, (a + 0.1 * torch.sin(torch.arange(80) / 3.0)).clamp(0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", ["alex", "vgg", "squeeze"])
 def test_lpips_is_what_the_paper_says(net: Net, pair: tuple[Tensor, Tensor]) -> None:
     """Unit-length features, squared differences, weighted by channel, averaged over places, summed over layers."""
@@ -113,6 +114,7 @@ def test_lpips_is_what_the_paper_says(net: Net, pair: tuple[Tensor, Tensor]) -> 
     assert module(a, b).item() == pytest.approx(total, abs=1e-5) and total > 0.01
 
 
+@pytest.mark.slow
 def test_dists_is_what_the_paper_says(pair: tuple[Tensor, Tensor]) -> None:
     """Means and covariances of the image and of five layers, pooled by a Hann window, each weighted by channel."""
     module = Dists()

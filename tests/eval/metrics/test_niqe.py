@@ -84,6 +84,7 @@ def test_it_is_the_method_written_out(astronaut: U8, model: Pristine) -> None:
     assert niqe(luma, model) == pytest.approx(_by_loops(luma, model), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_it_is_the_method_written_out_with_the_published_model(published: Path, data: Path) -> None:
     for path in sorted((data / "val/cid22_val").iterdir())[:3]:
         luma = _luma(decode(path.read_bytes()).pixels)

@@ -165,6 +165,7 @@ def test_scores_that_know_the_level_are_perfect(images: ImageSet) -> None:
     assert all(curve.spearman < 1 for curve in udem_curves.curves_of(flat, "r"))
 
 
+@pytest.mark.slow
 def test_steering_by_hand(images: ImageSet) -> None:
     """A model that mixes in the mean by its noise score and sharpens by its blur score does what it is told."""
     told: list[tuple[float, float]] = []
@@ -246,6 +247,7 @@ def test_a_blur_of_cugan_is_matlabs_fspecial() -> None:
     assert found == round(255 * 0.1592)
 
 
+@pytest.mark.slow
 def test_modulation_distances_are_of_the_best_single_model(images: ImageSet) -> None:
     """Positive where a single-level model is better, whichever way the metric runs."""
     rows: list[MetricRow] = []

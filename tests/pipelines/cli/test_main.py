@@ -192,6 +192,7 @@ def test_a_place_that_is_taken_is_refused_before_any_work(work: Path, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "127.0.0.1:8786", "yes"])
 def test_an_address_that_is_none_is_wrong_usage(work: Path, tmp_path: Path, address: str) -> None:
     """Before anything is looked at."""

@@ -21,6 +21,7 @@ def groups(photos: Path, tmp_path: Path) -> Path:
     return tiny_store(photos, tmp_path / "groups.zarr", "mm-realsr").path
 
 
+@pytest.mark.slow
 def test_without_crops_and_turns_an_item_is_what_the_store_holds(groups: Path) -> None:
     """Channels first, in [0, 1], in the order of the members."""
     dataset = GroupDataset(groups, augment=False)
@@ -63,6 +64,7 @@ def test_workers_change_nothing(groups: Path, method: str) -> None:
     assert not torch.equal(alone[0][0], alone[1][0])
 
 
+@pytest.mark.slow
 def test_ranks_share_the_samples(groups: Path) -> None:
     """A DistributedSampler gives each of three ranks its own third."""
     dataset = GroupDataset(groups)
@@ -93,6 +95,7 @@ def test_cugans_condition_comes_with_its_pair(photos: Path, tmp_path: Path) -> N
     assert PairDataset(tiny_store(photos, tmp_path / "b.zarr", "bicubic").path)[0]["condition"].numel() == 0
 
 
+@pytest.mark.slow
 def test_a_wrong_store_or_patch_is_one_line(groups: Path) -> None:
     """Pairs of a store of groups, and a patch larger than the LR."""
     with pytest.raises(StoreError, match="is a group-store, not a pair-store"):

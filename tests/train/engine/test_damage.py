@@ -40,6 +40,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 # ------------------------------------------------------------------------------------------------ divergence
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_stops_with_step_and_term(store: Store, tmp_path: Path) -> None:
     """A hundred million times the learning rate: no model is left, and the message says what to change."""
     config = compose(CONFIG, sets=["loop.learning_rate=1e30"])
@@ -70,6 +71,7 @@ def test_fp16_may_leave_out_steps_but_not_for_ever() -> None:
         finite.check(Ranks(), kept=0)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_never_of_weights_that_are_no_numbers(store: Store, tmp_path: Path) -> None:
     """The loss is looked at before each checkpoint: the last one kept is from before the first that was no number."""
     steps = 0
@@ -156,6 +158,7 @@ def test_the_older_checkpoint_is_taken_where_the_newest_is_damaged(
         assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_where_no_checkpoint_is_whole_nothing_is_trained_in_silence(
     store: Store, tmp_path: Path, said: list[str]
 ) -> None:
@@ -167,6 +170,7 @@ def test_where_no_checkpoint_is_whole_nothing_is_trained_in_silence(
         _train(tmp_path / "run", store, LONGER, CPU, _nothing)
 
 
+@pytest.mark.slow
 def test_a_stray_folder_is_no_checkpoint(store: Store, tmp_path: Path) -> None:
     """Eight letters are no step."""
     _stopped(tmp_path / "run", store)
@@ -174,6 +178,7 @@ def test_a_stray_folder_is_no_checkpoint(store: Store, tmp_path: Path) -> None:
     assert _train(tmp_path / "run", store, LONGER, CPU, _nothing)
 
 
+@pytest.mark.slow
 def test_a_part_of_the_log_that_is_gone_is_named(store: Store, tmp_path: Path, said: list[str]) -> None:
     """The training ends all the same: the model does not hang on it."""
     _stopped(tmp_path / "run", store)
@@ -182,6 +187,7 @@ def test_a_part_of_the_log_that_is_gone_is_named(store: Store, tmp_path: Path, s
     assert len(said) == 1 and "step-00000004.parquet cannot be read" in said[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [_flip, _empty, lambda file: _flip(file, 0.01)])
 def test_a_damaged_model_is_not_a_finished_training(
     store: Store,
@@ -224,6 +230,7 @@ def test_no_flipped_bit_of_a_model_is_read(tmp_path: Path) -> None:
     assert config_of(path) == right.config
 
 
+@pytest.mark.slow
 def test_a_changed_log_is_not_drawn(store: Store, tmp_path: Path) -> None:
     """train.parquet is bound by the model beside it."""
     _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
@@ -233,6 +240,7 @@ def test_a_changed_log_is_not_drawn(store: Store, tmp_path: Path) -> None:
         read_log(tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"config": {}, "data_sha256": 1, "x": 2}', b"\xff"])
 def test_a_damaged_identity_is_one_line(store: Store, tmp_path: Path, data: bytes) -> None:
     """run.json emptied, or of other JSON."""
@@ -242,6 +250,7 @@ def test_a_damaged_identity_is_one_line(store: Store, tmp_path: Path, data: byte
         _train(tmp_path / "run", store, LONGER, CPU, _nothing)
 
 
+@pytest.mark.slow
 def test_a_finished_run_holds_nothing_but_its_artefacts(store: Store, tmp_path: Path) -> None:
     """Killed just before the last clean-up, the next call does it."""
     _stopped(tmp_path / "run", store)
@@ -255,6 +264,7 @@ def test_a_finished_run_holds_nothing_but_its_artefacts(store: Store, tmp_path: 
     assert {path.name for path in (tmp_path / "run").iterdir()} == files
 
 
+@pytest.mark.slow
 def test_two_trainings_do_not_share_a_folder(store: Store, tmp_path: Path) -> None:
     """The second is refused while the first lives."""
 
@@ -265,6 +275,7 @@ def test_two_trainings_do_not_share_a_folder(store: Store, tmp_path: Path) -> No
     assert _train(tmp_path / "run", store, CONFIG, CPU, second)
 
 
+@pytest.mark.slow
 def test_a_training_that_does_not_begin_leaves_no_folder(store: Store, tmp_path: Path) -> None:
     """A batch larger than the store is told before anything is there."""
     with pytest.raises(UserError, match="lower it"):
@@ -295,6 +306,7 @@ def test_a_full_disk_is_told_as_that(store: Store, tmp_path: Path, monkeypatch: 
 # ---------------------------------------------------------------------------------------------------- stages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["mm-realsr-small-gan", "cugan-small"])
 def test_a_second_stage_is_refused_without_a_first_however_it_is_named(
     store: Store, tmp_path: Path, preset: str

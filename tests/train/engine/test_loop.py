@@ -89,6 +89,7 @@ def test_stopped_and_resumed_equals_uninterrupted(store: Store, tmp_path: Path, 
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_used(store: Store, tmp_path: Path) -> None:
     """Stopped after six steps of which four were saved, only three are done again."""
     with pytest.raises(Stop):
@@ -99,12 +100,14 @@ def test_a_checkpoint_is_used(store: Store, tmp_path: Path) -> None:
     assert seen == [4, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_left_as_it_is(store: Store, tmp_path: Path) -> None:
     """The second call says that there was nothing to do."""
     assert _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
     assert not _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
 
 
+@pytest.mark.slow
 def test_another_config_is_refused(store: Store, tmp_path: Path) -> None:
     """A run folder holds one training."""
     _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
@@ -112,6 +115,7 @@ def test_another_config_is_refused(store: Store, tmp_path: Path) -> None:
         _train(tmp_path / "run", store, compose(CONFIG, sets=["loop.seed=1"]), CPU, _nothing)
 
 
+@pytest.mark.slow
 def test_the_log_has_every_term(store: Store, tmp_path: Path) -> None:
     """Each named loss at every logged step, the last one included."""
     _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
@@ -121,6 +125,7 @@ def test_the_log_has_every_term(store: Store, tmp_path: Path) -> None:
     assert all(np.isfinite(row["value"]) for row in rows)
 
 
+@pytest.mark.slow
 def test_torchs_global_generator_is_left_alone(store: Store, tmp_path: Path) -> None:
     """Training neither reads nor moves the generator that belongs to the caller."""
     torch.manual_seed(3)
@@ -129,6 +134,7 @@ def test_torchs_global_generator_is_left_alone(store: Store, tmp_path: Path) -> 
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_a_batch_is_a_function_of_its_step(store: Store) -> None:
     """The same step is the same batch; an epoch shows every group once; the next one in another order."""
     batches = GroupBatches(StoredGroups(store), batch_size=3, lr_patch_px=16, seed=0)  # whole LR: no crop, flips only
@@ -140,6 +146,7 @@ def test_a_batch_is_a_function_of_its_step(store: Store) -> None:
     assert sorted(epochs[0]) == sorted(epochs[1]) and len(set(epochs[0])) == 12 and epochs[0] != epochs[1]
 
 
+@pytest.mark.slow
 def test_crops_of_hr_and_lr_stay_aligned(store: Store) -> None:
     """CLEAN is the bilinear shrink of HR, so their crops must agree inside the border."""
     batch = GroupBatches(StoredGroups(store), batch_size=4, lr_patch_px=8, seed=1)[0]
@@ -147,6 +154,7 @@ def test_crops_of_hr_and_lr_stay_aligned(store: Store) -> None:
     assert (shrunk - batch.lr[:, 3]).abs().max() < 1.5 / 255
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "says"), [("loop.batch_size=13", "lower it"), ("loop.lr_patch_px=17", "use 16 at most")]
 )
@@ -156,6 +164,7 @@ def test_a_store_that_is_too_small_is_named(store: Store, tmp_path: Path, change
         _train(tmp_path / "run", store, compose(CONFIG, sets=[change]), CPU, _nothing)
 
 
+@pytest.mark.slow
 def test_every_loss_reaches_the_udem(store: Store) -> None:
     """Scores are not detached in the first stage: the pixel loss alone moves the UDEM."""
     plain = compose(CONFIG, sets=["network.init_as_nearest=false"]).network
@@ -166,6 +175,7 @@ def test_every_loss_reaches_the_udem(store: Store) -> None:
     assert sum(float(p.grad.abs().sum()) for p in net.de_net.parameters() if p.grad is not None) > 0
 
 
+@pytest.mark.slow
 def test_a_model_file_loads_alone(store: Store, tmp_path: Path) -> None:
     """The folder and the file give the same network; its config travels inside."""
     _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
@@ -409,6 +419,7 @@ def test_a_later_stage_starts_from_an_earlier_one(store: Store, tmp_path: Path) 
         _train(tmp_path / "x", store, other, CPU, _nothing, start_from=tmp_path / "one")
 
 
+@pytest.mark.slow
 def test_validation_is_in_the_log(store: Store, tmp_path: Path) -> None:
     """Of the averaged weights, at its steps and at the end; it changes nothing in the training."""
     _train(tmp_path / "plain", store, CONFIG, CPU, _nothing)
@@ -463,6 +474,7 @@ def test_groups_without_an_order_are_given_up_for_another_source(photos: Path, t
         alone.groups.read([0])
 
 
+@pytest.mark.slow
 def test_how_often_a_sample_is_met_is_said(store: Store, photos: Path, tmp_path: Path) -> None:
     """Of a store always; with a way out where it is often. Of sources never: they are fresh."""
     assert "each of the 12 samples of" in notes_on(METHOD, CONFIG, stored(store.path))[0]
@@ -486,6 +498,7 @@ def test_tensorboard_gets_what_the_log_gets(store: Store, tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_what_tensorboard_cannot_write_names_its_folder(store: Store, tmp_path: Path) -> None:
     """Its own thread meets the trouble, and does not say where."""

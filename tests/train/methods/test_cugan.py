@@ -264,6 +264,7 @@ def test_it_learns_to_denoise(photos: Path, tmp_path: Path) -> None:
     assert after < 0.5 * before
 
 
+@pytest.mark.slow
 def test_interpolation_is_of_all_weights(pairs: Store, tmp_path: Path) -> None:
     """Each weight, those told z too, a mean of two; the ends are the two models."""
     _train(tmp_path / "mse", pairs, compose(STAGE_1, loop={"lr_patch_px": 32}))

@@ -85,6 +85,7 @@ def _tiny(branches: Branches) -> Edl | MMRealSR:
 # ------------------------------------------------------------------------------------------------------ networks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("branches", "parameters"),
     [
@@ -251,6 +252,7 @@ def test_presets_have_the_published_numbers() -> None:
 # ------------------------------------------------------------------------------------------------------ training
 
 
+@pytest.mark.slow
 def test_noise_is_drawn_anew_in_each_step(pairs: Store, bank: Path) -> None:
     """Mean-free, of the bank, the same for the same step whatever the part of the batch; HR is untouched."""
     noise, source = NoiseBank.open(bank), StoredGroups(pairs)

@@ -137,6 +137,7 @@ def test_without_modulation_it_is_esrgans_generator() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_discriminator_is_the_published_one() -> None:
     """4,376,897 parameters, a logit a pixel; the convs in the middle have a spectral norm of one."""
     net = UnetDiscriminator()
@@ -205,6 +206,7 @@ def test_gan_losses_by_hand() -> None:
     assert [real.item(), fake.item()] == pytest.approx([np.log1p(np.exp(-10))] * 2, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_perceptual_loss_by_hand() -> None:
     """Weighted mean absolute differences of the five layers before their ReLU, of images normalised as ImageNet's."""
     torch.manual_seed(0)
