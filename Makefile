@@ -13,7 +13,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "rwsr needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
-		{ echo "could not make $(VENV): on Debian, 'apt-get install python3-venv' mends that"; exit 1; }
+		{ echo "could not make $(VENV): on Debian, 'apt-get install python3-venv' helps"; exit 1; }
 
 # What a user gets; a stamp in .venv says which pyproject.toml and constraints.txt it was installed from.
 $(VENV)/.rwsr: pyproject.toml constraints.txt | $(BIN)/python
@@ -41,7 +41,7 @@ dev: $(VENV)/.rwsr-dev  ## Install what lint, types and layers need
 lint: $(VENV)/.rwsr-dev  ## ruff: rules and format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-format: $(VENV)/.rwsr-dev  ## ruff: mend what can be mended
+format: $(VENV)/.rwsr-dev  ## ruff: correct what it can
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 types: $(VENV)/.rwsr-dev  ## pyright, strict

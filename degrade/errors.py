@@ -1,8 +1,8 @@
-"""The errors that a user can mend: each says the name, the value, the rule and the mend, in one line."""
+"""The errors that a user can correct: each says the name, the value, the rule and what to do, in one line."""
 
 
 class UserError(ValueError):
-    """Something that the caller gave is wrong; the message is one line that says how to mend it."""
+    """Something that the caller gave is wrong; the message is one line that says how to correct it."""
 
 
 class ImageError(UserError):

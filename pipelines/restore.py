@@ -181,11 +181,11 @@ def restore_files(
     restorer = open_restorer(model, device)
     if restorer.modulated is None and (blur, noise) != (None, None):
         instead = "name --condition instead" if restorer.conditioned else "leave out --blur and --noise"
-        raise UserError(f"{model} has no scores to be told; {instead}")
+        raise UserError(f"{model} takes no scores; {instead}")
     if (restorer.conditioned is None) != (condition is None):
         if condition is None:
-            raise UserError(f"{model} must be told what to mend; name --condition BLUR NOISE, such as 0.25 0.30")
-        raise UserError(f"{model} is not told a condition; leave out --condition")
+            raise UserError(f"{model} needs a condition; name --condition BLUR NOISE, such as 0.25 0.30")
+        raise UserError(f"{model} takes no condition; leave out --condition")
     todo = _targets(images, out)
     _check_apart(images, todo, out)
     done: list[Restored] = []

@@ -47,7 +47,7 @@ class _Told(torch.nn.Module):
 
 
 def to_onnx(run: Path, out: Path) -> None:
-    """The restorer as ONNX: `lr` [B, 3, h, w] in 0..1, of any size, and for a network that is told how strongly to
+    """The restorer as ONNX: `lr` [B, 3, h, w] in 0..1, of any size, and for a network that takes how strongly to
     restore `scores` [B, 2] (blur, noise) -> `sr` [B, 3, scale*h, scale*w].
 
     Raises:

@@ -1,4 +1,4 @@
-"""Trained networks as what `eval` measures: each with all that its network can be told and asked."""
+"""Trained networks as what `eval` measures: each with all that its network can be given and asked."""
 
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from .networks.open import Restorer, open_restorer
 
 
 def subject_of(restorer: Restorer) -> Subject:
-    """A model as it is; MM-RealSR's goes by its own scores, CUGAN's is told how each image was degraded."""
+    """A model as it is; MM-RealSR's goes by its own scores, CUGAN's is given how each image was degraded."""
     modulated, steered = restorer.modulated, restorer.steered
     return Subject(
         restorer.name,
@@ -36,7 +36,7 @@ def subject_of(restorer: Restorer) -> Subject:
 
 
 def _own_scores(net: MMRealSR | CUnet) -> Model:
-    """What a network is told of the dimension that is not swept: the UDEM's score, or nothing of what is not there."""
+    """What a network is given for the dimension that is not swept: the UDEM's score, or nothing of what is not there."""
     return partial(scores_of, net) if isinstance(net, MMRealSR) else (lambda lr: lr.new_zeros(lr.shape[0], 2))
 
 

@@ -3,7 +3,7 @@
     python benchmarks/papers/hr_aware.py PHOTOGRAPHS HELD_OUT MODEL [WORK] [--seeds N]
 
     PHOTOGRAPHS   the reconstruction networks, and a small SR model of our own, are trained on
-    HELD_OUT      spoilt by one camera that nothing is told; models are fine-tuned on its LR, and measured on its HR
+    HELD_OUT      degraded by one camera that nothing knows of; models are fine-tuned on its LR, and measured on its HR
     MODEL         a published SR model to fine-tune beside our own
 
 WORK is kept when named, and a second run goes on in it. RWSR_WEIGHTS must hold SqueezeNet and LPIPS-squeeze: they
@@ -68,7 +68,18 @@ def run(photographs: Path, held_out: Path, model: Path, seeds: int, work: Path) 
     rwsr("degrade", "build", *built, "--set", "num_samples=2000", "--source", photographs, "--out", pairs)
     own = ("--preset", "esrgan-psnr", "--steps", "1500", *keys_of("--set", OWN))
     rwsr("train", "mm-realsr", "--store", pairs, "--out", work / "own", *own)
-    told = ("--pretrain-on", photographs, "--hr", held_out, "--spoil", "soft", "--seeds", str(seeds), "--workers", "2")
+    told = (
+        "--pretrain-on",
+        photographs,
+        "--hr",
+        held_out,
+        "--simulate-camera",
+        "soft",
+        "--seeds",
+        str(seeds),
+        "--workers",
+        "2",
+    )
     told += tuple(keys_of("--pairs-set", GENTLE))
     table = ("ablation", "hr-aware", "--table", "1", *told)
     faster = ("--set", f"loop.learning_rate={OWN_RATE}")

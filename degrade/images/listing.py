@@ -131,7 +131,7 @@ def _walk(folder: Path, config: IndexConfig) -> Iterator[_Found]:
             with os.scandir(here) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name, reverse=True)
         except OSError as error:
-            yield _Found(here, "unreadable", f"cannot be listed: {error.strerror}; mend its permissions")
+            yield _Found(here, "unreadable", f"cannot be listed: {error.strerror}; change its permissions")
             continue
         for entry in entries:
             path, is_folder = Path(entry.path), os.path.isdir(entry.path)

@@ -42,7 +42,7 @@ class Chance:
 
 @dataclass(frozen=True)
 class Drawn:
-    """The steps from HR to each member; those from the crop to HR; and what a network is told of the sample."""
+    """The steps from HR to each member; those from the crop to HR; and what a network is given of the sample."""
 
     members: Mapping[str, Degradation]
     hr: Degradation = ()
@@ -122,7 +122,7 @@ def check_rises(model: BaseModel, *names: str) -> None:
 def check_odd(name: str, sizes: tuple[int, int]) -> None:
     low, high = sizes
     if not (1 <= low <= high <= 51 and low % 2 and high % 2):
-        raise ValueError(f"{name} = [{low}, {high}] are not odd, from 1 to 51; mend them")
+        raise ValueError(f"{name} = [{low}, {high}] are not odd, from 1 to 51; change them")
 
 
 def check_weights(name: str, weights: tuple[float, ...] | None, of: tuple[str, ...] | None) -> None:
@@ -233,7 +233,7 @@ class Round(Frozen):
             if not 0 < low <= 1 <= high:
                 raise ValueError(f"{name} = [{low:g}, {high:g}] is not 0 < low <= 1 <= high; widen it to hold 1")
         if not 0 < self.resize_range[0] <= 1 <= self.resize_range[1]:
-            raise ValueError(f"resize_range = {list(self.resize_range)} is not 0 < down <= 1 <= up; mend it")
+            raise ValueError(f"resize_range = {list(self.resize_range)} is not 0 < down <= 1 <= up; change it")
         check_odd("kernel_sizes", self.kernel_sizes)
         check_weights("resize_mode_probs", self.resize_mode_probs, self.resize_modes)
         return self

@@ -90,7 +90,7 @@ REASONS = {  # of keys that change no sample of a store
     "patch_size": "crop of the training step: loop.lr_patch_px",
     "queue_size": "there is no pool: every sample of a store has its own draws",
     "use_hflip": "mirrored while training",
-    "use_rot": "turned while training: loop.turned",
+    "use_rot": "set while training: loop.use_rot90",
 }
 
 

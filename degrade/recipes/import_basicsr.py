@@ -63,7 +63,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _kernels(names: object, shares: object, where: str) -> Json:
     if not (isinstance(names, list) and isinstance(shares, list) and len(names) == len(shares)):
-        raise UserError(f"{where}: kernel_list and kernel_prob are not two lists of one length; mend them")
+        raise UserError(f"{where}: kernel_list and kernel_prob are not two lists of one length; correct them")
     every = dict.fromkeys(("iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"), 0.0)
     return every | {str(name): share for name, share in zip(names, shares, strict=True)}
 
@@ -124,7 +124,7 @@ def _order(options: _Options, suffix: str) -> Json:
 def _directions(shares: object, where: str) -> Json:
     """Of a resize; random.choices takes any weights, here they sum to 1."""
     if not (isinstance(shares, list) and len(shares) == 3 and sum(shares) > 0):
-        raise UserError(f"{where} is not [up, down, keep]; mend it")
+        raise UserError(f"{where} is not [up, down, keep]; correct it")
     return dict(zip(("up", "down", "keep"), _as_shares(shares), strict=True))
 
 

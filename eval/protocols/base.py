@@ -89,7 +89,7 @@ class Subject:
         told = [item.condition for item in items if item.condition is not None]
         if len(told) != len(items):
             raise UserError(
-                f"{self.name} is told how images are degraded, and nothing says so of {items[0].source}; measure it on "
+                f"{self.name} is conditioned on how images are degraded, which is not known of {items[0].source}; measure it on "
                 "a store of cugan, or by `rwsr eval cugan`"
             )
         z = torch.tensor(told, dtype=torch.float32, device=device)
@@ -114,7 +114,7 @@ Metrics = Annotated[
 
 
 class ProtocolOptions(Frozen):
-    """What a protocol can be told beside images and models."""
+    """The options of a protocol, beside images and models."""
 
 
 @dataclass
@@ -189,7 +189,7 @@ class Setup:
         setting: str | None = None,
         member: str | None = None,
     ) -> MetricRow:
-        """One figure of one image. setting, member: what the model was told and what was restored, where it is not what
+        """One figure of one image. setting, member: what the model was given and what was restored, where it is not what
         subject and item say.
         """
         return MetricRow(

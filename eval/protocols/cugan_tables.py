@@ -99,9 +99,9 @@ def _measure(setup: Setup, options: CuganOptions) -> Counted:
 
 
 def modulation_distances(rows: Sequence[MetricRow], metric: str) -> dict[str, dict[str, float]]:
-    """How far each model that is told z is from the best of the models that are not, by model and setting.
+    """How far each model conditioned on z is from the best of those that are not, by model and setting.
 
-    Those not told are the paper's Unet and UGAN, each trained on one degradation; methods without a checkpoint do not
+    Those without a condition are the paper's Unet and UGAN, each trained on one degradation; methods without a checkpoint do not
     count. Positive where such a model is better. The paper's claim is at most 0.22 dB of PSNR.
     """
     rows = [row for row in rows if (row.protocol, row.metric) == (CUGAN, metric)]
@@ -127,7 +127,7 @@ def modulation_distances(rows: Sequence[MetricRow], metric: str) -> dict[str, di
 
 _ERRATA = {
     "lpips-alex-cugan": (
-        "Table 1 gives r = 1 as z = 0.15; by the text and the code it is 0.25, which is told here.",
+        "Table 1 gives r = 1 as z = 0.15; by the text and the code it is 0.25, which is used here.",
         "Section 4.2 names other settings of blur and noise than table 1 prints; these are the table's.",
         "The text puts every distance of LPIPS at a single degradation below 0.0041; at r = 4 the table has 0.0132.",
         "The published code gives LPIPS images of 0..1, where the network expects -1..1; so does this metric.",
@@ -142,7 +142,7 @@ _ERRATA = {
 
 
 def _lines(rows: Sequence[MetricRow]) -> list[str]:
-    """How far a model that is told is from those of one degradation, by the settings."""
+    """How far a conditioned model is from those of one degradation, by the settings."""
     found: list[str] = []
     for metric in dict.fromkeys(row.metric for row in rows):
         for model, by in modulation_distances(rows, metric).items():
@@ -180,8 +180,8 @@ def _section(rows: list[MetricRow], crops: Sequence[Crop]) -> Section:
         if distances:
             body.append(_by_setting(f"distance in {metric}", metric, members, distances))
             apart = (
-                "A distance is how much better the best of the models is that were told nothing, each trained on one "
-                "degradation (the paper's Unet and UGAN); negative where the model that is told is better."
+                "A distance is how much better the best of the models without a condition is, each trained on one "
+                "degradation (the paper's Unet and UGAN); negative where the conditioned model is better."
             )
     text = [
         "Images blurred by r (sigma in pixels) and given noise of sigma (of 255), restored at the same size. The crop, "

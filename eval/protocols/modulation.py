@@ -76,7 +76,7 @@ class Found:
 
 
 def best_and_true(rows: Sequence[MetricRow], model: str, metric: str) -> list[Found]:
-    """Of every image of a modulation whose own condition the model was told besides: CUGAN's pairs, which have a z."""
+    """Of every image of a modulation whose own condition the model was given besides: CUGAN's pairs, which have a z."""
     true: dict[Image, tuple[float, float]] = {}
     best: dict[Image, tuple[float, tuple[float, float]]] = {}
     for row in rows:
@@ -180,7 +180,7 @@ def _section(rows: list[MetricRow], crops: Sequence[Crop]) -> Section:
                 maps.append(Picture(_best_against_true(found), _nearness(model, metric, found)))
     text = (
         "Every image under every pair of scores. The best of each image is chosen by its figures: what the model "
-        "could do if it were always told right, and no method that anybody could use (MM-RealSR table 1).",
+        "could do if it were always given the truth, and no method that anybody could use (MM-RealSR table 1).",
     )
     return Section(f"Modulation: {rows[0].data}", text, (means_table(whole), *maps, conditions_table(rows)))
 

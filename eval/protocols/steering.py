@@ -33,7 +33,7 @@ Told = Literal["blur", "noise"]
 METRICS: dict[Told, str] = {"noise": "residual-noise", "blur": "detail"}
 UNITS: dict[Told, str] = {"noise": "gray levels of 255", "blur": "mean step between pixels, of 255"}
 # What is restored, in the units of the UDEM's curves: of the middle of what MM-RealSR learns, where its scores say how
-# much to mend; and CUGAN's strongest, which is z = 1, so that no z says more than there is.
+# much to remove; and CUGAN's strongest, which is z = 1, so that no z says more than there is.
 MIDDLING: Mapping[Told, float] = {"noise": 15.0, "blur": 1.5}
 STRONGEST: Mapping[Told, float] = {"noise": 50.0, "blur": 4.0}
 
@@ -76,11 +76,9 @@ class SteeringOptions(ProtocolOptions):
 
 
 def steered(subject: Subject) -> Steered:
-    """The model, told how strongly to restore; raises UserError where it cannot be."""
+    """The model at a strength of restoration; raises UserError where it cannot be."""
     if subject.steered is None:
-        raise UserError(
-            f"{subject.name} cannot be told how strongly to restore; name a run of an mm-realsr or cugan preset"
-        )
+        raise UserError(f"{subject.name} takes no strengths of restoration; name a run of an mm-realsr or cugan preset")
     return subject.steered
 
 
@@ -174,7 +172,7 @@ def _plot(found: Mapping[str, Sequence[Steering]]) -> Plot:
             for each in (each for each in all_told if each.told == told):
                 colour = COLOURS[(number + 1) % len(COLOURS)]
                 axes.plot(each.scores, each.values, marker=".", color=colour, label=plain(model))
-        axes.set_xlabel(f"{told} score that the model is told")
+        axes.set_xlabel(f"{told} score that the model is given")
         axes.set_ylabel(UNITS[told])
         axes.set_title(METRICS[told].replace("-", " "))
         axes.set_ylim(0, 1.1 * max(max(e.values) for several in found.values() for e in several if e.told == told))
@@ -185,7 +183,7 @@ def _plot(found: Mapping[str, Sequence[Steering]]) -> Plot:
 def _section(rows: list[MetricRow], crops: Sequence[Crop]) -> Section:
     found = _all(rows)
     table = Table(
-        ("model", "told", "figure", "under 0", "under 1", "Spearman", "largest step"),
+        ("model", "score", "figure", "under 0", "under 1", "Spearman", "largest step"),
         tuple(
             (
                 model,
@@ -203,7 +201,7 @@ def _section(rows: list[MetricRow], crops: Sequence[Crop]) -> Section:
     text = (
         "Photographs with noise, restored under a rising noise score: what the noise changes in SR is what is left of "
         "it. Photographs with blur, restored under a rising blur score: how far neighbouring pixels are apart. A "
-        "Spearman correlation of 1 means that more of the score always mends more; the largest step is the share of "
+        "Spearman correlation of 1 means that more of the score always removes more; the largest step is the share of "
         "the whole change that one step of the score makes.",
     )
     pictures = Picture(_plot(found), "The mean over all photographs under each score.")

@@ -32,7 +32,9 @@ def ablation() -> None:
 @click.option("--auxiliary", multiple=True, type=params.PLACE, help="Folder of an auxiliary set; may be repeated.")
 @click.option("--held-out", type=params.PLACE, required=True, help="Folder of HR photographs to measure on.")
 @click.option("--held-out-lr", type=params.PLACE, default=None, help="Their LR, by the same camera as the target.")
-@click.option("--spoil", is_flag=True, help="Spoil clean photographs by a fixed degradation, instead of --held-out-lr.")
+@click.option(
+    "--simulate-camera", is_flag=True, help="Degrade clean photographs by a fixed camera, instead of --held-out-lr."
+)
 @click.option("--out", type=params.LOCAL, required=True, help="Folder of all that is made.")
 @click.option(
     "--preset",
@@ -65,7 +67,7 @@ def ablation_rwsr_edl(
     auxiliary: tuple[Place, ...],
     held_out: Place,
     held_out_lr: Place | None,
-    spoil: bool,
+    simulate_camera: bool,
     out: Path,
     preset: str,
     seeds: int,
@@ -86,7 +88,7 @@ def ablation_rwsr_edl(
 
     \b
     Example:
-      rwsr ablation rwsr-edl --table IX --target photos --auxiliary others --held-out test --spoil --out ablation
+      rwsr ablation rwsr-edl --table IX --target photos --auxiliary others --held-out test --simulate-camera --out ablation
     """
     from ..papers import rwsr_edl_tables as ablations
 
@@ -105,7 +107,7 @@ def ablation_rwsr_edl(
         samples=samples,
         hr_size_px=hr_size,
         tile_px=tile,
-        spoil=spoil,
+        simulate_camera=simulate_camera,
         workers=workers,
         metrics=metrics,
     )
@@ -130,7 +132,7 @@ def ablation_rwsr_edl(
 @click.option("--hr", type=params.PLACE, required=True, help="Folder of HR photographs to measure on.")
 @click.option("--lr", type=params.PLACE, default=None, help="Their LR, which is all that models are fine-tuned on.")
 @click.option(
-    "--spoil",
+    "--simulate-camera",
     type=click.Choice(["soft", "noisy"]),
     default=None,
     help="Instead of --lr: make the LR by a camera with soft optics, or with a noisy sensor.",
@@ -174,7 +176,7 @@ def ablation_hr_aware(
     pretrain_on: tuple[Place, ...],
     hr: Place,
     lr: Place | None,
-    spoil: Literal["soft", "noisy"] | None,
+    simulate_camera: Literal["soft", "noisy"] | None,
     out: Path,
     preset: str,
     seeds: int,
@@ -198,7 +200,7 @@ def ablation_hr_aware(
 
     \b
     Example:
-      rwsr ablation hr-aware --model run --pretrain-on photos --hr test --spoil soft --out adaptation
+      rwsr ablation hr-aware --model run --pretrain-on photos --hr test --simulate-camera soft --out adaptation
     """
     from ..evaluate import named_models
     from ..papers import hr_aware_tables
@@ -210,7 +212,7 @@ def ablation_hr_aware(
         pretrain_on=pretrain_on,
         hr=hr,
         lr=lr,
-        spoil=spoil,
+        simulate_camera=simulate_camera,
         preset=preset,
         sets=sets,
         pretrain_sets=pretrain_sets,

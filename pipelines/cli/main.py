@@ -59,7 +59,7 @@ for command in (
 
 
 def main() -> None:
-    """The entry point: errors that a user can mend are one line, without a traceback.
+    """The entry point: errors that a user can correct are one line, without a traceback.
 
     What decoders say of bad files on their own is kept quiet: each such file gets a line of ours, with its name.
     """

@@ -67,7 +67,7 @@ def restore(
     """Enlarge (or at scale 1 restore) images, and all images in folders, with a model. 16 bits and alpha are kept.
 
     Models are runs of `rwsr train`, the published files of IMDN, RLFN and Real-ESRGAN's compact models (.pth, or ncnn's
-    .param and .bin), and with `pip install 'rwsr[models]'` all that spandrel knows. A run can be told how strongly to
+    .param and .bin), and with `pip install 'rwsr[models]'` all that spandrel knows. A run takes how strongly to
     restore: a higher score mends more. An image that cannot be read or written is named and left out.
 
     \b

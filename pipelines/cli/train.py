@@ -100,10 +100,10 @@ def train_mm_realsr(**told: Any) -> None:
     "cugan",
     "cunet",
     "CUnet is trained by MSE; CUGAN, with perceptual and GAN losses, from a run of it. Unet and UGAN are the paper's "
-    "baselines, which are told nothing and are trained on one degradation (recipe.fixed_level).",
+    "baselines, which have no condition and are trained on one degradation (recipe.fixed_level).",
 )
 def train_cugan(**told: Any) -> None:
-    """Train CUGAN (Cai et al. 2021): restoration at scale 1 that is told how blurred and how noisy an image is.
+    """Train CUGAN (Cai et al. 2021): restoration at scale 1, conditioned on how blurred and how noisy an image is.
 
     Not bilibili's Real-CUGAN, which enlarges drawings. It learns from a store of `rwsr degrade build --preset cugan`,
     which knows the blur and noise of each pair.

@@ -139,7 +139,7 @@ def _scores_section(rows: Sequence[report.MetricRow]) -> Section:
         "5. Do the scores mean something?",
         (
             "A test with one flaw at a time: the held-out photographs, made small and clean, then blurred, made noisy "
-            "or coded as JPEG at twenty rising levels. Nobody told the network how strong each level is; it only ever "
+            "or coded as JPEG at twenty rising levels. The network never sees how strong each level is; it only ever "
             "saw pairs. A Spearman correlation of 1 means that every stronger level got a higher score.",
             *([learnt] if learnt else []),
         ),
@@ -203,7 +203,7 @@ def _results_section(out: Path, store: Store, rows: Sequence[report.MetricRow]) 
                 else []
             ),
             "The last pictures turn the two scores by hand: this is the modulation that MM-RealSR is for. A low score "
-            "says that there is little to mend and keeps texture; a high score smooths and sharpens more.",
+            "says that there is little to remove and keeps texture; a high score smooths and sharpens more.",
         ),
         (
             table,

@@ -1,7 +1,7 @@
 """HR-aware's tables as one call: pretrain what reconstructs LR, fine-tune SR models on LR alone, measure, draw.
 
 OUT/
-    photos/                          with `spoil`: HR as it is, and LR by one camera
+    photos/                          with `simulate_camera`: HR as it is, and LR by one camera
     pairs.zarr                       what the reconstruction networks learn from
     reconstructions/<network>-<seed>/
     runs/<model>-<variant>-<seed>/   the fine-tuned models; of several at once their logs beside them
@@ -87,9 +87,11 @@ def _fine_tuning(plan: Plan, variant: Variant, seed: int) -> FineTuneConfig:
 def _check(plan: Plan, models: Sequence[Restorer]) -> None:
     """Raises UserError where a plan cannot be carried out: keys, models, published files that are missing."""
     scale = models[0].scale
-    if (plan.spoil is None) == (plan.lr is None):
-        only = "only one of the two: " if plan.spoil else ""
-        raise UserError(f"name {only}--lr, the LR of the HR, or --spoil to have it made by a fixed degradation")
+    if (plan.simulate_camera is None) == (plan.lr is None):
+        only = "only one of the two: " if plan.simulate_camera else ""
+        raise UserError(
+            f"name {only}--lr, the LR of the HR, or --simulate-camera to have it made by a fixed degradation"
+        )
     for network in plan.networks:
         _, config = _pretraining(plan, network, 0, scale)
         if plan.hr_size_px < config.loop.lr_patch_px * scale:
@@ -134,8 +136,8 @@ def _images(plan: Plan, scale: int) -> Images:
     name_left_out(hr)
     if plan.lr is not None:
         return Images(plan.hr, plan.lr)
-    assert plan.spoil is not None
-    camera = CAMERAS[plan.spoil]
+    assert plan.simulate_camera is not None
+    camera = CAMERAS[plan.simulate_camera]
 
     def made(pixels: U8, key: str) -> U8:
         return simulated_cameras.by_one_camera(simulated_cameras.made_smaller(pixels, scale), key, camera)

@@ -10,7 +10,7 @@ from ...degrade.storage.location import Place
 from ...train.methods.hr_aware import SELF_TRAINING, FineTuneConfig
 from ...train.methods.hr_aware_pretrain import LWAY
 from .rwsr_edl_variants import plain_name
-from .simulated_cameras import Spoilt
+from .simulated_cameras import Simulated
 
 Network = Literal["HR-aware", "LWay", "controller", "FAR", "neither", "VGG-19", "CLIP RN50", "SR model"]
 
@@ -63,7 +63,7 @@ TABLES: dict[str, tuple[Variant, ...]] = {
 @dataclass(frozen=True)
 class Plan:
     """An adaptation. models: SR models by name. pretrain_on: folders of photographs that pairs are made of. hr, lr: the
-    images to fine-tune on (LR alone) and to measure on; spoil: the camera that LR is made of HR by. samples,
+    images to fine-tune on (LR alone) and to measure on; simulate_camera: the camera that LR is made of HR by. samples,
     hr_size_px, pairs_sets: of the pairs. pretrain_steps, preset, steps: of the two trainings. pretrain_seeds: of the
     reconstruction networks; where there are fewer than seeds, several fine-tunings go through one. workers: trainings
     at once. far_model: of table 3's first row; none is the model that is fine-tuned. metrics: none is the paper's.
@@ -75,7 +75,7 @@ class Plan:
     pretrain_on: tuple[Place, ...]
     hr: Place
     lr: Place | None
-    spoil: Spoilt | None
+    simulate_camera: Simulated | None
     preset: str
     sets: tuple[str, ...]
     pretrain_sets: tuple[str, ...]

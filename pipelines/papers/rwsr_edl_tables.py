@@ -1,7 +1,7 @@
 """RWSR-EDL's ablations, each a table of the paper as one call: build, train every variant by every seed, measure.
 
 OUT/
-    photos/                         with `spoil`: the photographs, spoilt
+    photos/                         with `simulate_camera`: the photographs, degraded
     bank.zarr, mixed-bank.zarr      noise of the target set, and of all sets as one
     target.zarr, mixed.zarr, ngdc.zarr   the pairs of each kind of data
     runs/<variant>-<seed>/          the trainings; of several at once runs/<variant>-<seed>.log
@@ -49,7 +49,7 @@ _OF_THE_CAMERA = IndexConfig(role="lr")  # of pairs: those that its noise is in
 @dataclass(frozen=True)
 class Plan:
     """An ablation. target, auxiliary: folders of photographs; held_out: HR to measure on, with its LR unless all is
-    spoilt here. psnr_steps: of the model that every training starts from, as published: the main generator alone, by L1
+    degraded here. psnr_steps: of the model that every training starts from, as published: the main generator alone, by L1
     on the target's pairs without noise; 0 is none. seeds: trainings of each variant. samples, hr_size_px: of each
     store. workers: trainings at once. metrics: none is those of the paper.
     """
@@ -68,7 +68,7 @@ class Plan:
     samples: int
     hr_size_px: int
     tile_px: int
-    spoil: bool
+    simulate_camera: bool
     workers: int
     metrics: tuple[str, ...] = ()
 
@@ -101,10 +101,10 @@ def check(plan: Plan) -> None:
 
     if plan.wants_auxiliary and not plan.auxiliary:
         raise UserError(f"table {plan.table} wants an auxiliary set; name it with --auxiliary")
-    if plan.spoil == (plan.held_out_lr is not None):
-        only = "only one of the two: " if plan.spoil else ""
+    if plan.simulate_camera == (plan.held_out_lr is not None):
+        only = "only one of the two: " if plan.simulate_camera else ""
         raise UserError(
-            f"name {only}--held-out-lr, the LR of the held-out HR, or --spoil to have all photographs spoilt"
+            f"name {only}--held-out-lr, the LR of the held-out HR, or --simulate-camera to have all photographs degraded"
         )
     base = _config(plan, steps=plan.steps)
     for variant in plan.variants:
@@ -115,7 +115,7 @@ def check(plan: Plan) -> None:
 
 
 def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
-    """Target and auxiliary folders, HR and LR: as they are, or spoilt; raises UserError where HR is a source too."""
+    """Target and auxiliary folders, HR and LR: as they are, or degraded; raises UserError where HR is a source too."""
     photos, run = plan.out / "photos", runner(plan.workers)
     kinds = {"target": plan.target, "auxiliary": plan.auxiliary, "held-out": (plan.held_out,)}
     clean = IndexConfig(role="hr")
@@ -123,7 +123,7 @@ def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
         kind: sources.index(
             folders,
             plan.out / f"{kind}.index.parquet",
-            clean if plan.spoil or kind == "held-out" else _OF_THE_CAMERA,
+            clean if plan.simulate_camera or kind == "held-out" else _OF_THE_CAMERA,
             run,
         )
         for kind, folders in kinds.items()
@@ -134,10 +134,10 @@ def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
         return [*plan.target], [*plan.auxiliary], plan.held_out, plan.held_out_lr
     for found in rows.values():
         name_left_out(found)
-    target = cameras.written(rows["target"], photos / "target", "spoil target", cameras.by_one_camera)
+    target = cameras.written(rows["target"], photos / "target", "degrade target", cameras.by_one_camera)
     auxiliary: list[Place] = []
     if "auxiliary" in rows:
-        auxiliary = [cameras.written(rows["auxiliary"], photos / "auxiliary", "spoil auxiliary", cameras.by_others)]
+        auxiliary = [cameras.written(rows["auxiliary"], photos / "auxiliary", "degrade auxiliary", cameras.by_others)]
 
     def lr(pixels: U8, key: str) -> U8:
         return cameras.by_one_camera(cameras.made_smaller(pixels, SCALE), key)

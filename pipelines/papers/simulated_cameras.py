@@ -1,4 +1,4 @@
-"""Photographs spoilt by one degradation that no training is told: a camera to measure with, where none is had."""
+"""Photographs degraded by one camera that no training knows of: a camera to measure with, where none is had."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ class Camera:
     quality: int
 
 
-Spoilt = Literal["noisy", "soft"]
-CAMERAS: dict[Spoilt, Camera] = {"noisy": Camera(0.6, 10, 90), "soft": Camera(1.0, 2, 92)}
+Simulated = Literal["noisy", "soft"]
+CAMERAS: dict[Simulated, Camera] = {"noisy": Camera(0.6, 10, 90), "soft": Camera(1.0, 2, 92)}
 NOISY = CAMERAS["noisy"]
 _OTHERS_NOISE_255, _OTHERS_QUALITY = (0.0, 25.0), (50, 95)  # of other cameras, each photograph its own
 

@@ -235,8 +235,10 @@ def test_what_is_wrong_is_told(hr: Path, models: tuple[Path, Path], arguments: l
 
 def test_protocols_refuse_models_they_cannot_use(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
     out = ("--out", tmp_path / "m.parquet")
-    assert "cannot be told how strongly" in rwsr("eval", "modulation", "--hr", hr, "--model", models[0], *out, code=1)
-    assert "cannot be told" in rwsr("eval", "steering", "--images", hr, "--model", models[0], *out, code=1)
+    assert "takes no strengths of restoration" in rwsr(
+        "eval", "modulation", "--hr", hr, "--model", models[0], *out, code=1
+    )
+    assert "takes no strengths" in rwsr("eval", "steering", "--images", hr, "--model", models[0], *out, code=1)
     assert "name a --model" in rwsr("eval", "steering", "--images", hr, *out, code=1)
     assert "has no UDEM" in rwsr("eval", "udem-curves", "--images", hr, "--model", models[0], *out, code=1)
     assert "two --model or more" in rwsr("eval", "segmented", "--hr", hr, "--model", models[0], *out, code=1)
@@ -262,7 +264,7 @@ def test_restore_takes_files_and_folders(hr: Path, models: tuple[Path, Path], tm
     with Image.open(out / "below/alpha.png") as image:
         assert image.mode == "RGBA" and image.size == (200, 160)
     said = rwsr("restore", hr / "1.png", "--model", models[0], "--out", out, "--noise", 0.5, code=1)
-    assert "has no scores to be told; leave out --blur and --noise" in said
+    assert "takes no scores; leave out --blur and --noise" in said
     (tmp_path / "empty").mkdir()
     assert "no image below" in rwsr("restore", tmp_path / "empty", "--model", models[0], "--out", out, code=1)
 

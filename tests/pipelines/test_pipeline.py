@@ -335,7 +335,7 @@ def _store(preset: str, **config: Any) -> dict[str, Any]:
         ),
         (
             _train("cunet-small") | _store("bicubic", recipe={"scale": 1}),
-            r"groups is of preset bicubic, but preset cunet-small is told blur and noise \(cugan\)",
+            r"groups is of preset bicubic, but preset cunet-small is conditioned on blur and noise \(cugan\)",
         ),
         (
             {"m": {"evaluate": {"store": "groups", "protocols": ["restoratoin"]}}},

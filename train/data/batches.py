@@ -26,7 +26,7 @@ F32 = npt.NDArray[np.float32]
 
 
 class Samples(NamedTuple):
-    """hr [N, H, W, 3] and lr [N, members, h, w, 3]; condition [N, C]: what a network is told of each, C often 0."""
+    """hr [N, H, W, 3] and lr [N, members, h, w, 3]; condition [N, C]: what a network is given of each, C often 0."""
 
     hr: U8
     lr: U8

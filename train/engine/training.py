@@ -26,7 +26,7 @@ class LoopConfig(Frozen):
     lr_patch_px: Annotated[int, Field(ge=8, le=16384)] = 48
     """Side of the LR crop."""
     use_rot90: bool = False
-    """Crops are not only mirrored but also turned."""
+    """Crops are not only mirrored but also rotated."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     """Of Adam, once it is warm."""
     betas: tuple[float, float] = (0.9, 0.99)

@@ -126,7 +126,7 @@ def _check_fit(groups: GroupSource) -> None:
 
 def _why_not(config: CuganConfig, store: StoreConfig, to_learn: bool) -> str | None:
     untold = (to_learn or config.network.conditioned) and not store.recipe.num_conditions
-    return other_scale(config.network.scale, store) or ("is told blur and noise (cugan)" if untold else None)
+    return other_scale(config.network.scale, store) or ("is conditioned on blur and noise (cugan)" if untold else None)
 
 
 def _notes(config: CuganConfig, data: Data) -> list[str]:
@@ -134,7 +134,7 @@ def _notes(config: CuganConfig, data: Data) -> list[str]:
     if config.network.conditioned or one:
         return []
     return [
-        f"note: the network is told nothing, and {data.groups.name} has all degradations; the paper's Unet is trained "
+        f"note: the network has no condition, and {data.groups.name} has all degradations; the paper's Unet is trained "
         "on one (recipe.fixed_level=[2,30])"
     ]
 
@@ -193,7 +193,7 @@ PRESETS = {
     "cugan": Preset(_CUGAN, "Stage 2: CUGAN, from a run of cunet, 500K steps.", "cugan"),
     "cunet-small": Preset(_SMALL, "Stage 1 in minutes on a CPU: for demos and tests.", "cugan"),
     "cugan-small": Preset(_SMALL_GAN, "Stage 2 in minutes on a CPU: for demos and tests.", "cugan"),
-    "unet": Preset(_CUNET.model_copy(update=_UNTOLD), "The paper's Unet: told nothing, on one degradation."),
+    "unet": Preset(_CUNET.model_copy(update=_UNTOLD), "The paper's Unet: no condition, on one degradation."),
     "ugan": Preset(_CUGAN.model_copy(update=_UNTOLD), "The paper's UGAN, from a run of unet; on one degradation."),
 }
 METHOD = Method("cugan", CuganConfig, PRESETS, build, _why_not, notes=_notes)

@@ -158,7 +158,7 @@ def check_model(config: FineTuneConfig, restorer: Restoring) -> None:
     px, smaller_by = config.loop.lr_patch_px, 1
     if wants_condition(restorer.net) is not None:
         raise UserError(
-            "the model must be told how an image is degraded (CUGAN), which nobody knows here; name another"
+            "the model needs a condition, how an image is degraded (CUGAN), which nobody knows here; name another"
         )
     if config.objective == "self-training":
         smaller_by = restorer.scale

@@ -39,7 +39,7 @@ class TrainConfig(TrainingConfig):
 
     method: Literal["mm-realsr"] = "mm-realsr"
     network: Annotated[NetworkConfig, OneOf(NetworkConfig, "arch")] = MMRealSRConfig()
-    """MM-RealSR's, or any other that restores without being told anything."""
+    """MM-RealSR's, or any other that restores without a condition."""
     detach_scores: bool = False
     """The restoration's losses do not reach the UDEM through the scores that steer it."""
     freeze_udem: bool = False

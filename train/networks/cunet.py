@@ -1,4 +1,4 @@
-"""CUGAN's generator: a U-Net of three scales whose every residual is weighed by what it is told (Cai et al. 2021).
+"""CUGAN's generator: a U-Net of three scales whose every residual is weighed by a condition (Cai et al. 2021).
 
 Toward Interactive Modulation for Photo-Realistic Image Restoration; bilibili's Real-CUGAN is another network.
 """
@@ -27,7 +27,7 @@ class CUnetConfig(NetworkConfig):
     num_block: Annotated[int, Field(ge=1, le=256)] = 2
     """Residual blocks on each side of each scale."""
     conditioned: bool = True
-    """Without it no residual is weighed and the network is told nothing: the paper's Unet and UGAN, each trained on one
+    """Without it no residual is weighed and the network has no condition: the paper's Unet and UGAN, each trained on one
     degradation.
     """
     identity_at_zero: bool = False
@@ -127,5 +127,5 @@ class CUnet(nn.Module):
 
 
 def wants_condition(net: object) -> CUnet | None:
-    """The network, where it is one that must be told how an image is degraded."""
+    """The network, where it is one that needs a condition: how an image is degraded."""
     return net if isinstance(net, CUnet) and net.conditioned else None

@@ -177,7 +177,7 @@ def discriminator_losses(real: Tensor, fake: Tensor, *, relativistic: bool = Fal
     return _photograph(real), _none(fake)
 
 
-# CUGAN's, told the degradation as the generator is (Cai et al. 2021, section 3.3)
+# CUGAN's, conditioned on the degradation as the generator is (Cai et al. 2021, section 3.3)
 
 _HIDDEN = 100
 

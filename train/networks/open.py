@@ -55,12 +55,12 @@ class Restorer:
 
     @property
     def modulated(self) -> mm_realsr.MMRealSR | None:
-        """The network, where it scores images by itself and can be told how strongly to restore."""
+        """The network, where it scores images by itself and takes other scores."""
         return self.net if isinstance(self.net, mm_realsr.MMRealSR) and self.net.modulated else None
 
     @property
     def conditioned(self) -> cunet.CUnet | None:
-        """The network, where it must be told how an image is degraded."""
+        """The network, where it needs a condition: how an image is degraded."""
         return cunet.wants_condition(self.net)
 
     @property

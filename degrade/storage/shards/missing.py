@@ -59,4 +59,4 @@ def _failed(store: Store, failures: list[tuple[int, Exception]]) -> Exception:
         return error  # a fault of ours: show where it happened
     count = "1 shard was" if len(failures) == 1 else f"{len(failures)} shards were"
     reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
-    return UserError(f"{store.path}: {count} not rendered; shard {shard}: {reason}; mend that and run again")
+    return UserError(f"{store.path}: {count} not rendered; shard {shard}: {reason}; correct that and run again")

@@ -61,7 +61,7 @@ def test_table_1_from_photographs_to_the_page(
 ) -> None:
     """Two networks and three variants by two seeds, of two models; done again, nothing is trained."""
     seen = flags("--set", ["losses.lpips=1", "loop.lr_patch_px=24"]) + flags("--pretrain-set", ["losses.lpips=1"])
-    arguments = [*told, *seen, "--model", f"other={foreign}", "--spoil", "soft", "--seeds", 2, "--workers", 2]
+    arguments = [*told, *seen, "--model", f"other={foreign}", "--simulate-camera", "soft", "--seeds", 2, "--workers", 2]
     said = rwsr("ablation", "hr-aware", *arguments, "--json")
     runs = json.loads(said[said.index("{\n") if "{\n" in said else said.index("{") :])["runs"]["psnr-y"]
     assert len(runs) == 2 * 4 and {len(each) for each in runs.values()} == {1, 2}
@@ -82,30 +82,30 @@ def test_a_missing_encoder_is_told_before_anything_is_made(told: list[object], m
     """Table 3 wants VGG-19 and CLIP RN50: the file, and where to get it."""
     monkeypatch.setenv("RWSR_WEIGHTS", str(Path(str(told[1])).parent))
     monkeypatch.setenv("TORCH_HOME", str(Path(str(told[1])).parent))
-    said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--table", "3", code=1)
+    said = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--table", "3", code=1)
     assert "is missing; put https" in said and not (Path(str(told[1])).parent / "out").exists()
 
 
 def test_what_is_wrong_is_told_first(told: list[object], photos: Path, tmp_path: Path, published: Path) -> None:
     """Before anything is trained."""
-    assert "name --lr, the LR of the HR, or --spoil" in rwsr("ablation", "hr-aware", *told, code=1)
-    both = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--lr", photos, code=1)
+    assert "name --lr, the LR of the HR, or --simulate-camera" in rwsr("ablation", "hr-aware", *told, code=1)
+    both = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--lr", photos, code=1)
     assert "name only one of the two: --lr" in both
-    said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--set", "loop.step=3", code=1)
+    said = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--set", "loop.step=3", code=1)
     assert "loop.step is not a config key" in said
     torch.save({"params": CompactConfig(num_feat=4, num_conv=2, scale=2).build().state_dict()}, tmp_path / "two.pth")
-    said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--model", tmp_path / "two.pth", code=1)
+    said = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--model", tmp_path / "two.pth", code=1)
     assert "the models enlarge differently (tiny 4 times, two 2 times); name models of one scale" in said
     few = ["--hr-size", 32]
     assert "--hr-size 32 is less than a patch of 16 px of LR; use 64 or more" in rwsr(
-        "ablation", "hr-aware", *told, "--spoil", "soft", *few, code=1
+        "ablation", "hr-aware", *told, "--simulate-camera", "soft", *few, code=1
     )
-    said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--pairs-set", "recipe.thrid=1", code=1)
+    said = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--pairs-set", "recipe.thrid=1", code=1)
     assert "recipe.thrid is not a config key" in said
-    said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--set", "selection.by=far", code=1)
+    said = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--set", "selection.by=far", code=1)
     assert "selection.by = far measures FAR, which is left out here" in said
     assert not (tmp_path / "out").exists()
-    said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--pretrain-on", tmp_path / "test", code=1)
+    said = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--pretrain-on", tmp_path / "test", code=1)
     assert "2 of the held-out images are sources too" in said
     assert not (tmp_path / "out/runs").exists()
 
@@ -120,7 +120,7 @@ def test_lr_that_does_not_fit_is_told_before_anything_is_trained(
         Image.open(path).resize((40, 40)).save(lr / path.name)
     said = rwsr("ablation", "hr-aware", *told, "--lr", lr, code=1)
     assert "HR is 142x130 and LR 40x40, not 4 times less" in said
-    said = rwsr("ablation", "hr-aware", *told, "--spoil", "soft", "--set", "loop.lr_patch_px=40", code=1)
+    said = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--set", "loop.lr_patch_px=40", code=1)
     assert "no LR image holds a patch of loop.lr_patch_px = 40" in said
     assert not (tmp_path / "out/reconstructions").exists()
 
@@ -129,7 +129,7 @@ def test_lr_that_does_not_fit_is_told_before_anything_is_trained(
 def test_seeds_may_share_a_network(told: list[object], published: Path, tmp_path: Path) -> None:
     """One of each kind for two fine-tunings; pairs are as they are told to be."""
     more: list[object] = ["--seeds", 2, "--pretrain-seeds", 1, "--pairs-set", "recipe.first.noise_sigma_255=[1,2]"]
-    said = rwsr("ablation", "hr-aware", *told, *more, "--spoil", "soft", "--table", "4")
+    said = rwsr("ablation", "hr-aware", *told, *more, "--simulate-camera", "soft", "--table", "4")
     assert "1 - HQI: psnr-y " in said
     made = tmp_path / "out"
     assert [path.name for path in (made / "reconstructions").iterdir() if path.is_dir()] == ["hr-aware-0"]
@@ -228,7 +228,12 @@ def test_other_scales(photos: Path, hr: Path, tmp_path: Path, monkeypatch: pytes
     blind = ["losses.lpips=0", "network.controller=null"]
     arguments += flags("--pretrain-set", [*SIZES, *FEW, *blind])
     said = rwsr(
-        "ablation", "hr-aware", *arguments, "--spoil", "soft", *flags("--set", [*FEW, blind[0], "loop.lr_patch_px=16"])
+        "ablation",
+        "hr-aware",
+        *arguments,
+        "--simulate-camera",
+        "soft",
+        *flags("--set", [*FEW, blind[0], "loop.lr_patch_px=16"]),
     )
     assert "SR model: psnr-y " in said and (out / "reconstructions/sr-model-two-0/model.safetensors").exists()
     assert json.loads((out / "reconstructions/sr-model-two-0/run.json").read_text())["config"]["network"]["scale"] == 2

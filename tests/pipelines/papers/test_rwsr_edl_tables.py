@@ -52,7 +52,7 @@ def folders(photos: Path, tmp_path: Path) -> list[object]:
 @pytest.mark.slow
 def test_table_ix_from_photographs_to_the_page(folders: list[object], tmp_path: Path) -> None:
     """Two trainings of each of four variants, side by side; done again, nothing is trained; the page has it all."""
-    said = rwsr("ablation", "rwsr-edl", *folders, "--spoil", "--seeds", 2, "--workers", 2, "--json")
+    said = rwsr("ablation", "rwsr-edl", *folders, "--simulate-camera", "--seeds", 2, "--workers", 2, "--json")
     runs = json.loads(said[said.index("{") :])["runs"]["psnr-y"]
     assert list(runs) == list(published_ablation("RWSR-EDL", "IX")["RealSR-Canon"])
     assert all(len(values) == 2 for values in runs.values())
@@ -62,7 +62,7 @@ def test_table_ix_from_photographs_to_the_page(folders: list[object], tmp_path: 
     before = {path: path.stat().st_mtime_ns for path in made.glob("*/model.safetensors")}
     banks = {json.loads((path / "run.json").read_text())["data_sha256"] for path in made.glob("*/")}
     assert len(banks) == 4  # PSNR, no injection, injection (and NGDC, which takes nothing here), all sets as one
-    text = rwsr("ablation", "rwsr-edl", *folders, "--spoil", "--seeds", 2)
+    text = rwsr("ablation", "rwsr-edl", *folders, "--simulate-camera", "--seeds", 2)
     assert "no auxiliary image lies in the target's interval, so NGDC takes none" in text
     assert "auxiliary with NGDC: psnr-y " in text and "psnr-y, best first: " in text
     assert {path: path.stat().st_mtime_ns for path in made.glob("*/model.safetensors")} == before
@@ -70,14 +70,14 @@ def test_table_ix_from_photographs_to_the_page(folders: list[object], tmp_path: 
     other = [tmp_path / "auxiliary" if each == tmp_path / "held-out" else each for each in folders]
     other[3] = tmp_path / "held-out"
     assert "measures on other held-out images; use another --out" in rwsr(
-        "ablation", "rwsr-edl", *other, "--spoil", "--seeds", 2, code=1
+        "ablation", "rwsr-edl", *other, "--simulate-camera", "--seeds", 2, code=1
     )
     assert "RWSR-EDL table IX" in page and "Measured while training" in page and "27.802" in page
 
 
 @pytest.mark.slow
 def test_other_tables_change_the_training(folders: list[object], tmp_path: Path) -> None:
-    """One data set, three networks; real LR instead of spoilt photographs."""
+    """One data set, three networks; real LR instead of degraded photographs."""
     lr = tmp_path / "lr"
     lr.mkdir()
     for path in (tmp_path / "held-out").iterdir():
@@ -111,30 +111,32 @@ def test_every_table_is_the_papers_and_can_be_trained() -> None:
 
 def test_what_is_wrong_is_told_first(folders: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is made."""
-    assert "name --held-out-lr, the LR of the held-out HR, or --spoil" in rwsr("ablation", "rwsr-edl", *folders, code=1)
+    assert "name --held-out-lr, the LR of the held-out HR, or --simulate-camera" in rwsr(
+        "ablation", "rwsr-edl", *folders, code=1
+    )
     assert "name only one of the two: --held-out-lr" in rwsr(
-        "ablation", "rwsr-edl", *folders, "--spoil", "--held-out-lr", tmp_path, code=1
+        "ablation", "rwsr-edl", *folders, "--simulate-camera", "--held-out-lr", tmp_path, code=1
     )
     alone = [*folders[:2], *folders[4:]]
     assert "table IX wants an auxiliary set; name it with --auxiliary" in rwsr(
-        "ablation", "rwsr-edl", *alone, "--spoil", code=1
+        "ablation", "rwsr-edl", *alone, "--simulate-camera", code=1
     )
     assert "loop.step is not a config key" in rwsr(
-        "ablation", "rwsr-edl", *folders, "--spoil", "--set", "loop.step=3", code=1
+        "ablation", "rwsr-edl", *folders, "--simulate-camera", "--set", "loop.step=3", code=1
     )
     assert not (tmp_path / "out").exists()
-    twice = (*folders, "--spoil", "--target", tmp_path / "held-out")
+    twice = (*folders, "--simulate-camera", "--target", tmp_path / "held-out")
     assert "2 of the held-out images are sources too" in rwsr("ablation", "rwsr-edl", *twice, code=1)
     assert not (tmp_path / "out/runs").exists()
     shutil.rmtree(tmp_path / "out")
     monkeypatch.setenv("RWSR_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    wanting = [*folders, "--spoil", "--set", "losses.perceptual.weight=1"]
+    wanting = [*folders, "--simulate-camera", "--set", "losses.perceptual.weight=1"]
     assert "squeezenet1_1-b8a52dc0.pth is missing" in rwsr("ablation", "rwsr-edl", *wanting, code=1)
     assert not (tmp_path / "out").exists()
 
 
-def test_spoilt_photographs_are_of_one_camera_or_of_many() -> None:
+def test_simulated_photographs_are_of_one_camera_or_of_many() -> None:
     """The same bytes for the same photograph; one camera's noise is the same of all, others' is their own."""
     gray = np.full((96, 96, 3), 128, dtype=np.uint8)
     assert np.array_equal(simulated_cameras.by_one_camera(gray, "a"), simulated_cameras.by_one_camera(gray, "a"))
@@ -156,7 +158,7 @@ def test_trainings_end_with_the_command_that_started_them(folders: list[object],
         "ablation",
         "rwsr-edl",
         *map(str, many),
-        "--spoil",
+        "--simulate-camera",
         "--workers",
         "2",
     ]

@@ -338,8 +338,8 @@ def test_the_commands_take_a_cugan_run(pairs: Store, photos: Path, tmp_path: Pat
     assert "(blur 0.25, noise 0.30)" in rwsr(*restore, "--condition", 0.25, 0.30)
     with Image.open(tmp_path / "restored/a.png") as image:
         assert image.size == (30, 21)
-    assert "must be told what to mend; name --condition BLUR NOISE" in rwsr(*restore, code=1)
-    assert "has no scores to be told; name --condition instead" in rwsr(*restore, "--noise", 0.3, code=1)
+    assert "needs a condition; name --condition BLUR NOISE" in rwsr(*restore, code=1)
+    assert "takes no scores; name --condition instead" in rwsr(*restore, "--noise", 0.3, code=1)
     assert "is not in the range" in rwsr(*restore, "--condition", 0.25, 30, code=2)
     said = rwsr("eval", "restoration", "--hr", photos, "--scale", 1, "--model", run, "--out", out, code=1)
     assert "nothing says so of" in said
