@@ -125,7 +125,7 @@ def test_every_other_command_of_the_readme_works_in_order(
     rwsr("train", "mm-realsr", "--store", "g.zarr", "--out", "run", "--preset", "mm-realsr-small", *_STEPS,
          *flags("--set", [*_TINY, _UDEM, "loop.lr_patch_px=16"]))  # fmt: skip
     commands = _indented()
-    assert len(commands) == 29
+    assert len(commands) == 30
     for line in commands:
         program, *words = shlex.split(line)
         assert program == "rwsr"

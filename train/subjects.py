@@ -36,7 +36,7 @@ def subject_of(restorer: Restorer) -> Subject:
 
 
 def _own_scores(net: MMRealSR | CUnet) -> Model:
-    """What a network is given for the dimension that is not swept: the UDEM's score, or nothing of what is not there."""
+    """What a network is given for the dimension that is not swept: the UDEM's score, or nothing where none is."""
     return partial(scores_of, net) if isinstance(net, MMRealSR) else (lambda lr: lr.new_zeros(lr.shape[0], 2))
 
 

@@ -89,8 +89,8 @@ class Subject:
         told = [item.condition for item in items if item.condition is not None]
         if len(told) != len(items):
             raise UserError(
-                f"{self.name} is conditioned on how images are degraded, which is not known of {items[0].source}; measure it on "
-                "a store of cugan, or by `rwsr eval cugan`"
+                f"{self.name} is conditioned on how images are degraded, which is not known of {items[0].source}; "
+                "measure it on a store of cugan, or by `rwsr eval cugan`"
             )
         z = torch.tensor(told, dtype=torch.float32, device=device)
         return partial(_told, self.conditioned, z)
@@ -189,8 +189,8 @@ class Setup:
         setting: str | None = None,
         member: str | None = None,
     ) -> MetricRow:
-        """One figure of one image. setting, member: what the model was given and what was restored, where it is not what
-        subject and item say.
+        """One figure of one image. setting, member: what the model was given and what was restored, where it is not
+        what subject and item say.
         """
         return MetricRow(
             protocol=protocol,

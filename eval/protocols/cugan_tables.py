@@ -101,8 +101,8 @@ def _measure(setup: Setup, options: CuganOptions) -> Counted:
 def modulation_distances(rows: Sequence[MetricRow], metric: str) -> dict[str, dict[str, float]]:
     """How far each model conditioned on z is from the best of those that are not, by model and setting.
 
-    Those without a condition are the paper's Unet and UGAN, each trained on one degradation; methods without a checkpoint do not
-    count. Positive where such a model is better. The paper's claim is at most 0.22 dB of PSNR.
+    Those without a condition are the paper's Unet and UGAN, each trained on one degradation; methods without a
+    checkpoint do not count. Positive where such a model is better. The paper's claim is at most 0.22 dB of PSNR.
     """
     rows = [row for row in rows if (row.protocol, row.metric) == (CUGAN, metric)]
     told: dict[tuple[str, str], list[float]] = {}

@@ -88,7 +88,7 @@ def ablation_rwsr_edl(
 
     \b
     Example:
-      rwsr ablation rwsr-edl --table IX --target photos --auxiliary others --held-out test --simulate-camera --out ablation
+      rwsr ablation rwsr-edl --table IX --target mine --auxiliary others --held-out test --simulate-camera --out tables
     """
     from ..papers import rwsr_edl_tables as ablations
 

@@ -49,8 +49,8 @@ _OF_THE_CAMERA = IndexConfig(role="lr")  # of pairs: those that its noise is in
 @dataclass(frozen=True)
 class Plan:
     """An ablation. target, auxiliary: folders of photographs; held_out: HR to measure on, with its LR unless all is
-    degraded here. psnr_steps: of the model that every training starts from, as published: the main generator alone, by L1
-    on the target's pairs without noise; 0 is none. seeds: trainings of each variant. samples, hr_size_px: of each
+    degraded here. psnr_steps: of the model that every training starts from, as published: the main generator alone, by
+    L1 on the target's pairs without noise; 0 is none. seeds: trainings of each variant. samples, hr_size_px: of each
     store. workers: trainings at once. metrics: none is those of the paper.
     """
 
@@ -104,7 +104,7 @@ def check(plan: Plan) -> None:
     if plan.simulate_camera == (plan.held_out_lr is not None):
         only = "only one of the two: " if plan.simulate_camera else ""
         raise UserError(
-            f"name {only}--held-out-lr, the LR of the held-out HR, or --simulate-camera to have all photographs degraded"
+            f"name {only}--held-out-lr, the LR of the held-out HR, or --simulate-camera to degrade all photographs"
         )
     base = _config(plan, steps=plan.steps)
     for variant in plan.variants:

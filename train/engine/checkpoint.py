@@ -1,7 +1,7 @@
 """Training states on the disk, whole or not there and bound by their hashes; the model file that others load; the log.
 
-A damaged checkpoint, model or log is known from a whole one by SHA-256: of a checkpoint's files and the parts of the log
-before it in its sums.json, of a model's weights and config in its own metadata, of the log in the model's.
+SHA-256 tells damage: of a checkpoint's files and the parts of the log before it in its sums.json, of a model's weights
+and config in its own metadata, of the log in the model's.
 """
 
 import io

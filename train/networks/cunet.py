@@ -27,8 +27,8 @@ class CUnetConfig(NetworkConfig):
     num_block: Annotated[int, Field(ge=1, le=256)] = 2
     """Residual blocks on each side of each scale."""
     conditioned: bool = True
-    """Without it no residual is weighed and the network has no condition: the paper's Unet and UGAN, each trained on one
-    degradation.
+    """Without it no residual is weighed and nothing is said of the degradation: the paper's Unet and UGAN, each trained
+    on one.
     """
     identity_at_zero: bool = False
     """The weights of z = 0 are 0 for ever, so that z = 0 gives the image back; in the published network they may move
