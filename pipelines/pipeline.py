@@ -99,7 +99,7 @@ def _within(name: str) -> Generator[None]:
 
 
 def _needs(named: Named, among: Collection[str]) -> list[str]:
-    return [ref for ref in named.stage.inputs() if ref in among]
+    return [ref for ref in named.stage.inputs() if isinstance(ref, str) and ref in among]
 
 
 def _parsed(name: str, entry: Mapping[str, Any], names: Collection[str]) -> Named:

@@ -148,9 +148,9 @@ def _inputs(
     folders: tuple[Place, ...], chosen: options.Chosen, distilled: tuple[Place, ...], bank: Place | None
 ) -> dict[str, Any]:
     return {
-        "source": tuple(map(str, folders)),
-        "distilled": tuple(map(str, distilled)),
-        "bank": str(bank) if bank else None,
+        "source": folders,
+        "distilled": distilled,
+        "bank": bank,
         "images": options.index_config(chosen),
     }
 

@@ -150,8 +150,8 @@ def _command(name: str) -> click.Command:
             include=which.include,
             exclude=which.exclude,
             name=which.name,
-            models={each: str(path) for each, path in named_models(models).items()},
-            far_model=None if far_model is None else str(far_model),
+            models=dict(named_models(models)),
+            far_model=far_model,
         )
         made = options.done(stage, out, track=track)
         options.tell(made.values, made.lines, json_=json_)
@@ -219,7 +219,7 @@ def report(
     """
     from ..stages.evaluate import Report
 
-    stage = Report(metrics=(str(metrics), *map(str, compare)), training=str(run_folder) if run_folder else None)
+    stage = Report(metrics=(metrics, *compare), training=run_folder)
     made = options.done(stage, out, track=track)
     options.tell(made.values, made.lines, json_=json_)
 

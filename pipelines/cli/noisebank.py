@@ -91,8 +91,8 @@ def noisebank_scan(
     first = compose(TileGrid(), size=sizes[0], stride=sizes[0] if stride is None else stride)
     grids = [compose(first, size=size, stride=max(1, first.stride * size // first.size)) for size in sizes]
     stage = images.Scan(
-        target=tuple(map(str, target)),
-        auxiliary=tuple(map(str, auxiliary)),
+        target=target,
+        auxiliary=auxiliary,
         grids=ScanConfig(grids=tuple(dict.fromkeys(grids))),
         images=options.index_config(chosen, max_pixels, follow_links),
     )
@@ -252,8 +252,8 @@ def noisebank_build(
     )
     is_free(out)
     stage = images.Bank(
-        target=tuple(map(str, target)),
-        auxiliary=tuple(map(str, auxiliary)),
+        target=target,
+        auxiliary=auxiliary,
         scan=str(scan_folder) if scan_folder else None,
         config=bank_config,
         images=options.index_config(chosen, max_pixels, follow_links),

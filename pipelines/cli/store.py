@@ -56,7 +56,7 @@ def sources_index(
     config = options.index_config(chosen, max_pixels, follow_links, min_side)
     if layout is not None:
         known_datasets.check(layout, index_.listed(folders, config))
-    stage = images.Index(folders=tuple(map(str, folders)), images=config)
+    stage = images.Index(folders=folders, images=config)
     made = options.done(stage, out, workers=workers, dask=dask, track=track)
     options.tell(made.values, made.lines, json_=json_)
     options.exit_by(made.rows)

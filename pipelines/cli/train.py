@@ -60,16 +60,16 @@ def _train(
     stage = Train.of(
         preset,
         composed,
-        data=str(store_folder) if store_folder else None,
-        source=tuple(map(str, folders)),
-        recipe=str(recipe) if recipe else None,
+        data=store_folder,
+        source=folders,
+        recipe=recipe,
         images=options.index_config(chosen),
-        start_from=str(start_from) if start_from else None,
-        val=str(val_store) if val_store else None,
-        val_hr=str(val_hr) if val_hr else None,
-        val_lr=str(val_lr) if val_lr else None,
-        noise=str(bank) if bank else None,
-        far_model=str(far_model) if far_model else None,
+        start_from=start_from,
+        val=val_store,
+        val_hr=val_hr,
+        val_lr=val_lr,
+        noise=bank,
+        far_model=far_model,
     )
     made = options.done(stage, out, track=track)
     options.tell(made.values, made.lines, json_=json_)
@@ -233,14 +233,14 @@ def train_hr_aware(
     stage = FineTune.of(
         preset,
         composed,
-        model=str(model),
-        lr_images=tuple(map(str, lr_images)),
-        reconstruction=str(reconstruction) if reconstruction else None,
+        model=model,
+        lr_images=lr_images,
+        reconstruction=reconstruction,
         images=options.index_config(chosen, min_side=1),
-        far_model=str(far_model) if far_model else None,
-        val=str(val_store) if val_store else None,
-        val_hr=str(val_hr) if val_hr else None,
-        val_lr=str(val_lr) if val_lr else None,
+        far_model=far_model,
+        val=val_store,
+        val_hr=val_hr,
+        val_lr=val_lr,
     )
     made = options.done(stage, out, track=track)
     options.tell(made.values, made.lines, json_=json_)

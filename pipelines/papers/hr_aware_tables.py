@@ -150,19 +150,15 @@ def _images(plan: Plan, scale: int) -> Images:
 
 def _pairs(plan: Plan, scale: int) -> Named:
     """What the reconstruction networks learn from."""
-    return Named(PAIRS, Store.of(_pairs_config(plan, scale), source=_texts(plan.pretrain_on)), PAIRS)
+    return Named(PAIRS, Store.of(_pairs_config(plan, scale), source=plan.pretrain_on), PAIRS)
 
 
 # ---------------------------------------------------------------------------------------------------- trainings
 
 
-def _texts(places: Sequence[Place]) -> tuple[str, ...]:
-    return tuple(map(str, places))
-
-
-def _far_model(plan: Plan, network: Network | None, model: Path) -> str | None:
+def _far_model(plan: Plan, network: Network | None, model: Path) -> Path | None:
     """What FAR looks through in the row of an SR model: the one that is named, or that which is fine-tuned."""
-    return str(plan.far_model or model) if network == "SR model" else None
+    return (plan.far_model or model) if network == "SR model" else None
 
 
 def _pretrainings(plan: Plan, scale: int) -> list[Named]:
@@ -187,9 +183,9 @@ def _fine_tunings(plan: Plan, images: Images) -> list[Named]:
                 stage = FineTune.of(
                     plan.preset,
                     _fine_tuning(plan, variant, seed),
-                    model=str(path),
+                    model=path,
                     lr_images=(LR_INDEX,),
-                    reconstruction=None if network is None else str(plan.network_run(network, seed, model)),
+                    reconstruction=None if network is None else plan.network_run(network, seed, model),
                     far_model=_far_model(plan, network, path),
                     **held_out,
                 )
@@ -263,7 +259,7 @@ def run(plan: Plan) -> Finished:
     measured_on = image_set(None, images.hr, images.lr, scale)
     check_fits(measured_on)
     work = Work(workers=plan.workers)
-    lr = Named(LR_INDEX, Index(folders=_texts([images.lr]), images=LR_IMAGES), "lr.index.parquet")
+    lr = Named(LR_INDEX, Index(folders=(images.lr,), images=LR_IMAGES), "lr.index.parquet")
     made = make_all([lr], plan.out, plan.out / "runs", work)
     large_enough(made[LR_INDEX].rows, max(_fine_tuning(plan, each, 0).loop.lr_patch_px for each in plan.variants))
     made |= make_all([_pairs(plan, scale)], plan.out, plan.out / "runs", work, telling)

@@ -172,25 +172,21 @@ def _took_nothing(plan: Plan) -> bool:
     )
 
 
-def _texts(folders: Sequence[Place]) -> tuple[str, ...]:
-    return tuple(map(str, folders))
-
-
 def _data(plan: Plan, target: Sequence[Place], auxiliary: Sequence[Place]) -> list[Named]:
     """A bank and a store of every kind of data that the variants, and the PSNR model, want."""
     wanted = {each.data for each in plan.variants} | ({"target"} if plan.psnr_steps else set())
     grid = BankConfig(grid=TileGrid(size=plan.tile_px, stride=plan.tile_px))
     base = store_preset("rwsr-edl-noisefree")
     config = compose(base, num_samples=plan.samples, hr_size_px=plan.hr_size_px)
-    all_sets, own = [*target, *auxiliary], _texts(target)
-    bank = Bank(target=own, auxiliary=_texts(auxiliary), config=grid, images=_OF_THE_CAMERA)
+    all_sets, own = [*target, *auxiliary], tuple(target)
+    bank = Bank(target=own, auxiliary=tuple(auxiliary), config=grid, images=_OF_THE_CAMERA)
     found = [Named(OWN_BANK, bank, OWN_BANK)]
     if "mixed" in wanted:
-        mixed = Bank(target=_texts(all_sets), config=grid, images=_OF_THE_CAMERA)
+        mixed = Bank(target=tuple(all_sets), config=grid, images=_OF_THE_CAMERA)
         found.append(Named(MIXED_BANK, mixed, MIXED_BANK))
     kinds: dict[str, dict[str, Any]] = {
         "target": {"source": own},
-        "mixed": {"source": _texts(all_sets)},
+        "mixed": {"source": tuple(all_sets)},
         "ngdc": {"source": own, "distilled": (OWN_BANK,) if auxiliary else ()},
     }
     for kind, inputs in kinds.items():
@@ -243,7 +239,7 @@ def run(plan: Plan) -> "Finished":
     plan.out.mkdir(parents=True, exist_ok=True)
     target, auxiliary, hr, lr = _photographs(plan)
     _check_held_out(plan, hr, lr)
-    held_out = {"val_hr": str(hr), "val_lr": str(lr), "val_images": _CURVE_IMAGES}
+    held_out = {"val_hr": hr, "val_lr": lr, "val_images": _CURVE_IMAGES}
     data = [*_data(plan, target, auxiliary), *([_psnr(plan, held_out)] if plan.psnr_steps else [])]
     made = make_all(data, plan.out, plan.out / "runs", Work(workers=plan.workers), telling)
     if _took_nothing(plan):

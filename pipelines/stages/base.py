@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, InstanceOf
 
 from ...degrade.errors import UserError
 from ...degrade.family import Frozen
@@ -19,13 +19,16 @@ from ...degrade.images import sources
 from ...degrade.images.listing import SourceRow
 from ...degrade.progress import printable, say
 from ...degrade.storage.location import Place, place, sha256
+from ...degrade.storage.object_store import ObjectPath
 from ...degrade.storage.provenance import canonical, sha256_of
 from ...degrade.tasks import Run, cores
 from ..executors import runner
 
+Ref = str | Path | ObjectPath  # the name of a stage, a path or a URL; or a place
+
 
 def _as_list(value: object) -> object:
-    return (value,) if isinstance(value, str) else () if value is None else value
+    return (value,) if isinstance(value, Ref) else () if value is None else value
 
 
 def _place_or_name(value: object) -> object:
@@ -36,7 +39,10 @@ def _place_or_name(value: object) -> object:
     return value
 
 
-Input = Annotated[str, BeforeValidator(_place_or_name)]  # the name of a stage, a path or a URL
+Input = Annotated[
+    str | InstanceOf[Path] | InstanceOf[ObjectPath], BeforeValidator(_place_or_name, json_schema_input_type=str)
+]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
 Inputs = Annotated[tuple[Input, ...], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
 
 
@@ -70,33 +76,33 @@ class Artifact:
     changed: bool = True
 
 
-class Given(Mapping[str, Artifact]):
+class Given(Mapping[Ref, Artifact]):
     """What the stages before made, by their names."""
 
     def __init__(self, made: Mapping[str, Artifact]) -> None:
-        self._made = made
+        self._made: Mapping[Ref, Artifact] = {**made}
 
-    def __getitem__(self, name: str) -> Artifact:
+    def __getitem__(self, name: Ref) -> Artifact:
         return self._made[name]
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Ref]:
         return iter(self._made)
 
     def __len__(self) -> int:
         return len(self._made)
 
-    def at(self, ref: str) -> Place:
+    def at(self, ref: Ref) -> Place:
         """Where the input is: what a stage made, or a place."""
         return self._made[ref].at if ref in self._made else place(ref)
 
-    def on_disk(self, ref: str) -> Path:
+    def on_disk(self, ref: Ref) -> Path:
         """The same, where it has to be on a disk of this machine; raises UserError."""
         found = self.at(ref)
         if not isinstance(found, Path):
             raise UserError(f"{found} must be on a disk of this machine; set `runs` of the pipeline to a folder")
         return found
 
-    def identity(self, ref: str) -> str:
+    def identity(self, ref: Ref) -> str:
         """The hash of the input's content; of a place that no stage made, of its text, or of its bytes where it is a
         file.
         """
@@ -119,13 +125,13 @@ class Stage(Frozen, ABC):
     refs: ClassVar[tuple[str, ...]]
     of_folders: ClassVar[bool] = False
 
-    def inputs(self) -> list[str]:
+    def inputs(self) -> list[Ref]:
         """The names and places of all inputs, in order."""
-        found: list[str] = []
+        found: list[Ref] = []
         for name in self.refs:
             value = getattr(self, name)
-            texts = value.values() if isinstance(value, dict) else [value] if isinstance(value, str) else value or ()
-            found += list(texts)  # pyright: ignore[reportUnknownArgumentType]
+            refs = value.values() if isinstance(value, dict) else [value] if isinstance(value, Ref) else value or ()
+            found += list(refs)  # pyright: ignore[reportUnknownArgumentType]
         return found
 
     def check(self, stages: Mapping[str, "Stage"]) -> None:
@@ -160,7 +166,7 @@ def counts(rows: Sequence[SourceRow]) -> dict[str, int]:
     return dict(Counter(row.status for row in rows))
 
 
-def folders_of(given: Given, refs: Sequence[str]) -> list[Place]:
+def folders_of(given: Given, refs: Sequence[Ref]) -> list[Place]:
     """The folders that inputs are, or that an index is of."""
     found: list[Place] = []
     for ref in refs:

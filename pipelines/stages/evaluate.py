@@ -11,7 +11,7 @@ from ...degrade.config import validated
 from ...degrade.errors import UserError
 from ...degrade.storage.location import Place, place, sha256
 from ...degrade.storage.provenance import canonical, sha256_of
-from .base import Artifact, Given, Inputs, Stage, Work
+from .base import Artifact, Given, Input, Inputs, Ref, Stage, Texts, Work
 from .train import model_of
 
 
@@ -36,26 +36,26 @@ class Evaluate(Stage):
     refs: ClassVar[tuple[str, ...]] = ("models", "store", "hr", "lr", "far_model")
 
     models: Annotated[
-        dict[str, str], BeforeValidator(_named, json_schema_input_type=str | list[str] | dict[str, str])
+        dict[str, Input], BeforeValidator(_named, json_schema_input_type=str | list[str] | dict[str, str])
     ] = {}
     """Runs or checkpoints: a list of them, or NAME: MODEL."""
     protocols: Annotated[dict[str, dict[str, Any]], BeforeValidator(_told)] = {"restoration": {}}
     """Protocols of `rwsr eval`: a list of them, or NAME: {option: value}."""
-    store: str | None = None
+    store: Input | None = None
     """The store to measure on."""
-    hr: str | None = None
+    hr: Input | None = None
     """Or: a folder of HR images (or an index); without lr, LR is made by MATLAB's bicubic."""
-    lr: str | None = None
+    lr: Input | None = None
     """A folder of LR images; of clean photographs for the protocols that are on such."""
     scale: Annotated[int, Field(ge=1, le=16)] = 4
     """Of folders: HR pixels an LR pixel."""
-    include: Inputs = ()
+    include: Texts = ()
     """Of folders: only such files, as '*_HR.png'."""
-    exclude: Inputs = ()
+    exclude: Texts = ()
     """Of folders: leave such files out."""
     name: str | None = None
     """What the report calls the images of folders."""
-    far_model: str | None = None
+    far_model: Input | None = None
     """The SR model that FAR was trained to look through."""
 
     def check(self, stages: Mapping[str, Stage]) -> None:
@@ -130,7 +130,7 @@ class Evaluate(Stage):
         return values | protocol.values(found.rows), lines_of(protocol, found.rows)
 
 
-def _folder(given: Given, ref: str) -> Place:
+def _folder(given: Given, ref: Ref) -> Place:
     """A store, or the one folder of an index, or a folder."""
     if ref in given and "folders" in given[ref].values:
         folders = given[ref].values["folders"]
@@ -150,9 +150,9 @@ class Report(Stage):
 
     metrics: Inputs = ()
     """Metric reports, beside each other."""
-    training: str | None = None
+    training: Input | None = None
     """A run, for its loss curves."""
-    store: str | None = None
+    store: Input | None = None
     """Or: a store, for its quality."""
     samples: Annotated[int, Field(ge=1)] = 200
     """Of a store: how many samples are measured."""

@@ -15,7 +15,7 @@ from ...noisebank.bank import BankConfig
 from ...noisebank.describe import bank_lines, bank_values
 from ...noisebank.scan import scan
 from ...noisebank.set_scan import ScanConfig, SetScan, open_scan, scan_grids, set_scans
-from .base import Artifact, Given, Inputs, Stage, Work, counts, folders_of, name_left_out
+from .base import Artifact, Given, Inputs, Ref, Stage, Texts, Work, counts, folders_of, name_left_out
 
 
 class Index(Stage):
@@ -28,7 +28,7 @@ class Index(Stage):
 
     folders: Annotated[Inputs, Field(min_length=1)]
     """Folders of images."""
-    apart_from: Inputs = ()
+    apart_from: Texts = ()
     """Indexes or scans that may have none of these images: what is trained on, for what is measured on."""
     images: IndexConfig = IndexConfig()
     """Which images count as usable."""
@@ -172,7 +172,7 @@ class Bank(Stage):
         return Artifact(self.kind, at, made.digest, values, lines, rows, changed=num_cut > 0)
 
 
-def open_distilled(given: Given, refs: Sequence[str]) -> list[SourceRow]:
+def open_distilled(given: Given, refs: Sequence[Ref]) -> list[SourceRow]:
     """The images that banks distilled of their auxiliary sets, or that distilled lists have."""
     found: list[SourceRow] = []
     for ref in refs:

@@ -12,7 +12,7 @@ from ...degrade.images.listing import IndexConfig, SourceRow
 from ...degrade.storage.location import Place, sha256
 from ...degrade.storage.provenance import canonical, sha256_of
 from ...degrade.tasks import Run
-from .base import Artifact, Given, Inputs, Stage, Work, counts, folders_of, name_left_out
+from .base import Artifact, Given, Input, Inputs, Ref, Stage, Work, counts, folders_of, name_left_out
 from .images import rows_of
 from .store import Store
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 LR_IMAGES = IndexConfig(role="lr", min_side_px=1)  # of any size: what is fine-tuned on has patches of its own length
 
 
-def model_of(given: Given, ref: str) -> Path:
+def model_of(given: Given, ref: Ref) -> Path:
     """The run or checkpoint that an input is."""
     return given.on_disk(ref)
 
 
-def _check_held_out(store: str | None, hr: str | None, lr: str | None) -> None:
+def _check_held_out(store: Ref | None, hr: Ref | None, lr: Ref | None) -> None:
     if (hr is None) != (lr is None) or (store is not None and hr is not None):
         raise UserError("to measure meanwhile, name a store (val), or both of val_hr and val_lr")
 
 
 def _held_out(
-    given: Given, store: str | None, hr: str | None, lr: str | None, scale: int, count: int | None
+    given: Given, store: Ref | None, hr: Ref | None, lr: Ref | None, scale: int, count: int | None
 ) -> "ImageSet | None":
     """The images to measure on meanwhile, if any."""
     from ...eval.images.sets import first_of
@@ -77,25 +77,25 @@ class Train(Stage):
     """A preset of `rwsr train`."""
     config: dict[str, Any] = {}
     """Keys of the preset that are changed."""
-    data: str | None = None
+    data: Input | None = None
     """The store to train on."""
     source: Inputs = ()
     """Or: indexes or folders of images, rendered on the fly."""
-    recipe: str | None = None
+    recipe: Input | None = None
     """Of `source`: a config as `rwsr degrade show` writes."""
-    start_from: str | None = None
+    start_from: Input | None = None
     """An earlier run whose weights to start from."""
-    noise: str | None = None
+    noise: Input | None = None
     """A noise bank of which each LR gets new noise in each step."""
-    val: str | None = None
+    val: Input | None = None
     """A store of held-out samples, to measure on meanwhile."""
-    val_hr: str | None = None
+    val_hr: Input | None = None
     """Or: a folder of held-out HR, with val_lr."""
-    val_lr: str | None = None
+    val_lr: Input | None = None
     """The folder of its LR."""
     val_images: int | None = None
     """Of folders: how many images, spread evenly.  [default: all]"""
-    far_model: str | None = None
+    far_model: Input | None = None
     """The SR model that FAR looks through."""
     images: IndexConfig = IndexConfig(role="hr")
     """Of folders: which images count as usable."""
@@ -127,7 +127,7 @@ class Train(Stage):
         _check_held_out(self.val, self.val_hr, self.val_lr)
         check_start(config, self.start_from is not None)
         for ref, to_learn in ((self.data, True), (self.val, False)):
-            store = stages.get(ref) if ref else None
+            store = stages.get(ref) if isinstance(ref, str) else None
             reason = method.why_not(config, store.store_config(), to_learn) if isinstance(store, Store) else None
             if reason:
                 raise UserError(f"{ref} is of preset {store and store.preset}, but preset {self.preset} {reason}")  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
@@ -189,19 +189,19 @@ class FineTune(Stage):
     """A preset of `rwsr train hr-aware`."""
     config: dict[str, Any] = {}
     """Keys of the preset that are changed."""
-    model: str
+    model: Input
     """The SR model: a run, or a checkpoint."""
     lr_images: Inputs = Field(min_length=1)
     """Indexes or folders of LR images of one camera."""
-    reconstruction: str | None = None
+    reconstruction: Input | None = None
     """A run of `rwsr train hr-aware-pretrain`, of its scale; self-training has none."""
-    far_model: str | None = None
+    far_model: Input | None = None
     """The SR model that its FAR looks through."""
-    val: str | None = None
+    val: Input | None = None
     """A store of held-out pairs, to measure on meanwhile."""
-    val_hr: str | None = None
+    val_hr: Input | None = None
     """Or: a folder of held-out HR, with val_lr."""
-    val_lr: str | None = None
+    val_lr: Input | None = None
     """The folder of its LR."""
     val_images: int | None = None
     """Of folders: how many images, spread evenly.  [default: all]"""
