@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from rwsr.degrade.errors import StoreError, UserError
-from rwsr.degrade.storage import location
-from rwsr.degrade.storage.location import Place, place
+from rwsr.degrade.storage.location import place
 from rwsr.degrade.storage.object_store import ObjectPath
 
 Bucket = Callable[[], ObjectPath]
@@ -53,50 +52,6 @@ def test_what_is_no_place_is_named(text: str, says: str) -> None:
     with pytest.raises(UserError, match=says) as caught:
         place(text)
     assert "hidden" not in str(caught.value)
-
-
-def test_files_are_written_read_listed_and_removed(somewhere: Place) -> None:
-    """The same on a disk and on object storage, whatever signs their names have."""
-    names = ["a b.png", "ä#%41.png", "below/x~!'().png", "below/deeper/1.bin"]
-    for name in names:
-        location.write(somewhere / name, name.encode())
-    assert location.names_below(somewhere) == sorted(names)
-    assert location.sizes(somewhere, [*names, "no"]) == {name: len(name.encode()) for name in names}
-    assert list(location.read_all([somewhere / name for name in names])) == [name.encode() for name in names]
-    assert (somewhere / names[0]).is_file() and not (somewhere / "below").is_file() and (somewhere / "below").exists()
-    assert location.size(somewhere / "below/no") is None and not (somewhere / "no").exists()
-    location.remove_below(somewhere / "below")
-    assert location.names_below(somewhere) == sorted(names[:2])
-    (somewhere / names[0]).unlink()
-    (somewhere / names[0]).unlink(missing_ok=True)
-    with pytest.raises(FileNotFoundError):
-        (somewhere / names[0]).unlink()
-
-
-def test_a_name_that_must_be_free_is_taken_once(somewhere: Place) -> None:
-    """The same bytes again are fine, others are refused, and the first stay."""
-    assert location.write_new(somewhere / "mark", b"1") and not location.write_new(somewhere / "mark", b"2")
-    location.write_once(somewhere / "mark", b"1")
-    with pytest.raises(StoreError, match="not deterministic"):
-        location.write_once(somewhere / "mark", b"2")
-    assert (somewhere / "mark").read_bytes() == b"1" and location.names_below(somewhere) == ["mark"]
-
-
-def test_a_file_written_in_pieces_is_whole_or_not_there(somewhere: Place) -> None:
-    """And read in pieces it is the same; an error on the way leaves nothing."""
-    data = os.urandom(3 * 2**20)
-    with location.written(somewhere / "big") as file:
-        file.write_bytes(data)
-    with pytest.raises(ZeroDivisionError), location.written(somewhere / "never") as file:
-        file.write_bytes(data)
-        1 / 0  # noqa: B018
-    assert location.names_below(somewhere) == ["big"]
-    with location.open_file(somewhere / "big") as opened:
-        opened.seek(-10, os.SEEK_END)
-        assert opened.read() == data[-10:]
-        opened.seek(1000)
-        assert opened.read(2 * 2**20) == data[1000 : 1000 + 2 * 2**20]
-        assert opened.tell() == 1000 + 2 * 2**20
 
 
 def test_a_bucket_or_object_that_is_not_there_is_named(s3: Bucket) -> None:
