@@ -342,7 +342,7 @@ def test_the_commands_take_a_cugan_run(pairs: Store, photos: Path, tmp_path: Pat
     assert "takes no scores; name --condition instead" in rwsr(*restore, "--noise", 0.3, code=1)
     assert "is not in the range" in rwsr(*restore, "--condition", 0.25, 30, code=2)
     said = rwsr("eval", "restoration", "--hr", photos, "--scale", 1, "--model", run, "--out", out, code=1)
-    assert "nothing says so of" in said
+    assert "which is not known of a.png" in said
     assert "has no UDEM" in rwsr("eval", "udem-curves", "--images", photos, "--model", run, "--out", out, code=1)
     assert "goes on from a run of the stage before" in rwsr(
         "train", "cugan", "--store", pairs.path, "--out", tmp_path / "s2", "--preset", "cugan", code=1
