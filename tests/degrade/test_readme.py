@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from rwsr.degrade.storage.provenance import FORMATS
+
 from ..builders import tiny_store
 
 README = (Path(__file__).parents[2] / "degrade/README.md").read_text()
@@ -31,3 +33,17 @@ def test_the_lines_of_the_readme_read_a_store(photos: Path, tmp_path: Path) -> N
         "assert row['measured']['worst']['noise'] > 0 and not any(name.startswith('rwsr') for name in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize(
+    ("readme", "title", "kind"),
+    [
+        ("degrade", "A store", "group-store"),
+        ("degrade", "A store", "pair-store"),
+        ("noisebank", "The scan", "tile-statistics"),
+        ("noisebank", "A bank", "noise-bank"),
+    ],
+)
+def test_the_readmes_say_which_format_is_written(readme: str, title: str, kind: str) -> None:
+    text = (Path(__file__).parents[2] / readme / "README.md").read_text()
+    assert f"## {title} (format {FORMATS[kind]})" in text
