@@ -1,6 +1,7 @@
 """Plots of what was measured, each as a light and a dark PNG. No global state of matplotlib is set."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -128,10 +129,9 @@ def validation_curves(logs: Mapping[str, Sequence[pa.Table]]) -> Plot | None:
     """What was measured while training, one panel a metric: the mean over the runs of each variant, and each run thin
     (RWSR-EDL figure 3). None where nothing was measured.
     """
-    every = [log for logs_of in logs.values() for log in logs_of]
-    names = list(
-        dict.fromkeys(name for log in every for name in log["name"].to_pylist() if name.startswith(VALIDATION))
-    )
+    every = [row for logs_of in logs.values() for log in logs_of for row in log.to_pylist()]
+    measured = [row["name"] for row in every if row["name"].startswith(VALIDATION) and math.isfinite(row["value"])]
+    names = list(dict.fromkeys(measured))
     if not names:
         return None
     figure, panels = new_panels(len(names), 4.5, 3.8)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from .plots import BLUE, F64, GRAY, ORANGE, Plot, new_figure, to_plot
+from .plots import BLUE, F64, GRAY, ORANGE, Plot, new_figure, new_panels, to_plot
 
 _COLOURS = (BLUE, "#5a9e6f", ORANGE, GRAY, "#a2494a")
 _COLUMNS = 4
@@ -42,7 +42,7 @@ def boxes(table: pa.Table, members: Sequence[str], measures: Mapping[str, str]) 
 
     Boxes hold the middle half with the median, whiskers the middle 95 %.
     """
-    figure, panels = new_figure(1 + 3.6 * len(measures), 3.4, columns=len(measures))
+    figure, panels = new_panels(len(measures), 4.2, 3.2)
     of = np.asarray(table["member"])
     for axes, (column, label) in zip(panels, measures.items(), strict=True):
         values = np.asarray(table[column], dtype=np.float64)
