@@ -15,8 +15,9 @@ from .errors import StoreError, UserError
 from .images.pixels import encode_png
 from .manifest import in_use
 from .progress import progress
-from .storage.local import only_builder, write_atomic
+from .storage.local import write_atomic
 from .storage.location import is_empty, remove_partials
+from .storage.lock import only_builder
 from .storage.provenance import canonical
 from .storage.shards.reader import ShardReader
 from .storage.shards.store import MANIFEST, Store

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from ..errors import StoreError, UserError
-from . import local
+from . import local, lock
 from .lease import LEASE_SECONDS, lease
 from .object_store import SCHEMES, ObjectPath
 
@@ -113,7 +113,7 @@ def is_empty(folder: Place) -> bool:
     if not os.path.lexists(folder):
         return True
     names = [each.name for each in folder.iterdir()] if folder.is_dir() else ["a file"]
-    return all(name == local.LOCK or name.endswith(local.PARTIAL) for name in names)
+    return all(name == lock.LOCK or name.endswith(local.PARTIAL) for name in names)
 
 
 def sha256(path: Place) -> str:
@@ -187,7 +187,7 @@ def only_builder(folder: Place, wait: Callable[[str], None]) -> Generator[Callab
         BusyError: another process is building in it.
     """
     if isinstance(folder, Path):
-        with local.only_builder(folder):
+        with lock.only_builder(folder):
             yield lambda: None
     else:
         line = f"{folder} was being built; seeing for {LEASE_SECONDS:g} s whether that build lives"

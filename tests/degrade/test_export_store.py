@@ -11,7 +11,7 @@ from PIL import Image
 
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.export_store import export
-from rwsr.degrade.storage.local import only_builder
+from rwsr.degrade.storage.lock import only_builder
 from rwsr.degrade.storage.shards.reader import ShardReader
 from rwsr.eval.store_page import measure_store, write_quality
 from rwsr.pipelines.executors import runner

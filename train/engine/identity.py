@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 from ...degrade.errors import StoreError
-from ...degrade.storage.local import LOCK, PARTIAL, write_atomic
+from ...degrade.storage.local import PARTIAL, write_atomic
+from ...degrade.storage.lock import LOCK
 from ...degrade.storage.provenance import FORMATS, Json
 from .checkpoint import bound, unbound
 

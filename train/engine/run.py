@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ...degrade.storage.local import only_builder
+from ...degrade.storage.lock import only_builder
 from ...degrade.storage.provenance import Json, sha256
 from ...noisebank.bank import NoiseBank
 from ..data.batches import GroupBatch, GroupBatches, GroupSource

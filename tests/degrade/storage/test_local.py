@@ -1,18 +1,14 @@
 """Files are whole or not there, under any name, never through a link; what killed runs left is removed."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
-import time
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
-from rwsr.degrade.errors import BusyError
 from rwsr.degrade.storage import local
-from rwsr.degrade.storage.local import only_builder, write_atomic, write_new, written
+from rwsr.degrade.storage.local import write_atomic, write_new, written
 from rwsr.degrade.storage.machine import machine
 
 
@@ -51,32 +47,3 @@ def test_what_killed_runs_left_half_written_is_removed(tmp_path: Path) -> None:
     local._tidied.cache_clear()
     write_atomic(tmp_path / "new", b"1")
     assert set(os.listdir(tmp_path)) == {*kept, "new"}
-
-
-def _linger(begun: Event) -> None:
-    begun.set()
-    time.sleep(60)
-
-
-def test_a_child_that_lives_longer_does_not_hold_its_parents_folder(tmp_path: Path) -> None:
-    """As the loaders of a training that was killed, for some seconds."""
-    context = multiprocessing.get_context("fork")
-    begun = context.Event()
-    with only_builder(tmp_path):
-        child = context.Process(target=_linger, args=(begun,))
-        child.start()
-        assert begun.wait(30)
-    try:
-        with only_builder(tmp_path):
-            pass
-    finally:
-        child.kill()
-        child.join()
-
-
-def test_a_folder_is_held_by_one(tmp_path: Path) -> None:
-    """And free again afterwards."""
-    with only_builder(tmp_path), pytest.raises(BusyError, match="in use by another process"), only_builder(tmp_path):
-        pass
-    with only_builder(tmp_path):
-        pass

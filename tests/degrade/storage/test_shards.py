@@ -18,8 +18,8 @@ from pydantic import BaseModel
 
 from rwsr.degrade.errors import StoreError
 from rwsr.degrade.storage import location
-from rwsr.degrade.storage.local import only_builder
 from rwsr.degrade.storage.location import Place
+from rwsr.degrade.storage.lock import only_builder
 from rwsr.degrade.storage.provenance import provenance
 from rwsr.degrade.storage.shards.layout import ArraySpec, Layout, samples_per_shard
 from rwsr.degrade.storage.shards.reader import ShardReader
