@@ -18,12 +18,13 @@ from ..degrade.errors import StoreError, UserError
 from ..degrade.images import sources
 from ..degrade.images.listing import SourceRow
 from ..degrade.images.read import read_source
+from ..degrade.progress import say
 from ..degrade.storage import tables
-from ..degrade.storage.location import Place, place
+from ..degrade.storage.location import Place, only_builder, place
 from ..degrade.storage.provenance import provenance, sha256_of
 from ..degrade.storage.shards.missing import render_missing
 from ..degrade.storage.shards.store import Store
-from ..degrade.storage.shards.writer import begin, check_here, write_shard
+from ..degrade.storage.shards.writer import begin, check_here, is_free, write_shard
 from ..degrade.tasks import Run, serial
 from . import bank
 from .bank import BankConfig, NoiseBank, SetSummary
@@ -234,19 +235,17 @@ def build(out: Place, scans: Sequence[SetScan], config: BankConfig, run: Run = s
     found, reasons = _harvest(scans, config)
     layout = bank.layout(found.patches.num_rows, found.grid.size)
     made = provenance(bank.KIND, config, inputs_sha256(scans))
-    store = begin(
-        out,
-        layout,
-        made,
-        attributes={
-            "cati": found.interval.model_dump() if found.interval else None,
-            "grid": found.grid.model_dump(),
-            "sizes_without_yield": reasons,
-            "sets": [each.model_dump() for each in found.sets],
-        },
-    )
-    task = partial(_cut_shard, store=store)
-    num_cut = render_missing(store, task, run, title="harvest patches", schema=_PLAN, plan=partial(_planned, found))
+    attributes = {
+        "cati": found.interval.model_dump() if found.interval else None,
+        "grid": found.grid.model_dump(),
+        "sizes_without_yield": reasons,
+        "sets": [each.model_dump() for each in found.sets],
+    }
+    is_free(out)
+    with only_builder(out, say) as still_ours:
+        store = begin(out, layout, made, attributes=attributes)
+        task, rows = partial(_cut_shard, store=store), partial(_planned, found)
+        num_cut = render_missing(store, task, run, still_ours, title="harvest patches", schema=_PLAN, plan=rows)
     if len(scans) > 1:
         tables.write(distilled_path(out), found.distilled, provenance(DISTILLED_KIND, config, made.inputs_sha256))
     return NoiseBank.open(out), num_cut

@@ -97,7 +97,7 @@ def bank_notes(bank: NoiseBank) -> list[str]:
             "--rule threshold, or photographs with flat places"
         )
     if len(bank.patches) < _HANDFUL:
-        notes.append(f"note: it has {len(bank.patches)} patches; name more photographs, or take a smaller --size")
+        notes.append(f"note: it has few patches ({len(bank.patches)}); name more photographs, or take a smaller --size")
     sources = set(bank.table["source_sha256"].to_pylist())
     if len(sources) == 1 and sum(each.num_images for each in bank.sets) > 1:
         notes.append(f"note: all patches are of one image, {printable(bank.table['source'][0].as_py())}")

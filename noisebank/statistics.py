@@ -35,8 +35,13 @@ def estimated_sigma(patches: U8) -> F64:
     mean over the channels (Donoho and Johnstone 1994). It knows nothing of the variances that a bank is chosen by,
     which texture raises more than this.
     """
+    return np.array([sum(_sigma(each[..., channel]) for channel in range(3)) / 3 for each in patches], dtype=np.float64)
+
+
+def _sigma(channel: U8) -> float:
+    """Of one channel; one value throughout has no wavelets to look at."""
     estimate: Any = estimate_sigma
-    return np.array([estimate(each / 1.0, average_sigmas=True, channel_axis=-1) for each in patches], dtype=np.float64)
+    return 0.0 if channel.min() == channel.max() else float(np.nan_to_num(estimate(channel / 1.0)))
 
 
 def _radius(size: int) -> npt.NDArray[np.int64]:

@@ -20,6 +20,7 @@ from . import local, lock
 from .lease import LEASE_SECONDS, lease
 from .object_store import SCHEMES, ObjectPath
 
+_LEASE = "lease.json"  # on object storage, in a folder that is held
 Place = Path | ObjectPath
 _REQUESTS_AT_ONCE, _READ_AHEAD = 16, 128
 
@@ -109,11 +110,11 @@ def size(path: Place) -> int | None:
 def is_empty(folder: Place) -> bool:
     """Whether nothing is there but what a killed run left half-written."""
     if isinstance(folder, ObjectPath):
-        return next(folder.below(), None) is None and not folder.is_file()
+        return all(each.name == _LEASE for each in folder.below()) and not folder.is_file()
     if not os.path.lexists(folder):
         return True
     names = [each.name for each in folder.iterdir()] if folder.is_dir() else ["a file"]
-    return all(name == lock.LOCK or name.endswith(local.PARTIAL) for name in names)
+    return all(name.endswith((lock.LOCK, local.PARTIAL)) for name in names)
 
 
 def sha256(path: Place) -> str:
@@ -177,21 +178,21 @@ def make_folder(folder: Place) -> None:
 
 
 @contextmanager
-def only_builder(folder: Place, wait: Callable[[str], None]) -> Generator[Callable[[], None]]:
+def only_builder(folder: Place, wait: Callable[[str], None], of: str = "") -> Generator[Callable[[], None]]:
     """Hold a folder for one building process; gives a check that raises once another has taken it over.
 
     On a disk the lock goes with the process, however it ends. On object storage it is a lease; where a killed build
-    may still hold it, `wait` is called with a line for the person.
+    may still hold it, `wait` is called with a line for the person. of: a file of it, to hold that alone.
 
     Raises:
         BusyError: another process is building in it.
     """
     if isinstance(folder, Path):
-        with lock.only_builder(folder):
+        with lock.only_builder(folder, of):
             yield lambda: None
     else:
         line = f"{folder} was being built; seeing for {LEASE_SECONDS:g} s whether that build lives"
-        with lease(folder / "lease.json", lambda: wait(line)) as check:
+        with lease(folder / f"{of}{of and '.'}{_LEASE}", lambda: wait(line)) as check:
             yield check
 
 

@@ -112,8 +112,8 @@ def check_format(found: object, kind: str, where: str) -> None:
     known = FORMATS[kind]
     if found not in (known, known - 1):
         raise StoreError(
-            f"{where} is a {kind} of format {found}, this rwsr reads formats {known - 1} and {known}; "
-            "use the rwsr that wrote it, or build it again"
+            f"{where} is a {kind} of format {found!r}, this rwsr reads formats {known - 1} and {known}; "
+            "use the rwsr that wrote it, or make it again"
         )
 
 

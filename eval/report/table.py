@@ -141,14 +141,13 @@ def held(path: Place) -> Generator[None]:
     """Keep other processes from writing to a report and what lies beside it; waits for them a while.
 
     Raises:
-        BusyError: another process builds in the folder, and goes on doing so.
+        BusyError: another process writes to it, and goes on doing so.
     """
-    location.make_folder(path.parent)
     give_up = time.monotonic() + _WAIT_S
     with ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(location.only_builder(path.parent, lambda _: None))
+                stack.enter_context(location.only_builder(path.parent, lambda _: None, path.name))
                 break
             except BusyError:
                 if time.monotonic() > give_up:
@@ -165,7 +164,7 @@ def add(path: Place, rows: Sequence[MetricRow]) -> None:
 
     Raises:
         StoreError: something else is there.
-        BusyError: another process builds in the folder, and goes on doing so.
+        BusyError: another process writes to it, and goes on doing so.
     """
     with held(path):
         old = read(path) if path.is_file() else []

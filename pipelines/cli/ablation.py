@@ -23,7 +23,7 @@ _metrics = click.option(
 
 @click.group(short_help="The tables of a paper as one command")
 def ablation() -> None:
-    """Do the tables of a paper as one command: data, trainings by several seeds, measurement, a page."""
+    """Make the tables of a paper by one command: data, trainings by several seeds, measurement, a page."""
 
 
 @ablation.command("rwsr-edl", short_help="Tables VII to X of RWSR-EDL, and their curves")

@@ -29,7 +29,7 @@ stages:
 
 @click.group(short_help="The whole way from one config, also by a schedule")
 def flow() -> None:
-    """The whole way from one config of named stages. By hand or by a schedule."""
+    """Go the whole way from one config of named stages, by hand or by a schedule."""
 
 
 def _config(path: Path, sets: tuple[str, ...]) -> "PipelineConfig":

@@ -15,7 +15,7 @@ from ...noisebank.bank import BankConfig
 from ...noisebank.describe import bank_lines, bank_values
 from ...noisebank.scan import scan
 from ...noisebank.set_scan import ScanConfig, SetScan, open_scan, scan_grids, set_scans
-from .base import Artifact, Given, Inputs, Ref, Stage, Texts, Work, counts, folders_of, name_left_out
+from .base import Artifact, Given, Input, Inputs, Ref, Stage, Texts, Work, counts, folders_of, name_left_out
 
 
 class Index(Stage):
@@ -132,7 +132,7 @@ class Bank(Stage):
     suffix: ClassVar[str] = ".zarr"
     refs: ClassVar[tuple[str, ...]] = ("scan", "target", "auxiliary")
 
-    scan: str | None = None
+    scan: Input | None = None
     """A scan, whose tiles are taken."""
     target: Inputs = ()
     """Or: folders of the target data set, scanned now."""

@@ -17,7 +17,7 @@ from ...degrade.storage.location import Place
 from ...degrade.storage.provenance import canonical, sha256_of
 from ...degrade.storage.shards.verify import digest
 from ...noisebank.bank import NoiseBank
-from .base import Artifact, Given, Inputs, Stage, Work, counts, folders_of, name_left_out
+from .base import Artifact, Given, Input, Inputs, Stage, Work, counts, folders_of, name_left_out
 from .images import open_distilled, rows_of
 
 
@@ -33,7 +33,7 @@ class Store(Stage):
     """Indexes or scans, or folders of images."""
     distilled: Inputs = ()
     """Noise banks whose distilled images are sources too, or distilled lists."""
-    bank: str | None = None
+    bank: Input | None = None
     """The noise bank that the recipe takes noise from."""
     preset: str | None = None
     """A preset of `rwsr degrade`; none where config is whole."""
@@ -120,7 +120,7 @@ class Export(Stage):
     folder: ClassVar[str] = "exports"
     refs: ClassVar[tuple[str, ...]] = ("store",)
 
-    store: str
+    store: Input
     """The store."""
 
     def run(self, at: Place, given: Given, work: Work) -> Artifact:

@@ -47,3 +47,11 @@ def test_noise_is_told_from_a_slope() -> None:
     patches = np.rint(slope + rng.normal(0, 6, (8, 64, 64, 3))).astype(np.uint8)
     assert estimated_sigma(patches) == pytest.approx([(36 + 1 / 12) ** 0.5] * 8, rel=0.06)
     assert patches.var(axis=(1, 2)).min() > 30**2
+
+
+def test_what_has_no_noise_is_zero() -> None:
+    """A channel of one value, black or not, beside one with noise; no warning (they are errors here)."""
+    patch = np.zeros((1, 32, 32, 3), dtype=np.uint8)
+    assert estimated_sigma(patch).tolist() == [0] == estimated_sigma(patch + 9).tolist()
+    patch[0, ..., 0] = np.random.default_rng(3).normal(100, 6, (32, 32)).round()
+    assert 1 < estimated_sigma(patch)[0] < 3

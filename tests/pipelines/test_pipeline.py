@@ -5,13 +5,14 @@ import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jsonschema
 import pytest
 import yaml
 from click.testing import CliRunner
 from PIL import Image
+from pydantic import TypeAdapter
 
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.progress import watched_by
@@ -22,6 +23,7 @@ from rwsr.degrade.storage.object_store import ObjectPath
 from rwsr.pipelines import pipeline
 from rwsr.pipelines.cli.main import root
 from rwsr.pipelines.pipeline import PipelineConfig
+from rwsr.pipelines.stages import STAGES
 from rwsr.pipelines.stages.base import Artifact
 from rwsr.train.methods import METHODS
 from rwsr.train.methods.hr_aware import FINE_TUNING
@@ -363,3 +365,14 @@ def test_a_wrong_config_is_told_before_work_begins(
     assert str(result.exception).startswith(f"{config}: ")
     with pytest.raises(UserError, match=says):
         raise result.exception
+
+
+def test_every_input_of_every_stage_takes_a_place() -> None:
+    """As the command line hands them on; but for `apart_from`, which names stages."""
+    for kind, stage in STAGES.items():
+        for name in (each for each in stage.refs if each != "apart_from"):
+            adapter = TypeAdapter(Annotated[stage.model_fields[name].rebuild_annotation(), None])
+            for place in (Path("a/b"), ObjectPath("s3://bucket", "a/b"), "a/b"):
+                kept = adapter.validate_python({"model": place} if name == "models" else place)
+                found = kept["model"] if name == "models" else kept[0] if isinstance(kept, tuple) else kept
+                assert found is place, (kind, name)

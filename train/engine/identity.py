@@ -29,8 +29,9 @@ def check_free(run: Path) -> None:
         raise StoreError(f"{run} is a file; name a folder for the run")
     if not run.is_dir() or (run / "run.json").exists():
         return
-    ours = ("index.parquet", LOCK)
-    foreign = [name for name in sorted(os.listdir(run)) if name not in ours and not name.endswith(PARTIAL)]
+    foreign = [
+        name for name in sorted(os.listdir(run)) if name != "index.parquet" and not name.endswith((LOCK, PARTIAL))
+    ]
     if foreign:
         raise StoreError(f"{run} holds what is no run ({foreign[0]!r}); name another --out")
 
@@ -42,8 +43,8 @@ def _read_identity(path: Path) -> Json:
         raise StoreError(f"{error}; copy it again, or remove {path.parent} and train from the start") from None
     if known.get("format") != FORMATS["run"]:
         raise StoreError(
-            f"{path.parent} is a run of format {known.get('format', 'up to 5')}, whose model is read, but which this "
-            f"rwsr does not go on with (format {FORMATS['run']}); use another --out, or remove {path.parent}"
+            f"{path.parent} is a run of an earlier format, whose model is read, but which this rwsr does not go on "
+            f"with (now {FORMATS['run']}); use another --out, or remove {path.parent}"
         )
     return known
 

@@ -93,10 +93,10 @@ def _about(path: Path, metadata: Mapping[str, str]) -> Json:
             raise ValueError("its metadata are others")
         if not isinstance(value["config"], dict):
             raise ValueError("its config is no table")
-        check_format(value.get("format", _UNNUMBERED), "model", str(path))
-        return value
     except (ValueError, AttributeError) as error:
         raise damaged(path, error) from None
+    check_format(value.get("format", _UNNUMBERED), "model", str(path))
+    return value
 
 
 def config_of(path: Path) -> Json | None:

@@ -1,7 +1,7 @@
 """One training of any method into the folder of a run: from groups or pairs, or from batches of any kind."""
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -124,11 +124,6 @@ def train_on(
 
 @contextmanager
 def _held(run: Path) -> Generator[None]:
-    """Hold the folder of a run for this training; one that is empty at the end is not left behind."""
-    run.mkdir(parents=True, exist_ok=True)
-    try:
-        with only_builder(run) if leads_here() else nullcontext():
-            yield
-    finally:
-        with suppress(OSError):
-            run.rmdir()
+    """Hold the folder of a run for this training, by the process that leads."""
+    with only_builder(run) if leads_here() else nullcontext():
+        yield

@@ -111,6 +111,6 @@ def read_finished(store: Place, provenance: Provenance) -> Finished | None:
         raise StoreError(f"{path} is damaged; remove it and build again") from None
     if made != provenance:
         raise StoreError(
-            f"{path} and zarr.json are not of one store; restore the one that was changed, or build anew elsewhere"
+            f"{path} and zarr.json are not of one store; restore the one that was changed, or build again elsewhere"
         )
     return Finished(shards, manifest, tuple(metadata))

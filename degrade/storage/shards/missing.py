@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import pyarrow as pa
 
 from ...errors import UserError
-from ...progress import progress, say
+from ...progress import progress
 from ...tasks import Run
 from .. import location
 from .store import Store
@@ -19,6 +19,7 @@ def render_missing(
     store: Store,
     render: Callable[[int], None],
     run: Run,
+    still_ours: Callable[[], None],
     *,
     title: str,
     schema: pa.Schema,
@@ -26,30 +27,30 @@ def render_missing(
 ) -> int:
     """Call `render` for each shard without a mark, then finish the store; gives back how many samples were rendered.
 
-    schema, plan: as of `prepare`. A shard that fails is named and the others go on; the next run renders it.
+    still_ours: of the lock on the store, which the caller holds. schema, plan: as of `prepare`. A shard that fails is
+    named and the others go on; the next run renders it.
 
     Raises:
-        UserError: another process builds the store, or some shards could not be rendered, with the reason of the first.
+        UserError: some shards could not be rendered, with the reason of the first.
     """
-    with location.only_builder(store.path, say) as still_ours:
-        location.remove_partials(store.path)
-        todo = prepare(store, schema, plan)
-        failures: list[tuple[int, Exception]] = []
-        rendered = 0
-        if todo:
-            with progress(title, sum(len(store.layout.rows(shard)) for shard in todo)) as advance:
-                for outcome in run(render, todo):
-                    still_ours()
-                    if outcome.error is not None:
-                        failures.append((outcome.task, outcome.error))
-                        if isinstance(outcome.error, OSError) and outcome.error.errno in _HOPELESS:
-                            break
-                    else:
-                        rendered += len(store.layout.rows(outcome.task))
-                    advance(len(store.layout.rows(outcome.task)), f"{len(failures)} shards failed" if failures else "")
-        if failures:
-            raise _failed(store, failures)
-        finish(store)
+    location.remove_partials(store.path)
+    todo = prepare(store, schema, plan)
+    failures: list[tuple[int, Exception]] = []
+    rendered = 0
+    if todo:
+        with progress(title, sum(len(store.layout.rows(shard)) for shard in todo)) as advance:
+            for outcome in run(render, todo):
+                still_ours()
+                if outcome.error is not None:
+                    failures.append((outcome.task, outcome.error))
+                    if isinstance(outcome.error, OSError) and outcome.error.errno in _HOPELESS:
+                        break
+                else:
+                    rendered += len(store.layout.rows(outcome.task))
+                advance(len(store.layout.rows(outcome.task)), f"{len(failures)} shards failed" if failures else "")
+    if failures:
+        raise _failed(store, failures)
+    finish(store)
     return rendered
 
 

@@ -106,7 +106,7 @@ def test_a_format_before_the_one_before_is_named() -> None:
     for kind, number in FORMATS.items():
         check_format(number - 1, kind, "there")
         for other in (number - 2, number + 1, None, "6"):
-            with pytest.raises(StoreError, match=f"there is a {kind} of format {other}"):
+            with pytest.raises(StoreError, match=f"there is a {kind} of format {other!r},"):
                 check_format(other, kind, "there")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rwsr.degrade.errors import BusyError
+from rwsr.degrade.errors import BusyError, StoreError
 from rwsr.degrade.storage import location
 from rwsr.degrade.storage.lock import LOCK, only_builder
 
@@ -55,3 +55,27 @@ def test_what_a_killed_process_left_holds_nothing(tmp_path: Path) -> None:
     with only_builder(tmp_path):
         pass
     assert os.listdir(tmp_path) == []
+
+
+def test_the_folder_of_the_user_stays_and_ours_goes(tmp_path: Path) -> None:
+    """Where nothing was put into it."""
+    (tmp_path / "theirs").mkdir()
+    for name in ("theirs", "ours"):
+        with only_builder(tmp_path / name):
+            pass
+    assert os.listdir(tmp_path) == ["theirs"]
+
+
+def test_a_lock_that_is_none_is_named(tmp_path: Path) -> None:
+    """A folder or a link in its place, and a file of the folder held alone beside the folder itself."""
+    (tmp_path / LOCK).mkdir()
+    with pytest.raises(StoreError, match="is no lock but a link or a folder; remove it"), only_builder(tmp_path):
+        pass
+    (tmp_path / LOCK).rmdir()
+    (tmp_path / LOCK).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="remove it"), only_builder(tmp_path):
+        pass
+    (tmp_path / LOCK).unlink()
+    with only_builder(tmp_path), only_builder(tmp_path, "m.parquet"):
+        with pytest.raises(BusyError, match="m.parquet is in use"), only_builder(tmp_path, "m.parquet"):
+            pass
