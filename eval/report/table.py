@@ -125,17 +125,6 @@ def read(path: Place) -> list[MetricRow]:
     return [replace(row, protocol=protocol_now(row.protocol)) for row in rows]
 
 
-def check(path: Place) -> None:
-    """Check that rows can be added to a report, before they are measured.
-
-    Raises:
-        StoreError: something else is there.
-    """
-    if path.is_file():
-        tables.read_provenance(path, KIND)
-        tables.check_schema(path, KIND, SCHEMA)
-
-
 @contextmanager
 def held(path: Place) -> Generator[None]:
     """Keep other processes from writing to a report and what lies beside it; waits for them a while.
@@ -154,6 +143,19 @@ def held(path: Place) -> Generator[None]:
                     raise
                 time.sleep(_PAUSE_S)
         yield
+
+
+def check(path: Place) -> None:
+    """Check that rows can be added to a report, before they are measured.
+
+    Raises:
+        StoreError: something else is there, or its folder cannot be written to.
+        BusyError: another process writes to it, and goes on doing so.
+    """
+    with held(path):
+        if path.is_file():
+            tables.read_provenance(path, KIND)
+            tables.check_schema(path, KIND, SCHEMA)
 
 
 def add(path: Place, rows: Sequence[MetricRow]) -> None:

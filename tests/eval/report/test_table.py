@@ -85,3 +85,14 @@ def test_means_of_several_models_are_over_the_same_images() -> None:
     assert table.shared([*rows, *clean])[-3:] == clean
     assert table.not_finite([*rows, replace(rows[0], metric="niqe", value=nan)]) == {"psnr-y": (1, 1), "niqe": (1, 0)}
     assert table.mean_of([inf, 1.0, nan]) == 1 and table.mean_of([inf, inf]) == inf
+
+
+def test_a_place_that_cannot_be_written_to_is_named_before_anything_is_measured(tmp_path: Path) -> None:
+    """And another report in the same folder is nobody's business."""
+    (tmp_path / ".m.parquet.rwsr.lock").mkdir()
+    with pytest.raises(StoreError, match="is no lock but a link or a folder; remove it"):
+        table.check(tmp_path / "m.parquet")
+    with table.held(tmp_path / "n.parquet"):
+        table.check(tmp_path / "o.parquet")
+    table.check(tmp_path / "new/m.parquet")
+    assert not (tmp_path / "new").exists()
