@@ -125,7 +125,7 @@ class Export(Stage):
 
     def run(self, at: Place, given: Given, work: Work) -> Artifact:
         opened = build_store.open_samples(given.at(self.store))
-        out = Given({}).on_disk(str(at))
+        out = Given({}).on_disk(at)
         count, written = export(opened, out, work.run)
         folders = ["hr", *opened.attributes["members"]]
         line = f"{out} holds {count} samples in {', '.join(folders)}; {written} were written now"

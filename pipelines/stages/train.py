@@ -147,7 +147,7 @@ class Train(Stage):
         from ...train.engine.identity import check_free
         from ...train.train import train_run
 
-        out = Given({}).on_disk(str(at))
+        out = Given({}).on_disk(at)
         method, config = method_of(self.preset), self.training()
         check_free(out)
         bank = given.at(self.noise) if self.noise else None
@@ -238,7 +238,7 @@ class FineTune(Stage):
         from ...train.fine_tune import Inputs as Named
         from ...train.fine_tune import fine_tune_run
 
-        out, config = Given({}).on_disk(str(at)), self.tuning()
+        out, config = Given({}).on_disk(at), self.tuning()
         check_free(out)
 
         def val(scale: int) -> "ImageSet | None":
