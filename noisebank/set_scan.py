@@ -111,7 +111,10 @@ def open_scan(folder: Place) -> tuple[SetScan, ...]:
         UserError: there is none.
     """
     if not (folder / TARGET / "tiles.parquet").is_file():
-        raise UserError(f"{folder} holds no finished scan; make one with `rwsr noisebank scan --out {folder}`")
+        raise UserError(
+            f"{folder} holds no finished scan; make one with `rwsr noisebank scan --target IMAGES --out {folder}`, or "
+            "name another"
+        )
     num_auxiliary = 0
     while (folder / f"{AUXILIARY}{num_auxiliary + 1}").exists():
         num_auxiliary += 1
