@@ -128,7 +128,7 @@ def _summary(title: str, made: Artifact) -> None:
     create_markdown_artifact(f"### {title}: {state}\n\n{text}{_left_out(made.rows)}", key=_key(title))
 
 
-def _yield_table(scan: Place) -> None:
+def _yield_table(scan: Place, key: str) -> None:
     """How many patches each rule would take of each set, at each tile size."""
     scans = open_scan(scan)
     rules = [
@@ -147,28 +147,28 @@ def _yield_table(scan: Place) -> None:
             row |= {"variance": between(spans, 2)}
             taken = {f"{one.name}: patches (images)": f"{one.num_patches} ({one.num_images})" for one in each.sets}
             rows.append(row | taken)
-    create_table_artifact(rows[:_MOST_ROWS], key="yield-table", description="What each rule would take")
+    create_table_artifact(rows[:_MOST_ROWS], key=key, description="What each rule would take")
 
 
-def _metric_table(values: dict[str, Any]) -> None:
+def _metric_table(values: dict[str, Any], key: str) -> None:
     rows = [{"model": name} | means for name, means in values["means"].items()]
     text = f"Means over all images; each image is in {values['report']}"
-    create_table_artifact(rows, key="metrics", description=text)
+    create_table_artifact(rows, key=key, description=text)
 
 
-def _link(at: Place, text: str) -> None:
-    create_link_artifact(at.absolute().as_uri() if isinstance(at, Path) else str(at), link_text=text, key="report")
+def _link(at: Place, text: str, key: str) -> None:
+    create_link_artifact(at.absolute().as_uri() if isinstance(at, Path) else str(at), link_text=text, key=key)
 
 
 def _record(title: str, made: Artifact) -> None:
-    """What a stage made, as the artifacts that a person looks for in the run."""
+    """What a stage made, as the artifacts that a person looks for in the run, each by a key of its own."""
     _summary(title, made)
     if made.kind == "report":
-        _link(made.at, "the report")
+        _link(made.at, "the report", _key(f"{title} page"))
     if made.kind == "bank":
-        _yield_table(place(made.values["scan"]))
+        _yield_table(place(made.values["scan"]), _key(f"{title} yields"))
     if made.values.get("means"):
-        _metric_table(made.values)
+        _metric_table(made.values, _key(f"{title} means"))
 
 
 # ------------------------------------------------------------------------------------------------------ flows

@@ -131,10 +131,21 @@ def test_a_scheduled_run_fires_completes_and_notices_new_images(
         assert first["auto_scheduled"]
         _wait(lambda: "all is there already: nothing was done" in _logs(server, second))  # logs come in a little later
         made = _artifacts(server, first)
-        assert {"photos", "held-out", "bank", "yield-table", "groups", "test", "metrics", "report"} <= set(made)
-        assert "made now" in made["groups"] and "20" in made["groups"] and "psnr-y" in made["metrics"]
-        assert made["report"].startswith("[the report](file:///") and float(made["progress render groups"]) == 100
-        assert "bottom 2 %" in made["yield-table"]
+        assert {
+            "photos",
+            "held-out",
+            "bank",
+            "bank-yields",
+            "groups",
+            "test",
+            "metrics",
+            "metrics-means",
+            "report",
+            "report-page",
+        } <= set(made)
+        assert "made now" in made["groups"] and "20" in made["groups"] and "psnr-y" in made["metrics-means"]
+        assert made["report-page"].startswith("[the report](file:///") and float(made["progress render groups"]) == 100
+        assert "bottom 2 %" in made["bank-yields"]
         assert "there already: nothing was done" in _artifacts(server, second)["groups"]
 
         stores = tree(tmp_path / "out/stores")
