@@ -32,10 +32,9 @@ from ..degrade.images import sources
 from ..degrade.images.listing import SourceRow
 from ..degrade.progress import Advance, say, watched_by
 from ..degrade.storage.location import Place, absolute, place
-from ..noisebank.cati import CatiRule, ThresholdRule
 from ..noisebank.describe import between, describe_rule
 from ..noisebank.set_scan import open_scan
-from ..noisebank.yields import yields
+from ..noisebank.yields import rules_of, yields
 from . import pipeline
 from .pipeline import Named, PipelineConfig
 from .stages.base import Artifact, Given, Stage, Work
@@ -131,14 +130,7 @@ def _summary(title: str, made: Artifact) -> None:
 def _yield_table(scan: Place, key: str) -> None:
     """How many patches each rule would take of each set, at each tile size."""
     scans = open_scan(scan)
-    rules = [
-        rule
-        for min_mean in _MIN_MEANS
-        for rule in (
-            *(CatiRule(quantile=quantile, min_mean=min_mean) for quantile in _QUANTILES),
-            ThresholdRule(max_var=_MAX_VAR, min_mean=min_mean),
-        )
-    ]
+    rules = rules_of(_QUANTILES, _MIN_MEANS, (_MAX_VAR,), strata=1)
     rows: list[dict[str, Any]] = []
     for grid in scans[0].grids():
         for each in yields({one.name: one.read_tiles(grid) for one in scans}, rules, size=grid.size):
