@@ -18,17 +18,16 @@ from .images.pixels import U8
 from .images.read import read_source
 from .manifest import from_row, manifest_schema, to_row
 from .ops.step import NoiseSource
-from .progress import say
 from .recipes.store_config import GROUPS, PAIRS, StoreConfig
 from .samples import Draw, Rendered, Source, check_bank, check_bank_named, holds, make, render
-from .storage.location import Place, absolute, only_builder, place, write
+from .storage.location import Place, absolute, place, write
 from .storage.object_store import ObjectPath
 from .storage.provenance import canonical, provenance, sha256_of
 from .storage.shards.layout import ArraySpec, Layout, samples_per_shard
 from .storage.shards.missing import render_missing
 from .storage.shards.reader import ShardReader
 from .storage.shards.store import Store, kind_of, open_store
-from .storage.shards.writer import begin, check_here, is_free, write_shard
+from .storage.shards.writer import begin, building, check_here, write_shard
 from .tasks import Run, serial
 
 _ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest
@@ -184,8 +183,7 @@ def build(out: Place, planned: Plan, run: Run = serial) -> tuple[Store, int]:
     }
     open_bank = partial(type(planned.bank).open, bank_path) if planned.bank and bank_path else None
     title = "render groups" if config.kind == GROUPS else "render pairs"
-    is_free(out)
-    with only_builder(out, say) as still_ours:
+    with building(out) as still_ours:
         made = provenance(config.kind, config, planned.inputs_sha256)
         store = begin(out, planned.layout, made, attributes=attributes)
         write(out / _ROOTS, canonical(where).encode())

@@ -6,6 +6,7 @@ the table of patches (`PATCHES`). noisebank/README.md has an example.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
@@ -21,9 +22,11 @@ from ..degrade.storage.shards.reader import ShardReader
 from ..degrade.storage.shards.store import Store, open_store
 from ..degrade.storage.shards.verify import digest
 from .cati import Cati, CatiRule, Rule, ThresholdRule, accepts
+from .statistics import estimated_sigma
 from .tiles import STATISTICS, TileGrid
 
 KIND = "noise-bank"
+_ESTIMATED = 64  # patches whose noise is estimated
 SHARD_BYTES = 4 * 2**20  # what a worker holds while it cuts
 TARGET = "target"
 
@@ -139,6 +142,13 @@ class NoiseBank:
     def num_patches(self) -> int:
         """How many patches there are to draw from."""
         return len(self.patches)
+
+    @cached_property
+    def sigma(self) -> float:
+        """The median of what scikit-image estimates as the noise of some patches, spread evenly, in gray levels."""
+        count = self.num_patches
+        some = np.unique(np.linspace(0, count - 1, min(count, _ESTIMATED)).round().astype(int)).tolist()
+        return float(np.median(estimated_sigma(self.patches.read(some))))
 
     def crop(self, patch: int, y: int, x: int, height: int, width: int) -> F32:
         """[height, width, 3] float32, where 1 is white: a piece of a patch, less its own mean in each channel.

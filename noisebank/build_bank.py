@@ -18,13 +18,12 @@ from ..degrade.errors import StoreError, UserError
 from ..degrade.images import sources
 from ..degrade.images.listing import SourceRow
 from ..degrade.images.read import read_source
-from ..degrade.progress import say
 from ..degrade.storage import tables
-from ..degrade.storage.location import Place, only_builder, place
+from ..degrade.storage.location import Place, place
 from ..degrade.storage.provenance import provenance, sha256_of
 from ..degrade.storage.shards.missing import render_missing
 from ..degrade.storage.shards.store import Store
-from ..degrade.storage.shards.writer import begin, check_here, is_free, write_shard
+from ..degrade.storage.shards.writer import begin, building, check_here, write_shard
 from ..degrade.tasks import Run, serial
 from . import bank
 from .bank import BankConfig, NoiseBank, SetSummary
@@ -241,8 +240,7 @@ def build(out: Place, scans: Sequence[SetScan], config: BankConfig, run: Run = s
         "sizes_without_yield": reasons,
         "sets": [each.model_dump() for each in found.sets],
     }
-    is_free(out)
-    with only_builder(out, say) as still_ours:
+    with building(out) as still_ours:
         store = begin(out, layout, made, attributes=attributes)
         task, rows = partial(_cut_shard, store=store), partial(_planned, found)
         num_cut = render_missing(store, task, run, still_ours, title="harvest patches", schema=_PLAN, plan=rows)

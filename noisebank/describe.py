@@ -9,7 +9,6 @@ import numpy as np
 from ..degrade.progress import printable
 from .bank import NoiseBank
 from .cati import CatiRule, ThresholdRule
-from .statistics import estimated_sigma
 from .yields import Yield
 
 
@@ -68,20 +67,12 @@ def bank_values(bank: NoiseBank) -> dict[str, Any]:
         "digest": bank.digest,
         "rule": bank.rule.model_dump(),
         "cati": bank.cati.model_dump() if bank.cati else None,
-        "sigma": _sigma(bank),
+        "sigma": bank.sigma,
         "sets": [each.model_dump() for each in bank.sets],
         "notes": bank_notes(bank),
     }
 
 
-def _sigma(bank: NoiseBank) -> float:
-    """The median of what scikit-image estimates as the noise of some patches, spread evenly, in gray levels."""
-    count = len(bank.patches)
-    some = np.unique(np.linspace(0, count - 1, min(count, _ESTIMATED)).round().astype(int)).tolist()
-    return float(np.median(estimated_sigma(bank.patches.read(some))))
-
-
-_ESTIMATED = 64  # patches whose noise is estimated
 _PUBLISHED_VARIANCE = ThresholdRule().max_var  # Impressionism's, which RWSR-EDL's code has too
 _HANDFUL = 16  # patches: fewer repeat themselves in every batch
 
@@ -124,5 +115,5 @@ def bank_lines(bank: NoiseBank) -> list[str]:
         lines.append(f"rule: {describe_rule(bank.rule)}, mean > {bank.rule.min_mean:g}")
     size = f"{len(bank.patches):,} patches of {bank.size_px} px"
     by_variance = float(np.median(np.sqrt(np.asarray(bank.table["variance"]))))
-    noise = f"noise (median): {_sigma(bank):.2f} gray levels by scikit-image, {by_variance:.2f} by the variance of luma"
+    noise = f"noise (median): {bank.sigma:.2f} gray levels by scikit-image, {by_variance:.2f} by the variance of luma"
     return [*lines, size, noise, *bank_notes(bank)]

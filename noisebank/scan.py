@@ -21,7 +21,7 @@ from ..degrade.images.listing import IndexConfig, SourceRow
 from ..degrade.progress import progress, say
 from ..degrade.storage import location, tables
 from ..degrade.storage.location import Place
-from ..degrade.storage.lock import LOCK
+from ..degrade.storage.lock import is_leftover
 from ..degrade.storage.provenance import canonical, provenance, sha256
 from ..degrade.tasks import Run
 from . import tiles
@@ -239,7 +239,7 @@ def scan(
     found = set_scans(folder, len(auxiliary))
     known = re.compile(f"{TARGET}|{AUXILIARY}[0-9]+")
     there = [each.name for each in folder.iterdir()] if isinstance(folder, Path) and folder.is_dir() else []
-    foreign = sorted(name for name in there if not known.fullmatch(name) and not name.endswith(LOCK))
+    foreign = sorted(name for name in there if not known.fullmatch(name) and not is_leftover(name))
     if foreign:
         raise UserError(f"{folder} holds what is no scan ({foreign[0]!r}); name another --out")
     beyond = folder / f"{AUXILIARY}{len(auxiliary) + 1}"

@@ -20,8 +20,6 @@ from .bank import TARGET
 from .tiles import TileGrid
 
 KIND = "tile-statistics"
-
-
 AUXILIARY = "auxiliary-"
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from skimage.restoration import estimate_sigma
 
 from ..degrade.images.pixels import U8
 
@@ -40,6 +39,8 @@ def estimated_sigma(patches: U8) -> F64:
 
 def _sigma(channel: U8) -> float:
     """Of one channel; one value throughout has no wavelets to look at."""
+    from skimage.restoration import estimate_sigma
+
     estimate: Any = estimate_sigma
     return 0.0 if channel.min() == channel.max() else float(np.nan_to_num(estimate(channel / 1.0)))
 

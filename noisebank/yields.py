@@ -57,11 +57,14 @@ def yields(sets: Mapping[str, pa.Table], rules: Sequence[CatiRule | ThresholdRul
 
 
 def rules_of(
-    quantiles: Sequence[float], min_means: Sequence[float], max_vars: Sequence[float], strata: int
+    quantiles: Sequence[float] = (), min_means: Sequence[float] = (), max_vars: Sequence[float] = (), strata: int = 1
 ) -> list[CatiRule | ThresholdRule]:
-    """Every rule of those numbers, by least mean; raises UserError where one breaks a bound."""
+    """Every rule of those numbers, by least mean; of none of a kind, the usual ones. Raises UserError where one breaks
+    a bound.
+    """
     rules: list[CatiRule | ThresholdRule] = []
-    for low in min_means:
-        rules += [compose(CatiRule(), quantile=each, min_mean=low, strata=strata) for each in quantiles]
-        rules += [compose(ThresholdRule(), max_var=each, min_mean=low) for each in max_vars]
+    for low in min_means or (0.0, 50.0):
+        shares = quantiles or (0.005, 0.01, 0.02, 0.05, 0.1)
+        rules += [compose(CatiRule(), quantile=each, min_mean=low, strata=strata) for each in shares]
+        rules += [compose(ThresholdRule(), max_var=each, min_mean=low) for each in max_vars or (20.0,)]
     return rules

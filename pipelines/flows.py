@@ -41,7 +41,6 @@ from .stages.base import Artifact, Given, Stage, Work
 
 _MOST_ROWS = 200
 _STEP_PERCENT, _STEP_S = 2.0, 2.0
-_QUANTILES, _MIN_MEANS, _MAX_VAR = (0.005, 0.01, 0.02, 0.05, 0.1), (0.0, 50.0), 20.0
 
 
 class _Run:
@@ -130,10 +129,9 @@ def _summary(title: str, made: Artifact) -> None:
 def _yield_table(scan: Place, key: str) -> None:
     """How many patches each rule would take of each set, at each tile size."""
     scans = open_scan(scan)
-    rules = rules_of(_QUANTILES, _MIN_MEANS, (_MAX_VAR,), strata=1)
     rows: list[dict[str, Any]] = []
     for grid in scans[0].grids():
-        for each in yields({one.name: one.read_tiles(grid) for one in scans}, rules, size=grid.size):
+        for each in yields({one.name: one.read_tiles(grid) for one in scans}, rules_of(), size=grid.size):
             spans = [part.variance for part in each.cati.intervals] if each.cati else []
             row = {"size": each.size, "rule": describe_rule(each.rule), "mean >": each.rule.min_mean}
             row |= {"variance": between(spans, 2)}

@@ -18,8 +18,6 @@ from .decode import EXTENSIONS, MAX_PIXELS
 from .roles import Role, paired_by_role, wanted
 
 KIND = "sources-index"
-
-
 SCHEMA = pa.schema(
     [
         ("root", pa.string()),

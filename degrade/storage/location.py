@@ -114,7 +114,7 @@ def is_empty(folder: Place) -> bool:
     if not os.path.lexists(folder):
         return True
     names = [each.name for each in folder.iterdir()] if folder.is_dir() else ["a file"]
-    return all(name.endswith((lock.LOCK, local.PARTIAL)) for name in names)
+    return all(map(lock.is_leftover, names))
 
 
 def sha256(path: Place) -> str:

@@ -8,8 +8,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..errors import BusyError, StoreError
+from .local import PARTIAL
 
 LOCK = ".rwsr.lock"  # how the name ends; a process that was killed leaves it, and it holds nothing
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file is but what a process that was killed may leave: a lock, or what was half-written."""
+    return name.endswith((LOCK, PARTIAL))
 
 
 @contextmanager

@@ -17,31 +17,20 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _log = logging.getLogger("rwsr")
-
 _CLIENT: Any = {"connect_timeout": "10s", "read_timeout": "60s", "timeout": "10m"}
-
 _S3_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE", "AWS_WEB_IDENTITY_TOKEN", "AWS_CONTAINER_CREDENTIALS")
-
 _forked = False
-
-
 _RETRY_S = timedelta(seconds=60)
-
-
 _RETRY: Any = {
     "max_retries": 100,  # the time is what ends it
     "retry_timeout": _RETRY_S,
     "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=8), "base": 2},
 }
-
-
 _CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "gs": "GOOGLE_SERVICE_ACCOUNT, the path of a key file",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
-
-
 _METADATA = ("/latest/api/token", "/computeMetadata/")  # what a cloud's machine is asked for credentials, last
 
 

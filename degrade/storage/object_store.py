@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 SCHEMES = ("s3", "gs", "az")
-
 _READ_BYTES = 2**18  # what one request of an opened object asks for at least
 _CHUNK_BYTES = 4 * 2**20
 

@@ -46,7 +46,7 @@ def imresize(image: F64, new: int) -> F64:
     """The first axis of an image [side, ...] made `new` long by the cubic; neither clipped nor rounded."""
     at, weights = taps(len(image), new)
     found = np.zeros((new, *image.shape[1:]))
-    for tap in range(at.shape[1]):
+    for tap in np.flatnonzero(weights.any(axis=0)):
         found += weights[:, tap].reshape(-1, *[1] * (image.ndim - 1)) * image[at[:, tap]]
     return found
 

@@ -6,7 +6,7 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -34,11 +34,15 @@ class Table:
     best: frozenset[tuple[int, int]] = frozenset()
     caption: str = ""
 
+    @cached_property
+    def numeric(self) -> tuple[bool, ...]:
+        """Of each column, whether there is something in it and all of that reads as numbers."""
+        columns = [[row[at] for row in self.rows] for at in range(len(self.columns))]
+        return tuple(any(cells) and all(map(_is_number, cells)) for cells in columns)
+
     def kind_of(self, column: int, row: int | None = None) -> str:
         """How a cell, or the head of a column, is shown: `number`, `best`, both or neither."""
-        cells = [each[column] for each in self.rows]
-        numeric = any(cells) and all(map(_is_number, cells))
-        return " ".join(["number"] * numeric + ["best"] * ((row, column) in self.best))
+        return " ".join(["number"] * self.numeric[column] + ["best"] * ((row, column) in self.best))
 
 
 @dataclass(frozen=True)

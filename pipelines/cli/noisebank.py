@@ -19,8 +19,6 @@ _RULES = {
     "cati": ("quantile", "min_mean", "max_clipped", "strata", "paper_exact"),
     "threshold": ("max_var", "min_mean"),
 }
-_QUANTILES = (0.005, 0.01, 0.02, 0.05, 0.1)
-_MIN_MEANS = (0.0, 50.0)
 
 
 @click.group(short_help="Noise banks: patches of nothing but noise")
@@ -139,7 +137,7 @@ def noisebank_yield(
     if missing := set(sizes) - known.keys():
         have = ", ".join(map(str, known))
         raise UserError(f"{scan_folder} has no tiles of {min(missing)} px, only of {have}; scan again with that --size")
-    rules = rules_of(quantiles or _QUANTILES, min_means or _MIN_MEANS, max_vars or (20.0,), strata)
+    rules = rules_of(quantiles, min_means, max_vars, strata)
     tables = {size: {one.name: one.read_tiles(known[size]) for one in scans} for size in sizes or known}
     found = [each for size, tiles in tables.items() for each in yields(tiles, rules, size=size)]
     values = {"scan": scan_folder, "yields": [yield_values(each) for each in found]}

@@ -23,11 +23,7 @@ from ...train.networks.open import open_restorer
 from ..evaluate import open_subjects
 
 MODEL = "MM-RealSR (tiny)"
-
-
 FOLLOWS = 0.5  # the least Spearman correlation of a score that follows its degradation
-
-
 STRENGTHS = (0.0, 0.5, 1.0)
 
 

@@ -13,7 +13,6 @@ from .rwsr_edl_variants import plain_name
 from .simulated_cameras import Simulated
 
 Network = Literal["HR-aware", "LWay", "controller", "FAR", "neither", "VGG-19", "CLIP RN50", "SR model"]
-
 NETWORKS: dict[Network, dict[str, Any]] = {  # keys of the reconstruction network
     "HR-aware": {},
     "LWay": dict(LWAY),
@@ -24,7 +23,6 @@ NETWORKS: dict[Network, dict[str, Any]] = {  # keys of the reconstruction networ
     "CLIP RN50": {"far": {"net": "clip-rn50"}},
     "SR model": {"far": {"net": "sr", "stride": 1}},
 }
-
 BEFORE = "before"
 
 

@@ -43,8 +43,6 @@ def branches_of(which: str) -> dict[str, Any]:
 
 OFF = {"weight": 0}
 _LR_32 = {"loop": {"lr_patch_px": 32}}
-
-
 TABLES: dict[str, tuple[Variant, ...]] = {  # VII and VIII are of the target alone: their best is IX's "injection"
     "VII": (
         Variant("single branch", "target", changes=branches_of("single")),

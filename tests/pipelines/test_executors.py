@@ -18,12 +18,7 @@ from rwsr.pipelines.executors import _client, _Cluster, runner
 
 from ..loopback import free_port
 from .conftest import Start, scheduler, worker
-
-
-def _square(task: int, offset: int) -> int:
-    if task == 3:
-        raise ValueError("three is not for me")
-    return task * task + offset
+from .test_run_conformance import square
 
 
 def _die(task: int) -> int:
@@ -50,7 +45,7 @@ def test_threads_take_tasks_as_they_go() -> None:
                 taken.append(i)
                 yield i
 
-    outcomes = runner(2)(partial(_square, offset=0), Tasks(range(100)))
+    outcomes = runner(2)(partial(square, offset=0), Tasks(range(100)))
     next(outcomes)
     assert len(taken) <= 4
     assert len(list(outcomes)) == 99
@@ -101,7 +96,7 @@ def test_a_cluster_without_workers_is_told_of(start: Start, monkeypatch: pytest.
     """A line says what it waits for; the tasks run once there is one."""
     monkeypatch.setattr("rwsr.pipelines.executors._LOOK_S", 0.5)
     address = scheduler(start)
-    outcomes = runner(1, address)(partial(_square, offset=0), [2])
+    outcomes = runner(1, address)(partial(square, offset=0), [2])
     said: list[str] = []
 
     def say(text: str) -> None:

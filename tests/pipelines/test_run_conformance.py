@@ -14,7 +14,7 @@ from rwsr.degrade.tasks import Run
 from rwsr.pipelines.executors import runner
 
 
-def _square(task: int, offset: int) -> int:
+def square(task: int, offset: int) -> int:
     if task == 3:
         raise ValueError("three is not for me")
     return task * task + offset
@@ -23,7 +23,7 @@ def _square(task: int, offset: int) -> int:
 @pytest.mark.slow
 def test_every_task_has_its_outcome(executor: Run) -> None:
     """All results arrive, and the one error stays with its task."""
-    outcomes = {o.task: o for o in executor(partial(_square, offset=1), range(12))}
+    outcomes = {o.task: o for o in executor(partial(square, offset=1), range(12))}
     assert sorted(outcomes) == list(range(12))
     assert {t: o.result for t, o in outcomes.items() if o.error is None} == {t: t * t + 1 for t in range(12) if t != 3}
     assert str(outcomes[3].error) == "three is not for me"
@@ -32,7 +32,7 @@ def test_every_task_has_its_outcome(executor: Run) -> None:
 @pytest.mark.slow
 def test_no_tasks_is_no_outcome(executor: Run) -> None:
     """An empty list ends at once."""
-    assert list(executor(partial(_square, offset=0), [])) == []
+    assert list(executor(partial(square, offset=0), [])) == []
 
 
 def _fails_twice(task: int, folder: Path, error: type[Exception]) -> int:

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 from ...degrade.errors import StoreError
-from ...degrade.storage.local import PARTIAL, write_atomic
-from ...degrade.storage.lock import LOCK
+from ...degrade.storage.local import write_atomic
+from ...degrade.storage.lock import is_leftover
 from ...degrade.storage.provenance import FORMATS, Json
 from .checkpoint import bound, unbound
 
@@ -29,9 +29,7 @@ def check_free(run: Path) -> None:
         raise StoreError(f"{run} is a file; name a folder for the run")
     if not run.is_dir() or (run / "run.json").exists():
         return
-    foreign = [
-        name for name in sorted(os.listdir(run)) if name != "index.parquet" and not name.endswith((LOCK, PARTIAL))
-    ]
+    foreign = [name for name in sorted(os.listdir(run)) if name != "index.parquet" and not is_leftover(name)]
     if foreign:
         raise StoreError(f"{run} holds what is no run ({foreign[0]!r}); name another --out")
 

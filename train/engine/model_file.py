@@ -95,7 +95,7 @@ def _about(path: Path, metadata: Mapping[str, str]) -> Json:
             raise ValueError("its config is no table")
     except (ValueError, AttributeError) as error:
         raise damaged(path, error) from None
-    check_format(value.get("format", _UNNUMBERED), "model", str(path))
+    _format_of(value, path)
     return value
 
 
@@ -110,12 +110,22 @@ def config_of(path: Path) -> Json | None:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError):
         return None
-    return _config(_about(path, metadata)) if _METADATA in metadata else None
+    return config_now(_about(path, metadata), path) if _METADATA in metadata else None
 
 
-def _config(about: Json) -> Json:
-    """The config in what a model file says of itself, by the names of now."""
-    return about["config"] if about.get("format") == FORMATS["model"] else training_now(about["config"])
+def config_now(about: Json, path: Path) -> Json:
+    """The config in what a model file, or a .pth of ours, says of itself, by the names of now.
+
+    Raises:
+        StoreError: it is of a format that this version does not know.
+    """
+    return about["config"] if _format_of(about, path) == FORMATS["model"] else training_now(about["config"])
+
+
+def _format_of(about: Json, path: Path) -> int:
+    number = about.get("format", _UNNUMBERED)
+    check_format(number, "model", str(path))
+    return number
 
 
 def check_numbers(weights: Weights, path: Path) -> Weights:
@@ -147,7 +157,7 @@ def read_model(path: Path) -> ModelFile:
         raise damaged(path, error) from None
     if about.pop("sha256") != _hash_of(about, weights):
         raise damaged(path, "its hash is another")
-    return ModelFile(weights, _config(about), int(about["step"]), about["log_sha256"])
+    return ModelFile(weights, config_now(about, path), int(about["step"]), about["log_sha256"])
 
 
 def load_trained(path: Path, device: torch.device, what: str, make: Callable[[Any], N]) -> N:

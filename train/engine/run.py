@@ -1,7 +1,7 @@
 """One training of any method into the folder of a run: from groups or pairs, or from batches of any kind."""
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -109,7 +109,7 @@ def train_on(
     """
     whole = config.model_dump(mode="json") | ({"inputs": inputs} if inputs else {})
     check_free(run)
-    with _held(run):
+    with only_builder(run) if leads_here() else nullcontext():
         check_identity(run, whole, identity)
         if is_finished(run):
             if leads_here():
@@ -120,10 +120,3 @@ def train_on(
         write_identity(run, whole, identity)
         fit(run, method, batches, loop, device=device, whole_config=whole, on_step=on_step, spawn=spawn)
     return True
-
-
-@contextmanager
-def _held(run: Path) -> Generator[None]:
-    """Hold the folder of a run for this training, by the process that leads."""
-    with only_builder(run) if leads_here() else nullcontext():
-        yield

@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from ...degrade.errors import StoreError, UserError
 from ...degrade.family import family
 from ...degrade.storage import location
-from ...degrade.storage.former import training_now
-from ...degrade.storage.provenance import Json, check_format
-from ..engine.model_file import Weights, check_numbers, config_of, model_file, read_model
+from ...degrade.storage.provenance import Json
+from ..engine.model_file import Weights, check_numbers, config_now, config_of, model_file, read_model
 from . import cunet, mm_realsr, rwsr_edl
 from .base import NetworkConfig
 from .published import compact, imdn, ncnn, rlfn
@@ -99,10 +98,7 @@ def _tensors(path: Path) -> tuple[Weights, Json | None]:
 def _config_in(text: str, path: Path) -> Json:
     """The config in a .pth of ours, by the names of now."""
     about: Json = json.loads(text)
-    if "format" not in about:  # of format 5, and nothing but the config
-        return training_now(about)
-    check_format(about["format"], "model", str(path))
-    return about["config"]
+    return config_now(about if "format" in about else {"config": about}, path)  # format 5 had nothing but the config
 
 
 def _check_zip(path: Path) -> None:

@@ -18,7 +18,8 @@ Zarr itself fills a missing shard with zeros and does not notice two swapped one
 """
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
 from typing import Any
@@ -28,6 +29,7 @@ import pyarrow as pa
 
 from ...errors import StoreError
 from ...images.pixels import U8
+from ...progress import say
 from .. import location, tables
 from ..location import Place
 from ..provenance import Json, Provenance, check_same, check_same_environment, here
@@ -65,6 +67,19 @@ def is_free(path: Place) -> bool:
     if not location.is_empty(path):
         raise StoreError(f"{path} exists and is not a store; use another --out")
     return True
+
+
+@contextmanager
+def building(path: Place) -> Generator[Callable[[], None]]:
+    """Hold the place of a store while it is built; gives a check that raises once another has taken it over.
+
+    Raises:
+        StoreError: something else is there.
+        BusyError: another process builds in it.
+    """
+    is_free(path)
+    with location.only_builder(path, say) as still_ours:
+        yield still_ours
 
 
 def begin(path: Place, layout: Layout, provenance: Provenance, *, attributes: Mapping[str, Any]) -> Store:
