@@ -1,6 +1,7 @@
 """Plots of a store: what was drawn for its samples, and what their images measure."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -47,7 +48,9 @@ def boxes(table: pa.Table, members: Sequence[str], measures: Mapping[str, str]) 
     for axes, (column, label) in zip(panels, measures.items(), strict=True):
         values = np.asarray(table[column], dtype=np.float64)
         drawn = [values[(of == member) & np.isfinite(values)] for member in members]
-        axes.boxplot(drawn, tick_labels=list(members), whis=(2.5, 97.5), showfliers=False, medianprops={"color": BLUE})
+        gray = {"color": GRAY}  # seen on white and on black
+        lines: Any = {"boxprops": gray, "whiskerprops": gray, "capprops": gray, "medianprops": {"color": BLUE}}
+        axes.boxplot(drawn, tick_labels=list(members), whis=(2.5, 97.5), showfliers=False, **lines)
         axes.set_ylabel(label)
         axes.tick_params(axis="x", labelsize=8)
         axes.grid(axis="x", visible=False)
