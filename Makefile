@@ -29,12 +29,14 @@ $(VENV)/.rwsr-dev: $(VENV)/.rwsr-test
 demo: $(VENV)/.rwsr  ## The whole path on photographs: sources to HTML report, into demo/
 	@$(BIN)/rwsr demo demo
 
+AT_ONCE := -n auto --dist worksteal  # a process for each core
+
 # In one thread: on networks as small as the tests', more of them wait for each other, long where others compute too.
 test: $(VENV)/.rwsr-test  ## Every test
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest $(AT_ONCE)
 
 test-quick: $(VENV)/.rwsr-test  ## The tests that are quick and need no server: under a minute
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "not slow and not s3 and not prefect"
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest $(AT_ONCE) -q -m "not slow and not s3 and not prefect"
 
 dev: $(VENV)/.rwsr-dev  ## Install what lint, types and layers need
 

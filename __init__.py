@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from .degrade.build_store import build as build_store
     from .degrade.build_store import open_samples as open_store
     from .degrade.build_store import plan as plan_store
-    from .degrade.build_store import render_again
     from .degrade.config import compose
     from .degrade.errors import ImageError, StoreError, UserError
     from .degrade.images.decode import decode
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
     from .degrade.ops.resize import Resize
     from .degrade.ops.step import Site, Step
     from .degrade.ops.unsharp import UnsharpMask
+    from .degrade.pairs.build_pairs import build_pairs, pairs_preset, plan_pairs
+    from .degrade.pairs.listing import PairFiles, list_pairs
+    from .degrade.quality.render_again import render_again
     from .degrade.recipes.base import Chance, Drawn, Recipe
     from .degrade.recipes.store_config import StoreConfig, store_preset
     from .degrade.seeds import stream
@@ -112,7 +114,12 @@ _AT = {  # where each name is, and what it is called there
     "plan_store": "degrade.build_store:plan",
     "read_report": "eval.report.table:read",
     "ready_metrics": "eval.metrics:ready",
-    "render_again": "degrade.build_store:render_again",
+    "PairFiles": "degrade.pairs.listing:PairFiles",
+    "build_pairs": "degrade.pairs.build_pairs:build_pairs",
+    "list_pairs": "degrade.pairs.listing:list_pairs",
+    "pairs_preset": "degrade.pairs.build_pairs:pairs_preset",
+    "plan_pairs": "degrade.pairs.build_pairs:plan_pairs",
+    "render_again": "degrade.quality.render_again:render_again",
     "restore_pixels": "eval.images.tiling:restore_pixels",
     "serial": "degrade.tasks:serial",
     "store_preset": "degrade.recipes.store_config:store_preset",
@@ -146,6 +153,7 @@ __all__ = [
     "NetworkConfig",
     "NoiseBank",
     "PairDataset",
+    "PairFiles",
     "PoissonNoise",
     "Preset",
     "Protocol",
@@ -168,16 +176,20 @@ __all__ = [
     "UserError",
     "Webp",
     "apply",
+    "build_pairs",
     "build_store",
     "compose",
     "decode",
     "evaluate",
     "image_set",
     "index_images",
+    "list_pairs",
     "measure",
     "metric",
     "open_model",
     "open_store",
+    "pairs_preset",
+    "plan_pairs",
     "plan_store",
     "read_report",
     "ready_metrics",

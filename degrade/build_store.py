@@ -1,36 +1,31 @@
 """From a folder to a store of groups or pairs: index, share the samples out, draw and render each shard."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
 
 from . import seeds
-from .errors import ImageError, StoreError, UserError
+from .errors import UserError
 from .images import sources
 from .images.listing import SourceRow
-from .images.pixels import U8
 from .images.read import read_source
-from .manifest import from_row, manifest_schema, to_row
+from .manifest import manifest_schema, to_row
 from .ops.step import NoiseSource
 from .recipes.store_config import GROUPS, PAIRS, StoreConfig
-from .samples import Draw, Rendered, Source, check_bank, check_bank_named, holds, make, render
+from .samples import Draw, Rendered, Source, check_bank, check_bank_named, holds, make
 from .storage.location import Place, absolute, place, write
-from .storage.object_store import ObjectPath
 from .storage.provenance import canonical, provenance, sha256_of
 from .storage.shards.layout import ArraySpec, Layout, samples_per_shard
 from .storage.shards.missing import render_missing
-from .storage.shards.reader import ShardReader
 from .storage.shards.store import Store, kind_of, open_store
 from .storage.shards.writer import begin, building, check_here, write_shard
 from .tasks import Run, serial
 
-_ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest
+ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest
 
 _PLAN_ROWS = 4096
 _PLAN = pa.schema(
@@ -89,26 +84,29 @@ def plan(config: StoreConfig, rows: Sequence[SourceRow], bank: Bank | None = Non
             f"none of {len(good)} usable images is at least {config.crop_size_px} px on its shorter side; "
             "lower hr_size_px (--hr-size), set pad_small=true, or name larger images"
         )
-    counts = _shares(config, large)
-    hr = ArraySpec("hr", (config.hr_size_px, config.hr_size_px, 3))
-    lr = ArraySpec("lr", (len(config.members), config.lr_size_px, config.lr_size_px, 3))
-    per_shard = samples_per_shard(hr.sample_bytes, int(config.shard_mib * 2**20))
-    layout = Layout(config.num_samples, per_shard, (hr, lr))
-    return Plan(config, tuple(large), counts, layout, len(good) - len(large), bank)
+    counts = shares(config, [row.width * row.height for row in large])
+    return Plan(config, tuple(large), counts, layout_of(config), len(good) - len(large), bank)
 
 
-def _shares(config: StoreConfig, rows: Sequence[SourceRow]) -> tuple[int, ...]:
-    """How many samples each source serves; what is left after whole shares goes to some that are drawn."""
-    drawn = seeds.stream(config.seed, "shares").permutation(len(rows))
+def shares(config: StoreConfig, areas: Sequence[int]) -> tuple[int, ...]:
+    """How many samples each source serves, by its area; what is left after whole shares goes to some that are drawn."""
+    drawn = seeds.stream(config.seed, "shares").permutation(len(areas))
     if config.weigh == "image":
-        share, rest = divmod(config.num_samples, len(rows))
-        whole = np.full(len(rows), share)
+        share, rest = divmod(config.num_samples, len(areas))
+        whole = np.full(len(areas), share)
     else:
-        areas = np.array([row.width * row.height for row in rows], dtype=np.float64)
-        whole = np.floor(config.num_samples * areas / areas.sum()).astype(np.int64)
+        sizes = np.array(areas, dtype=np.float64)
+        whole = np.floor(config.num_samples * sizes / sizes.sum()).astype(np.int64)
         rest = config.num_samples - int(whole.sum())
     whole[drawn[:rest]] += 1
     return tuple(whole.tolist())
+
+
+def layout_of(config: StoreConfig) -> Layout:
+    """How the samples of a config lie in a store."""
+    hr = ArraySpec("hr", (config.hr_size_px, config.hr_size_px, 3))
+    lr = ArraySpec("lr", (len(config.members), config.lr_size_px, config.lr_size_px, 3))
+    return Layout(config.num_samples, samples_per_shard(hr.sample_bytes, int(config.shard_mib * 2**20)), (hr, lr))
 
 
 def planned_rows(planned: Plan) -> Iterator[pa.Table]:
@@ -186,7 +184,7 @@ def build(out: Place, planned: Plan, run: Run = serial) -> tuple[Store, int]:
     with building(out) as still_ours:
         made = provenance(config.kind, config, planned.inputs_sha256)
         store = begin(out, planned.layout, made, attributes=attributes)
-        write(out / _ROOTS, canonical(where).encode())
+        write(out / ROOTS, canonical(where).encode())
         task = partial(_render_shard, store=store, config=config, open_bank=open_bank)
         rows = partial(planned_rows, planned)
         rendered = render_missing(store, task, run, still_ours, title=title, schema=_PLAN, plan=rows)
@@ -197,75 +195,3 @@ def open_samples(path: Place) -> Store:
     """A finished store of groups or pairs; raises StoreError as `open_store`."""
     kind = kind_of(path)
     return open_store(path, kind if kind in (GROUPS, PAIRS) else GROUPS)
-
-
-def _recorded(store: Store) -> tuple[list[Place], Place | None]:
-    try:
-        value = json.loads((store.path / _ROOTS).read_text())
-        roots, bank = [place(root) for root in value["roots"]], place(value["bank"]) if value["bank"] else None
-        remote = [each for each in (*roots, bank) if isinstance(each, ObjectPath)]
-        if remote and not isinstance(store.path, ObjectPath):  # a file of a store does not choose whom we ask
-            raise UserError(
-                f"{store.path / _ROOTS} names {remote[0]}; name the sources with --source, a bank with --bank"
-            )
-        return roots, bank
-    except UserError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError):
-        raise StoreError(f"{store.path / _ROOTS} is missing or damaged; name the sources with --source") from None
-
-
-def _find_source(row: dict[str, Any], folders: Sequence[Place]) -> U8:
-    if Path(row["source"]).is_absolute() or ".." in Path(row["source"]).parts:
-        raise StoreError(f"the manifest names {row['source']!r}, outside of its folder; do not use this store")
-    changed: ImageError | None = None
-    for folder in folders:
-        try:
-            if (folder / row["source"]).is_file():
-                return read_source(folder, row["source"], row["source_sha256"])
-        except ImageError as error:  # another of that name: of another data set, say
-            changed = error
-    if changed is not None:
-        raise changed
-    names = ", ".join(str(folder) for folder in folders)
-    raise StoreError(f"{row['source']} is not below {names}; name the folder of the sources with --source")
-
-
-def row_of(store: Store, sample: int) -> dict[str, Any]:
-    """A sample's row of the manifest.
-
-    Raises:
-        UserError: no such sample.
-    """
-    if not 0 <= sample < store.layout.num_samples:
-        raise UserError(f"sample {sample} is not in 0..{store.layout.num_samples - 1}")
-    shard, offset = divmod(sample, store.layout.samples_per_shard)
-    return store.manifest_of(shard).slice(offset, 1).to_pylist()[0]
-
-
-def render_again(
-    store: Store,
-    sample: int,
-    folders: Sequence[Place],
-    bank_path: Place | None = None,
-    *,
-    open_bank: Callable[[Place], NoiseSource],
-) -> tuple[Rendered, bool]:
-    """Render one sample from its manifest row, and say whether it equals what the store holds.
-
-    folders, bank_path: where the sources and the bank lie; nothing means where they lay when the store was built.
-    open_bank: how a bank is opened.
-
-    Raises:
-        UserError: no such sample, or its source is missing or changed, or the bank is another one.
-    """
-    row = row_of(store, sample)
-    if not folders or (store.attributes["bank"] and bank_path is None):
-        roots, recorded_bank = _recorded(store)
-        folders, bank_path = folders or roots, bank_path or recorded_bank
-    bank = open_bank(bank_path) if store.attributes["bank"] and bank_path else None
-    drawn = from_row(row, tuple(store.attributes["members"]))
-    rendered = render(drawn, _find_source(row, folders), bank=bank)
-    stored = {name: ShardReader(store, name).read([sample])[0] for name in ("hr", "lr")}
-    same = np.array_equal(rendered.hr, stored["hr"]) and np.array_equal(rendered.lr, stored["lr"])
-    return rendered, same

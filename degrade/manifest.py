@@ -8,12 +8,22 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from .ops.step import Step, from_rows, to_rows
+from .pairs.recipe import RealPairs
 from .quality.group_order import MEASURE_TYPE, disorders
 from .recipes.base import Recipe
 from .recipes.store_config import StoreConfig
 from .samples import Draw, Rendered, Source
 from .storage.shards.store import Store
 
+_OF_REAL_PAIRS = (
+    ("lr_source", pa.string()),
+    ("lr_sha256", pa.string()),
+    ("lr_y", pa.int32()),
+    ("lr_x", pa.int32()),
+    ("shift_y", pa.float64()),
+    ("shift_x", pa.float64()),
+    ("similarity", pa.float64()),
+)
 _PLAIN: dict[Any, pa.DataType] = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 
 
@@ -55,6 +65,7 @@ def _type_of(annotation: Any, where: str) -> pa.DataType:
 def manifest_schema(recipe: Recipe) -> pa.Schema:
     """The columns of the manifest of a store of a recipe."""
     steps, members = pa.list_(step_type(recipe.ops)), recipe.members
+    of_pairs = _OF_REAL_PAIRS if isinstance(recipe, RealPairs) else ()
     return pa.schema(
         [
             ("sample", pa.int64()),
@@ -69,6 +80,7 @@ def manifest_schema(recipe: Recipe) -> pa.Schema:
             ("hr", steps),
             *((name, steps) for name in members),
             ("measured", pa.struct([(name, MEASURE_TYPE) for name in members])),
+            *of_pairs,
         ]
     )
 

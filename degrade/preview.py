@@ -20,6 +20,8 @@ def describe(steps: list[dict[str, Any]]) -> tuple[str, ...]:
 def _cells(row: dict[str, Any], members: Sequence[str], hr: U8, lr: U8) -> list[Cell]:
     """HR and its members, with every drawn parameter below, and what was measured."""
     cells = [Cell(hr, ("HR", row["source"], f"at {row['x']}, {row['y']}", *describe(row["hr"])))]
+    if row.get("lr_source"):
+        return [*cells, Cell(lr[0], ("LR", row["lr_source"], f"at {row['lr_x']}, {row['lr_y']}", *_beside(row)))]
     for name, image in zip(members, lr, strict=True):
         lines = [name.upper(), *describe(row[name])]
         if row["condition"]:
@@ -31,6 +33,13 @@ def _cells(row: dict[str, Any], members: Sequence[str], hr: U8, lr: U8) -> list[
     if row["disorder"]:
         cells[0] = Cell(hr, (*cells[0].lines, f"OUT OF ORDER: {', '.join(row['disorder'])}"))
     return cells
+
+
+def _beside(row: dict[str, Any]) -> tuple[str, ...]:
+    """How far LR of a real pair lies beside HR."""
+    if row["shift_y"] is None:
+        return ("shift: flat" if row["similarity"] is None else "shift: LR is not like HR",)
+    return (f"shift {row['shift_x']:+.2f}, {row['shift_y']:+.2f} HR px", f"similarity {row['similarity']:.2f}")
 
 
 def preview_sheet(planned: Plan) -> U8:

@@ -8,19 +8,21 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ..degrade.build_store import row_of
 from ..degrade.errors import StoreError
 from ..degrade.images import sources
 from ..degrade.images.pixels import encode_png
 from ..degrade.manifest import from_row
 from ..degrade.ops.render import render_all
-from ..degrade.ops.step import from_rows
+from ..degrade.ops.step import Degradation, from_rows
+from ..degrade.pairs.recipe import RealPairs
+from ..degrade.pairs.shifts import distance_in
 from ..degrade.preview import store_sheet
 from ..degrade.progress import progress
 from ..degrade.quality.disorder import disorder_of
 from ..degrade.quality.group_order import twin
 from ..degrade.quality.pixel_measures import measure_pixels
 from ..degrade.quality.registration import registration
+from ..degrade.quality.render_again import row_of
 from ..degrade.recipes.mm_realsr import Role
 from ..degrade.recipes.store_config import GROUPS, StoreConfig
 from ..degrade.storage import location as places
@@ -34,6 +36,7 @@ from ..degrade.tasks import Run
 from ..noisebank.statistics import estimated_sigma
 from .report.page import Picture, Section, Table, page
 from .report.store_plots import F64, boxes, histograms
+from .shift_section import shift_section
 
 KIND = "quality-report"
 MEASURED = pa.schema(
@@ -64,13 +67,13 @@ _SHOWN = 4
 
 def _measure(sample: int, store: Store) -> list[dict[str, Any]]:
     members: tuple[str, ...] = tuple(store.attributes["members"])
-    drawn = from_row(row_of(store, sample), members)
+    row = row_of(store, sample)
+    drawn = from_row(row, members)
     hr, lr = (ShardReader(store, name).read([sample])[0] for name in ("hr", "lr"))
     rows: list[dict[str, Any]] = []
     for name, image in zip(members, lr, strict=True):
         found = measure_pixels(hr, image)
-        steps = twin(drawn.members[name])
-        aligned = registration(lambda places, steps=steps: render_all(places, [steps])[0], len(hr))
+        error, drift = _registered(row, twin(drawn.members[name]), len(hr), len(hr) // len(image))
         rows.append(
             {
                 "sample": sample,
@@ -79,11 +82,19 @@ def _measure(sample: int, store: Store) -> list[dict[str, Any]]:
                 "noise": found.noise,
                 "sigma": float(estimated_sigma(image[None])[0]),
                 "blockiness": found.blockiness,
-                "registration_error": aligned.error,
-                "drift": aligned.drift,
+                "registration_error": error,
+                "drift": drift,
             }
         )
     return rows
+
+
+def _registered(row: dict[str, Any], steps: Degradation, hr_px: int, scale: int) -> tuple[float | None, float | None]:
+    """Error and drift in HR pixels: of a chain of steps by rendering it, of real pairs what was measured of them."""
+    if not row.get("lr_source"):
+        aligned = registration(lambda places: render_all(places, [steps])[0], hr_px)
+        return aligned.error, aligned.drift
+    return distance_in(row, scale), None
 
 
 def measure_store(store: Store, num_samples: int, run: Run) -> pa.Table:
@@ -132,7 +143,9 @@ def _left_out(store: Store) -> Table:
     counts = Counter(row.status for row in rows)
     config = StoreConfig.model_validate(store.provenance.values)
     small = sum(min(row.width, row.height) < config.crop_size_px for row in sources.usable(rows))
-    lines = [*counts.items(), (f"ok, but smaller than a crop of {config.crop_size_px} px", small)]
+    lines = list(counts.items())
+    if not isinstance(config.recipe, RealPairs):
+        lines.append((f"ok, but smaller than a crop of {config.crop_size_px} px", small))
     return Table(("images", "count"), tuple((name, str(count)) for name, count in lines))
 
 
@@ -212,7 +225,7 @@ def write_quality(store: Store, out: Place, num_samples: int, run: Run) -> list[
     sections = [
         Section("The store", (), (Table(("", ""), about), sheet)),
         Section("Images", ("What the folders held when the store was built.",), (_left_out(store),)),
-        Section("Drawn parameters", (), (*parameters, counted)),
+        *([Section("Drawn parameters", (), (*parameters, counted))] if kinds else []),
         Section(
             "What the images measure",
             (f"{measured.num_rows // len(members)} samples, spread evenly over the store; boxes are the middle half.",),
@@ -221,6 +234,7 @@ def write_quality(store: Store, out: Place, num_samples: int, run: Run) -> list[
     ]
     if made.kind == GROUPS:
         sections.append(_order_section(store, measured))
-    sections.append(_registration_section(measured))
+    photographed = isinstance(config.recipe, RealPairs)
+    sections.append(shift_section(store) if photographed else _registration_section(measured))
     places.write(out, page(f"Quality of {store.path.name}", str(store.path), sections))
     return [out, table_path]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ..degrade.build_store import open_samples
 from ..degrade.errors import UserError
+from ..degrade.pairs.pairing import ALL, Selection
 from ..degrade.storage.location import Place
-from ..eval.images.pairing import ALL, Selection
 from ..eval.images.sets import ImageSet, of_folders, of_store
 from ..eval.images.tiling import Device
 from ..eval.protocols.base import BICUBIC, LANCZOS, Subject

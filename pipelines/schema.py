@@ -34,6 +34,7 @@ def pipeline_schema() -> Json:
         return dict(refs[model, "validation"])
 
     _let_change(known["Store"], {of(StoreConfig)["$ref"]: PRESETS})
+    known["Pairs"]["properties"]["config"] = of(StoreConfig)
     _let_change(known["FineTune"], {of(FineTuneConfig)["$ref"]: FINE_TUNING})
     _let_change(known["Train"], {of(each.config)["$ref"]: each.presets for each in METHODS})
     names = {"enum": [each.name for each in PROTOCOLS]}

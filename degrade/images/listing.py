@@ -12,6 +12,7 @@ from pydantic import Field
 from ..errors import UserError
 from ..family import Frozen
 from ..progress import say
+from ..storage.lmdb_folder import is_lmdb, of_lmdb
 from ..storage.location import Place, absolute, place
 from ..storage.object_store import ObjectPath
 from .decode import EXTENSIONS, MAX_PIXELS
@@ -65,7 +66,8 @@ class SourceRow:
     that is not in sRGB; its values are taken as if they were.
 
     status: ok, duplicate (same bytes as an earlier row), too-small, too-large, unsupported-mode, empty,
-    not-an-image, damaged, unreadable, outside (a link that leads out of the folder).
+    not-an-image, damaged, unreadable, outside (a link that leads out of the folder); of pairs also no-partner and unfit
+    (its size is not that of its partner).
     """
 
     root: str
@@ -171,23 +173,32 @@ def _row(root: str, found: _Found) -> SourceRow:
 
 
 def listed(folders: Sequence[Place], config: IndexConfig) -> list[SourceRow]:
-    """The files below the folders, not yet opened, by root and path.
+    """The files below the folders, not yet opened, by root and path; of folders of pairs those of the wanted role.
 
     Raises:
         UserError: a folder is missing or holds no image at all.
     """
-    rows = [row for folder in dict.fromkeys(map(absolute, folders)) for row in _listed_below(folder, config)]
+    rows = [
+        row
+        for folder in dict.fromkeys(map(absolute, folders))
+        for row in _of_role(folder, listed_below(folder, config), config)
+    ]
     return sorted(rows, key=lambda row: (row.root, row.path))
 
 
-def _listed_below(folder: Place, config: IndexConfig) -> list[SourceRow]:
+def listed_below(folder: Place, config: IndexConfig) -> list[SourceRow]:
+    """The files below one folder, not yet opened, of any role; raises as `listed`."""
     if isinstance(folder, ObjectPath):
         rows = list(_objects(folder))
+    elif is_lmdb(folder):
+        rows = [
+            SourceRow(str(folder), name, bytes=size, modified_ns=changed) for name, size, changed in of_lmdb(folder)
+        ]
     elif folder.is_dir():
         rows = [_row(str(folder), found) for found in _walk(folder, config)]
     else:
         raise UserError(f"{folder} is not a folder; name a folder of images")
-    rows = _of_role(folder, [row for row in rows if config.wants(row.path)], config)
+    rows = [row for row in rows if config.wants(row.path)]
     if not any(row.status == "ok" for row in rows):
         why = f"; {rows[0].file} {rows[0].reason}" if rows else ""
         raise UserError(

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from ..errors import ImageError
+from ..storage.lmdb_folder import read_lmdb
 from ..storage.location import Place
 from .decode import decode
 from .pixels import U8
@@ -17,6 +18,8 @@ def read_bytes(path: Place) -> bytes:
         ConnectionError: object storage does not answer.
     """
     if isinstance(path, Path) and not path.is_file():
+        if not path.exists() and (inside := read_lmdb(path)) is not None:
+            return inside
         raise ImageError("unreadable", "is not a regular file (a dangling link, a pipe or a device)")
     try:
         return path.read_bytes()

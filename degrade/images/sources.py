@@ -21,6 +21,7 @@ from .pixels import U8
 from .read import read_bytes
 
 FILES_PER_TASK = 16
+OF_THE_OTHERS = ("duplicate", "no-partner", "unfit")  # what an image is beside others: looked at anew each time
 
 
 def examine(row: SourceRow, config: IndexConfig) -> tuple[SourceRow, U8 | None]:
@@ -70,9 +71,10 @@ def unchanged(rows: Sequence[SourceRow], out: Place, config: IndexConfig) -> dic
     current = {(row.root, row.path): (row.bytes, row.modified_ns) for row in rows if row.status == "ok"}
     kept: dict[tuple[str, str], SourceRow] = {}
     for row in old:
-        examined = row.status in ("ok", "duplicate", "too-small")
-        if examined and current.get((row.root, row.path)) == (row.bytes, row.modified_ns):
-            again = replace(row, status="ok", reason="") if row.status == "duplicate" else row
+        if row.status not in ("ok", "too-small", *OF_THE_OTHERS):
+            continue
+        if row.sha256 and current.get((row.root, row.path)) == (row.bytes, row.modified_ns):
+            again = replace(row, status="ok", reason="") if row.status in OF_THE_OTHERS else row
             kept[row.root, row.path] = again
     return kept
 
@@ -85,7 +87,13 @@ def index(folders: Sequence[Place], out: Place, config: IndexConfig, run: Run = 
     Raises:
         UserError: a folder is missing or holds no image at all.
     """
-    files = listed(folders, config)
+    rows = mark_duplicates(examine_files(listed(folders, config), out, config, run))
+    write(out, rows, config)
+    return rows
+
+
+def examine_files(files: Sequence[SourceRow], out: Place, config: IndexConfig, run: Run = serial) -> list[SourceRow]:
+    """The rows of files after reading each whole, but those that an earlier index at `out` knows."""
     done = unchanged(files, out, config)
     todo = [row for row in files if (row.root, row.path) not in done]
     tasks = [tuple(todo[i : i + FILES_PER_TASK]) for i in range(0, len(todo), FILES_PER_TASK)]
@@ -98,9 +106,7 @@ def index(folders: Sequence[Place], out: Place, config: IndexConfig, run: Run = 
             done |= {(row.root, row.path): row for row in outcome.result}
             num_left_out += len(left_out(outcome.result))
             advance(len(outcome.task), f"{num_left_out} left out" if num_left_out else "")
-    rows = mark_duplicates([done[row.root, row.path] for row in files])
-    write(out, rows, config)
-    return rows
+    return [done[row.root, row.path] for row in files]
 
 
 def write(out: Place, rows: Sequence[SourceRow], config: IndexConfig) -> None:

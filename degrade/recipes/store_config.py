@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from ..errors import UserError
 from ..family import Frozen, OneOf
+from ..pairs.recipe import RealPairs
 from . import PRESETS
 from .base import Recipe
 
@@ -52,6 +53,12 @@ class StoreConfig(Frozen):
             raise ValueError(
                 f"hr_size_px = {size} makes LR images of {size // scale} px; use {_LEAST_LR_PX * scale} or more"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _of_photographs(self) -> Self:
+        if isinstance(self.recipe, RealPairs) and (self.source_scales != (1,) or self.pad_small):
+            raise ValueError("source_scales and pad_small are for degraded images, not for real pairs; leave them out")
         return self
 
     @property

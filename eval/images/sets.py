@@ -16,6 +16,7 @@ from ...degrade.images.pixels import U8
 from ...degrade.images.read import read_bytes
 from ...degrade.images.roles import Role
 from ...degrade.manifest import in_use
+from ...degrade.pairs.pairing import ALL, Selection, of_role, paired
 from ...degrade.storage import location
 from ...degrade.storage.location import Place
 from ...degrade.storage.provenance import sha256_of
@@ -24,7 +25,6 @@ from ...degrade.storage.shards.store import Store
 from ...degrade.storage.shards.verify import digest
 from .imresize import reduced
 from .known_sets import name_of, words_of
-from .pairing import ALL, Selection, of_role, paired
 
 UNFIT = "unfit"  # the status of an HR and an LR whose sizes do not belong together
 

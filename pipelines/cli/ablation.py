@@ -6,7 +6,7 @@ from typing import Literal
 import click
 
 from ...degrade.storage.location import Place
-from . import options, params
+from .common import options, params
 from .train import EDL_TOLD
 
 _TABLES = "VII: branches. VIII: discriminators. IX: noise injection and NGDC. X: losses."

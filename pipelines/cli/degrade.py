@@ -7,7 +7,7 @@ import click
 
 from ...degrade.errors import UserError
 from ...degrade.storage.location import Place, write
-from . import options, params
+from .common import options, params
 
 if TYPE_CHECKING:
     from ...degrade.recipes.store_config import StoreConfig

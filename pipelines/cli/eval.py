@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from ...degrade.storage.location import Place
-from . import options, params
+from .common import options, params
 
 if TYPE_CHECKING:
     from ...eval.images.sets import ImageSet
@@ -54,7 +54,7 @@ class Which:
 
     def opened(self) -> "ImageSet":
         """The images; raises UserError."""
-        from ...eval.images.pairing import Selection
+        from ...degrade.pairs.pairing import Selection
         from ..evaluate import image_set
 
         return image_set(self.store, self.hr, self.lr, self.scale, Selection(self.include, self.exclude, self.name))
@@ -134,7 +134,7 @@ def _networks(function: F) -> F:
 def _command(name: str) -> click.Command:
     """The command of a protocol, made of the protocol itself."""
     from ...eval.measure import protocol_of
-    from .params import options_of
+    from .common.params import options_of
 
     protocol = protocol_of(name)
 

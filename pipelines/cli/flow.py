@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import options, params
+from .common import options, params
 
 if TYPE_CHECKING:
     from ..pipeline import PipelineConfig

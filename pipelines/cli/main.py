@@ -12,6 +12,7 @@ from .eval import evaluate, report, weights
 from .flow import flow
 from .model import demo, export, restore
 from .noisebank import noisebank
+from .pairs import pairs
 from .store import sources, store
 from .train import train
 
@@ -44,6 +45,7 @@ for command in (
     sources,
     noisebank,
     degrade,
+    pairs,
     store,
     train,
     restore,

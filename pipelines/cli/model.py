@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ...degrade.progress import printable, say
-from . import options, params
+from .common import options, params
 
 
 class _ScoreType(click.ParamType[float | None]):

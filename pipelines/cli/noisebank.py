@@ -8,7 +8,7 @@ import click
 
 from ...degrade.progress import say
 from ...degrade.storage.location import Place
-from . import options, params
+from .common import options, params
 
 if TYPE_CHECKING:
     from ...noisebank.bank import BankConfig

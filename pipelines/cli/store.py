@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ...degrade.storage.location import Place
-from . import options, params
+from .common import options, params
 
 LAYOUTS = ("div2k", "flickr2k", "ntire2020", "aim2019", "realsr", "dped", "camerasr")
 
@@ -145,11 +145,12 @@ def store_render(
     """
     from ...degrade import build_store
     from ...degrade.images.pixels import encode_png
+    from ...degrade.quality.render_again import render_again
     from ...degrade.storage.location import write
     from ...noisebank.bank import NoiseBank
 
     opened = build_store.open_samples(store_folder)
-    rendered, same = build_store.render_again(opened, sample, folders, bank, open_bank=NoiseBank.open)
+    rendered, same = render_again(opened, sample, folders, bank, open_bank=NoiseBank.open)
     written: list[Place] = []
     if out is not None:
         images = {"hr": rendered.hr} | dict(zip(opened.attributes["members"], rendered.lr, strict=True))

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ...degrade.storage.location import Place
-from . import options, params
+from .common import options, params
 
 
 @click.group(short_help="Train a model, or adapt one to a camera")

@@ -69,7 +69,7 @@ class Evaluate(Stage):
             raise UserError("protocols is empty; name at least one")
 
     def _images(self, given: Given, scale: int) -> Any:
-        from ...eval.images.pairing import Selection
+        from ...degrade.pairs.pairing import Selection
         from ..evaluate import image_set
 
         store, hr, lr = (None if ref is None else _folder(given, ref) for ref in (self.store, self.hr, self.lr))

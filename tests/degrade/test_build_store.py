@@ -17,6 +17,7 @@ from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.images import sources
 from rwsr.degrade.images.decode import decode
+from rwsr.degrade.quality.render_again import render_again
 from rwsr.degrade.recipes.mm_realsr import ROLES
 from rwsr.degrade.recipes.store_config import GROUPS, StoreConfig, store_preset
 from rwsr.degrade.storage.shards.reader import ShardReader
@@ -65,7 +66,7 @@ def test_a_store_holds_what_its_manifest_says(photos: Path, tmp_path: Path) -> N
         source = decode((photos / row["source"]).read_bytes()).pixels
         crop = source[row["y"] : row["y"] + 64, row["x"] : row["x"] + 64]
         assert np.array_equal(ShardReader(store, "hr").read([sample])[0], crop)
-        assert build_store.render_again(store, sample, [], open_bank=NoiseBank.open)[1]
+        assert render_again(store, sample, [], open_bank=NoiseBank.open)[1]
 
 
 @pytest.mark.slow
@@ -84,7 +85,7 @@ def test_a_sample_that_was_tampered_with_is_not_equal(photos: Path, tmp_path: Pa
     for name in ("hr", "lr"):
         shutil.rmtree(tmp_path / "a.zarr" / name)
         (tmp_path / "b.zarr" / name).rename(tmp_path / "a.zarr" / name)
-    assert not build_store.render_again(open_store(tmp_path / "a.zarr", GROUPS), 3, [], open_bank=NoiseBank.open)[1]
+    assert not render_again(open_store(tmp_path / "a.zarr", GROUPS), 3, [], open_bank=NoiseBank.open)[1]
 
 
 @pytest.mark.slow

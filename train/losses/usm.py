@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _RADIUS, _WEIGHT, _THRESHOLD = 50, 0.5, 10 / 255
+LEAST_PX = _RADIUS // 2 + 1  # of a side: what is mirrored must be there
 
 
 @cache
@@ -26,7 +27,7 @@ def _blurred(image: Tensor) -> Tensor:
 
 
 def sharpened(image: Tensor) -> Tensor:
-    """[B, 3, H, W] in 0..1 with its edges made stronger; sides above 25 px."""
+    """[B, 3, H, W] in 0..1 with its edges made stronger; sides of LEAST_PX and more."""
     residual = image - _blurred(image)
     soft = _blurred((residual.abs() > _THRESHOLD).to(image))
     return image + soft * ((image + _WEIGHT * residual).clamp(0, 1) - image)

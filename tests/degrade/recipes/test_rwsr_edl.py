@@ -15,6 +15,7 @@ from rwsr.degrade.images.decode import decode
 from rwsr.degrade.images.listing import IndexConfig
 from rwsr.degrade.images.pixels import to_float, to_uint8
 from rwsr.degrade.ops.resize import resize
+from rwsr.degrade.quality.render_again import render_again
 from rwsr.degrade.recipes.store_config import StoreConfig, store_preset
 from rwsr.degrade.seeds import stream
 from rwsr.degrade.storage.shards.reader import ShardReader
@@ -89,15 +90,15 @@ def test_pairs_are_the_same_for_any_executor(
 def test_a_pair_renders_again_and_needs_its_bank(photos: Path, tmp_path: Path, bank: NoiseBank) -> None:
     """From the bank that was recorded, or the one that is named; another bank is refused by its digest."""
     store = _build(photos, tmp_path / "s.zarr", bank, runner(1))
-    assert build_store.render_again(store, 4, [], open_bank=NoiseBank.open)[1]
+    assert render_again(store, 4, [], open_bank=NoiseBank.open)[1]
     moved = tmp_path / "moved.zarr"
     bank.store.path.rename(moved)
-    assert build_store.render_again(store, 4, [], moved, open_bank=NoiseBank.open)[1]
+    assert render_again(store, 4, [], moved, open_bank=NoiseBank.open)[1]
     grids = ScanConfig(grids=scan_grids(RULE.grids()))
     scans, _ = scan(tmp_path / "c.scan", [photos], [], grids, IndexConfig(), runner(1))
     other, _ = build_bank.build(tmp_path / "c.zarr", scans, RULE, runner(1))
     with pytest.raises(UserError, match="a step takes noise from bank"):
-        build_store.render_again(store, 4, [], other.store.path, open_bank=NoiseBank.open)
+        render_again(store, 4, [], other.store.path, open_bank=NoiseBank.open)
 
 
 def test_a_bank_where_it_has_no_meaning_is_refused(photos: Path, tmp_path: Path, bank: NoiseBank) -> None:

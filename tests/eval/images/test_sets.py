@@ -10,7 +10,7 @@ from PIL import Image
 from rwsr.degrade.errors import ImageError, UserError
 from rwsr.degrade.images.pixels import to_float
 from rwsr.degrade.ops.resize import resize
-from rwsr.eval.images.pairing import Selection
+from rwsr.degrade.pairs.pairing import Selection
 from rwsr.eval.images.sets import Item, of_folders
 
 from ...conftest import scene

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from ... import commands
 from ...builders import tiny_bank, tiny_run, tiny_store
 from ...conftest import scene
 from ...degrade.images.test_sources import spoil
@@ -26,31 +27,32 @@ def rwsr(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[s
     return result
 
 
+def _help(*path: str) -> str:
+    return commands.rwsr(*path, "--help")
+
+
 @cache
 def _commands(*path: str) -> list[tuple[str, ...]]:
     """Every command below a path, found in the help itself."""
-    text = rwsr(*path, "--help").stdout
+    text = _help(*path)
     if "\nCommands:\n" not in text:
         return [path]
     names = [line.split()[0] for line in text.split("\nCommands:\n")[1].splitlines() if line[2:3].strip()]
     return [found for name in names for found in _commands(*path, name)]
 
 
-@pytest.mark.slow
 def test_every_command_has_an_example() -> None:
     """--help of each ends with a command that can be pasted, and names itself."""
-    commands = _commands()
-    assert len(commands) == 43
-    for path in commands:
-        text = rwsr(*path, "--help").stdout
+    assert len(_commands()) == 44
+    for path in _commands():
+        text = _help(*path)
         assert f"Example:\n    rwsr {' '.join(path)}" in text, path
 
 
-@pytest.mark.slow
 def test_no_command_is_described_in_half_a_sentence() -> None:
     """Nothing that a list of commands says is cut short, at 80 columns."""
     for path in {command[:-1] for command in _commands()}:
-        for line in rwsr(*path, "--help").stdout.split("\nCommands:\n")[1].splitlines():
+        for line in _help(*path).split("\nCommands:\n")[1].splitlines():
             assert not line.endswith((".", "...")) and len(line) <= 80, line
 
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from ...degrade.storage.location import Place
+from ....degrade.storage.location import Place
 from .params import LOCAL, OUT, PLACE, DaskType, LazyChoice
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from ...degrade.images.listing import IndexConfig, SourceRow
-    from ...degrade.tasks import Run
-    from ..stages.base import Artifact, Stage
+    from ....degrade.images.listing import IndexConfig, SourceRow
+    from ....degrade.tasks import Run
+    from ...stages.base import Artifact, Stage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,7 +41,7 @@ Dask = str | None
 
 
 def _cores() -> int:
-    from ...degrade.tasks import cores
+    from ....degrade.tasks import cores
 
     return cores()
 
@@ -66,7 +66,7 @@ def workers(function: F) -> F:
 
 def runner(workers: int, dask: Dask) -> "Run":
     """How --workers and --dask run tasks."""
-    from .. import executors
+    from ... import executors
 
     return executors.runner(workers, dask)
 
@@ -82,7 +82,7 @@ def trackable(function: F) -> F:
 
 def done(stage: "Stage", out: Place, *, workers: int | None = None, dask: Dask = None, track: bool) -> "Artifact":
     """Make a stage at a place of its own; as a flow when it is to be tracked."""
-    from ..stages.base import Given, Work
+    from ...stages.base import Given, Work
 
     stage.check({})
     work = Work() if workers is None else Work(workers=workers, dask=dask)
@@ -100,7 +100,7 @@ def import_flows(console: str = "CRITICAL") -> "ModuleType":
     """
     for name, value in (_PREFECT | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console}).items():
         os.environ.setdefault(name, value)
-    from .. import flows
+    from ... import flows
 
     return flows
 
@@ -169,8 +169,8 @@ def index_config(
     chosen: Chosen, max_pixels: int | None = None, follow_links: bool = False, min_side: int | None = None
 ) -> "IndexConfig":
     """Which images count as usable."""
-    from ...degrade.config import compose
-    from ...degrade.images.listing import IndexConfig
+    from ....degrade.config import compose
+    from ....degrade.images.listing import IndexConfig
 
     return compose(
         IndexConfig(),
@@ -226,7 +226,7 @@ def _plain(value: Any) -> Any:
 
 def exit_by(rows: "Sequence[SourceRow]") -> None:
     """Say by the exit code whether every image was used."""
-    from ...degrade.images.sources import left_out
+    from ....degrade.images.sources import left_out
 
     if left_out(rows):
         sys.exit(LEFT_OUT_EXIT_CODE)
@@ -236,7 +236,7 @@ def presets_of(method: str) -> Callable[[], list[str]]:
     """The names of a method's presets, the default first."""
 
     def read() -> list[str]:
-        from ...train.methods import METHODS
+        from ....train.methods import METHODS
 
         return [name for each in METHODS if each.name == method for name in each.presets]
 

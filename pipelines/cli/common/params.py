@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import click
 import click.shell_completion
 
-from ...degrade.errors import UserError
-from ...degrade.storage.location import Place, place
-from ...degrade.storage.object_store import ObjectPath
+from ....degrade.errors import UserError
+from ....degrade.storage.location import Place, place
+from ....degrade.storage.object_store import ObjectPath
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

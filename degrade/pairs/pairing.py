@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from ...degrade.errors import UserError
-from ...degrade.images.roles import Role, fits, paired_by_role, said_by
-from ...degrade.storage.location import Place
+from ..errors import UserError
+from ..images.roles import Role, fits, paired_by_role, said_by
+from ..storage.location import Place
 
 _log = logging.getLogger("rwsr")
 
@@ -42,18 +42,18 @@ def _keys(name: str, scale: int, role: Role) -> list[str]:
     return keys
 
 
-def paired(
-    hr_names: Collection[str], lr_names: Collection[str], hr: Place, lr: Place, scale: int, selection: Selection
-) -> list[tuple[str, str]]:
-    """Which HR goes with which LR: by equal names, else by what is left of them without role and scale. Several LR may
-    be of one HR (DIV2K's wild ones).
+def matched(
+    hr_names: Collection[str], lr_names: Collection[str], hr: Place, lr: Place, scale: int
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Which HR goes with which LR, and those without a partner: by equal names, else by what is left of them without
+    role and scale. Several LR may be of one HR (DIV2K's wild ones).
 
     Raises:
-        UserError: a wanted image has no partner, or two could be its partner.
+        UserError: two could be the partner of one.
     """
     exact = {_exact(name): name for name in lr_names}
     if len(exact) == len(lr_names) and {_exact(name) for name in hr_names} == exact.keys():
-        return [(name, exact[_exact(name)]) for name in hr_names]
+        return [(name, exact[_exact(name)]) for name in hr_names], []
     of_key = {_exact(name): name for name in hr_names}
     for name in hr_names:
         key = _keys(name, scale, Role.HR)[-1]
@@ -68,15 +68,23 @@ def paired(
         else:
             pairs.append((found, name))
     lonely += sorted(set(hr_names) - {name for name, _ in pairs})
-    lonely = [name for name in lonely if selection.wants(name)]
     _check_not_alike(pairs, lr)
+    place_of = {name: i for i, name in enumerate(hr_names)}
+    return sorted(pairs, key=lambda pair: (place_of[pair[0]], pair[1])), lonely
+
+
+def paired(
+    hr_names: Collection[str], lr_names: Collection[str], hr: Place, lr: Place, scale: int, selection: Selection
+) -> list[tuple[str, str]]:
+    """Which HR goes with which LR; raises UserError where a wanted image has no partner, or as `matched`."""
+    pairs, alone = matched(hr_names, lr_names, hr, lr, scale)
+    lonely = sorted(name for name in alone if selection.wants(name))
     if lonely:
         raise UserError(
-            f"{len(lonely)} images have no partner in {hr} and {lr} (the first is {sorted(lonely)[0]}); names must be "
+            f"{len(lonely)} images have no partner in {hr} and {lr} (the first is {lonely[0]}); names must be "
             f"equal but for x{scale}, _HR, _LR{scale}, _gt, _lq, _x1, H or L at their ends"
         )
-    place_of = {name: i for i, name in enumerate(hr_names)}
-    return sorted(pairs, key=lambda pair: (place_of[pair[0]], pair[1]))
+    return pairs
 
 
 def _check_not_alike(pairs: Sequence[tuple[str, str]], lr: Place) -> None:
