@@ -1,6 +1,6 @@
 """From a folder to a store of groups or pairs: index, share the samples out, draw and render each shard."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, Self
@@ -37,6 +37,7 @@ _PLAN = pa.schema(
         ("sha256", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
+        ("clean", pa.bool_()),
     ]
 )
 
@@ -61,31 +62,47 @@ class Plan:
     layout: Layout
     num_too_small: int
     bank: Bank | None
+    clean: frozenset[str] = frozenset()
 
     @property
     def inputs_sha256(self) -> str:
-        """The identity of what goes in: the sources and the bank."""
-        return sha256_of([sources.sources_sha256(self.rows), *([self.bank.digest] if self.bank else [])])
+        """The identity of what goes in: the sources, which of them are clean, and the bank."""
+        clean = [f"clean {sha256}" for sha256 in sorted(self.clean)]
+        return sha256_of([sources.sources_sha256(self.rows), *([self.bank.digest] if self.bank else []), *clean])
 
 
-def plan(config: StoreConfig, rows: Sequence[SourceRow], bank: Bank | None = None) -> Plan:
+def plan(
+    config: StoreConfig, rows: Sequence[SourceRow], bank: Bank | None = None, *, clean: Collection[str] = ()
+) -> Plan:
     """Share the samples out among the usable sources that are large enough: equally or by area, to within one.
 
+    clean: the hashes of those sources whose HR needs no cleaning up.
+
     Raises:
-        UserError: no source is as large as a crop, or the bank does not fit the recipe.
+        UserError: no source is as large as a crop, or bank or clean sources do not fit the recipe.
     """
     check_bank_named(config, bank is not None)
     if config.recipe.wants_bank:
         check_bank(config, bank)
+    of_clean = _of_clean(config) if clean else config
     good = sources.usable(rows)
-    large = [row for row in good if holds(config, row.width, row.height)]
+    large = [row for row in good if holds(of_clean if row.sha256 in clean else config, row.width, row.height)]
     if not large:
         raise UserError(
             f"none of {len(good)} usable images is at least {config.crop_size_px} px on its shorter side; "
             "lower hr_size_px (--hr-size), set pad_small=true, or name larger images"
         )
     counts = shares(config, [row.width * row.height for row in large])
-    return Plan(config, tuple(large), counts, layout_of(config), len(good) - len(large), bank)
+    kept = frozenset(row.sha256 for row in large) & frozenset(clean)
+    return Plan(config, tuple(large), counts, layout_of(config), len(good) - len(large), bank, kept)
+
+
+def _of_clean(config: StoreConfig) -> StoreConfig:
+    """The same for clean sources; raises UserError where the recipe makes no difference."""
+    recipe = config.recipe.of_clean()
+    if recipe is None:
+        raise UserError(f"recipe {config.recipe.kind} cleans no source up, so clean ones are like any other: --source")
+    return config.model_copy(update={"recipe": recipe})
 
 
 def shares(config: StoreConfig, areas: Sequence[int]) -> tuple[int, ...]:
@@ -123,6 +140,7 @@ def planned_rows(planned: Plan) -> Iterator[pa.Table]:
                 "sha256": planned.rows[i].sha256,
                 "width": planned.rows[i].width,
                 "height": planned.rows[i].height,
+                "clean": planned.rows[i].sha256 in planned.clean,
             }
             for i in part
         ]
@@ -139,8 +157,9 @@ def _samples(
             continue
         pixels = read_source(place(row["root"]), row["path"], row["sha256"])
         source = Source(row["sha256"], row["width"], row["height"])
+        its_config = _of_clean(config) if row["clean"] else config
         for sample in wanted:
-            drawn, rendered = make(config, source, pixels, sample, bank=bank)
+            drawn, rendered = make(its_config, source, pixels, sample, bank=bank)
             yield to_row(sample, row["path"], source, drawn, rendered), drawn, rendered
 
 

@@ -72,6 +72,10 @@ class Recipe(Frozen, ABC):
         """Side of what is cut from the source / side of HR; above 1 where a recipe cleans up by shrinking."""
         return 1
 
+    def of_clean(self) -> "Recipe | None":
+        """The recipe of sources that need no cleaning up; None where it cleans nothing up."""
+        return None
+
     @property
     def wants_bank(self) -> bool:
         """Whether its noise is a noise bank's."""

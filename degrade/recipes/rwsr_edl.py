@@ -30,6 +30,10 @@ class NoiseInjection(Recipe):
     def crop_per_hr(self) -> int:
         return self.clean_downscale
 
+    def of_clean(self) -> Recipe:
+        """HR of clean sources is the source as it is: the `target` images of the published data preparation."""
+        return self.model_copy(update={"clean_downscale": 1})
+
     @property
     def wants_bank(self) -> bool:
         return self.strength > 0

@@ -53,6 +53,12 @@ _preset = click.option("--preset", type=_PRESETS, default=None, help="Recipe to 
 _source = click.option(
     "--source", "folders", multiple=True, required=True, type=params.PLACE, help="Folder of images; may be repeated."
 )
+_clean = click.option(
+    "--clean",
+    multiple=True,
+    type=params.PLACE,
+    help="Folder of clean images, of which rwsr-edl takes HR as it is; may be repeated.",
+)
 _distilled = click.option(
     "--distilled", multiple=True, type=params.PLACE, help="Distilled list of a noise bank: its images are sources too."
 )
@@ -98,6 +104,7 @@ def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...], json_:
 @_preset
 @_source
 @options.choosing("hr")
+@_clean
 @_distilled
 @_with_bank
 @options.out_file(".png", "The contact sheet, a PNG.")
@@ -110,6 +117,7 @@ def degrade_preview(
     preset: str | None,
     folders: tuple[Place, ...],
     chosen: options.Chosen,
+    clean: tuple[Place, ...],
     distilled: tuple[Place, ...],
     bank: Place | None,
     out: Place,
@@ -136,7 +144,7 @@ def degrade_preview(
     from ..stages.store import Store
 
     wanted = _store_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed)
-    stage = Store.of(wanted, **_inputs(folders, chosen, distilled, bank))
+    stage = Store.of(wanted, **_inputs(folders, chosen, clean, distilled, bank))
     with tempfile.TemporaryDirectory() as folder:
         planned, rows = stage.plan(Path(folder) / "preview", Given({}), Work())
     write(out, encode_png(preview_sheet(planned)))
@@ -145,10 +153,15 @@ def degrade_preview(
 
 
 def _inputs(
-    folders: tuple[Place, ...], chosen: options.Chosen, distilled: tuple[Place, ...], bank: Place | None
+    folders: tuple[Place, ...],
+    chosen: options.Chosen,
+    clean: tuple[Place, ...],
+    distilled: tuple[Place, ...],
+    bank: Place | None,
 ) -> dict[str, Any]:
     return {
         "source": folders,
+        "clean": clean,
         "distilled": distilled,
         "bank": bank,
         "images": options.index_config(chosen),
@@ -159,6 +172,7 @@ def _inputs(
 @_preset
 @_source
 @options.choosing("hr")
+@_clean
 @_distilled
 @_with_bank
 @click.option("--out", type=params.OUT, required=True, help="The store; its index is kept as OUT.index.parquet.")
@@ -175,6 +189,7 @@ def degrade_build(
     preset: str | None,
     folders: tuple[Place, ...],
     chosen: options.Chosen,
+    clean: tuple[Place, ...],
     distilled: tuple[Place, ...],
     bank: Place | None,
     out: Place,
@@ -199,7 +214,7 @@ def degrade_build(
 
     is_free(out)
     wanted = _store_config(preset, config=config, sets=sets, num_samples=samples, hr_size_px=hr_size, seed=seed)
-    stage = Store.of(wanted, **_inputs(folders, chosen, distilled, bank))
+    stage = Store.of(wanted, **_inputs(folders, chosen, clean, distilled, bank))
     made = options.done(stage, out, workers=workers, dask=dask, track=track)
     options.tell(made.values, made.lines, json_=json_)
     options.exit_by(made.rows)

@@ -7,13 +7,14 @@ from pydantic import Field, PrivateAttr
 
 from ...degrade import build_store
 from ...degrade.config import compose_values, validated
+from ...degrade.errors import UserError
 from ...degrade.export_store import export
 from ...degrade.images import sources
 from ...degrade.images.listing import IndexConfig, SourceRow
 from ...degrade.quality.disorder import disorder_of
 from ...degrade.recipes.store_config import StoreConfig, store_preset
 from ...degrade.samples import check_bank_named
-from ...degrade.storage.location import Place
+from ...degrade.storage.location import Place, absolute
 from ...degrade.storage.provenance import canonical, sha256_of
 from ...degrade.storage.shards.verify import digest
 from ...noisebank.bank import NoiseBank
@@ -27,10 +28,12 @@ class Store(Stage):
     kind: ClassVar[str] = "store"
     folder: ClassVar[str] = "stores"
     suffix: ClassVar[str] = ".zarr"
-    refs: ClassVar[tuple[str, ...]] = ("source", "distilled", "bank")
+    refs: ClassVar[tuple[str, ...]] = ("source", "clean", "distilled", "bank")
 
     source: Inputs = Field(min_length=1)
     """Indexes or scans, or folders of images."""
+    clean: Inputs = ()
+    """And such of clean images, of which rwsr-edl takes HR as it is, where it shrinks that of the others."""
     distilled: Inputs = ()
     """Noise banks whose distilled images are sources too, or distilled lists."""
     bank: Input | None = None
@@ -62,19 +65,19 @@ class Store(Stage):
 
     def check(self, stages: Mapping[str, Stage]) -> None:
         check_bank_named(self.store_config(), self.bank is not None)
+        if self.clean and set(self.clean) & set(self.source):
+            raise UserError("a folder is among `source` and `clean`; name it once")
 
     def identity(self, given: Given) -> str:
         return sha256_of([canonical(self.store_config().model_dump(mode="json")), *map(given.identity, self.inputs())])
 
     def rows(self, at: Place, given: Given, work: Work) -> list[SourceRow]:
         """Every image that there is, duplicates marked; folders are indexed beside the store."""
-        of_index = [row for ref in self.source if ref in given for row in rows_of(given[ref])]
-        folders = folders_of(given, [ref for ref in self.source if ref not in given])
+        refs = [*self.source, *self.clean]
+        of_index = [row for ref in refs if ref in given for row in rows_of(given[ref])]
+        folders = folders_of(given, [ref for ref in refs if ref not in given])
         index_at = at.with_name(f"{at.name}.index.parquet")
-        if folders:
-            of_folders = sources.index(folders, index_at, self.images, work.run)
-        else:
-            of_folders = []
+        of_folders = sources.index(folders, index_at, self.images, work.run) if folders else []
         rows = sources.mark_duplicates([*of_index, *of_folders, *open_distilled(given, self.distilled)])
         name_left_out(of_folders)
         if of_index:
@@ -85,7 +88,9 @@ class Store(Stage):
         """What would be built, and of which images."""
         rows = self.rows(at, given, work)
         bank = NoiseBank.open(given.at(self.bank)) if self.bank else None
-        return build_store.plan(self.store_config(), rows, bank), rows
+        roots = {str(absolute(folder)) for folder in folders_of(given, self.clean)}
+        clean = [row.sha256 for row in rows if row.root in roots and row.status == "ok"]
+        return build_store.plan(self.store_config(), rows, bank, clean=clean), rows
 
     def run(self, at: Place, given: Given, work: Work) -> Artifact:
         plan, rows = self.plan(at, given, work)
@@ -95,6 +100,8 @@ class Store(Stage):
         found, disorder = digest(made), disorder_of(made)
         noun = "pairs" if disorder is None else "groups"
         lines = [sources.summary(rows)]
+        if plan.clean:
+            lines.append(f"{len(plan.clean)} of them are clean: HR as it is")
         if plan.num_too_small:
             lines.append(f"{plan.num_too_small} of them are smaller than a crop of {config.crop_size_px} px")
         if disorder is not None:
@@ -107,6 +114,7 @@ class Store(Stage):
             "num_samples": config.num_samples,
             "digest": found,
             "counts": counts(rows),
+            "clean": len(plan.clean),
             "smaller_than_crop": plan.num_too_small,
             "disorder": None if disorder is None else disorder.as_dict(),
         }

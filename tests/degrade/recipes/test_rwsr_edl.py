@@ -29,6 +29,8 @@ from rwsr.noisebank.set_scan import ScanConfig, scan_grids
 from rwsr.noisebank.tiles import TileGrid
 from rwsr.pipelines.executors import runner
 
+from ...commands import rwsr
+
 CONFIG = compose(store_preset("rwsr-edl"), hr_size_px=64, num_samples=10, shard_mib=0.05)
 RULE = BankConfig(grid=TileGrid(size=32, stride=32), rule=ThresholdRule(max_var=20, min_mean=0))
 
@@ -110,3 +112,30 @@ def test_a_bank_where_it_has_no_meaning_is_refused(photos: Path, tmp_path: Path,
         build_store.plan(CONFIG, rows)
     with pytest.raises(UserError, match="use --hr-size 128 at most"):
         build_store.plan(compose(CONFIG, hr_size_px=160), rows, bank)
+
+
+def test_hr_of_clean_sources_is_the_source_itself(photos: Path, tmp_path: Path) -> None:
+    """The published mix: corrupted sources are halved, clean targets are taken as they are; both from one command."""
+    noisy, clean = tmp_path / "noisy", tmp_path / "clean"
+    for folder, names in ((noisy, ("a.png", "d.png")), (clean, ("b.png",))):
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_bytes((photos / name).read_bytes())
+    command = ("degrade", "build", "--preset", "rwsr-edl-noisefree", "--source", noisy, "--clean", clean,
+               "--out", tmp_path / "s.zarr", "--samples", 9, "--hr-size", 64, "--set", "shard_mib=0.05")  # fmt: skip
+    assert "1 of them are clean: HR as it is" in rwsr(*command)
+    store = build_store.open_samples(tmp_path / "s.zarr")
+    hr, lr = (ShardReader(store, name).read(range(9)) for name in ("hr", "lr"))
+    sizes = {}
+    for i, row in enumerate(store.manifest().to_pylist()):
+        sizes.setdefault(row["source"], set()).add((row["size"], len(row["hr"])))
+        assert render_again(store, i, [], open_bank=NoiseBank.open)[1]
+        if row["source"] == "b.png":
+            pixels = decode((clean / "b.png").read_bytes()).pixels
+            cut = pixels[row["y"] : row["y"] + 64, row["x"] : row["x"] + 64]
+            assert np.array_equal(hr[i], cut)
+            assert np.array_equal(lr[i, 0], to_uint8(resize(to_float(cut), 16, 16, "matlab-bicubic")))
+    assert sizes == {"a.png": {(128, 1)}, "d.png": {(128, 1)}, "b.png": {(64, 0)}}
+    other = [part if part != "rwsr-edl-noisefree" else "bicubic" for part in command]
+    other[other.index(tmp_path / "s.zarr")] = tmp_path / "t.zarr"
+    assert "cleans no source up" in rwsr(*other, code=1)
