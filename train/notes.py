@@ -1,5 +1,6 @@
 """What a person may have forgotten in naming the data of a training."""
 
+from .data.mixed import MixedGroups
 from .data.of_training import Data
 from .methods.base import C, Method
 
@@ -9,8 +10,12 @@ _MANY = 100  # times that a sample is met
 def notes_on(method: Method[C], config: C, data: Data) -> list[str]:
     """What a person may have forgotten in naming this data."""
     notes: list[str] = []
-    if data.groups.in_use is not None:
-        name, count, seen = data.groups.name, len(data.groups.in_use), config.loop.steps * config.loop.batch_size
+    groups = data.groups
+    shares = zip(groups.parts, groups.shares, strict=True) if isinstance(groups, MixedGroups) else [(groups, 1.0)]
+    for part, share in shares:
+        if part.in_use is None:
+            continue
+        name, count, seen = part.name, len(part.in_use), round(share * config.loop.steps * config.loop.batch_size)
         times = f"each of the {count} samples of {name} is met {seen / max(1, count):,.1f} times"
         if seen < count:
             times = f"{seen} of the {count} samples of {name} are met"

@@ -32,7 +32,8 @@ def _every_preset() -> list[str]:
 
 def _train(
     *,
-    store_folder: Place | None,
+    stores: tuple[Place, ...],
+    weights: tuple[float, ...],
     folders: tuple[Place, ...],
     recipe: Path | None,
     out: Path,
@@ -54,13 +55,14 @@ def _train(
     from ...train.compose import compose_training
     from ..stages.train import Train
 
-    if (store_folder is None) == (not folders) or (recipe is not None and not folders):
+    if (not stores) == (not folders) or (recipe is not None and not folders):
         raise click.UsageError("name either a --store, or --source (and its --recipe)")
     composed = compose_training(preset, config=config, sets=sets, steps=steps, seed=seed)
     stage = Train.of(
         preset,
         composed,
-        data=store_folder,
+        data=stores,
+        weights=weights,
         source=folders,
         recipe=recipe,
         images=options.index_config(chosen),

@@ -15,6 +15,7 @@ from ...degrade.pairs.listing import PairFiles, list_pairs, named_pairs
 from ...degrade.pairs.pairing import Selection
 from ...degrade.pairs.shifts import shifts_of
 from ...degrade.recipes.base import Scale
+from ...degrade.recipes.store_config import StoreConfig
 from ...degrade.storage.location import Place
 from ...degrade.storage.provenance import canonical, sha256_of
 from ...degrade.storage.shards.verify import digest
@@ -57,6 +58,10 @@ class Pairs(Stage):
         if (self.hr is None) != (self.lr is None) or (self.hr is None) == (not self.source):
             raise UserError("name either folders of pairs (source), or one of HR and one of LR (hr and lr)")
         compose_values(pairs_preset(self.scale or 1), self.config)
+
+    def store_config(self) -> StoreConfig | None:
+        """What it is a store of; None where its scale is measured first."""
+        return None if self.scale is None else compose_values(pairs_preset(self.scale), self.config)
 
     def files(self, given: Given) -> PairFiles:
         """Where the pairs are looked for."""

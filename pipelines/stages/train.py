@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr
 
@@ -14,6 +14,7 @@ from ...degrade.storage.provenance import canonical, sha256_of
 from ...degrade.tasks import Run
 from .base import Artifact, Given, Input, Inputs, Ref, Stage, Work, counts, folders_of, name_left_out
 from .images import rows_of
+from .pairs import Pairs
 from .store import Store
 
 if TYPE_CHECKING:
@@ -77,8 +78,10 @@ class Train(Stage):
     """A preset of `rwsr train`."""
     config: dict[str, Any] = {}
     """Keys of the preset that are changed."""
-    data: Input | None = None
-    """The store to train on."""
+    data: Inputs = ()
+    """The store to train on, or several that are mixed."""
+    weights: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    """How often each of several stores is drawn; none draws by the number of their samples."""
     source: Inputs = ()
     """Or: indexes or folders of images, rendered on the fly."""
     recipe: Input | None = None
@@ -122,21 +125,25 @@ class Train(Stage):
         from ...train.methods.base import check_start
 
         method, config = method_of(self.preset), self.training()
-        if (self.data is None) == (not self.source) or (self.recipe is not None and not self.source):
+        if (not self.data) == (not self.source) or (self.recipe is not None and not self.source):
             raise UserError("name either `data`, a store, or `source`, folders (and their `recipe`)")
         _check_held_out(self.val, self.val_hr, self.val_lr)
         check_start(config, self.start_from is not None)
-        for ref, to_learn in ((self.data, True), (self.val, False)):
-            store = stages.get(ref) if isinstance(ref, str) else None
-            reason = method.why_not(config, store.store_config(), to_learn) if isinstance(store, Store) else None
+        if self.weights and len(self.weights) != len(self.data):
+            raise UserError(f"{len(self.weights)} weights are for {len(self.data)} stores of `data`; name one for each")
+        for ref, to_learn in (*((ref, True) for ref in self.data), (self.val, False)):
+            made = stages.get(ref) if isinstance(ref, str) else None
+            store = made.store_config() if isinstance(made, Store | Pairs) else None
+            reason = None if store is None else method.why_not(config, store, to_learn)
             if reason:
-                raise UserError(f"{ref} is of preset {store and store.preset}, but preset {self.preset} {reason}")  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+                of = f"of preset {made.preset}" if isinstance(made, Store) else "of real pairs"
+                raise UserError(f"{ref} is {of}, but preset {self.preset} {reason}")
 
     def identity(self, given: Given) -> str:
         config = self.training().model_dump(mode="json")
         return sha256_of(
             [
-                canonical(config),
+                canonical([config, self.weights] if self.weights else config),
                 *(given.identity(ref) for ref in self.inputs() if ref not in (self.val, self.val_hr, self.val_lr)),
             ]
         )
@@ -151,8 +158,9 @@ class Train(Stage):
         method, config = method_of(self.preset), self.training()
         check_free(out)
         bank = given.at(self.noise) if self.noise else None
-        if self.data is not None:
-            data = stored(given.at(self.data), bank)
+        if self.data:
+            stores = [given.at(ref) for ref in self.data]
+            data = stored(stores, bank, weights=self.weights, seed=config.loop.seed)
         else:
             recipe = given.on_disk(self.recipe) if self.recipe else None
             of_preset = method.presets[self.preset].data

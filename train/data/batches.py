@@ -26,11 +26,14 @@ F32 = npt.NDArray[np.float32]
 
 
 class Samples(NamedTuple):
-    """hr [N, H, W, 3] and lr [N, members, h, w, 3]; condition [N, C]: what a network is given of each, C often 0."""
+    """hr, N of [H, W, 3], and lr, N of [members, h, w, 3]; condition [N, C]: what a network is given of each, C often
+    0; own_noise: of those whose LR was photographed, so that none of a bank is added.
+    """
 
-    hr: U8
-    lr: U8
+    hr: U8 | Sequence[U8]
+    lr: U8 | Sequence[U8]
     condition: F32
+    own_noise: Sequence[bool] = ()
 
 
 class GroupSource(Protocol):
@@ -75,13 +78,15 @@ class StoredGroups:
         self.name = str(store.path)
         self.scale = int(store.attributes["scale"])
         self.members, self.lr_size_px = store.layout.array("lr").sample_shape[:2]
-        self.sharpened = store.provenance.values["recipe"].get("usm") is not None
+        recipe = store.provenance.values["recipe"]
+        self.sharpened, self._photographed = recipe.get("usm") is not None, recipe["kind"] == "real-pairs"
         self.in_use = list(in_use(store))
         self._told = _conditions(store)
         self.conditions = self._told.shape[1]
 
     def read(self, samples: list[int]) -> Samples:
-        return Samples(self._hr.read(samples), self._lr.read(samples), self._told[samples])
+        own_noise = [self._photographed] * len(samples)
+        return Samples(self._hr.read(samples), self._lr.read(samples), self._told[samples], own_noise)
 
 
 def _conditions(store: Store) -> F32:
@@ -133,8 +138,8 @@ class GroupBatches(Dataset[GroupBatch]):
 
     Every epoch is a new permutation of the groups, where there is an end of them; a crop is lr_patch_px of each LR and
     the same place of HR, half of them mirrored; use_rot90: also half of them upside down, and half with the axes
-    swapped. noise: a bank of which new noise is added to each LR crop in each step (RWSR-EDL Eq. 11). Of several
-    processes each gets its own part of the same batch.
+    swapped. noise: a bank of which new noise is added to each LR crop in each step (RWSR-EDL Eq. 11), but to those of
+    photographed LR, which have their camera's. Of several processes each gets its own part of the same batch.
     """
 
     def __init__(
@@ -190,7 +195,9 @@ class GroupBatches(Dataset[GroupBatch]):
         ]
         lr = to_tensor(np.stack([lr for _, lr in pairs]))
         if self._noise is not None:
-            lr = (lr + self._drawn(self._noise, step, samples)).clamp(0, 1)
+            noise = self._drawn(self._noise, step, samples)
+            own = torch.tensor(found.own_noise or [False] * len(samples))[:, None, None, None, None]
+            lr = (lr + noise.masked_fill(own, 0)).clamp(0, 1)
         return GroupBatch(
             hr=to_tensor(np.stack([hr for hr, _ in pairs])),
             lr=lr,

@@ -8,14 +8,17 @@ from ...degrade.build_store import open_samples
 from ...degrade.config import compose
 from ...degrade.errors import UserError
 from ...degrade.images.listing import IndexConfig
+from ...degrade.pairs.recipe import RealPairs
 from ...degrade.recipes.base import Recipe
 from ...degrade.recipes.store_config import StoreConfig, store_preset
 from ...degrade.storage.location import Place
 from ...degrade.storage.object_store import ObjectPath
+from ...degrade.storage.provenance import sha256_of
 from ...degrade.storage.shards.verify import digest
 from ...degrade.tasks import cores
 from ...noisebank.bank import NoiseBank
 from .batches import GroupSource, StoredGroups
+from .mixed import MixedGroups
 from .on_the_fly import live_groups
 
 
@@ -23,30 +26,45 @@ from .on_the_fly import live_groups
 class Data:
     """Groups or pairs to train on. identity: the hash of all in them. remote: whether they lie on object storage.
 
-    recipe: that they are drawn from. noise: the bank of which LR gets new noise in each step.
+    recipes: that they are drawn from, one a store. noise: the bank of which LR gets new noise in each step.
     """
 
     groups: GroupSource
     identity: str
-    recipe: Recipe
+    recipes: Sequence[Recipe]
     remote: bool = False
     noise: NoiseBank | None = None
 
 
-def stored(store_folder: Place, bank: Place | None = None) -> Data:
-    """The groups or pairs of a store, and a noise bank.
+def stored(
+    stores: Place | Sequence[Place], bank: Place | None = None, *, weights: Sequence[float] = (), seed: int = 0
+) -> Data:
+    """The groups or pairs of one store, or of several mixed, and a noise bank.
+
+    weights: how often each of several is drawn; none draws by the number of their samples. seed: of their mixing.
 
     Raises:
-        UserError: there is no such store or bank, or noise of a bank is in the pairs already.
+        UserError: there is no such store or bank, they do not go together, or noise of a bank is in the pairs already.
     """
-    store = open_samples(store_folder)
-    recipe = StoreConfig.model_validate(store.provenance.values).recipe
-    if bank is not None and recipe.wants_bank:
+    opened = [open_samples(place) for place in ([stores] if isinstance(stores, Path | ObjectPath) else stores)]
+    recipes = [StoreConfig.model_validate(store.provenance.values).recipe for store in opened]
+    for store, recipe in zip(opened, recipes, strict=True):
+        if bank is not None and recipe.wants_bank:
+            raise UserError(
+                f"{store.path} has noise of a bank in its LR already; build it with recipe.strength=0, or drop --bank"
+            )
+    if bank is not None and all(isinstance(recipe, RealPairs) for recipe in recipes):
         raise UserError(
-            f"{store_folder} has noise of a bank in its LR already; build it with recipe.strength=0, or drop --bank"
+            "LR of real pairs has its camera's noise, so none of a bank is added; drop --bank, or mix in a store of "
+            "rwsr-edl-noisefree"
         )
     noise = None if bank is None else NoiseBank.open(bank)
-    return Data(StoredGroups(store), digest(store), recipe, isinstance(store.path, ObjectPath), noise)
+    parts, digests = [StoredGroups(store) for store in opened], [digest(store) for store in opened]
+    remote = any(isinstance(store.path, ObjectPath) for store in opened)
+    if len(opened) == 1 and not weights:
+        return Data(parts[0], digests[0], recipes, remote, noise)
+    mixed = MixedGroups(parts, weights or None, seed)
+    return Data(mixed, sha256_of([*digests, *map(repr, mixed.shares)]), recipes, remote, noise)
 
 
 def live(
@@ -72,4 +90,4 @@ def live(
         )
     composed = compose(store_preset(preset or "cugan"), config=config)
     groups, identity = live_groups(folders, out / "index.parquet", composed, images, cores())
-    return Data(groups, identity, composed.recipe, noise=None if bank is None else NoiseBank.open(bank))
+    return Data(groups, identity, [composed.recipe], noise=None if bank is None else NoiseBank.open(bank))

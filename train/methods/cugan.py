@@ -130,7 +130,7 @@ def _why_not(config: CuganConfig, store: StoreConfig, to_learn: bool) -> str | N
 
 
 def _notes(config: CuganConfig, data: Data) -> list[str]:
-    one = isinstance(data.recipe, BlurNoise) and data.recipe.fixed_level is not None
+    one = all(isinstance(each, BlurNoise) and each.fixed_level is not None for each in data.recipes)
     if config.network.conditioned or one:
         return []
     return [

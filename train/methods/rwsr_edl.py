@@ -131,7 +131,8 @@ def _why_not(config: EdlConfig, store: StoreConfig, to_learn: bool) -> str | Non
 
 
 def _notes(config: EdlConfig, data: Data) -> list[str]:
-    if isinstance(data.recipe, NoiseInjection) and not data.recipe.strength and data.noise is None:
+    clean = any(isinstance(each, NoiseInjection) and not each.strength for each in data.recipes)
+    if clean and data.noise is None:
         return [f"note: the pairs of {data.groups.name} have no noise, and no --bank is named: none is injected"]
     return []
 

@@ -246,7 +246,14 @@ def presets_of(method: str) -> Callable[[], list[str]]:
 def of_a_training(method: str, default: str, told: str) -> Callable[[F], F]:
     """The options that the training of every method has."""
     shared = (
-        click.option("--store", "store_folder", type=PLACE, default=None, help="Store to train on."),
+        click.option("--store", "stores", multiple=True, type=PLACE, help="Store to train on; several are mixed."),
+        click.option(
+            "--weight",
+            "weights",
+            multiple=True,
+            type=click.FloatRange(min=0, min_open=True),
+            help="How often each of several stores is drawn, in their order.  [default: by their samples]",
+        ),
         click.option(
             "--source", "folders", multiple=True, type=PLACE, help="Or: folders of images, rendered meanwhile."
         ),
