@@ -35,13 +35,14 @@ from rwsr.eval.report import table
 from rwsr.noisebank.bank import NoiseBank
 from rwsr.noisebank.set_scan import open_scan
 from rwsr.pipelines.executors import runner
-from rwsr.train.engine import checkpoint, identity
-from rwsr.train.engine.checkpoint import read_log
-from rwsr.train.engine.identity import check_identity
 from rwsr.train.engine.loop import built
-from rwsr.train.engine.model_file import model_file, read_model
 from rwsr.train.networks.mm_realsr import MMRealSRConfig
 from rwsr.train.networks.open import open_restorer
+from rwsr.train.runs import checkpoint, identity
+from rwsr.train.runs.checkpoint import read_log
+from rwsr.train.runs.identity import check_identity
+from rwsr.train.runs.model_file import read_model
+from rwsr.train.runs.moments import model_file
 from tests.commands import TINY, flags
 from tests.commands import rwsr as command
 

@@ -12,10 +12,11 @@ from torch import Tensor
 from ..degrade.errors import UserError
 from ..degrade.storage.local import write_atomic
 from ..degrade.storage.provenance import FORMATS
-from .engine.model_file import model_file, read_model
 from .networks.cunet import CUnet
 from .networks.mm_realsr import MMRealSR
 from .networks.open import IN_PTH, open_run
+from .runs.model_file import read_model
+from .runs.moments import model_file
 
 _EXAMPLE_PX = 32
 CPU = torch.device("cpu")

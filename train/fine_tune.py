@@ -19,7 +19,6 @@ from ..eval.metrics.weights import NIQE, find
 from .data.batches import LrBatches
 from .data.decoded import DecodedImages
 from .engine.distributed import local_device
-from .engine.model_file import model_file, read_model
 from .engine.run import Validate, train_on
 from .engine.training import Choice
 from .losses.far_encoders import Established
@@ -28,6 +27,8 @@ from .methods.hr_aware import FineTuneConfig
 from .methods.hr_aware_validation import FAR, WITHOUT_HR, without_hr
 from .networks.lr_reconstruction import LrReconstruction, encoder_for, open_reconstruction
 from .networks.open import Restorer, open_restorer
+from .runs.model_file import read_model
+from .runs.moments import model_file
 from .train import told
 from .validation import validation
 
@@ -136,7 +137,12 @@ def _identity(inputs: Inputs, rows: Sequence[SourceRow], restorer: Restorer, cho
 
 
 def fine_tune_run(
-    out: Path, inputs: Inputs, config: FineTuneConfig, *, val: Callable[[int], ImageSet | None] | None = None
+    out: Path,
+    inputs: Inputs,
+    config: FineTuneConfig,
+    *,
+    val: Callable[[int], ImageSet | None] | None = None,
+    branch: bool = False,
 ) -> str | None:
     """Fine-tune into the folder `out`; what was done, or none where it was done before.
 
@@ -181,6 +187,7 @@ def fine_tune_run(
             ),
             device,
             tell,
+            branch=branch,
             spawn=any(isinstance(place(row.root), ObjectPath) for row in rows),
             inputs={"restorer": restorer.config},
         )

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from ..degrade.errors import UserError
 from ..eval.protocols.interpolation import interpolated
-from .engine.model_file import ModelFile, model_file, read_model, write_model
 from .networks.open import made_by
+from .runs.model_file import ModelFile, read_model, write_model
+from .runs.moments import model_file
 
 
 def interpolate(a: Path, b: Path, alpha: float, out: Path) -> Path:

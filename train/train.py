@@ -28,10 +28,12 @@ def train_run(
     start_from: Path | None = None,
     far_model: Path | None = None,
     val: ImageSet | None = None,
+    branch: bool = False,
 ) -> bool:
     """Train by a method into the folder `out`, measured on held-out images meanwhile; False when that was done before.
 
-    far_model: the SR model that FAR looks through, where its net is `sr`.
+    far_model: the SR model that FAR looks through, where its net is `sr`. branch: where it is under way under another
+    learning rate or schedule, it goes on under this one.
 
     Raises:
         UserError: the groups, the config or the earlier run do not fit; or it was asked to stop, and is saved.
@@ -58,6 +60,7 @@ def train_run(
             spawn=data.remote,
             validate=validate,
             inputs=inputs,
+            branch=branch,
         )
 
 

@@ -13,8 +13,9 @@ from .common import options, params
 def train() -> None:
     """Train a model on a store. On CUDA where there is one, else on the CPU.
 
-    Killed, the same command goes on from its last checkpoint; Ctrl-C saves first. Several GPUs:
-    torchrun --nproc-per-node 4 -m rwsr train ...
+    Killed, the same command goes on from its last checkpoint; Ctrl-C saves first. With more --steps it prolongs a
+    finished training, and --branch lets it go on under another rate. RUN@20000 and RUN@last name checkpoints, for
+    restore, eval, export, report and --start-from. Several GPUs: torchrun --nproc-per-node 4 -m rwsr train ...
     """
 
 
@@ -46,6 +47,7 @@ def _train(
     val_hr: Place | None,
     val_lr: Place | None,
     steps: int | None,
+    branch: bool,
     seed: int | None,
     config: Path | None,
     sets: tuple[str, ...],
@@ -72,6 +74,7 @@ def _train(
         val_lr=val_lr,
         noise=bank,
         far_model=far_model,
+        branch=branch,
     )
     made = options.done(stage, out, track=track)
     options.tell(made.values, made.lines, json_=json_)
@@ -193,6 +196,7 @@ def train_rwsr_edl(**told: Any) -> None:
 @click.option("--val-hr", type=params.PLACE, default=None, help="Or: folder of held-out HR, with --val-lr.")
 @click.option("--val-lr", type=params.PLACE, default=None, help="Folder of its LR.")
 @click.option("--steps", type=click.IntRange(min=1), default=None, help="Training steps.  [default: the preset's]")
+@options.branching
 @options.seeded
 @options.configured
 @options.trackable
@@ -209,6 +213,7 @@ def train_hr_aware(
     val_hr: Place | None,
     val_lr: Place | None,
     steps: int | None,
+    branch: bool,
     seed: int | None,
     config: Path | None,
     sets: tuple[str, ...],
@@ -243,6 +248,7 @@ def train_hr_aware(
         val=val_store,
         val_hr=val_hr,
         val_lr=val_lr,
+        branch=branch,
     )
     made = options.done(stage, out, track=track)
     options.tell(made.values, made.lines, json_=json_)

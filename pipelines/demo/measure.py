@@ -17,9 +17,9 @@ from ...eval.images.tiling import bicubic, pick_device, restore
 from ...eval.protocols import restoration, udem_curves
 from ...eval.protocols.base import BICUBIC
 from ...eval.report import table as report
-from ...train.engine.model_file import model_file
 from ...train.networks import mm_realsr
 from ...train.networks.open import open_restorer
+from ...train.runs.moments import model_file
 from ..evaluate import open_subjects
 
 MODEL = "MM-RealSR (tiny)"

@@ -20,7 +20,7 @@ from ...noisebank.bank import BankConfig, NoiseBank
 from ...noisebank.cati import CatiRule
 from ...noisebank.pictures import bank_sheet
 from ...noisebank.set_scan import open_scan
-from ...train.engine.checkpoint import read_log
+from ...train.runs.checkpoint import read_log
 from .measure import FOLLOWS, MODEL, STRENGTHS, first_of_each_source
 
 # ------------------------------------------------------------------------------------------------------ page

@@ -15,7 +15,7 @@ from ...eval.protocols import restoration
 from ...eval.report import ablation, plots, table
 from ...eval.report.ablation import Ablation
 from ...eval.report.page import Part, Picture, Section, Table, page
-from ...train.engine.checkpoint import read_log
+from ...train.runs.checkpoint import read_log
 from ..evaluate import open_subjects
 
 Paper = Mapping[str, tuple[float | None, ...]]  # PSNR, SSIM, LPIPS of each variant

@@ -76,7 +76,7 @@ class Evaluate(Stage):
         return image_set(store, hr, lr, scale, Selection(self.include, self.exclude, self.name))
 
     def identity(self, given: Given) -> str:
-        from ...train.engine.model_file import model_file
+        from ...train.runs.moments import model_file
 
         models = {name: sha256(model_file(model_of(given, ref))) for name, ref in self.models.items()}
         config = self.model_dump(mode="json", exclude=set(self.refs))
@@ -172,7 +172,7 @@ class Report(Stage):
             lines = [f"wrote {each}" for each in written]
             return Artifact(self.kind, at, sha256(at), {"page": str(at), "quality": str(at)}, lines)
         from ...eval.pages import write_report
-        from ...train.engine.checkpoint import read_log
+        from ...train.runs.checkpoint import read_log
 
         log = read_log(model_of(given, self.training)) if self.training is not None else None
         write_report([given.at(ref) for ref in self.metrics], log, at)

@@ -102,6 +102,8 @@ class Train(Stage):
     """The SR model that FAR looks through."""
     images: IndexConfig = IndexConfig(role="hr")
     """Of folders: which images count as usable."""
+    branch: Annotated[bool, Field(exclude=True)] = False
+    """Where it is under way under another learning rate or schedule, it goes on under this one."""
 
     _composed: Any = PrivateAttr(None)
 
@@ -151,7 +153,7 @@ class Train(Stage):
     def run(self, at: Place, given: Given, work: Work) -> Artifact:
         from ...train.compose import method_of
         from ...train.data.of_training import live, stored
-        from ...train.engine.identity import check_free
+        from ...train.runs.identity import check_free
         from ...train.train import train_run
 
         out = Given({}).on_disk(at)
@@ -174,6 +176,7 @@ class Train(Stage):
             start_from=model_of(given, self.start_from) if self.start_from else None,
             far_model=model_of(given, self.far_model) if self.far_model else None,
             val=_held_out(given, self.val, self.val_hr, self.val_lr, data.groups.scale, self.val_images),
+            branch=self.branch,
         )
         return _trained(self.kind, out, f"trained {config.loop.steps} steps" if trained else None)
 
@@ -215,6 +218,8 @@ class FineTune(Stage):
     """Of folders: how many images, spread evenly.  [default: all]"""
     images: IndexConfig = LR_IMAGES
     """Of folders: which images count as usable."""
+    branch: Annotated[bool, Field(exclude=True)] = False
+    """Where it is under way under another learning rate or schedule, it goes on under this one."""
 
     _composed: Any = PrivateAttr(None)
 
@@ -242,9 +247,9 @@ class FineTune(Stage):
         return sha256_of([canonical(config), *map(given.identity, self.inputs())])
 
     def run(self, at: Place, given: Given, work: Work) -> Artifact:
-        from ...train.engine.identity import check_free
         from ...train.fine_tune import Inputs as Named
         from ...train.fine_tune import fine_tune_run
+        from ...train.runs.identity import check_free
 
         out, config = Given({}).on_disk(at), self.tuning()
         check_free(out)
@@ -262,9 +267,8 @@ class FineTune(Stage):
             reconstruction=model_of(given, self.reconstruction) if self.reconstruction else None,
             far_model=model_of(given, self.far_model) if self.far_model else None,
         )
-        made = _trained(
-            self.kind, out, fine_tune_run(out, inputs, config, val=val if self.val or self.val_hr else None)
-        )
+        done = fine_tune_run(out, inputs, config, val=val if self.val or self.val_hr else None, branch=self.branch)
+        made = _trained(self.kind, out, done)
         values = made.values | {"counts": counts(rows)}
         return Artifact(self.kind, out, made.identity, values, made.lines, rows, changed=made.changed)
 

@@ -18,7 +18,7 @@ import yaml
 from PIL import Image
 
 from rwsr.eval.report import table
-from rwsr.train.engine.model_file import read_model
+from rwsr.train.runs.model_file import read_model
 
 from ..conftest import scene
 from ..loopback import free_port

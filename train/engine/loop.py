@@ -19,11 +19,12 @@ from torch.utils.data import DataLoader, Dataset
 from ...degrade.errors import UserError
 from ...degrade.storage.provenance import Json
 from ...eval.report.table import GRADIENT, VALIDATION
-from . import checkpoint
+from ..runs import checkpoint
+from ..runs.log import StepLog, events_of
+from ..runs.model_file import Weights, write_model
+from ..runs.moments import model_file
 from .distributed import Ranks, agreed, joined, wait_for_all
 from .finite import Finite
-from .log import StepLog, events_of
-from .model_file import Weights, model_file, write_model
 from .trained import Best, Trained
 from .training import B, LoopConfig, Training
 
@@ -115,10 +116,11 @@ def fit(
 ) -> None:
     """Train the networks of a method by Adam into the folder `run`.
 
-    Leaves run/train.parquet (step, name, value: means over log_every steps) and run/model.safetensors (the EMA
-    weights). Killed at any moment, the same call goes on from the last checkpoint, with the same result; asked to stop
-    (Ctrl-C, SIGTERM), it saves first. batches: of this process among several, the batch of each step by its number.
-    on_step: (steps done, means when they are logged), first with the steps that a checkpoint holds.
+    Leaves run/train.parquet (step, name, value: means over log_every steps), run/model.safetensors (the EMA weights)
+    and the last checkpoint, from which it can be prolonged. Killed at any moment, the same call goes on from the last
+    checkpoint, with the same result; asked to stop (Ctrl-C, SIGTERM), it saves first. batches: of this process among
+    several, the batch of each step by its number. on_step: (steps done, means when they are logged), first with the
+    steps that a checkpoint holds.
 
     spawn: start loaders afresh instead of by fork, which readers of object storage do not survive.
 
@@ -167,9 +169,17 @@ def _fit(
         state = {"trained": trained.state(), "log": log.state(ranks), "best": best.state()}
         if ranks.leads:
             log.write(run, step)
-            checkpoint.save_state(run, step, trained.nets, trained.ema, state, log.parts)
+            nets, average = trained.nets, trained.ema
+            checkpoint.save_state(run, step, nets, average, state, log.parts, keep_every=config.keep_every)
         kept = step
         wait_for_all(ranks)
+
+    def end(step: int) -> None:
+        _finish(run, config, log, best.weights or trained.ema, whole_config, best.step or step, ranks)
+
+    if start >= config.steps or (start and best.has_patience and best.is_over):
+        end(start)  # it was killed between its last checkpoint and its model
+        return
 
     loader = DataLoader(
         batches,
@@ -186,7 +196,7 @@ def _fit(
         finite.look(step, terms | norms)
         log.add(terms | {name: torch.where(torch.isfinite(value), value, 0) for name, value in norms.items()})
         last, stop = step == config.steps, asked.is_set()
-        to_log, to_save = step % config.log_every == 0, step % config.checkpoint_every == 0
+        to_log, to_save = step % config.log_every == 0, _is_saved(config, step)
         to_validate = method.validate is not None and (step % config.validate_every == 0 or last)
         if to_log or to_save or to_validate or last or stop:
             finite.check(ranks, kept)
@@ -198,29 +208,33 @@ def _fit(
         means = log.mean(step, ranks) if to_log or last else {}
         log.note(step, figures)
         on_step(1, {name: value for name, value in means.items() if not name.startswith(GRADIENT)})
-        if (to_save or stop) and not last:
+        if to_save or stop or last:
             save(step)
-        if stop and not last:
-            raise Interrupted(step)
         if last:
-            _finish(run, log, best.weights or trained.ema, whole_config, step, best.step or step, ranks)
+            end(step)
             return
+        if stop:
+            raise Interrupted(step)
 
 
 def _watch(config: LoopConfig, device: torch.device) -> Finite:
     return Finite(device, fp16=config.precision == "fp16")
 
 
+def _is_saved(config: LoopConfig, step: int) -> bool:
+    return step % config.checkpoint_every == 0 or (config.keep_every is not None and step % config.keep_every == 0)
+
+
 def _finish(
-    run: Path, log: StepLog, weights: Weights, whole_config: Json, step: int, chosen: int, ranks: Ranks
+    run: Path, config: LoopConfig, log: StepLog, weights: Weights, whole_config: Json, chosen: int, ranks: Ranks
 ) -> None:
-    """The log whole, and the model: the last average, or the one that was chosen."""
+    """The log whole, and the model: the last average, or the one that was chosen. The last checkpoint stays, so that
+    the training can be prolonged."""
     if ranks.leads:
-        log.write(run, step)
         log_sha256 = checkpoint.merge_log(run, log.parts)
         named = {name: value.cpu().contiguous() for name, value in weights.items()}
         write_model(model_file(run), named, whole_config, chosen, log_sha256)
-        checkpoint.tidy(run)
+        checkpoint.tidy(run, config.keep_every)
     wait_for_all(ranks)
 
 

@@ -1,5 +1,6 @@
 """One training of any method into the folder of a run: from groups or pairs, or from batches of any kind."""
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -16,14 +17,18 @@ from ...degrade.storage.lock import only_builder
 from ...degrade.storage.provenance import Json, sha256
 from ...noisebank.bank import NoiseBank
 from ..data.batches import GroupBatch, GroupBatches, GroupSource
-from .checkpoint import is_finished, tidy
+from ..runs.checkpoint import is_finished, tidy
+from ..runs.identity import check_free, check_identity, check_steps, write_identity
+from ..runs.model_file import read_model
+from ..runs.moments import model_file
 from .distributed import Ranks, leads_here
-from .identity import check_free, check_identity, write_identity
 from .loop import fit
-from .model_file import model_file, read_model
+from .schedule import needs_steps
 from .training import Batch, LoopConfig, Training
 
 B = TypeVar("B", bound=Batch)
+
+_log = logging.getLogger("rwsr")
 
 Make = Callable[[GroupSource, Mapping[str, Tensor] | None], Training[GroupBatch]]
 Validate = Callable[[nn.Module], dict[str, float]]
@@ -45,13 +50,16 @@ def train(
     spawn: bool = False,
     validate: Validate | None = None,
     inputs: Json | None = None,
+    branch: bool = False,
 ) -> bool:
     """Train what `make` makes for these groups, of the weights to start from or of none, into `run`.
 
     config: all of it, loop and method. start_from: an earlier run, or its model file, whose averaged weights this one
     starts from. noise: a bank of which each LR gets new noise in each step. inputs: what else went in, noted beside the
-    config. on_step: called with (steps done, their loss terms), first with the steps that a checkpoint holds. False
-    when that was done before.
+    config. on_step: called with (steps done, their loss terms), first with the steps that a checkpoint holds. branch:
+    where `run` is under way under another learning rate or schedule, it goes on under this one.
+
+    False when that was done before; more steps than before prolong it.
 
     Raises:
         UserError: `run` holds another training, or `make` finds that the groups do not fit.
@@ -81,6 +89,7 @@ def train(
         on_step,
         spawn=spawn,
         inputs=inputs,
+        branch=branch,
     )
 
 
@@ -96,6 +105,7 @@ def train_on(
     *,
     spawn: bool = False,
     inputs: Json | None = None,
+    branch: bool = False,
 ) -> bool:
     """Train a method on batches into `run`; False when that was done before.
 
@@ -110,13 +120,20 @@ def train_on(
     whole = config.model_dump(mode="json") | ({"inputs": inputs} if inputs else {})
     check_free(run)
     with only_builder(run) if leads_here() else nullcontext():
-        check_identity(run, whole, identity)
-        if is_finished(run):
+        needed = needs_steps(loop.schedule)
+        changes = check_identity(run, whole, identity, branch=branch, schedule_needs_steps=needed)
+        finished = is_finished(run)
+        check_steps(run, loop.steps, changes, finished=finished)
+        if finished and (changes is None or not changes.prolongs):
             if leads_here():
-                tidy(run)
+                tidy(run, loop.keep_every)
             return False
         method = make()
         batches(Ranks())  # says what does not fit before the folder is taken
-        write_identity(run, whole, identity)
+        if changes is not None and changes.step and leads_here():
+            what = "a branch" if changes.is_branch else "the same training"
+            _log.warning("note: %s goes on from step %d as %s: %s", run, changes.step, what, changes.text)
+        if leads_here():
+            write_identity(run, whole, identity, changes)
         fit(run, method, batches, loop, device=device, whole_config=whole, on_step=on_step, spawn=spawn)
     return True

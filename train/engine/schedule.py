@@ -29,6 +29,11 @@ class Cosine(Frozen):
     min_factor: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
+def needs_steps(schedule: Constant | MultiStep | Cosine) -> bool:
+    """Whether the rate on the way depends on how many steps there are in all."""
+    return isinstance(schedule, Cosine)
+
+
 Schedule = Annotated[Constant | MultiStep | Cosine, Field(discriminator="kind")]
 
 

@@ -10,8 +10,8 @@ from torch.optim import Adam
 
 from ...degrade.errors import UserError
 from ...eval.report.table import GRADIENT, VALIDATION
+from ..runs.model_file import Weights
 from .distributed import Ranks, average_gradients
-from .model_file import Weights
 from .schedule import factor_at
 from .training import Batch, Choice, LoopConfig, Shared, Training
 

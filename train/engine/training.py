@@ -51,6 +51,8 @@ class LoopConfig(Frozen):
     """Steps whose mean is a row of the log."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 1000
     """Steps after which all is saved."""
+    keep_every: Annotated[int, Field(ge=1)] | None = None
+    """Steps of which each checkpoint is kept for good, where others go but for the last two; none keeps none."""
     validate_every: Annotated[int, Field(ge=1)] = 5000
     """Steps after which the averaged weights are measured."""
     num_workers: Annotated[int, Field(ge=0, le=256)] = 0

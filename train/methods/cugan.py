@@ -16,7 +16,6 @@ from ...degrade.recipes.store_config import StoreConfig
 from ..data.batches import GroupBatch, GroupSource
 from ..data.of_training import Data
 from ..engine.loop import built
-from ..engine.model_file import start_with
 from ..engine.schedule import Cosine, MultiStep
 from ..engine.training import LoopConfig, Shared, Training
 from ..losses import basic as losses
@@ -24,6 +23,7 @@ from ..losses.adversarial import adversarial
 from ..losses.perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, perceptual_loss
 from ..networks.cunet import CUnet, CUnetConfig
 from ..networks.discriminators import ConditionedDiscriminator, discriminator_losses, generator_loss
+from ..runs.model_file import start_with
 from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale
 
 _LEAST_GAN_PX = 32

@@ -17,7 +17,6 @@ from ...degrade.recipes.store_config import GROUPS, StoreConfig
 from ..data.batches import GroupBatch, GroupSource, check_scale
 from ..engine.distributed import local_device
 from ..engine.loop import built
-from ..engine.model_file import start_with
 from ..engine.schedule import Cosine
 from ..engine.training import LoopConfig, Shared, Training
 from ..losses.far import hqi_of, strength_of
@@ -26,6 +25,7 @@ from ..losses.reconstruction import ReconstructionLossConfig, reconstruction_ter
 from ..networks.keyed_noise import Normal
 from ..networks.lr_reconstruction import ControllerConfig, LrReconstruction, ReconstructionConfig
 from ..networks.open import PRETRAINED
+from ..runs.model_file import start_with
 from .base import Given, Method, Preset, TrainingConfig, other_scale
 from .hr_aware_losses import FarWeight, Looks, check_losses, looks_of
 

@@ -15,7 +15,6 @@ from ...degrade.recipes.store_config import GROUPS, StoreConfig
 from ..data.batches import GroupBatch, GroupSource, check_scale
 from ..data.of_training import Data
 from ..engine.loop import built
-from ..engine.model_file import start_with
 from ..engine.schedule import MultiStep
 from ..engine.training import LoopConfig, Shared, Training
 from ..losses import basic as losses
@@ -30,6 +29,7 @@ from ..networks.mm_realsr import (
     MMRealSRConfig,
 )
 from ..networks.udem import UdemConfig
+from ..runs.model_file import start_with
 from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale
 from .mm_realsr_losses import LossConfig, conditions, metric_terms
 

@@ -16,7 +16,6 @@ from ...degrade.recipes.store_config import GROUPS, StoreConfig
 from ..data.batches import GroupBatch, check_scale
 from ..data.of_training import Data
 from ..engine.loop import built
-from ..engine.model_file import start_with
 from ..engine.schedule import Cosine, MultiStep
 from ..engine.training import LoopConfig, Shared, Training
 from ..losses import basic as losses
@@ -25,6 +24,7 @@ from ..losses.perceptual import ESRGAN, PerceptualConfig, PerceptualLoss
 from ..networks.discriminators import Discriminator, GanConfig, check_input
 from ..networks.mm_realsr import MMRealSR
 from ..networks.rwsr_edl import Edl, EdlNetworkConfig, parts_of
+from ..runs.model_file import start_with
 from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale
 
 

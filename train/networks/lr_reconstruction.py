@@ -16,9 +16,10 @@ from ...degrade.errors import StoreError, UserError
 from ...degrade.family import Frozen
 from ...eval.images.tiling import bicubic, smaller
 from ...eval.metrics.lpips_dists import Net
-from ..engine.model_file import ModelFile, model_file, read_model
 from ..losses.far import Far, controller
 from ..losses.far_encoders import Established, FarConfig, established
+from ..runs.model_file import ModelFile, read_model
+from ..runs.moments import model_file
 from .keyed_noise import Normal
 from .open import PRETRAINED, open_restorer
 from .reconstructor import CODE_FEATS, FEATS, LEAST_PX, DegradationEncoder, ImageEncoder, Reconstructor

@@ -17,7 +17,8 @@ from ...degrade.errors import StoreError, UserError
 from ...degrade.family import family
 from ...degrade.storage import location
 from ...degrade.storage.provenance import Json
-from ..engine.model_file import Weights, check_numbers, config_now, config_of, model_file, read_model
+from ..runs.model_file import Weights, check_numbers, config_now, config_of, read_model
+from ..runs.moments import model_file, moment_of
 from . import cunet, mm_realsr, rwsr_edl
 from .base import NetworkConfig
 from .published import compact, imdn, ncnn, rlfn
@@ -173,11 +174,19 @@ def _fitting(path: Path) -> Generator[None]:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.is_dir() or (path.suffix == ".safetensors" and config_of(path) is not None)
+    return (
+        path.is_dir()
+        or moment_of(path)[1] is not None
+        or (path.suffix == ".safetensors" and config_of(path) is not None)
+    )
 
 
 def open_run(path: Path, device: torch.device, *, name: str | None = None) -> Restorer:
-    """The restorer that a run of ours trained, by its folder or its model file; raises StoreError."""
+    """The restorer that a run of ours trained, by its folder, its model file or a checkpoint (RUN@20000, RUN@last).
+
+    Raises:
+        StoreError: there is none, or it is damaged.
+    """
     file = model_file(path)
     model = read_model(file)
     if model.config.get("method") == PRETRAINED:
@@ -187,7 +196,11 @@ def open_run(path: Path, device: torch.device, *, name: str | None = None) -> Re
         found = _network(model.weights, config)
     net, scale = _by_spandrel(file, model.weights) if found is None else found
     return Restorer(
-        name or path.stem, net.to(device).eval().requires_grad_(False), scale, location.sha256(file), config
+        name or (path.name if moment_of(path)[1] else path.stem),
+        net.to(device).eval().requires_grad_(False),
+        scale,
+        location.sha256(file),
+        config,
     )
 
 
@@ -197,7 +210,7 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
     Raises:
         UserError: there is none, it is damaged, or its network is not known here.
     """
-    if not path.exists():
+    if not path.exists() and moment_of(path)[1] is None:
         raise StoreError(f"{path} does not exist; name the folder of a run, or a checkpoint")
     if _is_ours(path):
         return open_run(path, device, name=name)

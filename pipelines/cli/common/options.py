@@ -203,6 +203,13 @@ def seeded(function: F) -> F:
     )(function)
 
 
+def branching(function: F) -> F:
+    """--branch."""
+    return click.option(
+        "--branch", is_flag=True, help="A training under way may go on under another rate, schedule or clipping."
+    )(function)
+
+
 def as_json(function: F) -> F:
     """--json."""
     return click.option("--json", "json_", is_flag=True, help="Print the result as JSON on stdout.")(function)
@@ -267,6 +274,7 @@ def of_a_training(method: str, default: str, told: str) -> Callable[[F], F]:
         click.option(
             "--steps", type=click.IntRange(min=1), default=None, help="Training steps.  [default: the preset's]"
         ),
+        branching,
         choosing("hr"),
         seeded,
         configured,

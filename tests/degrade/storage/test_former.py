@@ -21,8 +21,9 @@ from rwsr.eval.report import examples, table
 from rwsr.noisebank.bank import NoiseBank
 from rwsr.noisebank.cati import CatiRule
 from rwsr.noisebank.set_scan import open_scan
-from rwsr.train.engine.model_file import model_file, read_model
 from rwsr.train.methods import METHODS
+from rwsr.train.runs.model_file import read_model
+from rwsr.train.runs.moments import model_file
 
 from ...commands import rwsr
 

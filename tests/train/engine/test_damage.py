@@ -17,11 +17,11 @@ from rwsr.degrade.seeds import stream
 from rwsr.degrade.storage import local
 from rwsr.degrade.storage.shards.store import Store
 from rwsr.eval.metrics.lpips_dists import lpips
-from rwsr.train.engine import checkpoint
-from rwsr.train.engine.checkpoint import read_log, steps_saved
 from rwsr.train.engine.distributed import Ranks
 from rwsr.train.engine.finite import Finite
-from rwsr.train.engine.model_file import config_of, read_model, write_model
+from rwsr.train.runs import checkpoint
+from rwsr.train.runs.checkpoint import read_log, steps_saved
+from rwsr.train.runs.model_file import config_of, read_model, write_model
 
 from ...commands import Stop, rwsr, stop_after
 from .test_loop import CONFIG, CPU, _nothing, _train
@@ -194,16 +194,22 @@ def test_a_damaged_model_is_not_a_finished_training(
     tmp_path: Path,
     damage: Callable[[Path], None],
 ) -> None:
-    """Not counted as done, and not restored with; removed, the same command trains again."""
+    """Not counted as done, and not restored with; the same command makes it again of the last checkpoint, and where
+    that is gone too says what to remove.
+    """
+    said = r"model.safetensors (is not what a training wrote|carries no)"
     _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
     before = (tmp_path / "run/model.safetensors").read_bytes()
     damage(tmp_path / "run/model.safetensors")
-    for again in (
-        lambda: _train(tmp_path / "run", store, CONFIG, CPU, _nothing),
-        lambda: read_model(tmp_path / "run/model.safetensors"),
-    ):
-        with pytest.raises(StoreError, match=r"model.safetensors (is not what a training wrote|carries no)"):
-            again()
+    with pytest.raises(StoreError, match=said):
+        read_model(tmp_path / "run/model.safetensors")
+    steps: list[int] = []
+    assert _train(tmp_path / "run", store, CONFIG, CPU, lambda done, _: steps.append(done))
+    assert (tmp_path / "run/model.safetensors").read_bytes() == before and steps == [7]
+    damage(tmp_path / "run/model.safetensors")
+    shutil.rmtree(tmp_path / "run/checkpoints")
+    with pytest.raises(StoreError, match=said):
+        _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
     (tmp_path / "run/model.safetensors").unlink()
     assert _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
     assert (tmp_path / "run/model.safetensors").read_bytes() == before
@@ -251,17 +257,17 @@ def test_a_damaged_identity_is_one_line(store: Store, tmp_path: Path, data: byte
 
 
 @pytest.mark.slow
-def test_a_finished_run_holds_nothing_but_its_artefacts(store: Store, tmp_path: Path) -> None:
+def test_a_finished_run_holds_its_artefacts_and_its_last_state(store: Store, tmp_path: Path) -> None:
     """Killed just before the last clean-up, the next call does it."""
     _stopped(tmp_path / "run", store)
-    kept = {name: shutil.copytree(tmp_path / "run" / name, tmp_path / name) for name in ("checkpoints", "log")}
+    kept = shutil.copytree(tmp_path / "run/checkpoints", tmp_path / "kept")
     _train(tmp_path / "run", store, LONGER, CPU, _nothing)
-    files = {"model.safetensors", "run.json", "train.parquet"}
+    files = {"model.safetensors", "run.json", "train.parquet", "checkpoints", "log"}
     assert {path.name for path in (tmp_path / "run").iterdir()} == files
-    for name, copy in kept.items():
-        shutil.copytree(copy, tmp_path / "run" / name)
+    shutil.copytree(kept, tmp_path / "run/checkpoints", dirs_exist_ok=True)
+    assert len(steps_saved(tmp_path / "run")) > 1
     assert not _train(tmp_path / "run", store, LONGER, CPU, _nothing)
-    assert {path.name for path in (tmp_path / "run").iterdir()} == files
+    assert steps_saved(tmp_path / "run") == [LONGER.loop.steps]
 
 
 @pytest.mark.slow

@@ -27,14 +27,14 @@ from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatches, StoredGroups
 from rwsr.train.data.of_training import Data, live, stored
 from rwsr.train.engine import run as runs
-from rwsr.train.engine.checkpoint import steps_saved
 from rwsr.train.engine.loop import built
-from rwsr.train.engine.model_file import read_model
 from rwsr.train.methods.base import Given
 from rwsr.train.methods.mm_realsr import METHOD, TrainConfig, build, generator_terms
 from rwsr.train.networks.mm_realsr import MMRealSR
 from rwsr.train.networks.open import open_run
 from rwsr.train.notes import notes_on
+from rwsr.train.runs.checkpoint import steps_saved
+from rwsr.train.runs.model_file import read_model
 from rwsr.train.train import train_run
 
 from ...builders import tiny_store
@@ -295,8 +295,8 @@ def test_a_training_that_is_refused_takes_no_folder(pairs: Store, store: Store, 
     with pytest.raises(UserError, match="loop.batch_size = 20 is more than the 12"):
         _train(run, store, compose(CONFIG, loop={"batch_size": 20}), CPU, _nothing)
     assert _train(run, store, CONFIG, CPU, _nothing)
-    with pytest.raises(StoreError, match=r"another config \(loop.steps was 7, now 8\)"):
-        _train(run, store, compose(CONFIG, loop={"steps": 8}), CPU, _nothing)
+    with pytest.raises(StoreError, match=r"another config \(loop.seed was 0, now 8\)"):
+        _train(run, store, compose(CONFIG, loop={"seed": 8}), CPU, _nothing)
     with pytest.raises(UserError, match="groups.zarr is for scale 4, the network for 2; set network.scale"):
         config = compose(CONFIG, network={"scale": 2})
         train_run(tmp_path / "b", stored(store.path), METHOD, config, val=of_store(pairs))

@@ -19,7 +19,6 @@ from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.data.of_training import live, stored
 from rwsr.train.engine import run as runs
-from rwsr.train.engine.model_file import read_model
 from rwsr.train.interpolate import interpolate
 from rwsr.train.methods import cugan
 from rwsr.train.methods.base import Given
@@ -27,6 +26,7 @@ from rwsr.train.methods.cugan import CuganConfig, CuganLosses, discriminator_ter
 from rwsr.train.networks.cunet import CUnet, CUnetConfig
 from rwsr.train.networks.discriminators import ConditionedDiscriminator, FeatureModulation
 from rwsr.train.networks.open import open_run
+from rwsr.train.runs.model_file import read_model
 from rwsr.train.train import train_run
 
 from ...builders import tiny_store
@@ -354,8 +354,8 @@ def test_onnx_is_told_the_condition(tmp_path: Path) -> None:
     """At sizes that are no multiples of 4."""
     import onnxruntime
 
-    from rwsr.train.engine.model_file import write_model
     from rwsr.train.export import to_onnx
+    from rwsr.train.runs.model_file import write_model
 
     torch.manual_seed(0)
     config = CuganConfig(network=CUnetConfig(num_feat=(4, 6, 8), num_block=1))

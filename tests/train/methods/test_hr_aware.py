@@ -30,7 +30,6 @@ from rwsr.train import fine_tune
 from rwsr.train.compose import compose_fine_tuning, compose_training
 from rwsr.train.data.batches import GroupBatch, LrBatch, LrBatches
 from rwsr.train.engine.distributed import Ranks
-from rwsr.train.engine.model_file import write_model
 from rwsr.train.engine.training import Choice, Training
 from rwsr.train.fine_tune import LrImages
 from rwsr.train.losses.far import Strength, controller
@@ -47,6 +46,7 @@ from rwsr.train.networks.lr_reconstruction import LrReconstruction, Reconstructi
 from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig
 from rwsr.train.networks.open import open_restorer
 from rwsr.train.networks.published.compact import Compact, CompactConfig
+from rwsr.train.runs.model_file import write_model
 
 from ...commands import Stop, flags, make_spandrel_importable, rwsr, stop_after
 from ...conftest import scene

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ....degrade.errors import StoreError
-from ...engine.model_file import Weights
+from ...runs.model_file import Weights
 
 _MAGIC, _FLOAT16 = "7767517", 0x01306B47  # of a .param file; of a block of halves in a .bin
 

@@ -5,7 +5,6 @@ and config in its own metadata, of the log in the model's.
 """
 
 import io
-import json
 import logging
 import os
 import shutil
@@ -22,66 +21,71 @@ from torch import nn
 
 from ...degrade.errors import StoreError
 from ...degrade.storage.local import sync_folder, write_atomic
-from ...degrade.storage.provenance import Json, canonical, sha256
+from ...degrade.storage.provenance import Json, sha256
 from ...degrade.storage.tables import parsed
-from .model_file import Weights, check_numbers, damaged, model_file, read_model, weights_of
+from .bound import bound, unbound
+from .model_file import SUMS, Weights, check_numbers, damaged, read_model, weights_of
+from .moments import LAST, checkpoint_folder, model_file, moment_of, steps_saved
 
 _KEPT = 2
-_SUMS = "sums.json"
 _LOG = "train.parquet"
+
+LOG = pa.schema([("step", pa.int64()), ("name", pa.string()), ("value", pa.float64())])
 
 _log = logging.getLogger("rwsr")
 
 
-def read_log(run: Path) -> pa.Table:
-    """The log of a finished run: step, name, value.
+def read_log(path: Path) -> pa.Table:
+    """The log of a run, by its folder or by one of its checkpoints (RUN@20000): step, name, value.
+
+    Of a training that is under way, up to its last checkpoint.
 
     Raises:
         StoreError: it is missing, or not the one that the training wrote.
     """
-    path = run / _LOG
+    run, moment = moment_of(path)
+    if moment is not None or (steps_saved(run) and not is_finished(run)):
+        folder = model_file(path if moment is not None else run.with_name(f"{run.name}@{LAST}")).parent
+        return _merged(run, unbound(folder / SUMS)["log"])
+    file = run / _LOG
     try:
-        data = path.read_bytes()
+        data = file.read_bytes()
     except FileNotFoundError:
         raise StoreError(
-            f"{path} does not exist; name the folder of a finished run, or finish it with rwsr train"
+            f"{file} does not exist; name the folder of a run that has saved a checkpoint, or finish it with rwsr train"
         ) from None
     wanted = read_model(model_file(run)).log_sha256
     if wanted is not None and sha256(data) != wanted:
-        raise damaged(path, "its hash is another")
+        raise damaged(file, "its hash is another")
     try:
         return parsed(data, columns=["step", "name", "value"])
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise StoreError(f"{path} is not the log of a run ({reason}); name the folder of another") from None
+        raise StoreError(f"{file} is not the log of a run ({reason}); name the folder of another") from None
 
 
 def is_finished(run: Path) -> bool:
-    """Whether a run's model is there, and whole; where it is not whole but checkpoints are, it is not finished.
+    """Whether a run's model is there, and whole, and of the steps that the run is to have; where it is not whole but
+    checkpoints are, it is not finished.
 
     Raises:
         StoreError: the model is damaged, and nothing is left to go on from.
     """
-    if not model_file(run).exists() or not run.is_dir():
+    if not run.is_dir() or not model_file(run).exists():
         return False
     try:
-        read_model(model_file(run))
+        model = read_model(model_file(run))
     except StoreError as error:
         if not steps_saved(run):
             raise
         _log.warning("%s; the training goes on from a checkpoint", error)
         return False
-    return True
+    return steps_of(model.config) == steps_of(unbound(run / "run.json")["config"])
 
 
-def _folder(run: Path, step: int) -> Path:
-    return run / "checkpoints" / f"step-{step:08d}"
-
-
-def steps_saved(run: Path) -> list[int]:
-    """The steps with a checkpoint, in order."""
-    names = (path.name.removeprefix("step-") for path in (run / "checkpoints").glob("step-????????") if path.is_dir())
-    return sorted(int(name) for name in names if name.isdigit())
+def steps_of(config: Json) -> int | None:
+    """How many steps a training has, by its config; None where it does not say."""
+    return config.get("loop", {}).get("steps")
 
 
 def save_state(
@@ -91,8 +95,11 @@ def save_state(
     ema: Weights,
     state: Mapping[str, Any],
     log: Mapping[str, str],
+    *,
+    keep_every: int | None = None,
 ) -> None:
-    """Everything that the next step depends on; older checkpoints but one are removed afterwards.
+    """Everything that the next step depends on; older checkpoints but one are removed afterwards, and those of every
+    `keep_every` steps are not.
 
     state: whatever is not weights, of tensors, numbers, text, lists and dicts. log: the hash of each part of the log
     up to here, by its name.
@@ -101,7 +108,7 @@ def save_state(
         StoreError: a weight is no number; nothing is written, nothing removed.
         OSError: the disk is full, say; the older checkpoints are as they were.
     """
-    final = _folder(run, step)
+    final = checkpoint_folder(run, step)
     sink = io.BytesIO()
     torch.save(dict(state), sink)
     weights = {name: weights_of(net) for name, net in nets.items()}
@@ -113,35 +120,17 @@ def save_state(
     beside.mkdir(parents=True)
     for name, data in files.items():
         write_atomic(beside / name, data)
-    write_atomic(beside / _SUMS, bound({"files": {name: sha256(data) for name, data in files.items()}, "log": log}))
+    write_atomic(beside / SUMS, bound({"files": {name: sha256(data) for name, data in files.items()}, "log": log}))
     if final.exists():
         shutil.rmtree(final)
     os.replace(beside, final)
     sync_folder(final.parent)
-    for old in steps_saved(run)[:-_KEPT]:
-        shutil.rmtree(_folder(run, old))
-
-
-def bound(value: Mapping[str, Any]) -> bytes:
-    """A table as JSON that carries its own hash."""
-    return json.dumps({**value, "sha256": sha256(canonical(value))}, indent=1).encode()
-
-
-def unbound(path: Path) -> Json:
-    """The table that `bound` wrote; raises StoreError where it is another."""
-    try:
-        value = json.loads(path.read_bytes())
-        wanted = value.pop("sha256")
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise StoreError(f"{path} is missing or damaged ({type(error).__name__})") from None
-    if wanted != sha256(canonical(value)):
-        raise StoreError(f"{path} is damaged: its hash is another")
-    return value
+    tidy(run, keep_every, count=_KEPT)
 
 
 def _read_whole(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     """The files of a checkpoint, and the hashes of the parts of the log; raises StoreError where it is not whole."""
-    sums = unbound(folder / _SUMS)
+    sums = unbound(folder / SUMS)
     files: dict[str, bytes] = {}
     for name, wanted in sums["files"].items():
         try:
@@ -174,7 +163,7 @@ def load_state(run: Path, nets: Mapping[str, nn.Module], device: torch.device) -
     steps = steps_saved(run)
     for step in reversed(steps):
         try:
-            files, log = _read_whole(_folder(run, step))
+            files, log = _read_whole(checkpoint_folder(run, step))
         except StoreError as error:
             _log.warning("checkpoint of step %d: %s; the one before it is looked at", step, error)
             continue
@@ -194,7 +183,7 @@ def load_state(run: Path, nets: Mapping[str, nn.Module], device: torch.device) -
 def drop_after(run: Path, step: int) -> None:
     """Remove the checkpoints and the parts of the log that come after a step."""
     for later in (each for each in steps_saved(run) if each > step):
-        shutil.rmtree(_folder(run, later))
+        shutil.rmtree(checkpoint_folder(run, later))
     for path in (run / "log").glob("step-*.parquet"):
         number = path.stem.removeprefix("step-")
         if number.isdigit() and int(number) > step:
@@ -208,29 +197,34 @@ def write_log_part(run: Path, step: int, data: bytes) -> tuple[str, str]:
     return path.name, sha256(data)
 
 
-def merge_log(run: Path, parts: Mapping[str, str]) -> str:
-    """train.parquet out of the parts, by name and hash; gives its hash. A part that is not whole is named and left
-    out."""
+def _merged(run: Path, parts: Mapping[str, str]) -> pa.Table:
+    """The parts of a log, by name and hash, as one; a part that is not whole is named and left out."""
     found: list[pa.Table] = []
     for name in sorted(parts):
         path = run / "log" / name
         try:
             data = path.read_bytes()
         except OSError as error:
-            _log.warning("%s cannot be read (%s): %s lacks these steps", path, error.strerror, run / _LOG)
+            _log.warning("%s cannot be read (%s): the log lacks these steps", path, error.strerror)
             continue
         if sha256(data) != parts[name]:
-            _log.warning("%s is damaged: %s lacks these steps", path, run / _LOG)
+            _log.warning("%s is damaged: the log lacks these steps", path)
             continue
         found.append(parsed(data))
+    return pa.concat_tables([LOG.empty_table(), *found])
+
+
+def merge_log(run: Path, parts: Mapping[str, str]) -> str:
+    """train.parquet out of the parts, by name and hash; gives its hash."""
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.concat_tables(found), sink, compression="zstd", write_page_checksum=True)
+    pq.write_table(_merged(run, parts), sink, compression="zstd", write_page_checksum=True)
     whole = sink.getvalue().to_pybytes()
     write_atomic(run / _LOG, whole)
     return sha256(whole)
 
 
-def tidy(run: Path) -> None:
-    """Remove what a finished run no longer needs: checkpoints, the parts of the log."""
-    shutil.rmtree(run / "checkpoints", ignore_errors=True)
-    shutil.rmtree(run / "log", ignore_errors=True)
+def tidy(run: Path, keep_every: int | None, *, count: int = 1) -> None:
+    """Remove all checkpoints but the last ones, so many of them, and those of every `keep_every` steps."""
+    for old in steps_saved(run)[:-count]:
+        if not keep_every or old % keep_every:
+            shutil.rmtree(checkpoint_folder(run, old))

@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from ...degrade.errors import UserError
+from ..engine.distributed import Ranks, average
 from . import checkpoint
-from .distributed import Ranks, average
-
-_LOG = pa.schema([("step", pa.int64()), ("name", pa.string()), ("value", pa.float64())])
 
 
 class StepLog:
@@ -62,9 +60,9 @@ class StepLog:
 
     def write(self, run: Path, step: int) -> None:
         """The rows since the last checkpoint, as the part of the log that ends with this one."""
-        columns = [pa.array([row[i] for row in self._rows], field.type) for i, field in enumerate(_LOG)]
+        columns = [pa.array([row[i] for row in self._rows], field.type) for i, field in enumerate(checkpoint.LOG)]
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_arrays(columns, schema=_LOG), sink)
+        pq.write_table(pa.Table.from_arrays(columns, schema=checkpoint.LOG), sink)
         name, sha256 = checkpoint.write_log_part(run, step, sink.getvalue().to_pybytes())
         self.parts[name] = sha256
         self._rows = []

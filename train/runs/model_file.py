@@ -9,16 +9,19 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
 from ...degrade.errors import StoreError, UserError
 from ...degrade.storage.former import training_now
 from ...degrade.storage.local import write_atomic
-from ...degrade.storage.provenance import FORMATS, Json, canonical, check_format
+from ...degrade.storage.provenance import FORMATS, Json, canonical, check_format, sha256
+from .bound import unbound
+from .moments import AVERAGE, LAST, model_file, steps_saved
 
 N = TypeVar("N", bound=nn.Module)
 Weights = dict[str, Tensor]
+SUMS = "sums.json"  # of a checkpoint: the hash of each of its files
 _METADATA = "rwsr"
 _UNNUMBERED = 5  # the format of models and runs that say none
 
@@ -70,11 +73,6 @@ def write_model(path: Path, weights: Weights, config: Json, step: int, log_sha25
     about: Json = {"format": FORMATS["model"], "config": config, "step": step, "log_sha256": log_sha256}
     metadata = about | {"sha256": _hash_of(about, check_numbers(weights, path))}
     write_atomic(path, save(weights, {_METADATA: json.dumps(metadata)}))
-
-
-def model_file(path: Path) -> Path:
-    """The model file of a finished run, or the file itself."""
-    return path / "model.safetensors" if path.is_dir() else path
 
 
 def damaged(path: Path, reason: object) -> StoreError:
@@ -137,11 +135,14 @@ def check_numbers(weights: Weights, path: Path) -> Weights:
 
 
 def read_model(path: Path) -> ModelFile:
-    """What is in a model file, once its hash is known to be right.
+    """What is in a model file, or in a checkpoint by the file of its averaged weights, once its hash is known to be
+    right.
 
     Raises:
         StoreError: the file is missing, damaged, or not one of ours.
     """
+    if path.name == AVERAGE and (path.parent / SUMS).exists():
+        return _read_average(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -150,14 +151,34 @@ def read_model(path: Path) -> ModelFile:
         about = _about(path, metadata)
         weights = check_numbers(load_file(path), path)
     except FileNotFoundError:
-        if (path.parent / "run.json").exists():
-            raise StoreError(f"{path.parent} is not trained to its end; run the command that began it again") from None
-        raise StoreError(f"{path} does not exist; name the folder that was --out of rwsr train") from None
+        raise _missing(path) from None
     except (SafetensorError, OSError) as error:
         raise damaged(path, error) from None
     if about.pop("sha256") != _hash_of(about, weights):
         raise damaged(path, "its hash is another")
     return ModelFile(weights, config_now(about, path), int(about["step"]), about["log_sha256"])
+
+
+def _missing(path: Path) -> StoreError:
+    run = path.parent
+    if not (run / "run.json").exists():
+        return StoreError(f"{path} does not exist; name the folder that was --out of rwsr train")
+    steps = steps_saved(run)
+    now = f"; {run}@{LAST} is what it is at step {steps[-1]}" if steps else ""
+    return StoreError(f"{run} is not trained to its end; run the command that began it again{now}")
+
+
+def _read_average(path: Path) -> ModelFile:
+    """The averaged weights of a checkpoint, with the config in run.json."""
+    folder, run = path.parent, path.parents[2]
+    sums, known = unbound(folder / SUMS), unbound(run / "run.json")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise damaged(path, error.strerror) from None
+    if sha256(data) != sums["files"].get(AVERAGE):
+        raise damaged(path, "its hash is another")
+    return ModelFile(check_numbers(load(data), path), config_now(known, path), int(folder.name[len("step-") :]), None)
 
 
 def load_trained(path: Path, device: torch.device, what: str, make: Callable[[Any], N]) -> N:
