@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from ..degrade.errors import UserError
 from ..degrade.storage import location
@@ -115,11 +114,17 @@ def sections_of(metrics: Place) -> list[Section]:
 
 
 def write_report(
-    reports: Sequence[Place], log: pa.Table | None, out: Place, *, protocols: Sequence[Protocol[Any]] = PROTOCOLS
+    reports: Sequence[Place],
+    out: Place,
+    *,
+    training: Sequence[Section] = (),
+    protocols: Sequence[Protocol[Any]] = PROTOCOLS,
+    refresh_s: int | None = None,
 ) -> None:
-    """Draw metric reports, and the losses of a run out of its log, as one HTML page.
+    """Draw metric reports, and a training, as one HTML page.
 
-    protocols: whose sections are known.
+    training: its sections. protocols: whose sections are known. refresh_s: a browser reads it again after so many
+    seconds.
 
     Raises:
         StoreError: a report is missing.
@@ -132,11 +137,15 @@ def write_report(
     for name, rows in runs.items():
         of_run = _sections(rows, examples.read(named[name]), protocols)
         sections += of_run if len(runs) == 1 else [replace(each, title=f"{name}: {each.title}") for each in of_run]
-    if log is not None:
-        sections.append(Section("Training", (), (Picture(plots.loss_curves(log), "The losses while training."),)))
+    sections += training
     models = dict.fromkeys((row.model, row.checkpoint) for rows in runs.values() for row in rows if row.checkpoint)
     if models:
         table = Table(("model", "SHA-256 of its checkpoint"), tuple(models))
         sections.append(Section("Checkpoints", (), (table,)))
     title = "Metric report" if len(runs) == 1 else "Metric reports compared"
-    location.write(out, page(f"{title}: {', '.join(runs)}", ", ".join(map(str, reports)), sections))
+    if not runs:
+        lead, *_ = sections
+        location.write(out, page(lead.title, "", sections, refresh_s=refresh_s))
+        return
+    made = page(f"{title}: {', '.join(runs)}", ", ".join(map(str, reports)), sections, refresh_s=refresh_s)
+    location.write(out, made)

@@ -151,9 +151,9 @@ def test_a_method_and_a_network_of_ones_own_train_and_are_measured(store: Path, 
     assert not missing and {row.metric for row in rows} == {"mean-error"} and all(row.value > 1 for row in rows)
     found = rwsr.measure(FLIPS, images, [subject], FlipOptions(), tmp_path / "m.parquet")
     assert found.rows and {row.protocol for row in found.rows} == {"flips"}
-    rwsr.write_report([tmp_path / "m.parquet"], None, tmp_path / "own.html", protocols=[FLIPS])
+    rwsr.write_report([tmp_path / "m.parquet"], tmp_path / "own.html", protocols=[FLIPS])
     assert f"run: {found.rows[0].value:.4f}" in (tmp_path / "own.html").read_text()
-    rwsr.write_report([tmp_path / "m.parquet"], None, tmp_path / "plain.html")
+    rwsr.write_report([tmp_path / "m.parquet"], tmp_path / "plain.html")
     assert "asymmetry" in (tmp_path / "plain.html").read_text()  # means and conditions of a protocol that is not known
 
 

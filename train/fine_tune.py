@@ -30,7 +30,7 @@ from .networks.open import Restorer, open_restorer
 from .runs.model_file import read_model
 from .runs.moments import model_file
 from .train import told
-from .validation import validation
+from .validation import shown, validation
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,7 @@ def fine_tune_run(
     )
     wanted = () if choice is None or choice.by in WITHOUT_HR else (choice.by,)
     measured = None if held_out is None else validation(held_out, restorer.scale, device, wanted)
+    show = None if held_out is None else shown(held_out, device)
     wants_figures = choice is not None or held_out is not None
     by_itself = without_hr(images, restorer.scale, net, encoder, device) if wants_figures else None
     with told(config.loop.steps) as tell:
@@ -175,7 +176,10 @@ def fine_tune_run(
             config,
             config.loop,
             lambda: replace(
-                stages.fine_tuning(config, restoring, net, encoder), validate=_both(measured, by_itself), choice=choice
+                stages.fine_tuning(config, restoring, net, encoder),
+                validate=_both(measured, by_itself),
+                show=show,
+                choice=choice,
             ),
             lambda ranks: LrBatches(
                 images,

@@ -16,7 +16,7 @@ from .engine.run import OnStep
 from .methods.base import C, Given, Method
 from .networks.open import open_restorer
 from .notes import notes_on
-from .validation import validation
+from .validation import shown, validation
 
 
 def train_run(
@@ -40,6 +40,7 @@ def train_run(
     """
     device = local_device()
     validate = None if val is None else validation(val, data.groups.scale, device)
+    show = None if val is None else shown(val, device)
     inputs: Json = {}
     if far_model is not None:
         if "far_model" not in method.inputs:
@@ -59,6 +60,7 @@ def train_run(
             noise=data.noise,
             spawn=data.remote,
             validate=validate,
+            show=show,
             inputs=inputs,
             branch=branch,
         )

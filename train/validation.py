@@ -1,20 +1,26 @@
 """What is measured of a network while it is trained: PSNR, SSIM and LPIPS on held-out images."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from ..degrade.build_store import open_samples
 from ..degrade.errors import UserError
+from ..degrade.images.pixels import U8
 from ..degrade.storage.location import Place
-from ..eval.images.sets import ImageSet, of_store
-from ..eval.images.tiling import Device, Model
+from ..eval.images.sets import ImageSet, Item, first_of, of_store, opened
+from ..eval.images.tensors import to_pixels, to_tensor
+from ..eval.images.tiling import Device, Model, restore
 from ..eval.metrics import DEFAULT, lpips_here, ready
 from ..eval.protocols.base import Setup, Subject
 from ..eval.protocols.restoration import evaluate
 from ..eval.report.table import mean_of
-from .engine.run import Validate
+from .engine.run import Show, Validate
 from .methods.hr_aware_validation import reconstructed
 from .networks.cunet import wants_condition
 from .networks.lr_reconstruction import LrReconstruction
+from .runs.pictures import plain_name
 
 
 def held_out(store_folder: Place) -> ImageSet:
@@ -44,3 +50,39 @@ def validation(images: ImageSet, scale: int, device: Device, wanted: Sequence[st
         return {each.name: mean_of([row.value for row in rows if row.metric == each.name]) for each in metrics}
 
     return validate
+
+
+_PIECE_PX = 64  # side of what is shown of an LR image
+
+
+def shown(images: ImageSet, device: Device) -> Show:
+    """Pieces of some of the images, spread over the set, as a training keeps them.
+
+    What a network makes of each; without a network LR and, where there is one, HR.
+    """
+
+    def show(net: Model | None, count: int) -> dict[str, U8]:
+        found: dict[str, U8] = {}
+        pieces = [_piece(item, images.scale) for _, items in opened(first_of(images, count)) for item in items[:1]]
+        for number, item in enumerate(pieces, 1):
+            name = plain_name(number, item.source)
+            if net is None:
+                found[f"{name}.lr"] = item.lr
+                found |= {} if item.hr is None else {f"{name}.hr": item.hr}
+            elif not isinstance(net, LrReconstruction):
+                model = Subject("net", net, conditioned=wants_condition(net)).at([item], device)
+                found[name] = to_pixels(restore(model, to_tensor(item.lr)[None], device)[0])
+        return found
+
+    return show
+
+
+def _piece(item: Item, scale: int) -> Item:
+    """The middle of an image."""
+    sides = [min(_PIECE_PX, side) for side in item.lr.shape[:2]]
+    y, x = ((side - wanted) // 2 for side, wanted in zip(item.lr.shape[:2], sides, strict=True))
+    lr = np.ascontiguousarray(item.lr[y : y + sides[0], x : x + sides[1]])
+    if item.hr is None:
+        return replace(item, lr=lr)
+    hr = item.hr[y * scale : (y + sides[0]) * scale, x * scale : (x + sides[1]) * scale]
+    return replace(item, lr=lr, hr=np.ascontiguousarray(hr))

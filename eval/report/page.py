@@ -104,6 +104,6 @@ def _template() -> Template:
     return environment.get_template("page.html.j2")
 
 
-def page(title: str, lead: str, sections: Sequence[Section]) -> bytes:
-    """The page as UTF-8."""
-    return _template().render(title=title, lead=lead, sections=sections).encode()
+def page(title: str, lead: str, sections: Sequence[Section], *, refresh_s: int | None = None) -> bytes:
+    """The page as UTF-8. refresh_s: a browser reads it again after so many seconds."""
+    return _template().render(title=title, lead=lead, sections=sections, refresh_s=refresh_s).encode()

@@ -15,6 +15,7 @@ from .common import options, params
 
 if TYPE_CHECKING:
     from ...eval.images.sets import ImageSet
+    from ..stages.evaluate import Report
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -201,17 +202,33 @@ def eval_ablation(metrics_file: Place, variants: tuple[str, ...], metric: str, j
     options.tell({"metric": metric, "variants": means, "holds": steps}, lines, json_=json_)
 
 
-@click.command(short_help="Metric reports as one page")
-@click.option("--metrics", type=params.PLACE, required=True, help="A report that rwsr eval wrote.")
+@click.command(short_help="Metric reports, or a training, as one page")
+@click.option("--metrics", type=params.PLACE, default=None, help="A report that rwsr eval wrote.")
 @click.option("--compare", multiple=True, type=params.PLACE, help="Another report, beside it; may be repeated.")
-@click.option("--run", "run_folder", type=params.LOCAL, default=None, help="A run, for its loss curves.")
+@click.option(
+    "--run", "run_folder", type=params.LOCAL, default=None, help="A run, also under way: its curves and images."
+)
 @options.out_file(".html", "The page, an HTML file that needs no other file.")
+@click.option(
+    "--watch",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="SECONDS",
+    help="Draw it anew so often, until the training of --run is done; an open page follows.",
+)
 @options.trackable
 @options.as_json
 def report(
-    metrics: Place, compare: tuple[Place, ...], run_folder: Path | None, out: Place, track: bool, json_: bool
+    metrics: Place | None,
+    compare: tuple[Place, ...],
+    run_folder: Path | None,
+    out: Place,
+    watch: int | None,
+    track: bool,
+    json_: bool,
 ) -> None:
-    """Draw metric reports as one HTML page, with crops to look at and the figures of the papers beside them.
+    """Draw metric reports as one HTML page, with crops to look at and the figures of the papers beside them; or a
+    training, its losses and its images, at any moment.
 
     \b
     Example:
@@ -219,9 +236,34 @@ def report(
     """
     from ..stages.evaluate import Report
 
-    stage = Report(metrics=(metrics, *compare), training=run_folder)
+    if metrics is None and (compare or run_folder is None):
+        raise click.UsageError("name --metrics, or a --run")
+    if watch is not None and run_folder is None:
+        raise click.UsageError("--watch follows a training; name its --run")
+    named = () if metrics is None else (metrics, *compare)
+    stage = Report(metrics=named, training=run_folder, refresh_s=watch)
+    if watch is not None and run_folder is not None:
+        _follow(stage, run_folder, out, watch)
+        stage = stage.model_copy(update={"refresh_s": None})
     made = options.done(stage, out, track=track)
     options.tell(made.values, made.lines, json_=json_)
+
+
+def _follow(stage: "Report", run: Path, out: Place, seconds: int) -> None:
+    """Draw the page of a training again and again, until it is done."""
+    import time
+
+    from ...degrade.errors import StoreError
+    from ...degrade.progress import say
+    from ...train.run_page import is_under_way
+
+    while is_under_way(run):
+        try:
+            options.done(stage, out, track=False)
+            say(f"drew {out}; again in {seconds} s, until {run} is done (Ctrl-C ends the watching alone)")
+        except StoreError as error:  # no checkpoint yet, say
+            say(f"waiting: {error}")
+        time.sleep(seconds)
 
 
 @click.command(short_help="The published files that metrics and losses need")

@@ -151,15 +151,17 @@ class Report(Stage):
     metrics: Inputs = ()
     """Metric reports, beside each other."""
     training: Input | None = None
-    """A run, for its loss curves."""
+    """A run, or a checkpoint of one (RUN@20000): how far it is, its loss curves, its images."""
     store: Input | None = None
     """Or: a store, for its quality."""
     samples: Annotated[int, Field(ge=1)] = 200
     """Of a store: how many samples are measured."""
+    refresh_s: Annotated[int | None, Field(ge=1, exclude=True)] = None
+    """A browser reads the page again after so many seconds."""
 
     def check(self, stages: Mapping[str, Stage]) -> None:
-        if (not self.metrics) == (self.store is None):
-            raise UserError("name either metrics, or a store")
+        if bool(self.metrics or self.training) == (self.store is not None):
+            raise UserError("name either metrics or a training, or a store")
 
     def there(self, at: Place) -> Artifact:
         return Artifact(self.kind, at, sha256(at), {"page": str(at)}, [f"{at} was there already"], changed=False)
@@ -172,8 +174,8 @@ class Report(Stage):
             lines = [f"wrote {each}" for each in written]
             return Artifact(self.kind, at, sha256(at), {"page": str(at), "quality": str(at)}, lines)
         from ...eval.pages import write_report
-        from ...train.runs.checkpoint import read_log
+        from ...train.run_page import training_sections
 
-        log = read_log(model_of(given, self.training)) if self.training is not None else None
-        write_report([given.at(ref) for ref in self.metrics], log, at)
+        training = training_sections(model_of(given, self.training)) if self.training is not None else []
+        write_report([given.at(ref) for ref in self.metrics], at, training=training, refresh_s=self.refresh_s)
         return Artifact(self.kind, at, sha256(at), {"page": str(at)}, [f"wrote {at}"])

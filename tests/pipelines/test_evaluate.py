@@ -185,7 +185,7 @@ def test_a_comparison_says_where_conditions_differ(hr: Path, tmp_path: Path) -> 
     assert "bicubic (a)" in text and "bicubic (b)" in text
     hr.rename(tmp_path / "Set5")
     rwsr("eval", "restoration", "--hr", tmp_path / "Set5", "--out", tmp_path / "c.parquet")
-    write_report([tmp_path / "c.parquet"], None, tmp_path / "c.html")
+    write_report([tmp_path / "c.parquet"], tmp_path / "c.html")
     text = (tmp_path / "c.html").read_text()
     assert "Published figures for Set5" in text and "32.24" in text and "38.07" not in text
 

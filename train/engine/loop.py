@@ -8,7 +8,7 @@ not.
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,16 +19,19 @@ from torch.utils.data import DataLoader, Dataset
 from ...degrade.errors import UserError
 from ...degrade.storage.provenance import Json
 from ...eval.report.table import GRADIENT, VALIDATION
-from ..runs import checkpoint
-from ..runs.log import StepLog, events_of
+from ..runs import checkpoint, pictures
+from ..runs.log import StepLog
 from ..runs.model_file import Weights, write_model
 from ..runs.moments import model_file
 from .distributed import Ranks, agreed, joined, wait_for_all
+from .events import Events
 from .finite import Finite
+from .pace import Pace
 from .trained import Best, Trained
 from .training import B, LoopConfig, Training
 
 N = TypeVar("N", bound=nn.Module)
+SPEED = "speed/"  # before the names of what is told of it
 
 
 def built(make: Callable[[], N], seed: int) -> N:
@@ -135,7 +138,8 @@ def fit(
                 f"loop.batch_size = {config.batch_size} cannot be shared out among {ranks.count} processes in "
                 f"{config.accum_steps} parts each; make it a multiple"
             )
-        _fit(run, method, batches(ranks), config, ranks, asked, device, whole_config, on_step, spawn)
+        with closing(Events(run, config, whole_config, wanted=ranks.leads)) as events:
+            _fit(run, method, batches(ranks), config, ranks, asked, device, whole_config, on_step, spawn, events)
 
 
 def _fit(
@@ -149,9 +153,10 @@ def _fit(
     whole_config: Json,
     on_step: Callable[[int, dict[str, float]], None],
     spawn: bool,
+    events: Events,
 ) -> None:
     trained, best = Trained(method, config, device), Best(method.choice)
-    log, finite = StepLog(device, events_of(run, config.tensorboard and ranks.leads)), _watch(config, device)
+    log, finite = StepLog(device, events), _watch(config, device)
     saved = checkpoint.load_state(run, trained.nets, device)
     start = kept = saved.step if saved is not None else 0
     if saved is not None:
@@ -162,6 +167,7 @@ def _fit(
     wait_for_all(ranks)  # all have read what the leader removes
     if ranks.leads:
         checkpoint.drop_after(run, start)
+        pictures.drop_pictures_after(run, start)
     on_step(start, {})
 
     def save(step: int) -> None:
@@ -191,7 +197,8 @@ def _fit(
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # else it draws from torch's global one
     )
-    for step, batch in enumerate(_ahead(loader, device), start + 1):
+    pace = Pace(device)
+    for step, batch in enumerate(pace.timed(_ahead(loader, device)), start + 1):
         terms, norms = trained.step(step - 1, batch, method.losses, ranks)
         finite.look(step, terms | norms)
         log.add(terms | {name: torch.where(torch.isfinite(value), value, 0) for name, value in norms.items()})
@@ -202,12 +209,17 @@ def _fit(
             finite.check(ranks, kept)
         figures: dict[str, float] = {}
         if to_validate:
-            figures = _validated(method, trained, ranks)
+            figures = _validated(run, step, method, trained, ranks, config.show_images, events)
             best.consider(step, figures, trained.ema)
             last = last or (best.has_patience and agreed(best.is_over, ranks))
         means = log.mean(step, ranks) if to_log or last else {}
         log.note(step, figures)
-        on_step(1, {name: value for name, value in means.items() if not name.startswith(GRADIENT)})
+        told = {name: value for name, value in means.items() if not name.startswith(GRADIENT)}
+        if told:
+            speed = pace.figures()
+            events.figures(step, {f"{SPEED}{name}": value for name, value in speed.items()})
+            told |= speed
+        on_step(1, told)
         if to_save or stop or last:
             save(step)
         if last:
@@ -238,8 +250,10 @@ def _finish(
     wait_for_all(ranks)
 
 
-def _validated(method: Training[Any], trained: Trained, ranks: Ranks) -> dict[str, float]:
-    """The figures of the averaged weights; the network has its own again afterwards."""
+def _validated(
+    run: Path, step: int, method: Training[Any], trained: Trained, ranks: Ranks, show: int, events: Events
+) -> dict[str, float]:
+    """The figures of the averaged weights, and pictures of what they make; the network has its own again afterwards."""
     if method.validate is None or not ranks.leads:
         return {}
     net = trained.nets[trained.first]
@@ -247,6 +261,12 @@ def _validated(method: Training[Any], trained: Trained, ranks: Ranks) -> dict[st
     net.load_state_dict(trained.ema)
     net.eval()
     try:
+        if method.show is not None and show:
+            if not (run / "images" / pictures.REFERENCE).exists():
+                pictures.write_pictures(run, pictures.REFERENCE, method.show(None, show))
+            made = method.show(net, show)
+            pictures.write_pictures(run, pictures.folder_of(step), made)
+            events.pictures(step, made)
         return {f"{VALIDATION}{name}": value for name, value in method.validate(net).items()}
     finally:
         net.load_state_dict(own)

@@ -1,6 +1,5 @@
 """One training of any method into the folder of a run: from groups or pairs, or from batches of any kind."""
 
-import logging
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -13,6 +12,8 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from ...degrade.images.pixels import U8
+from ...degrade.progress import say
 from ...degrade.storage.lock import only_builder
 from ...degrade.storage.provenance import Json, sha256
 from ...noisebank.bank import NoiseBank
@@ -28,10 +29,9 @@ from .training import Batch, LoopConfig, Training
 
 B = TypeVar("B", bound=Batch)
 
-_log = logging.getLogger("rwsr")
-
 Make = Callable[[GroupSource, Mapping[str, Tensor] | None], Training[GroupBatch]]
 Validate = Callable[[nn.Module], dict[str, float]]
+Show = Callable[[nn.Module | None, int], dict[str, U8]]
 OnStep = Callable[[int, dict[str, float]], None]
 
 
@@ -49,6 +49,7 @@ def train(
     noise: NoiseBank | None = None,
     spawn: bool = False,
     validate: Validate | None = None,
+    show: Show | None = None,
     inputs: Json | None = None,
     branch: bool = False,
 ) -> bool:
@@ -83,7 +84,7 @@ def train(
         identity,
         config,
         loop,
-        lambda: replace(make(groups, start), validate=validate),
+        lambda: replace(make(groups, start), validate=validate, show=show),
         lambda ranks: batches(ranks=ranks),
         device,
         on_step,
@@ -132,7 +133,7 @@ def train_on(
         batches(Ranks())  # says what does not fit before the folder is taken
         if changes is not None and changes.step and leads_here():
             what = "a branch" if changes.is_branch else "the same training"
-            _log.warning("note: %s goes on from step %d as %s: %s", run, changes.step, what, changes.text)
+            say(f"note: {run} goes on from step {changes.step} as {what}: {changes.text}")
         if leads_here():
             write_identity(run, whole, identity, changes)
         fit(run, method, batches, loop, device=device, whole_config=whole, on_step=on_step, spawn=spawn)

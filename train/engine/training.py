@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ...degrade.family import Frozen
+from ...degrade.images.pixels import U8
 from .schedule import Constant, Schedule
 
 Shared = dict[str, Tensor]  # what one network's losses leave for the next one's, of one micro-batch
@@ -57,8 +58,12 @@ class LoopConfig(Frozen):
     """Steps after which the averaged weights are measured."""
     num_workers: Annotated[int, Field(ge=0, le=256)] = 0
     """Processes that read batches (0: the training process)."""
+    show_images: Annotated[int, Field(ge=0, le=16)] = 4
+    """Held-out images of which a piece is kept at each validation, in RUN/images."""
     tensorboard: bool = False
     """Write its events too, below RUN/tensorboard."""
+    wandb: bool = False
+    """Report to Weights & Biases too, as its own environment variables say."""
 
     @model_validator(mode="after")
     def _parts_are_equal(self) -> Self:
@@ -103,11 +108,13 @@ class Training(Generic[B]):
     averaged (EMA), validated and exported. losses: (network, micro-batch, shared) -> named terms, already weighted;
     their sum is minimised, and those that hang on nothing trained are only logged. fixed: networks that losses look
     through and nothing trains. validate: figures of the averaged weights, or none. choice: which of the averages that
-    were validated becomes the model; none is the last.
+    were validated becomes the model; none is the last. show: what the averaged weights make of so many held-out images,
+    [H, W, 3] by name; of no network what there is to compare with.
     """
 
     networks: Mapping[str, nn.Module]
     losses: Callable[[str, B, Shared], dict[str, Tensor]]
     fixed: Sequence[nn.Module] = ()
     validate: Callable[[nn.Module], dict[str, float]] | None = None
+    show: "Callable[[nn.Module | None, int], dict[str, U8]] | None" = None
     choice: Choice | None = None

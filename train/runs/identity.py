@@ -12,12 +12,16 @@ from ...degrade.storage.local import write_atomic
 from ...degrade.storage.lock import is_leftover
 from ...degrade.storage.provenance import FORMATS, Json
 from .bound import bound, unbound
+from .model_file import config_now
 from .moments import steps_saved
 
 _STEPS = "loop.steps"
 _FREE = {  # what a training is told, and what does not change what came before
     _STEPS,
-    *(f"loop.{name}" for name in ("num_workers", "log_every", "checkpoint_every", "keep_every", "validate_every")),
+    *(
+        f"loop.{name}"
+        for name in ("num_workers", "log_every", "checkpoint_every", "keep_every", "validate_every", "show_images")
+    ),
     *(f"loop.{name}" for name in ("tensorboard", "wandb")),
 }
 _BRANCHES = ("loop.learning_rate", "loop.schedule", "loop.warmup_steps", "loop.clip")
@@ -108,8 +112,9 @@ def check_identity(
     if known["data_sha256"] != data_sha256:
         raise StoreError(f"{run} is of other data, or starts from another model; use another --out, or remove {run}")
     if branching and not branch:
+        said = Changes(step, {name: values[name] for name in branching}, True).text
         raise StoreError(
-            f"{run} holds a training under another rate or schedule ({changes.text}); --branch goes on from step "
+            f"{run} holds a training under another rate or schedule ({said}); --branch goes on from step "
             f"{step} with this one, which is recorded, or use another --out"
         )
     return changes if other else None
@@ -154,6 +159,11 @@ def write_identity(run: Path, config: Json, data_sha256: str, changes: Changes |
     write_atomic(path, bound(about | ({"changes": history} if history else {})))
 
 
+def config_of_run(run: Path) -> Json:
+    """The config that a run is under now, by the names of now; raises StoreError."""
+    return config_now(unbound(run / "run.json"), run)
+
+
 def changes_of(run: Path) -> list[Json]:
     """What was changed of a training on the way: at which step, whether it is a branch, its keys with both values."""
-    return list(_read_identity(run / "run.json").get("changes", []))
+    return list(unbound(run / "run.json").get("changes", []))

@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from ...degrade.errors import UserError
 from ..engine.distributed import Ranks, average
+from ..engine.events import Events
 from . import checkpoint
 
 
 class StepLog:
     """Means of the named terms over some steps, in parts that end with the checkpoints."""
 
-    def __init__(self, device: torch.device, events: Any) -> None:
+    def __init__(self, device: torch.device, events: Events) -> None:
         self.parts: dict[str, str] = {}  # the hash of each part that is written, by its name
         self._device, self._events = device, events
         self._rows: list[tuple[int, str, float]] = []
@@ -50,13 +50,7 @@ class StepLog:
 
     def note(self, step: int, values: Mapping[str, float]) -> None:
         self._rows += [(step, name, value) for name, value in values.items()]
-        if self._events is None:
-            return
-        try:
-            for name, value in values.items():
-                self._events.add_scalar(name, value, step)
-        except OSError as error:  # of its writing thread, which does not say of what
-            raise OSError(error.errno, error.strerror, self._events.log_dir) from None
+        self._events.figures(step, values)
 
     def write(self, run: Path, step: int) -> None:
         """The rows since the last checkpoint, as the part of the log that ends with this one."""
@@ -66,13 +60,3 @@ class StepLog:
         name, sha256 = checkpoint.write_log_part(run, step, sink.getvalue().to_pybytes())
         self.parts[name] = sha256
         self._rows = []
-
-
-def events_of(run: Path, wanted: bool) -> Any:
-    if not wanted:
-        return None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise UserError("loop.tensorboard needs the package: pip install 'rwsr[tensorboard]'") from None
-    return SummaryWriter(str(run / "tensorboard"))

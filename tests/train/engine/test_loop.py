@@ -483,37 +483,6 @@ def test_how_often_a_sample_is_met_is_said(store: Store, photos: Path, tmp_path:
     assert notes_on(METHOD, CONFIG, live([photos], tmp_path / "recipe.yaml", tmp_path, preset="mm-realsr")) == []
 
 
-@pytest.mark.slow
-def test_tensorboard_gets_what_the_log_gets(store: Store, tmp_path: Path) -> None:
-    """By the real package."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    _train(tmp_path / "run", store, compose(CONFIG, sets=["loop.tensorboard=true"]), CPU, _nothing)
-    events = EventAccumulator(str(tmp_path / "run/tensorboard"))
-    events.Reload()
-    rows = [row for row in pq.read_table(tmp_path / "run/train.parquet").to_pylist() if row["name"] == "pixel"]
-    assert [(e.step, pytest.approx(e.value, rel=1e-5)) for e in events.Scalars("pixel")] == [
-        (row["step"], row["value"]) for row in rows
-    ]
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_what_tensorboard_cannot_write_names_its_folder(store: Store, tmp_path: Path) -> None:
-    """Its own thread meets the trouble, and does not say where."""
-    events = tmp_path / "run/tensorboard"
-
-    def in_the_way(steps: int, terms: dict[str, float]) -> None:
-        if events.is_dir() and terms:
-            events.rename(tmp_path / "aside")  # at once: its thread may be writing into it
-            events.write_text("in the way")
-
-    config = compose(CONFIG, sets=["loop.tensorboard=true", "loop.steps=300", "loop.log_every=1"])
-    with pytest.raises(OSError) as caught:
-        _train(tmp_path / "run", store, config, CPU, in_the_way)
-    assert caught.value.filename == str(events)
-
-
 def test_a_batch_that_cannot_be_shared_out_is_told() -> None:
     with pytest.raises(UserError, match="batch_size = 5 is not a multiple of accum_steps = 2"):
         compose(CONFIG, sets=["loop.batch_size=5", "loop.accum_steps=2"])
