@@ -24,8 +24,9 @@ def store(photos: Path, tmp_path: Path) -> Store:
 
 
 def _command(store: Store, run: Path, *more: object, steps: int = 100, sets: tuple[str, ...] = ()) -> list[object]:
+    keys = flags("--set", [*TINY, "loop.warmup_steps=0", "loop.ema_decay=0", *sets])
     return ["train", "mm-realsr", "--store", store.path, "--out", run, "--preset", "mm-realsr-small",
-            "--steps", steps, *more, *flags("--set", [*TINY, "loop.warmup_steps=0", "loop.ema_decay=0", *sets])]  # fmt: skip
+            "--steps", steps, *more, *keys]  # fmt: skip
 
 
 @pytest.fixture

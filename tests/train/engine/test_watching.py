@@ -91,7 +91,7 @@ def test_held_out_images_are_shown_on_the_way(store: Store, photos: Path, tmp_pa
 
 
 def test_the_log_line_says_how_fast_it_goes(store: Store, tmp_path: Path) -> None:
-    """Steps a second, the share of waiting for data, and memory; the log, which is the same each time, has none of it."""
+    """Steps a second, the share of waiting for data, and memory; the log, the same each time, has none of it."""
     told: list[dict[str, float]] = []
     _train(tmp_path / "run", store, CONFIG, CPU, lambda steps, terms: told.append(terms))
     last = told[-1]
