@@ -52,10 +52,10 @@ if TYPE_CHECKING:
     from .train.data.datasets import GroupDataset, PairDataset
     from .train.data.of_training import stored
     from .train.engine.training import LoopConfig, Training
+    from .train.files.open import open_restorer as open_model
     from .train.methods.base import Given, Preset, TrainingConfig
     from .train.methods.base import Method as TrainingMethod
     from .train.networks.base import NetworkConfig
-    from .train.networks.open import open_restorer as open_model
     from .train.subjects import subject_of
     from .train.train import train_run
 
@@ -109,7 +109,7 @@ _AT = {  # where each name is, and what it is called there
     "index_images": "degrade.images.sources:index",
     "measure": "eval.measure:measure",
     "metric": "eval.metrics:metric",
-    "open_model": "train.networks.open:open_restorer",
+    "open_model": "train.files.open:open_restorer",
     "open_store": "degrade.build_store:open_samples",
     "plan_store": "degrade.build_store:plan",
     "read_report": "eval.report.table:read",

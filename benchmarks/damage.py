@@ -36,8 +36,8 @@ from rwsr.noisebank.bank import NoiseBank
 from rwsr.noisebank.set_scan import open_scan
 from rwsr.pipelines.executors import runner
 from rwsr.train.engine.loop import built
+from rwsr.train.files.open import open_restorer
 from rwsr.train.networks.mm_realsr import MMRealSRConfig
-from rwsr.train.networks.open import open_restorer
 from rwsr.train.runs import checkpoint, identity
 from rwsr.train.runs.checkpoint import read_log
 from rwsr.train.runs.identity import check_identity

@@ -23,7 +23,7 @@ from rwsr.eval.images.tiling import pick_device, restore_pixels
 from rwsr.eval.metrics import lpips_dists, ready
 from rwsr.eval.protocols.base import Setup, Subject
 from rwsr.eval.protocols.restoration import evaluate
-from rwsr.train.networks.open import open_restorer
+from rwsr.train.files.open import open_restorer
 from rwsr.train.subjects import subject_of
 
 SPENT: dict[str, float] = {}

@@ -10,7 +10,7 @@ from ..degrade.storage.location import Place
 from ..eval.images.sets import ImageSet, of_folders, of_store
 from ..eval.images.tiling import Device
 from ..eval.protocols.base import BICUBIC, LANCZOS, Subject
-from ..train.networks.open import Restorer, open_restorer
+from ..train.files.open import Restorer, open_restorer
 from ..train.subjects import open_reconstruction_subject, open_subject
 
 

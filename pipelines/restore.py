@@ -15,8 +15,8 @@ from ..degrade.progress import printable, progress, say
 from ..degrade.storage.local import write_atomic
 from ..eval.images.files import Picture, encode_picture, enlarged_alpha, read_picture
 from ..eval.images.tiling import Device, Model, pick_device, restore_pixels
+from ..train.files.open import Restorer, open_restorer
 from ..train.networks import mm_realsr
-from ..train.networks.open import Restorer, open_restorer
 
 # What one image's place may refuse while those of others do not; a full disk ends them all.
 _OF_ONE_TARGET = (

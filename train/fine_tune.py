@@ -21,12 +21,12 @@ from .data.decoded import DecodedImages
 from .engine.distributed import local_device
 from .engine.run import Validate, train_on
 from .engine.training import Choice
+from .files.open import Restorer, open_restorer
 from .losses.far_encoders import Established
 from .methods import hr_aware as stages
 from .methods.hr_aware import FineTuneConfig
 from .methods.hr_aware_validation import FAR, WITHOUT_HR, without_hr
 from .networks.lr_reconstruction import LrReconstruction, encoder_for, open_reconstruction
-from .networks.open import Restorer, open_restorer
 from .runs.model_file import read_model
 from .runs.moments import model_file
 from .train import told

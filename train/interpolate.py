@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..degrade.errors import UserError
 from ..eval.protocols.interpolation import interpolated
-from .networks.open import made_by
+from .files.open import made_by
 from .runs.model_file import ModelFile, read_model, write_model
 from .runs.moments import model_file
 

@@ -9,11 +9,11 @@ from ..eval.images.tiling import Device, Model
 from ..eval.metrics.lpips_dists import lpips
 from ..eval.protocols.base import Far, Reconstruction, Subject
 from ..eval.report.table import setting_of
+from .files.open import Restorer, open_restorer
 from .methods.hr_aware_validation import reconstructing
 from .networks.cunet import CUnet
 from .networks.lr_reconstruction import encoder_for, far_of, open_reconstruction
 from .networks.mm_realsr import MMRealSR, scores_of, under_whole_scores
-from .networks.open import Restorer, open_restorer
 from .runs.moments import model_file
 
 

@@ -13,8 +13,8 @@ from .engine import run
 from .engine.distributed import local_device
 from .engine.loop import Interrupted
 from .engine.run import OnStep
+from .files.open import judge_weights, open_restorer
 from .methods.base import C, Given, Method
-from .networks.open import open_restorer
 from .notes import notes_on
 from .validation import shown, validation
 
@@ -26,13 +26,17 @@ def train_run(
     config: C,
     *,
     start_from: Path | None = None,
+    start_partly: bool = False,
+    start_discriminator: Path | None = None,
     far_model: Path | None = None,
     val: ImageSet | None = None,
     branch: bool = False,
 ) -> bool:
     """Train by a method into the folder `out`, measured on held-out images meanwhile; False when that was done before.
 
-    far_model: the SR model that FAR looks through, where its net is `sr`. branch: where it is under way under another
+    start_from: a run, a checkpoint of one or a published file to start from; start_partly: what of it fits is enough.
+    start_discriminator: the same of its discriminator. far_model: the SR model that FAR looks through, where its net is
+    `sr`. branch: where it is under way under another
     learning rate or schedule, it goes on under this one.
 
     Raises:
@@ -46,6 +50,7 @@ def train_run(
         if "far_model" not in method.inputs:
             raise UserError("--far-model is for FAR, which this training has not; drop it")
         inputs = {"far_model": open_restorer(far_model, device).checkpoint}
+    judge, judge_file = (None, None) if start_discriminator is None else judge_weights(start_discriminator)
     with told(config.loop.steps, notes_on(method, config, data)) as tell:
         return run.train(
             out,
@@ -53,10 +58,11 @@ def train_run(
             data.identity,
             config,
             config.loop,
-            lambda groups, start: method.build(config, Given(groups, start, far_model)),
+            lambda groups, start: method.build(config, Given(groups, start, far_model, start_partly, judge)),
             device,
             tell,
             start_from=start_from,
+            also=[] if judge_file is None else [judge_file],
             noise=data.noise,
             spawn=data.remote,
             validate=validate,

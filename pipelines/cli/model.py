@@ -98,8 +98,8 @@ def restore(
 def export(run: Path, out: Path, json_: bool) -> None:
     """Write the model of a run for other programs.
 
-    .pth: the averaged weights under `params_ema` by their published names, as BasicSR, spandrel and chaiNNer read them
-    (CUGAN's network and RWSR-EDL's branches they do not know; rwsr reads all of them back).
+    .pth: the averaged weights by their published names, under `params_ema` and `params`, as BasicSR, Real-ESRGAN,
+    spandrel and chaiNNer read them; CUGAN's as its own code does. A line says where spandrel does not know a network.
     .onnx: `lr` of any size and, for a run that can be told how strongly to restore, `scores` (blur, noise; of CUGAN its
     condition) to `sr`.
 
@@ -112,8 +112,10 @@ def export(run: Path, out: Path, json_: bool) -> None:
     writers = {".pth": to_pth, ".onnx": to_onnx}
     if out.suffix not in writers:
         raise click.UsageError(f"--out {out} is neither a .pth nor an .onnx file")
-    writers[out.suffix](run, out)
-    options.tell({"out": out}, [f"wrote {out}"], json_=json_)
+    notes = writers[out.suffix](run, out)
+    for note in notes:
+        say(note)
+    options.tell({"out": out, "notes": notes}, [f"wrote {out}"], json_=json_)
 
 
 @click.command(short_help="The whole way on photographs of scikit-image")

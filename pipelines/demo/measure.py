@@ -17,8 +17,8 @@ from ...eval.images.tiling import bicubic, pick_device, restore
 from ...eval.protocols import restoration, udem_curves
 from ...eval.protocols.base import BICUBIC
 from ...eval.report import table as report
+from ...train.files.open import open_restorer
 from ...train.networks import mm_realsr
-from ...train.networks.open import open_restorer
 from ...train.runs.moments import model_file
 from ..evaluate import open_subjects
 

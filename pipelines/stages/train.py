@@ -67,6 +67,7 @@ class Train(Stage):
         "source",
         "recipe",
         "start_from",
+        "start_discriminator",
         "noise",
         "val",
         "val_hr",
@@ -87,7 +88,11 @@ class Train(Stage):
     recipe: Input | None = None
     """Of `source`: a config as `rwsr degrade show` writes."""
     start_from: Input | None = None
-    """An earlier run whose weights to start from."""
+    """An earlier run, a checkpoint of one (RUN@20000) or a published file whose weights to start from."""
+    start_partly: bool = False
+    """What of them fits is enough."""
+    start_discriminator: Input | None = None
+    """The same of the discriminator: a run of a GAN's training, or a published file."""
     noise: Input | None = None
     """A noise bank of which each LR gets new noise in each step."""
     val: Input | None = None
@@ -145,7 +150,7 @@ class Train(Stage):
         config = self.training().model_dump(mode="json")
         return sha256_of(
             [
-                canonical([config, self.weights] if self.weights else config),
+                canonical([config, self.weights, self.start_partly] if self.weights or self.start_partly else config),
                 *(given.identity(ref) for ref in self.inputs() if ref not in (self.val, self.val_hr, self.val_lr)),
             ]
         )
@@ -174,6 +179,8 @@ class Train(Stage):
             method,
             config,
             start_from=model_of(given, self.start_from) if self.start_from else None,
+            start_partly=self.start_partly,
+            start_discriminator=model_of(given, self.start_discriminator) if self.start_discriminator else None,
             far_model=model_of(given, self.far_model) if self.far_model else None,
             val=_held_out(given, self.val, self.val_hr, self.val_lr, data.groups.scale, self.val_images),
             branch=self.branch,

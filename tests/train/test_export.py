@@ -8,9 +8,9 @@ import torch
 
 from rwsr.degrade.errors import StoreError
 from rwsr.train.export import to_onnx, to_pth
+from rwsr.train.files.open import open_restorer
 from rwsr.train.methods.mm_realsr import TrainConfig
 from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig
-from rwsr.train.networks.open import open_restorer
 from rwsr.train.networks.udem import UdemConfig
 from rwsr.train.runs.model_file import write_model
 

@@ -1,6 +1,6 @@
 """One training of any method into the folder of a run: from groups or pairs, or from batches of any kind."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -18,10 +18,9 @@ from ...degrade.storage.lock import only_builder
 from ...degrade.storage.provenance import Json, sha256
 from ...noisebank.bank import NoiseBank
 from ..data.batches import GroupBatch, GroupBatches, GroupSource
+from ..files.open import weights_in
 from ..runs.checkpoint import is_finished, tidy
 from ..runs.identity import check_free, check_identity, check_steps, write_identity
-from ..runs.model_file import read_model
-from ..runs.moments import model_file
 from .distributed import Ranks, leads_here
 from .loop import fit
 from .schedule import needs_steps
@@ -46,6 +45,7 @@ def train(
     on_step: OnStep,
     *,
     start_from: Path | None = None,
+    also: Sequence[Path] = (),
     noise: NoiseBank | None = None,
     spawn: bool = False,
     validate: Validate | None = None,
@@ -55,10 +55,11 @@ def train(
 ) -> bool:
     """Train what `make` makes for these groups, of the weights to start from or of none, into `run`.
 
-    config: all of it, loop and method. start_from: an earlier run, or its model file, whose averaged weights this one
-    starts from. noise: a bank of which each LR gets new noise in each step. inputs: what else went in, noted beside the
-    config. on_step: called with (steps done, their loss terms), first with the steps that a checkpoint holds. branch:
-    where `run` is under way under another learning rate or schedule, it goes on under this one.
+    config: all of it, loop and method. start_from: an earlier run, a checkpoint of one or a published file, whose
+    weights this one starts from; also: other files that it starts from. noise: a bank of which each LR gets new noise
+    in each step. inputs: what else went in, noted beside the config. on_step: called with (steps done, their loss
+    terms), first with the steps that a checkpoint holds. branch: where `run` is under way under another learning rate
+    or schedule, it goes on under this one.
 
     False when that was done before; more steps than before prolong it.
 
@@ -66,10 +67,10 @@ def train(
         UserError: `run` holds another training, or `make` finds that the groups do not fit.
         Interrupted: it was asked to stop, and is saved.
     """
-    file = model_file(start_from) if start_from is not None else None
-    start = read_model(file).weights if file is not None else None
+    start, file = (None, None) if start_from is None else weights_in(start_from)
     identity = data_sha256 if noise is None else sha256(f"{data_sha256} {noise.digest}")
-    identity = identity if file is None else sha256(f"{identity} {sha256(file.read_bytes())}")
+    for used in (file, *also):
+        identity = identity if used is None else sha256(f"{identity} {sha256(used.read_bytes())}")
     batches = partial(
         GroupBatches,
         groups,

@@ -1,11 +1,12 @@
 """A generator and, where there is a GAN loss, the discriminator that judges it, as the engine trains them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
 from torch import Tensor, nn
 
+from ...degrade.errors import UserError
 from ..data.batches import GroupBatch
 from ..engine.loop import built
 from ..engine.training import Shared, Training
@@ -16,7 +17,9 @@ from ..networks.discriminators import (
     discriminator_losses,
     generator_loss,
     relativistic_generator_loss,
+    renamed,
 )
+from ..runs.model_file import start_with
 from .perceptual import PerceptualConfig, PerceptualLoss, perceptual_loss
 
 J = TypeVar("J", bound=nn.Module)
@@ -43,16 +46,27 @@ def by_config(
     perceptual: PerceptualConfig,
     gan: GanConfig,
     seed: int,
+    judge_weights: Mapping[str, Tensor] | None,
     of_generator: Callable[[GroupBatch, Shared, PerceptualLoss | None, Discriminator | None], dict[str, Tensor]],
 ) -> Training[GroupBatch]:
     """The generator under the perceptual loss and the discriminator of a config, where they have a weight.
 
-    Raises MissingWeights, StoreError.
+    judge_weights: that the discriminator starts from. Raises MissingWeights, UserError.
     """
     loss = perceptual_loss(perceptual)
     judge = built(partial(discriminator, gan), seed) if gan.weight else None
+    start_judge(judge, judge_weights)
     of_judge = partial(discriminator_terms, relativistic=gan.relativistic)
     return adversarial(generator, judge, loss, lambda batch, shared: of_generator(batch, shared, loss, judge), of_judge)
+
+
+def start_judge(judge: nn.Module | None, weights: Mapping[str, Tensor] | None) -> None:
+    """Give a discriminator weights to start from; raises UserError where there is none, or they do not fit."""
+    if weights is None:
+        return
+    if judge is None:
+        raise UserError("--start-discriminator is for a training with a GAN loss; drop it, or set losses.gan.weight")
+    start_with(judge, renamed(weights), option="--start-discriminator")
 
 
 def adversarial(

@@ -16,7 +16,7 @@ from ...degrade.errors import UserError
 from ...degrade.family import Frozen
 from ...eval.metrics import weights
 from ...eval.metrics.backbones import CLIP_MEAN, CLIP_STD, clip_rn50, normalised, published, squeezenet, vgg
-from ..networks.open import open_restorer
+from ..files.open import open_restorer
 from .far import Divisor
 
 Encoder = Literal["clip-rn50", "vgg19", "squeezenet", "sr"]

@@ -37,12 +37,15 @@ Input = Literal["bank", "far_model"]  # what a training may be given beside grou
 class Given:
     """What a training is made of beside its config.
 
-    groups: to train on. start: weights of an earlier run. far_model: the SR model that FAR looks through.
+    groups: to train on. start: weights of an earlier run, or of a file; partly: those of them that fit are enough.
+    judge: weights of a discriminator. far_model: the SR model that FAR looks through.
     """
 
     groups: GroupSource
     start: Mapping[str, Tensor] | None = None
     far_model: Path | None = None
+    partly: bool = False
+    judge: Mapping[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ..engine.loop import built
 from ..engine.schedule import Cosine, MultiStep
 from ..engine.training import LoopConfig, Shared, Training
 from ..losses import basic as losses
-from ..losses.adversarial import adversarial
+from ..losses.adversarial import adversarial, start_judge
 from ..losses.perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, perceptual_loss
 from ..networks.cunet import CUnet, CUnetConfig
 from ..networks.discriminators import ConditionedDiscriminator, discriminator_losses, generator_loss
@@ -101,12 +101,13 @@ def build(config: CuganConfig, given: Given) -> Training[GroupBatch]:
     check_start(config, given.start is not None)
     net = built(config.network.build, config.loop.seed)
     if given.start is not None:
-        start_with(net, given.start)
+        start_with(net, given.start, partly=given.partly)
     weights = config.losses
     perceptual = perceptual_loss(weights.perceptual)
     judge: ConditionedDiscriminator | None = None
     if weights.gan:
         judge = built(partial(ConditionedDiscriminator, config.discriminator_feats), config.loop.seed)
+    start_judge(judge, given.judge)
     return adversarial(
         net,
         judge,

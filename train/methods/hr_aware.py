@@ -17,6 +17,7 @@ from ...degrade.family import Frozen
 from ...eval.images.tiling import smaller
 from ..data.batches import LrBatch
 from ..engine.training import LoopConfig, Shared, Training
+from ..files.open import FINE_TUNED
 from ..losses.far import Strength, hqi_of, strength_of
 from ..losses.far_encoders import Established
 from ..losses.reconstruction import ReconstructionLossConfig, detail, reconstruction_terms
@@ -24,7 +25,6 @@ from ..networks.cunet import wants_condition
 from ..networks.keyed_noise import Normal
 from ..networks.lr_reconstruction import LrReconstruction, far_of
 from ..networks.mm_realsr import MMRealSR
-from ..networks.open import FINE_TUNED
 from .base import Preset, TrainingConfig
 from .hr_aware_losses import FarWeight, Looks, check_losses, looks_of, rec_of
 

@@ -19,12 +19,12 @@ from ..engine.distributed import local_device
 from ..engine.loop import built
 from ..engine.schedule import Cosine
 from ..engine.training import LoopConfig, Shared, Training
+from ..files.open import PRETRAINED
 from ..losses.far import hqi_of, strength_of
 from ..losses.far_encoders import Established, FarConfig, encoder_of
 from ..losses.reconstruction import ReconstructionLossConfig, reconstruction_terms
 from ..networks.keyed_noise import Normal
 from ..networks.lr_reconstruction import ControllerConfig, LrReconstruction, ReconstructionConfig
-from ..networks.open import PRETRAINED
 from ..runs.model_file import start_with
 from .base import Given, Method, Preset, TrainingConfig, other_scale
 from .hr_aware_losses import FarWeight, Looks, check_losses, looks_of
@@ -86,11 +86,18 @@ def build(config: PretrainConfig, given: Given) -> Training[GroupBatch]:
     if given.far_model is not None and config.network.far is None:
         raise UserError("--far-model is for FAR, which this training has not; drop it")
     encoder = encoder_of(config.network.far, given.far_model, local_device())
-    return with_encoder(config, encoder, given.groups, given.start)
+    if given.judge is not None:
+        raise UserError("--start-discriminator is for a training with a GAN loss; drop it")
+    return with_encoder(config, encoder, given.groups, given.start, partly=given.partly)
 
 
 def with_encoder(
-    config: PretrainConfig, encoder: Established | None, groups: GroupSource, start: Mapping[str, Tensor] | None
+    config: PretrainConfig,
+    encoder: Established | None,
+    groups: GroupSource,
+    start: Mapping[str, Tensor] | None,
+    *,
+    partly: bool = False,
 ) -> Training[GroupBatch]:
     """The reconstruction network, from seeded weights or from those of an earlier run, and its losses.
 
@@ -104,7 +111,7 @@ def with_encoder(
     channels = 0 if encoder is None else encoder.channels
     net = built(partial(LrReconstruction, config.network, channels), config.loop.seed)
     if start is not None:
-        start_with(net, start)
+        start_with(net, start, partly=partly)
     looks = looks_of(config.losses, config.network, encoder, config.loop.lr_patch_px)
 
     def terms(_: str, batch: GroupBatch, __: Shared) -> dict[str, Tensor]:

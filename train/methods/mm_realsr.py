@@ -116,7 +116,7 @@ def build(config: TrainConfig, given: Given) -> Training[GroupBatch]:
         raise UserError("freeze_udem keeps the scores of an earlier run; name it with --start-from, or drop the key")
     net = built(config.network.build, config.loop.seed)
     if given.start is not None:
-        start_with(net, given.start)
+        start_with(net, given.start, partly=given.partly)
     if config.freeze_udem and isinstance(net, MMRealSR) and net.modulated:
         net.de_net.requires_grad_(False)
     return by_config(
@@ -124,6 +124,7 @@ def build(config: TrainConfig, given: Given) -> Training[GroupBatch]:
         config.losses.perceptual,
         config.losses.gan,
         config.loop.seed,
+        given.judge,
         lambda batch, shared, perceptual, judge: generator_terms(
             net, batch, config, shared, perceptual=perceptual, judge=judge
         ),

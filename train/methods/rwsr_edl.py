@@ -113,12 +113,14 @@ def build(config: EdlConfig, given: Given) -> Training[GroupBatch]:
         )
     net = built(config.network.build, config.loop.seed)
     if start is not None:
-        start_with(net.generator if isinstance(net, Edl) and "conv_first.weight" in start else net, start)
+        inner = net.generator if isinstance(net, Edl) and "conv_first.weight" in start else net
+        start_with(inner, start, partly=given.partly)
     return by_config(
         net,
         config.losses.perceptual,
         config.losses.gan,
         config.loop.seed,
+        given.judge,
         lambda batch, shared, perceptual, judge: generator_terms(
             net, batch, config, shared, perceptual=perceptual, judge=judge
         ),

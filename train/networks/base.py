@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Self
 
-from torch import nn
+from torch import Tensor, nn
 
 from ...degrade.family import Frozen
 
@@ -26,6 +26,11 @@ class NetworkConfig(Frozen, ABC):
     @abstractmethod
     def build(self) -> nn.Module:
         """The network, with fresh weights."""
+
+    @classmethod
+    def renamed(cls, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of a file by the names that the network has here, where another code has others."""
+        return dict(weights)
 
     @classmethod
     def detect(cls, shapes: Shapes) -> Self | None:

@@ -3,15 +3,30 @@
 Toward Interactive Modulation for Photo-Realistic Image Restoration; bilibili's Real-CUGAN is another network.
 """
 
-from typing import Annotated, Literal
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .base import NetworkConfig
+from .base import NetworkConfig, Shapes
 from .rrdb import scaled_kaiming
 
+_THEIRS = {  # names in the authors' code, and here
+    **{f"CResBlocks_stage{i}_{side}": f"{side}{i}" for i in (1, 2, 3) for side in ("left", "right")},
+    "conv_stage1_left": "conv_first",
+    "conv_stage2_left": "down1",
+    "conv_stage3_left": "down2",
+    "conv_stage3_right": "up2",
+    "conv_stage2_right": "up1",
+    "conv_stage1_right": "conv_last",
+    "stage3_scale": "fuse2.fc",
+    "stage2_scale": "fuse1.fc",
+    "stage1_scale": "fuse_image.fc",
+}
+_OURS = {ours: theirs for theirs, ours in _THEIRS.items()}
 _Feats = Annotated[int, Field(ge=1, le=4096)]
 _MULTIPLE = 4  # of the sides that two strided convs take without losing a row
 
@@ -37,6 +52,36 @@ class CUnetConfig(NetworkConfig):
 
     def build(self) -> "CUnet":
         return CUnet(self)
+
+    @classmethod
+    def renamed(cls, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """By the names of its authors' code too."""
+        return {to_ours(name): value for name, value in weights.items()}
+
+    @classmethod
+    def detect(cls, shapes: Shapes) -> Self | None:
+        """Of their file; one without a condition, or that gives the image back at z = 0, is ours."""
+        widths = [shapes.get(f"{name}.weight", (0, 0))[:2] for name in ("conv_first", "down1", "down2")]
+        blocks = len({name.split(".")[1] for name in shapes if re.match(r"left1\.\d+\.conv1", name)})
+        if not blocks or not all(width for width, _ in widths) or "fuse_image.fc.weight" not in shapes:
+            return None
+        (fine, _), (middle, _), (coarse, _) = widths
+        bias = "fuse_image.fc.bias" in shapes
+        return cls(num_feat=(fine, middle, coarse), num_block=blocks, identity_at_zero=not bias)
+
+
+def to_ours(name: str) -> str:
+    """The name here of a tensor of the authors' code; one of ours stays."""
+    head, _, rest = name.partition(".")
+    return f"{_THEIRS.get(head, head)}.{rest.replace('local_scale', 'gate.fc')}"
+
+
+def to_theirs(name: str) -> str:
+    """The name in the authors' code of a tensor here."""
+    head, _, rest = name.partition(".")
+    if rest.startswith("fc."):
+        head, rest = f"{head}.fc", rest.removeprefix("fc.")
+    return f"{_OURS[head]}.{rest.replace('gate.fc', 'local_scale')}"
 
 
 class Gate(nn.Module):

@@ -1,5 +1,6 @@
 """Discriminators: an image [B, 3, H, W] -> logits, high where it looks like a photograph; and their losses."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -115,6 +116,19 @@ class PatchDiscriminator(nn.Sequential):
 
 
 Discriminator = UnetDiscriminator | VggDiscriminator | PatchDiscriminator
+
+
+_OLD_NORM = {  # of torch's first spectral norm, in the published files, and now
+    "weight_orig": "parametrizations.weight.original",
+    "weight_u": "parametrizations.weight.0._u",
+    "weight_v": "parametrizations.weight.0._v",
+}
+
+
+def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a published discriminator by the names that they have here."""
+    parts = ((*name.rpartition("."), value) for name, value in weights.items())
+    return {f"{head}{dot}{_OLD_NORM.get(last, last)}": value for head, dot, last, value in parts}
 
 
 def discriminator(config: GanConfig) -> Discriminator:

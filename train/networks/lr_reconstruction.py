@@ -16,12 +16,12 @@ from ...degrade.errors import StoreError, UserError
 from ...degrade.family import Frozen
 from ...eval.images.tiling import bicubic, smaller
 from ...eval.metrics.lpips_dists import Net
+from ..files.open import PRETRAINED, open_restorer
 from ..losses.far import Far, controller
 from ..losses.far_encoders import Established, FarConfig, established
 from ..runs.model_file import ModelFile, read_model
 from ..runs.moments import model_file
 from .keyed_noise import Normal
-from .open import PRETRAINED, open_restorer
 from .reconstructor import CODE_FEATS, FEATS, LEAST_PX, DegradationEncoder, ImageEncoder, Reconstructor
 
 _Count = Annotated[int, Field(ge=1, le=4096)]

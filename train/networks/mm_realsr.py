@@ -1,5 +1,7 @@
 """MM-RealSR's network: a generator steered by degradation scores (Mou et al. 2022); without them, ESRGAN's."""
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -19,6 +21,32 @@ _LARGEST_SCALE = 4
 _SCALES: dict[int, Literal[1, 2, 4]] = {3: 4, 12: 2, 48: 1}  # by the channels of the first conv
 BLUR, NOISE = range(2)  # scores
 _SCORED_PX = 2 * TILE_PX  # of what is looked at at once where scores alone are wanted
+
+
+_OLD_NAMES = (  # of ESRGAN's first releases, model.0 and RRDB_trunk, and now
+    (r"model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.", r"body.\1.rdb\2.conv\3."),
+    (r"model\.1\.sub\.\d+\.(weight|bias)$", r"conv_body.\1"),
+    (r"RRDB_trunk\.(\d+)\.RDB(\d)\.", r"body.\1.rdb\2."),
+    *(
+        (rf"(?:{old})\.(weight|bias)$", rf"{new}.\1")
+        for old, new in (
+            (r"model\.0", "conv_first"),
+            (r"trunk_conv", "conv_body"),
+            (r"model\.3|upconv1", "conv_up1"),
+            (r"model\.6|upconv2", "conv_up2"),
+            (r"model\.8|HRconv", "conv_hr"),
+            (r"model\.10", "conv_last"),
+        )
+    ),
+)
+
+
+def _new_name(name: str) -> str:
+    for old, new in _OLD_NAMES:
+        found = re.fullmatch(rf"{old.removesuffix('$')}.*", name)
+        if found is not None:
+            return re.sub(rf"^{old.removesuffix('$')}", new, name)
+    return name
 
 
 class MMRealSRConfig(NetworkConfig):
@@ -50,6 +78,11 @@ class MMRealSRConfig(NetworkConfig):
 
     def build(self) -> "MMRealSR":
         return MMRealSR(self)
+
+    @classmethod
+    def renamed(cls, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """By the two older namings of ESRGAN's generator too."""
+        return {_new_name(name): value for name, value in weights.items()}
 
     @classmethod
     def detect(cls, shapes: Shapes) -> Self | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
 from ...degrade.errors import StoreError, UserError
+from ...degrade.progress import say
 from ...degrade.storage.former import training_now
 from ...degrade.storage.local import write_atomic
 from ...degrade.storage.provenance import FORMATS, Json, canonical, check_format, sha256
@@ -41,17 +42,37 @@ def weights_of(net: nn.Module) -> Weights:
     return {name: value.detach().cpu().clone().contiguous() for name, value in net.state_dict().items()}
 
 
-def start_with(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Give a network the weights of an earlier run; raises UserError where they are of another network."""
+def start_with(
+    net: nn.Module, weights: Mapping[str, Tensor], *, partly: bool = False, option: str = "--start-from"
+) -> None:
+    """Give a network the weights of an earlier run or a file. partly: those that fit, and say which do not.
+
+    Raises:
+        UserError: they are of another network, or none of them fits.
+    """
     here = {name: list(value.shape) for name, value in net.state_dict().items()}
     there = {name: list(value.shape) for name, value in weights.items()}
-    for name in here | there:
-        if here.get(name) != there.get(name):
-            raise UserError(
-                f"--start-from is of another network ({name}: {there.get(name, 'missing')} there, "
-                f"{here.get(name, 'missing')} here); name a run of the same method, preset and network keys"
-            )
-    net.load_state_dict(weights)
+    other = [name for name in here | there if here.get(name) != there.get(name)]
+    if other and not partly:
+        name = other[0]
+        raise UserError(
+            f"{option} is of another network ({name}: {there.get(name, 'missing')} there, "
+            f"{here.get(name, 'missing')} here); name one of the same network keys, or take what fits with "
+            "--start-partly"
+        )
+    taken = {name: value for name, value in weights.items() if name in here and name not in other}
+    if not taken:
+        raise UserError(f"nothing in {option} fits this network; name another file, or its network keys")
+    if other:
+        say(f"note: of {option} {len(taken)} tensors are taken{_of('missing there', here.keys() - there.keys())}"
+            f"{_of('of other sizes', set(other) & here.keys() & there.keys())}"
+            f"{_of('not in this network', there.keys() - here.keys())}")  # fmt: skip
+    net.load_state_dict(taken, strict=False)
+
+
+def _of(what: str, names: Collection[str]) -> str:
+    """`; 3 missing there, as conv_first.weight`."""
+    return f"; {len(names)} {what}, as {min(names)}" if names else ""
 
 
 def _hash_of(about: Json, weights: Mapping[str, Tensor]) -> str:
@@ -168,17 +189,22 @@ def _missing(path: Path) -> StoreError:
     return StoreError(f"{run} is not trained to its end; run the command that began it again{now}")
 
 
-def _read_average(path: Path) -> ModelFile:
-    """The averaged weights of a checkpoint, with the config in run.json."""
-    folder, run = path.parent, path.parents[2]
-    sums, known = unbound(folder / SUMS), unbound(run / "run.json")
+def checked_weights(path: Path) -> Weights:
+    """The weights in a file of a checkpoint, once its hash is known to be right; raises StoreError."""
+    sums = unbound(path.parent / SUMS)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise damaged(path, error.strerror) from None
-    if sha256(data) != sums["files"].get(AVERAGE):
+    if sha256(data) != sums["files"].get(path.name):
         raise damaged(path, "its hash is another")
-    return ModelFile(check_numbers(load(data), path), config_now(known, path), int(folder.name[len("step-") :]), None)
+    return check_numbers(load(data), path)
+
+
+def _read_average(path: Path) -> ModelFile:
+    """The averaged weights of a checkpoint, with the config in run.json."""
+    weights, known = checked_weights(path), unbound(path.parents[2] / "run.json")
+    return ModelFile(weights, config_now(known, path), int(path.parent.name[len("step-") :]), None)
 
 
 def load_trained(path: Path, device: torch.device, what: str, make: Callable[[Any], N]) -> N:

@@ -267,7 +267,16 @@ def of_a_training(method: str, default: str, told: str) -> Callable[[F], F]:
         click.option("--recipe", type=LOCAL, default=None, help="Of --source: a config as `rwsr degrade show` writes."),
         click.option("--out", type=LOCAL, required=True, help="Folder of the run."),
         click.option("--preset", type=LazyChoice(presets_of(method)), default=default, show_default=True, help=told),
-        click.option("--start-from", type=LOCAL, default=None, help="An earlier run whose weights to start from."),
+        click.option(
+            "--start-from",
+            type=LOCAL,
+            default=None,
+            help="Weights to start from: a run, RUN@STEP, or any published file.",
+        ),
+        click.option("--start-partly", is_flag=True, help="What fits of --start-from is enough; says what does not."),
+        click.option(
+            "--start-discriminator", type=LOCAL, default=None, help="The same of its discriminator: a run, or a file."
+        ),
         click.option("--val-store", type=PLACE, default=None, help="Store of held-out samples to measure meanwhile."),
         click.option("--val-hr", type=PLACE, default=None, help="Or: folder of held-out HR, with --val-lr."),
         click.option("--val-lr", type=PLACE, default=None, help="Folder of its LR."),

@@ -28,10 +28,10 @@ from rwsr.train.data.batches import GroupBatches, StoredGroups
 from rwsr.train.data.of_training import Data, live, stored
 from rwsr.train.engine import run as runs
 from rwsr.train.engine.loop import built
+from rwsr.train.files.open import open_run
 from rwsr.train.methods.base import Given
 from rwsr.train.methods.mm_realsr import METHOD, TrainConfig, build, generator_terms
 from rwsr.train.networks.mm_realsr import MMRealSR
-from rwsr.train.networks.open import open_run
 from rwsr.train.notes import notes_on
 from rwsr.train.runs.checkpoint import steps_saved
 from rwsr.train.runs.model_file import read_model

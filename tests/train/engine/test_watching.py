@@ -13,8 +13,8 @@ from rwsr.eval.images.sets import of_store
 from rwsr.eval.images.tensors import to_pixels, to_tensor
 from rwsr.eval.images.tiling import restore
 from rwsr.train.data.of_training import stored
+from rwsr.train.files.open import open_restorer
 from rwsr.train.methods.mm_realsr import METHOD
-from rwsr.train.networks.open import open_restorer
 from rwsr.train.run_page import training_sections
 from rwsr.train.runs.checkpoint import read_log
 from rwsr.train.runs.pictures import read_pictures

@@ -19,13 +19,13 @@ from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.data.of_training import live, stored
 from rwsr.train.engine import run as runs
+from rwsr.train.files.open import open_run
 from rwsr.train.interpolate import interpolate
 from rwsr.train.methods import cugan
 from rwsr.train.methods.base import Given
 from rwsr.train.methods.cugan import CuganConfig, CuganLosses, discriminator_terms, generator_terms
 from rwsr.train.networks.cunet import CUnet, CUnetConfig
 from rwsr.train.networks.discriminators import ConditionedDiscriminator, FeatureModulation
-from rwsr.train.networks.open import open_run
 from rwsr.train.runs.model_file import read_model
 from rwsr.train.train import train_run
 

@@ -31,6 +31,7 @@ from rwsr.train.compose import compose_fine_tuning, compose_training
 from rwsr.train.data.batches import GroupBatch, LrBatch, LrBatches
 from rwsr.train.engine.distributed import Ranks
 from rwsr.train.engine.training import Choice, Training
+from rwsr.train.files.open import open_restorer
 from rwsr.train.fine_tune import LrImages
 from rwsr.train.losses.far import Strength, controller
 from rwsr.train.losses.far_encoders import Established, FarConfig, established
@@ -44,7 +45,6 @@ from rwsr.train.methods.hr_aware_validation import reconstructing
 from rwsr.train.networks.keyed_noise import Normal, of_name
 from rwsr.train.networks.lr_reconstruction import LrReconstruction, ReconstructionConfig, open_reconstruction
 from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig
-from rwsr.train.networks.open import open_restorer
 from rwsr.train.networks.published.compact import Compact, CompactConfig
 from rwsr.train.runs.model_file import write_model
 

@@ -19,6 +19,7 @@ from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatch, GroupBatches, StoredGroups
 from rwsr.train.engine import run as runs
 from rwsr.train.engine.loop import built
+from rwsr.train.files.open import open_restorer, open_run
 from rwsr.train.losses.adversarial import discriminator_terms
 from rwsr.train.methods import mm_realsr as mmrealsr_stages
 from rwsr.train.methods import rwsr_edl
@@ -26,7 +27,6 @@ from rwsr.train.methods.base import Given
 from rwsr.train.methods.rwsr_edl import EdlConfig, EdlLosses, generator_terms
 from rwsr.train.networks.discriminators import PatchDiscriminator, VggDiscriminator
 from rwsr.train.networks.mm_realsr import MMRealSR
-from rwsr.train.networks.open import open_restorer, open_run
 from rwsr.train.networks.rwsr_edl import Branches, Edl, EdlNetworkConfig, parts_of
 from rwsr.train.runs.model_file import read_model
 

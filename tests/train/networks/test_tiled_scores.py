@@ -19,8 +19,8 @@ from rwsr.eval.protocols.restoration import evaluate
 from rwsr.pipelines.restore import restore_files
 from rwsr.train.compose import compose_training
 from rwsr.train.engine.loop import built
+from rwsr.train.files.open import open_run
 from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig, whole_scores
-from rwsr.train.networks.open import open_run
 from rwsr.train.networks.udem import Udem, UdemConfig
 from rwsr.train.runs.model_file import write_model
 from rwsr.train.subjects import subject_of

@@ -1,4 +1,4 @@
-"""Weights out of ncnn's files, NAME.param and NAME.bin, of networks that are one row of convs and PReLUs."""
+"""Weights out of ncnn's files, NAME.param and NAME.bin: networks that are a row of convs and PReLUs, and RRDB."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,14 +6,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ....degrade.errors import StoreError
-from ...runs.model_file import Weights
+from ...degrade.errors import StoreError
+from ..runs.model_file import Weights
 
+_KNOWN = ("Input", "Split", "Convolution", "PReLU", "PixelShuffle", "Interp", "BinaryOp", "Concat", "Eltwise")
+_BEFORE, _AFTER = ("conv_first",), ("conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last")
+_CONVS_OF_RRDB = 15
 _MAGIC, _FLOAT16 = "7767517", 0x01306B47  # of a .param file; of a block of halves in a .bin
 
 
 def _layers(param: Path) -> Iterator[tuple[str, dict[int, float]]]:
-    """(type, parameters by number) of each layer, in order."""
+    """(type, numbers by their keys) of each layer, in the order in which they run; keys below 0 hold arrays."""
     lines = param.read_text().splitlines()
     if not lines or lines[0].strip() != _MAGIC:
         raise StoreError(f"{param} is not an ncnn .param file; name another checkpoint")
@@ -21,7 +24,8 @@ def _layers(param: Path) -> Iterator[tuple[str, dict[int, float]]]:
         fields = line.split()
         if len(fields) >= 4:
             values = fields[4 + int(fields[2]) + int(fields[3]) :]
-            yield fields[0], {int(key): float(value) for key, _, value in (each.partition("=") for each in values)}
+            pairs = [(int(key), value) for key, _, value in (each.partition("=") for each in values)]
+            yield fields[0], {key: float(value) for key, value in pairs if key >= 0}
 
 
 class _Reader:
@@ -58,7 +62,8 @@ class _Reader:
 
 
 def read(param: Path) -> Weights:
-    """The tensors as body.0.weight, body.0.bias, body.1.weight and so on, as Compact names them.
+    """The tensors of a compact network as body.0.weight, body.0.bias, body.1.weight and so on; those of an RRDB network
+    by the names of BasicSR's RRDBNet.
 
     Raises:
         StoreError: a file is missing, damaged, or of a network of another kind.
@@ -78,18 +83,30 @@ def read(param: Path) -> Weights:
 
 def _read(param: Path) -> Weights:
     layers, reader = list(_layers(param)), _Reader(param.with_suffix(".bin"))
-    weights: Weights = {}
-    number = 0
+    strange = [kind for kind, _ in layers if kind not in _KNOWN]
+    if strange:
+        raise StoreError(
+            f"{param} has a layer {strange[0]}; compact models (convs and PReLUs in a row) and RRDB are read"
+        )
+    found: list[Weights] = []
     for kind, values in layers:
         if kind == "Convolution":
             out, side, count = int(values[0]), int(values.get(1, 1)), int(values[6])
-            weights[f"body.{number}.weight"] = reader.flagged(count).reshape(out, -1, side, side)
+            found.append({"weight": reader.flagged(count).reshape(out, -1, side, side)})
             if values.get(5):
-                weights[f"body.{number}.bias"] = reader.plain(out)
+                found[-1]["bias"] = reader.plain(out)
         elif kind == "PReLU":
-            weights[f"body.{number}.weight"] = reader.plain(int(values[0]))
-        elif kind not in ("Input", "Split", "PixelShuffle", "Interp", "BinaryOp"):
-            raise StoreError(f"{param} has a layer {kind}; only compact models (convs and PReLUs in a row) are read")
-        number += kind in ("Convolution", "PReLU")
+            found.append({"weight": reader.plain(int(values[0]))})
     reader.end()
-    return weights
+    dense = any(kind == "Concat" for kind, _ in layers)
+    names = _rrdb_names(len(found), param) if dense else [f"body.{number}" for number in range(len(found))]
+    return {f"{name}.{part}": value for name, of in zip(names, found, strict=True) for part, value in of.items()}
+
+
+def _rrdb_names(count: int, param: Path) -> list[str]:
+    """Of the convs of ESRGAN's generator, in the order in which they run."""
+    blocks, rest = divmod(count - len(_BEFORE) - len(_AFTER), _CONVS_OF_RRDB)
+    if blocks < 1 or rest:
+        raise StoreError(f"{param} has {count} convs, which make no RRDB network; name another checkpoint")
+    inside = [f"body.{i}.rdb{j}.conv{k}" for i in range(blocks) for j in (1, 2, 3) for k in range(1, 6)]
+    return [*_BEFORE, *inside, *_AFTER]

@@ -17,15 +17,17 @@ from ...degrade.errors import StoreError, UserError
 from ...degrade.family import family
 from ...degrade.storage import location
 from ...degrade.storage.provenance import Json
-from ..runs.model_file import Weights, check_numbers, config_now, config_of, read_model
-from ..runs.moments import model_file, moment_of
-from . import cunet, mm_realsr, rwsr_edl
-from .base import NetworkConfig
-from .published import compact, imdn, ncnn, rlfn
+from ..networks import cunet, mm_realsr, rwsr_edl
+from ..networks.base import NetworkConfig
+from ..networks.published import compact, imdn, rlfn
+from ..runs.model_file import Weights, check_numbers, checked_weights, config_now, config_of, read_model
+from ..runs.moments import LAST, model_file, moment_of
+from . import ncnn
 
 _OTHERS = (compact, cunet, imdn, mm_realsr, rlfn, rwsr_edl)  # whose configs are known by being imported
 FINE_TUNED: Literal["hr-aware"] = "hr-aware"  # the method whose config has the config of a model of another
 PRETRAINED: Literal["hr-aware-pretrain"] = "hr-aware-pretrain"  # of networks that restore nothing
+JUDGE = "discriminator.safetensors"  # in a checkpoint
 IN_PTH = "rwsr"  # where the config lies in a .pth of ours
 _INSIDE = ("params_ema", "params", "state_dict", "model")  # where a file's tensors may lie one level down
 
@@ -121,22 +123,30 @@ def made_by(config: Json | None) -> Json | None:
 
 def _network(weights: Weights, config: Json | None = None) -> tuple[nn.Module, int] | None:
     """The network that the tensors are of, filled, and its scale: by the config beside them, or by their shapes."""
-    known = family(NetworkConfig, "arch")
-    found: NetworkConfig | None = None
-    if config is not None:
-        sizes = config["network"]
-        found = known[sizes["arch"]].model_validate(sizes)
-    else:
-        shapes = {name: tuple(value.shape) for name, value in weights.items()}
-        found = next((each for kind in known.values() if (each := kind.detect(shapes)) is not None), None)
+    found = _config_of(weights, config)
     if found is None:
         return None
-    net = found.build()
-    net.load_state_dict(weights)
-    return net, found.scale
+    sizes, named = found
+    net = sizes.build()
+    net.load_state_dict(named)
+    return net, sizes.scale
 
 
-def _by_spandrel(path: Path, weights: Weights | None = None) -> tuple[nn.Module, int]:
+def _config_of(weights: Weights, config: Json | None) -> tuple[NetworkConfig, Weights] | None:
+    """The config of the network that tensors are of, and the tensors by the names of ours."""
+    known = family(NetworkConfig, "arch")
+    if config is not None:
+        sizes = config["network"]
+        return known[sizes["arch"]].model_validate(sizes), weights
+    for kind in known.values():
+        named = kind.renamed(weights)
+        found = kind.detect({name: tuple(value.shape) for name, value in named.items()})
+        if found is not None:
+            return found, named
+    return None
+
+
+def by_spandrel(path: Path, weights: Weights | None = None) -> tuple[nn.Module, int]:
     """What spandrel makes of a file, or of the weights in it where those are named as it has them."""
     try:
         from spandrel import ModelLoader, UnsupportedModelError  # pyright: ignore
@@ -194,7 +204,7 @@ def open_run(path: Path, device: torch.device, *, name: str | None = None) -> Re
     with _fitting(file):
         config = made_by(model.config)
         found = _network(model.weights, config)
-    net, scale = _by_spandrel(file, model.weights) if found is None else found
+    net, scale = by_spandrel(file, model.weights) if found is None else found
     return Restorer(
         name or (path.name if moment_of(path)[1] else path.stem),
         net.to(device).eval().requires_grad_(False),
@@ -202,6 +212,46 @@ def open_run(path: Path, device: torch.device, *, name: str | None = None) -> Re
         location.sha256(file),
         config,
     )
+
+
+def weights_in(path: Path) -> tuple[Weights, Path]:
+    """The tensors that a network starts from, by the names of ours where it is one of ours, and the file that they are
+    in: of a run or a checkpoint of it, a published file, or what spandrel makes of one.
+
+    Raises:
+        UserError: there is none, it is damaged, or of no network that is known here.
+    """
+    if not path.exists() and moment_of(path)[1] is None:
+        raise StoreError(f"{path} does not exist; name the folder of a run, or a checkpoint")
+    if _is_ours(path):
+        file = model_file(path)
+        return read_model(file).weights, file
+    if path.suffix in (".param", ".bin"):
+        return check_numbers(ncnn.read(path.with_suffix(".param")), path), path.with_suffix(".bin")
+    with _fitting(path):
+        weights, told = _tensors(path)
+        found = (None, weights) if told is not None else _config_of(weights, None)
+    if found is not None:
+        return found[1], path
+    net, _ = by_spandrel(path)
+    return {name: value.cpu() for name, value in net.state_dict().items()}, path
+
+
+def judge_weights(path: Path) -> tuple[Weights, Path]:
+    """The weights of a discriminator, and the file that they are in: of the last checkpoint of a run, or of another
+    (RUN@20000), or of a published file.
+
+    Raises:
+        UserError: there is none.
+    """
+    run, moment = moment_of(path)
+    if moment is None and not run.is_dir():
+        with _fitting(path):
+            return _tensors(path)[0], path
+    file = model_file(path if moment is not None else run.with_name(f"{run.name}@{LAST}")).with_name(JUDGE)
+    if not file.exists():
+        raise StoreError(f"{run} has no discriminator; name the run of a GAN's training")
+    return checked_weights(file), file
 
 
 def open_restorer(path: Path, device: torch.device, *, name: str | None = None) -> Restorer:
@@ -219,7 +269,7 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
         with _fitting(path):
             found = _network(check_numbers(ncnn.read(path.with_suffix(".param")), path))
         if found is None:
-            raise StoreError(f"{path} is not a compact model; name another checkpoint")
+            raise StoreError(f"{path} is neither a compact model nor RRDB; name another checkpoint")
         file = path.with_suffix(".bin")
         net, scale = found
     else:
@@ -227,6 +277,6 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
             weights, told = _tensors(path)
             config = made_by(told)
             found = _network(weights, config)
-        net, scale = _by_spandrel(path) if found is None else found
+        net, scale = by_spandrel(path) if found is None else found
     net = net.to(device).eval().requires_grad_(False)
     return Restorer(name or path.stem, net, scale, location.sha256(file), config)

@@ -1,0 +1,1 @@
+"""Files of models: ours, published ones, and all that spandrel reads."""
