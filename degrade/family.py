@@ -40,11 +40,11 @@ def family(base: type[M], tag: str) -> dict[str, type[M]]:
 class OneOf:
     """Says that a field of type `base` holds any model of the family: `recipe: Annotated[Recipe, OneOf(Recipe)]`.
 
-    tag: the field that names which.
+    tag: the field that names which. other: the name of the one that takes all names that are not known.
     """
 
-    def __init__(self, base: type[BaseModel], tag: str = "kind") -> None:
-        self.base, self.tag = base, tag
+    def __init__(self, base: type[BaseModel], tag: str = "kind", other: str | None = None) -> None:
+        self.base, self.tag, self.other = base, tag, other
 
     def known(self) -> dict[str, type[BaseModel]]:
         return family(self.base, self.tag)
@@ -55,7 +55,8 @@ class OneOf:
         if not isinstance(value, Mapping):
             raise PydanticCustomError("model_type", "is not a table")
         known, name = self.known(), value.get(self.tag)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-        kind = known.get(name) if isinstance(name, str) else None
+        other = known.get(self.other) if self.other is not None else None
+        kind = known.get(name, other) if isinstance(name, str) else None
         if kind is None:
             said = "has no" if name is None else f"{name!s:.80} is an unknown"
             raise PydanticCustomError("value_error", f"{said} {self.tag}; known here: {', '.join(known)}")  # pyright: ignore[reportArgumentType]

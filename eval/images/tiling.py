@@ -62,8 +62,12 @@ def lanczos_model(scale: int) -> Model:
 
 
 def restore(model: Model, lr: Tensor, device: torch.device) -> Tensor:
-    """SR of LR on the CPU, clipped to [0, 1]; no gradient is kept."""
-    with torch.inference_mode():
+    """SR of LR on the CPU, clipped to [0, 1]; no gradient is kept.
+
+    Not by torch's inference mode: a network that folds its convs into one when it restores (SPAN) could not be trained
+    on afterwards.
+    """
+    with torch.no_grad():
         return model(lr.to(device)).clamp(0, 1).cpu()
 
 

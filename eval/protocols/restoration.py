@@ -34,7 +34,7 @@ def _restored(subject: Subject, items: Sequence[Item], lr: Tensor, scale: int, d
     if not is_large(lr, scale):
         return restore(model, lr, device)
     if subject.seen is not None:
-        with torch.inference_mode():
+        with torch.no_grad():
             model = subject.seen(lr)
     return restore_in_tiles(model, lr, scale, device)
 

@@ -104,6 +104,28 @@ def train_mm_realsr(**told: Any) -> None:
     _train(**told)
 
 
+_bank = click.option(
+    "--bank", type=params.PLACE, default=None, help="Noise bank of which each LR gets new noise in each step."
+)
+
+
+@train.command("sr", short_help="Any architecture, on pairs")
+@options.of_a_training("sr", "psnr", "By pixels alone, or with perceptual, LDL and GAN losses.")
+@_bank
+def train_sr(**told: Any) -> None:
+    """Train any architecture on a store of pairs: ours, and with `pip install 'rwsr[models]'` all that spandrel builds.
+
+    --set network.arch=span (or swinir, hat, realplksr, compact ...) chooses it, --set network.options.NAME=VALUE a
+    keyword of its class. Losses: pixels (l1, l2, charbonnier), MS-SSIM, LPIPS, DISTS, VGG features, focal frequency,
+    LDL, GAN; --set losses.ms_ssim=0.2 adds one.
+
+    \b
+    Example:
+      rwsr train sr --store pairs.zarr --out run --preset psnr --set network.arch=span
+    """
+    _train(**told)
+
+
 @train.command("cugan", short_help="CUGAN and its baselines")
 @options.of_a_training(
     "cugan",

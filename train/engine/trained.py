@@ -1,17 +1,18 @@
 """The networks of a training with their optimisers and averages, and one step of them; the best of their averages."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from ...degrade.errors import UserError
 from ...eval.report.table import GRADIENT, VALIDATION
 from ..runs.model_file import Weights
 from .distributed import Ranks, average_gradients
+from .optimizers import make_optimizer, to_average
 from .schedule import factor_at
 from .training import Batch, Choice, LoopConfig, Shared, Training
 
@@ -77,10 +78,19 @@ class Trained:
                 net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             if config.compile:
                 net.compile()
+        unknown = config.learning_rates.keys() - self.nets.keys()
+        if unknown:
+            raise UserError(f"loop.learning_rates names {min(unknown)}; this training has {', '.join(self.nets)}")
+        self._rates = {name: config.learning_rates.get(name, config.learning_rate) for name in self.nets}
         self.optimizers = {
-            name: Adam([p for p in net.parameters() if p.requires_grad], lr=config.learning_rate, betas=config.betas)
+            name: make_optimizer(
+                config.optimizer, [p for p in net.parameters() if p.requires_grad], self._rates[name], config.betas
+            )
             for name, net in self.nets.items()
         }
+        self._average = method.average
+        if self._average is not None:
+            self._average.to(device).eval().requires_grad_(False)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self.ema: Weights = {name: value.detach().clone() for name, value in self.nets[self.first].state_dict().items()}
 
@@ -91,9 +101,9 @@ class Trained:
         network's gradient before it is clipped.
         """
         config = self._config
-        rate = config.learning_rate * factor_at(
-            config.schedule, number, steps=config.steps, warmup_steps=config.warmup_steps
-        )
+        factor = factor_at(config.schedule, number, steps=config.steps, warmup_steps=config.warmup_steps)
+        if self._average is not None:
+            self._average.load_state_dict(self.ema)
         parts = batch.parts(config.accum_steps)
         shared: list[Shared] = [{} for _ in parts]
         terms: Shared = {}
@@ -119,15 +129,25 @@ class Trained:
             norms[f"{GRADIENT}{name}"] = norm = nn.utils.get_total_norm(gradients)
             if config.clip is not None:
                 nn.utils.clip_grads_with_norm_(trained, config.clip, norm)
-            self.optimizers[name].param_groups[0]["lr"] = rate
+            self.optimizers[name].param_groups[0]["lr"] = self._rates[name] * factor
             self.scaler.step(self.optimizers[name])
         self.scaler.update()
-        with torch.no_grad():
+        with torch.no_grad(), self._at_its_average():
             current = self.nets[self.first].state_dict()
             floats = [name for name, value in self.ema.items() if value.is_floating_point()]
             averaged, now = [self.ema[name] for name in floats], [current[name] for name in floats]
             torch._foreach_lerp_(averaged, now, 1 - config.ema_decay)  # pyright: ignore
         return terms, norms
+
+    @contextmanager
+    def _at_its_average(self) -> Generator[None]:
+        """The first network with its optimiser's own average, where that has one."""
+        optimizer = self.optimizers[self.first]
+        to_average(optimizer, averaged=True)
+        try:
+            yield
+        finally:
+            to_average(optimizer, averaged=False)
 
     def state(self) -> dict[str, Any]:
         """All of it but the networks' weights."""

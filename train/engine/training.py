@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...degrade.family import Frozen
 from ...degrade.images.pixels import U8
+from .optimizers import Adam, Optimizer
 from .schedule import Constant, Schedule
 
 Shared = dict[str, Tensor]  # what one network's losses leave for the next one's, of one micro-batch
@@ -28,10 +29,14 @@ class LoopConfig(Frozen):
     """Side of the LR crop."""
     use_rot90: bool = False
     """Crops are not only mirrored but also rotated."""
+    optimizer: Optimizer = Adam()
+    """Of every network."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
-    """Of Adam, once it is warm."""
+    """Once it is warm."""
+    learning_rates: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Of single networks, by their names (generator, discriminator), where it is another."""
     betas: tuple[float, float] = (0.9, 0.99)
-    """Adam's."""
+    """Of Adam, AdamW and schedule-free."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     """Steps over which the learning rate rises."""
     schedule: Schedule = Constant()
@@ -104,8 +109,9 @@ class Choice:
 class Training(Generic[B]):
     """What is trained, and by which losses.
 
-    networks: by name; in each step each takes a step of its own Adam, in their order. The first is the one that is
-    averaged (EMA), validated and exported. losses: (network, micro-batch, shared) -> named terms, already weighted;
+    networks: by name; in each step each takes a step of its own optimiser, in their order. The first is the one that is
+    averaged (EMA), validated and exported. average: a copy of it that has the averaged weights in each step, for losses
+    that look at what it makes. losses: (network, micro-batch, shared) -> named terms, already weighted;
     their sum is minimised, and those that hang on nothing trained are only logged. fixed: networks that losses look
     through and nothing trains. validate: figures of the averaged weights, or none. choice: which of the averages that
     were validated becomes the model; none is the last. show: what the averaged weights make of so many held-out images,
@@ -115,6 +121,7 @@ class Training(Generic[B]):
     networks: Mapping[str, nn.Module]
     losses: Callable[[str, B, Shared], dict[str, Tensor]]
     fixed: Sequence[nn.Module] = ()
+    average: nn.Module | None = None
     validate: Callable[[nn.Module], dict[str, float]] | None = None
     show: "Callable[[nn.Module | None, int], dict[str, U8]] | None" = None
     choice: Choice | None = None

@@ -17,14 +17,14 @@ from ...degrade.errors import StoreError, UserError
 from ...degrade.family import family
 from ...degrade.storage import location
 from ...degrade.storage.provenance import Json
-from ..networks import cunet, mm_realsr, rwsr_edl
+from ..networks import cunet, mm_realsr, rwsr_edl, spandrel_arch
 from ..networks.base import NetworkConfig
 from ..networks.published import compact, imdn, rlfn
 from ..runs.model_file import Weights, check_numbers, checked_weights, config_now, config_of, read_model
 from ..runs.moments import LAST, model_file, moment_of
 from . import ncnn
 
-_OTHERS = (compact, cunet, imdn, mm_realsr, rlfn, rwsr_edl)  # whose configs are known by being imported
+_OTHERS = (compact, cunet, imdn, mm_realsr, rlfn, rwsr_edl, spandrel_arch)  # whose configs are known by being imported
 FINE_TUNED: Literal["hr-aware"] = "hr-aware"  # the method whose config has the config of a model of another
 PRETRAINED: Literal["hr-aware-pretrain"] = "hr-aware-pretrain"  # of networks that restore nothing
 JUDGE = "discriminator.safetensors"  # in a checkpoint
@@ -137,7 +137,7 @@ def _config_of(weights: Weights, config: Json | None) -> tuple[NetworkConfig, We
     known = family(NetworkConfig, "arch")
     if config is not None:
         sizes = config["network"]
-        return known[sizes["arch"]].model_validate(sizes), weights
+        return known.get(sizes["arch"], spandrel_arch.SpandrelConfig).model_validate(sizes), weights
     for kind in known.values():
         named = kind.renamed(weights)
         found = kind.detect({name: tuple(value.shape) for name, value in named.items()})
@@ -164,6 +164,7 @@ def by_spandrel(path: Path, weights: Weights | None = None) -> tuple[nn.Module, 
         found: Any = loader.load_from_file(path) if weights is None else loader.load_from_state_dict(weights)
     except UnsupportedModelError:
         raise StoreError(f"{path} is of a network that neither rwsr nor spandrel knows; name another file") from None
+    spandrel_arch.take_any_size(found.model, int(found.size_requirements.multiple_of or 1), int(found.scale))
     return found.model, int(found.scale)
 
 

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from . import cugan, hr_aware_pretrain, mm_realsr, rwsr_edl
+from . import cugan, hr_aware_pretrain, mm_realsr, rwsr_edl, sr
 from .base import Method
 
-METHODS: tuple[Method[Any], ...] = (mm_realsr.METHOD, cugan.METHOD, rwsr_edl.METHOD, hr_aware_pretrain.METHOD)
+METHODS: tuple[Method[Any], ...] = (
+    mm_realsr.METHOD,
+    cugan.METHOD,
+    rwsr_edl.METHOD,
+    hr_aware_pretrain.METHOD,
+    sr.METHOD,
+)

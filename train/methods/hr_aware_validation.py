@@ -32,7 +32,7 @@ def reconstructed(images: ImageSet, net: LrReconstruction, device: torch.device)
         for item in items:
             assert item.hr is not None
             lr, hr = (to_tensor(each)[None].to(device) for each in (item.lr, item.hr))
-            with torch.inference_mode():
+            with torch.no_grad():
                 found = net(lr, hr, of_name(item.source)).clamp(0, 1)
                 values.append(psnr(found, net.wanted(lr), border=0, luma=False).item())
     return {"reconstruction-psnr": mean_of(values)}
@@ -55,7 +55,7 @@ def without_hr(
 
     def validate(restorer: nn.Module) -> dict[str, float]:
         found: dict[str, list[float]] = {}
-        with torch.inference_mode():
+        with torch.no_grad():
             for number in looked_at:
                 sr = (
                     restorer(to_tensor(_middle(images.read(number), _MOST_SR_PX // scale))[None].to(device))

@@ -218,7 +218,7 @@ def chosen_scores(net: MMRealSR, lr: Tensor, *, blur: float | None, noise: float
 def whole_scores(net: MMRealSR, pixels: Pixels, tile_px: int) -> tuple[float, float]:
     """Blur and noise of a whole image [h, w, 3], of which no more than a tile is looked at at once; 0 is all of it."""
     top = np.float32(np.iinfo(pixels.dtype).max)
-    with torch.inference_mode():
+    with torch.no_grad():
         blur, noise = net.score_in_tiles(torch.from_numpy(pixels / top).movedim(-1, 0)[None], tile_px)[0].tolist()
     return blur, noise
 

@@ -1,0 +1,186 @@
+"""Any architecture on pairs: by pixels, structure, perception and an adversary, as people train restorers today.
+
+The networks are ours and all that spandrel builds. What a loss weighs is said in its config; 0 leaves it out.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from ...degrade.errors import UserError
+from ...degrade.family import Frozen, OneOf
+from ...degrade.recipes.store_config import GROUPS, StoreConfig
+from ...eval.metrics.lpips_dists import dists, lpips
+from ..data.batches import GroupBatch, check_scale
+from ..engine.loop import built
+from ..engine.optimizers import AdamW
+from ..engine.schedule import MultiStep
+from ..engine.training import LoopConfig, Shared, Training
+from ..losses.adversarial import DISCRIMINATOR, GENERATOR, discriminator_terms, gan_term, start_judge
+from ..losses.perceptual import PerceptualConfig, perceptual_loss
+from ..losses.pixel import Kind, by_pixels, focal_frequency_loss, ldl_loss, ms_ssim_loss
+from ..losses.usm import LEAST_PX, sharpened
+from ..networks.base import NetworkConfig
+from ..networks.discriminators import Discriminator, GanConfig, check_input, discriminator
+from ..networks.mm_realsr import MMRealSRConfig
+from ..networks.spandrel_arch import OTHERS
+from ..runs.model_file import start_with
+from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale
+
+Weight = Annotated[float, Field(ge=0)]
+Look = Callable[[Tensor, Tensor], Tensor]
+
+
+class SrLosses(Frozen):
+    """Weights of the terms; 0 leaves a term out."""
+
+    pixel: Weight = 1.0
+    """Of the difference of pixels."""
+    pixel_kind: Kind = "l1"
+    """Its kind."""
+    ms_ssim: Weight = 0
+    """1 - MS-SSIM (Wang et al. 2003)."""
+    focal_frequency: Weight = 0
+    """Focal frequency loss (Jiang et al. 2021)."""
+    ldl: Weight = 0
+    """Artifacts where they are likely (LDL, Liang et al. 2022), by what the averaged weights make."""
+    lpips: Weight = 0
+    """LPIPS v0.1 (Zhang et al. 2018)."""
+    lpips_net: Literal["alex", "vgg", "squeeze"] = "vgg"
+    """What LPIPS looks through."""
+    dists: Weight = 0
+    """DISTS (Ding et al. 2020)."""
+    perceptual: PerceptualConfig = PerceptualConfig(weight=0)
+    """The perceptual loss."""
+    gan: GanConfig = GanConfig(weight=0)
+    """The adversarial loss."""
+    sharpen_target: bool = False
+    """All but the discriminator look at HR sharpened by Real-ESRGAN's unsharp mask."""
+
+
+class SrConfig(TrainingConfig):
+    """A training of any architecture."""
+
+    method: Literal["sr"] = "sr"
+    network: Annotated[NetworkConfig, OneOf(NetworkConfig, "arch", other=OTHERS)] = MMRealSRConfig(modulated=False)
+    """Ours (compact, mm-realsr with modulated=false, ...) or one of spandrel's, by its name in small letters."""
+    losses: SrLosses = SrLosses()
+    """What is minimised."""
+
+    @model_validator(mode="after")
+    def _what_losses_take(self) -> Self:
+        check_input(self.losses.gan, self.loop.lr_patch_px, self.network.scale)
+        hr_px = self.loop.lr_patch_px * self.network.scale
+        if self.losses.sharpen_target and hr_px < LEAST_PX:
+            raise ValueError(
+                f"losses.sharpen_target needs HR crops of {LEAST_PX} px, loop.lr_patch_px makes {hr_px}; raise it"
+            )
+        if isinstance(self.network, MMRealSRConfig) and self.network.modulated:
+            raise ValueError("network.modulated is for `rwsr train mm-realsr`; set network.modulated=false")
+        return self
+
+
+def _looks(config: SrLosses) -> dict[str, tuple[float, nn.Module | None, Look]]:
+    """Of each loss with a weight: the weight, the network that it looks through, the loss of (SR, target)."""
+    found: dict[str, tuple[float, nn.Module | None, Look]] = {
+        "pixel": (config.pixel, None, partial(by_pixels, config.pixel_kind)),
+        "ms_ssim": (config.ms_ssim, None, ms_ssim_loss),
+        "focal_frequency": (config.focal_frequency, None, focal_frequency_loss),
+    }
+    if config.lpips:
+        seen = lpips(config.lpips_net)
+        found["lpips"] = (config.lpips, seen, lambda sr, hr: seen(2 * sr - 1, 2 * hr - 1).mean())
+    if config.dists:
+        likeness = dists()
+        found["dists"] = (config.dists, likeness, lambda sr, hr: likeness(sr, hr).mean())
+    perceptual = perceptual_loss(config.perceptual)
+    if perceptual is not None:
+        found["perceptual"] = (config.perceptual.weight, perceptual, perceptual)
+    return {name: each for name, each in found.items() if each[0]}
+
+
+def build(config: SrConfig, given: Given) -> Training[GroupBatch]:
+    """The network, from seeded weights or from others, and its losses.
+
+    Raises:
+        UserError: the pairs, the options of the architecture or the weights do not fit.
+        MissingWeights: those that a loss looks through are not there.
+    """
+    check_scale(given.groups, config.network.scale)
+    if given.groups.members != 1:
+        raise UserError(f"{given.groups.name} holds groups; this learns from pairs")
+    check_start(config, given.start is not None)
+    net = built(config.network.build, config.loop.seed)
+    if given.start is not None:
+        start_with(net, given.start, partly=given.partly)
+    weights, looks = config.losses, _looks(config.losses)
+    judge = built(partial(discriminator, weights.gan), config.loop.seed) if weights.gan.weight else None
+    start_judge(judge, given.judge)
+    average = built(config.network.build, config.loop.seed) if weights.ldl else None
+
+    def terms(name: str, batch: GroupBatch, shared: Shared) -> dict[str, Tensor]:
+        if name == DISCRIMINATOR and judge is not None:
+            return discriminator_terms(judge, shared, relativistic=weights.gan.relativistic)
+        lr = batch.lr.flatten(0, 1)
+        sr = net(lr).float()
+        target = sharpened(batch.hr) if weights.sharpen_target else batch.hr
+        found = {name: weight * look(sr, target) for name, (weight, _, look) in looks.items()}
+        if average is not None:
+            with torch.no_grad():
+                averaged = average(lr).float()
+            found["ldl"] = weights.ldl * ldl_loss(sr, target, averaged)
+        if judge is not None:
+            found["gan"] = _gan(weights.gan, judge, sr, batch.hr, shared)
+        return found
+
+    nets: dict[str, nn.Module] = {GENERATOR: net} | ({} if judge is None else {DISCRIMINATOR: judge})
+    fixed = [seen for _, seen, _ in looks.values() if seen is not None]
+    return Training(nets, terms, fixed, average=average)
+
+
+def _gan(config: GanConfig, judge: Discriminator, sr: Tensor, hr: Tensor, shared: Shared) -> Tensor:
+    shared["sr"], shared["real"] = sr.detach(), hr
+    return gan_term(config, judge, sr, hr)
+
+
+def _why_not(config: SrConfig, store: StoreConfig, to_learn: bool) -> str | None:
+    ordered = to_learn and store.kind == GROUPS
+    return other_scale(config.network.scale, store) or ("learns from pairs" if ordered else None)
+
+
+# ---------------------------------------------------------------------------------------------------- presets
+
+_PSNR = SrConfig(
+    losses=SrLosses(pixel_kind="charbonnier"),
+    loop=LoopConfig(
+        steps=500_000,
+        batch_size=16,
+        lr_patch_px=48,
+        use_rot90=True,
+        betas=(0.9, 0.99),
+        schedule=MultiStep(milestones=(250_000, 400_000, 450_000, 475_000)),
+        ema_decay=0.999,
+    ),
+)
+_GAN = SrConfig(
+    losses=SrLosses(perceptual=PerceptualConfig(), gan=GanConfig(), ldl=1.0),
+    loop=LoopConfig(
+        steps=400_000,
+        batch_size=16,
+        lr_patch_px=48,
+        use_rot90=True,
+        optimizer=AdamW(weight_decay=0),
+        learning_rate=1e-4,
+        clip=None,
+    ),
+)
+
+PRESETS = {
+    "psnr": Preset(_PSNR, "Any architecture by pixels alone (Charbonnier), 500K steps.", "bicubic"),
+    "gan": Preset(_GAN, "With perceptual, LDL and GAN losses, 400K steps, best from a run of psnr.", "real-esrgan"),
+}
+METHOD = Method("sr", SrConfig, PRESETS, build, _why_not, inputs=("bank",))
