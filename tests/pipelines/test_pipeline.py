@@ -351,7 +351,7 @@ def _store(preset: str, **config: Any) -> dict[str, Any]:
         ({"page": {"report": {"metrics": "page"}}}, "stages page are made of each other"),
         ({"x": {"index": {"folders": "y", "apart_from": "z"}}}, "z is no index or scan among the stages; name one"),
         ({"x": {"index": {"folders": "y", "apart_from": "groups"}}}, "groups is no index or scan among the stages"),
-        ({"page": {"report": {}}}, "in stages.page: name either metrics, or a store"),
+        ({"page": {"report": {}}}, "in stages.page: name either metrics or a training, or a store"),
     ],
 )
 def test_a_wrong_config_is_told_before_work_begins(

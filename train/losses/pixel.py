@@ -61,8 +61,9 @@ def _ssim(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def focal_frequency_loss(sr: Tensor, hr: Tensor) -> Tensor:
-    """Square differences of the spectra of [B, 3, H, W], each weighed by its own size (Jiang et al. 2021, alpha = 1, one
-    patch): as a share of the largest, a constant.
+    """Square differences of the spectra of [B, 3, H, W], each weighed by its own size as a share of the largest.
+
+    Jiang et al. 2021 with alpha = 1 and one patch; the weights are constants.
     """
     difference = torch.fft.fft2(sr.float(), norm="ortho") - torch.fft.fft2(hr.float(), norm="ortho")
     size = difference.abs()

@@ -153,8 +153,8 @@ def test_what_is_no_architecture_is_told(pairs: Store, tmp_path: Path) -> None:
     ):
         assert said in rwsr(*train, "--set", key, code=1)
         assert not (tmp_path / "run/run.json").exists() or "learning_rates" in key
-    with pytest.raises(UserError, match="drunet takes no image of 64 px|is not scale"):
-        SpandrelConfig(arch="drunet", scale=1).build()
+    with pytest.raises(UserError, match="lama takes no image of 64 px"):
+        SpandrelConfig(arch="lama", scale=1).build()
 
 
 def test_a_network_of_windows_takes_images_of_any_size() -> None:
