@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from ..degrade.errors import ImageError, UserError
-from ..degrade.images.decode import EXTENSIONS
+from ..degrade.images.decode import is_image, known_extensions
+from ..degrade.images.formats.photos import unread
 from ..degrade.images.read import read_bytes
 from ..degrade.progress import printable, progress, say
 from ..degrade.storage.local import write_atomic
@@ -62,9 +63,13 @@ def _named(images: Sequence[Path]) -> Iterator[tuple[Path, Path, str]]:
         if not path.is_dir():
             found = [(path, Path(path.name))]
         else:
-            below = sorted(each for each in path.rglob("*") if each.suffix.lower() in EXTENSIONS and not each.is_dir())
+            files = sorted(each for each in path.rglob("*") if not each.is_dir())
+            below = [each for each in files if is_image(each.relative_to(path).as_posix())]
+            passed_over = unread(map(str, files))
+            if passed_over is not None:
+                say(f"note: {path}: {passed_over}")
             if not below:
-                known = ", ".join(sorted(EXTENSIONS))
+                known = ", ".join(sorted(known_extensions()))
                 raise UserError(f"no image below {path} (looked for {known}); name another folder")
             found = [(each, each.relative_to(path)) for each in below]
         folder = path if path.is_dir() else path.parent
@@ -106,7 +111,7 @@ def _check_apart(images: Sequence[Path], todo: Sequence[tuple[Path, Path]], out:
         if not path.exists():
             raise UserError(f"{path} does not exist; name an image or a folder of images")
     if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file; name a folder")
+        raise UserError(f"--out {out} is a file; name a folder, or another .png for one image")
     there = next(each for each in (out, *out.absolute().parents) if each.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"--out {out} cannot be written to ({there} is read-only for you); name another folder")
@@ -161,6 +166,22 @@ def _restore_one(
     return Restored(target, path, *scores)
 
 
+def is_one_file(images: Sequence[Path], out: Path) -> bool:
+    """Whether one image is to become one file: `a.png --out b.png`.
+
+    Raises:
+        UserError: several are to become one, or one is to become a file of another kind.
+    """
+    suffix = out.suffix.lower()
+    if out.is_dir() or suffix not in known_extensions():
+        return False
+    if len(images) != 1 or images[0].is_dir():
+        raise UserError(f"--out {out} is the name of one image, and several are restored; name a folder")
+    if suffix != ".png":
+        raise UserError(f"--out {out}: what is restored is written as PNG; name {out.with_suffix('.png')}, or a folder")
+    return True
+
+
 def restore_files(
     images: Sequence[Path],
     model: Path,
@@ -186,8 +207,12 @@ def restore_files(
         if condition is None:
             raise UserError(f"{model} needs a condition; name --condition BLUR NOISE, such as 0.25 0.30")
         raise UserError(f"{model} takes no condition; leave out --condition")
-    todo = _targets(images, out)
-    _check_apart(images, todo, out)
+    if is_one_file(images, out):
+        todo = [(images[0], out)]
+        _check_apart(images, todo, out.parent)
+    else:
+        todo = _targets(images, out)
+        _check_apart(images, todo, out)
     done: list[Restored] = []
     left_out: list[LeftOut] = []
     with progress("restore", len(todo)) as advance:

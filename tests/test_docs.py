@@ -15,7 +15,7 @@ from PIL import Image
 from rwsr.train.networks.published.compact import CompactConfig
 from rwsr.train.networks.published.imdn import ImdnConfig
 
-from .commands import flags, rwsr
+from .commands import flags, make_spandrel_importable, rwsr
 from .conftest import scene
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +49,7 @@ _UDEM = "network.udem={num_feat: [4], num_block: [1], downscales: [2]}"
 _STEPS = ["--steps", "2"]
 _SMALLER = {
     "train mm-realsr": [*_STEPS, *flags("--set", _TINY)],
+    "train sr": [*_STEPS, *flags("--set", ["loop.batch_size=2", "losses.gan.num_feat=4"])],
     "train cugan": [*_STEPS, *flags("--set", ["network.num_feat=[4,6,8]", "network.num_block=1", "loop.batch_size=2"])],
     "train rwsr-edl": [*_STEPS, *flags("--set", [*_TINY, "network.branch_feats=4", "losses.gan.num_feat=4"])],
     "train hr-aware-pretrain": [
@@ -107,6 +108,7 @@ def test_every_other_command_of_the_readme_works_in_order(
     """On the artefacts that the commands before it made, with the sizes that they say; only networks, numbers of steps
     and of samples are smaller."""
     monkeypatch.chdir(tmp_path)
+    make_spandrel_importable()
     _folders(tmp_path)
     rwsr(
         "degrade",
@@ -125,7 +127,7 @@ def test_every_other_command_of_the_readme_works_in_order(
     rwsr("train", "mm-realsr", "--store", "g.zarr", "--out", "run", "--preset", "mm-realsr-small", *_STEPS,
          *flags("--set", [*_TINY, _UDEM, "loop.lr_patch_px=16"]))  # fmt: skip
     commands = _indented()
-    assert len(commands) == 30
+    assert len(commands) == 33
     for line in commands:
         program, *words = shlex.split(line)
         assert program == "rwsr"
@@ -134,7 +136,7 @@ def test_every_other_command_of_the_readme_works_in_order(
             more = []
         if words[:2] == ["train", "mm-realsr"] and "esrgan-psnr" not in words:
             more = [*more, "--set", _UDEM]
-        if "gan" in words[-3] or words[:2] == ["train", "rwsr-edl"]:
+        if "gan" in words[-3] or words[:2] in (["train", "rwsr-edl"], ["train", "sr"]):
             more = [*more, *flags("--set", _NO_VGG)]
         try:
             rwsr(*words, *more)

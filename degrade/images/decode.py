@@ -10,6 +10,7 @@ The bytes decide what a file is, not its extension. Policy for what is not plain
     CMYK, YCbCr, Lab, HSV  converted to RGB by Pillow
     EXIF orientation       applied; EXIF data that cannot be read count as none
     several frames         the first one
+    HEIC, AVIF, JPEG XL    where their decoders are installed (rwsr[photos]; AVIF is Pillow's own)
     colour profile         not applied: every image is taken as sRGB; `ImageFile.profile` says of which it is
     a PNG's texts          passed over
     anything else          refused (`unsupported-mode`), run lengths in a BMP too
@@ -25,6 +26,7 @@ import struct
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import cv2
 import numpy as np
@@ -43,12 +45,14 @@ from PIL import (
 )
 
 from ..errors import ImageError
-from .deep import TIFF_BITS_PER_SAMPLE, DeepTiff, deep_levels, deep_tiff, to_8_bits
+from .debris import is_debris
+from .formats.deep import TIFF_BITS_PER_SAMPLE, DeepTiff, deep_levels, deep_tiff, to_8_bits
+from .formats.photos import extensions, format_of, openers
+from .formats.png_chunks import png_chunks, without_texts
+from .formats.progressive import missing_scans
 from .pixels import U8, U16, upright
-from .png_chunks import png_chunks, without_texts
-from .progressive import missing_scans
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
+_PLAIN = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
 _OPENCV_PX = 2**20  # the longest side of a PNG that OpenCV reads
 MAX_PIXELS = 178_956_970  # 2^29 / 3: what Pillow calls a decompression bomb
 
@@ -99,6 +103,16 @@ def _open_png(data: bytes) -> PillowFile.ImageFile:
         raise ImageError("too-large", "its colour profile inflates to over 1 MiB; save it with another") from None
 
 
+def is_image(path: str) -> bool:
+    """Whether a file may hold an image that is read here, by its name."""
+    return PurePosixPath(path).suffix.lower() in known_extensions() and not is_debris(path)
+
+
+def known_extensions() -> frozenset[str]:
+    """Of the images that are read here; HEIC, AVIF and JPEG XL where their decoders are installed."""
+    return _PLAIN | extensions()
+
+
 def _open(data: bytes) -> PillowFile.ImageFile:
     """The file with its header read, by its first bytes."""
     file = io.BytesIO(data)
@@ -118,6 +132,12 @@ def _open(data: bytes) -> PillowFile.ImageFile:
         if bmp.tile[0].codec_name == "bmp_rle":  # whose decoders fill up with black what is cut or jumps outside
             raise ImageError("unsupported-mode", "run lengths in a BMP have no policy; convert it to PNG")
         return bmp
+    name = format_of(data)
+    if name in openers():
+        return openers()[name](file)
+    if name is not None:
+        mend = "convert it" if name == "GIF" else "pip install 'rwsr[photos]' for its decoder"
+        raise ImageError("not-an-image", f"is {name}, which is not read here; {mend}")
     raise ImageError("not-an-image", "is no PNG, JPEG, TIFF, WebP or BMP; remove it, or convert it to one of these")
 
 

@@ -15,7 +15,9 @@ from ..progress import say
 from ..storage.lmdb_folder import is_lmdb, of_lmdb
 from ..storage.location import Place, absolute, place
 from ..storage.object_store import ObjectPath
-from .decode import EXTENSIONS, MAX_PIXELS
+from .debris import is_debris_folder
+from .decode import MAX_PIXELS, is_image, known_extensions
+from .formats.photos import unread
 from .roles import Role, paired_by_role, wanted
 
 KIND = "sources-index"
@@ -116,8 +118,11 @@ def _leads_out(entry: os.DirEntry[str], root: str) -> str | None:
     return None if os.path.commonpath([real, root]) == root else real
 
 
-def _walk(folder: Path, config: IndexConfig) -> Iterator[_Found]:
-    """Everything below a folder that is or may hold an image; each real folder once, however links run in circles."""
+def _walk(folder: Path, config: IndexConfig, others: list[str]) -> Iterator[_Found]:
+    """Everything below a folder that is or may hold an image; each real folder once, however links run in circles.
+
+    others: gets the names of what is passed over.
+    """
     root = os.path.realpath(folder)
     seen: set[str] = set()
     waiting = [folder]
@@ -135,7 +140,8 @@ def _walk(folder: Path, config: IndexConfig) -> Iterator[_Found]:
             continue
         for entry in entries:
             path, is_folder = Path(entry.path), os.path.isdir(entry.path)
-            if not is_folder and path.suffix.lower() not in EXTENSIONS:
+            if (is_folder and is_debris_folder(entry.name)) or (not is_folder and not is_image(entry.name)):
+                others.append(entry.name)
                 continue
             if not config.follow_links and (out := _leads_out(entry, root)) is not None:
                 yield _Found(path, "outside", f"links to {out}; name that folder too, or allow it with --follow-links")
@@ -153,10 +159,12 @@ def _stated(path: Path) -> _Found:
     return _Found(path, bytes=state.st_size, modified_ns=state.st_mtime_ns)
 
 
-def _objects(folder: ObjectPath) -> Iterator[SourceRow]:
+def _objects(folder: ObjectPath, others: list[str]) -> Iterator[SourceRow]:
     """Everything below a folder on object storage that may hold an image."""
     for each in folder.below():
-        if Path(each.name).suffix.lower() in EXTENSIONS:
+        if not is_image(each.name):
+            others.append(each.name)
+        else:
             yield SourceRow(str(folder), each.name, bytes=each.bytes, modified_ns=each.modified_ns)
 
 
@@ -188,21 +196,25 @@ def listed(folders: Sequence[Place], config: IndexConfig) -> list[SourceRow]:
 
 def listed_below(folder: Place, config: IndexConfig) -> list[SourceRow]:
     """The files below one folder, not yet opened, of any role; raises as `listed`."""
+    others: list[str] = []
     if isinstance(folder, ObjectPath):
-        rows = list(_objects(folder))
+        rows = list(_objects(folder, others))
     elif is_lmdb(folder):
         rows = [
             SourceRow(str(folder), name, bytes=size, modified_ns=changed) for name, size, changed in of_lmdb(folder)
         ]
     elif folder.is_dir():
-        rows = [_row(str(folder), found) for found in _walk(folder, config)]
+        rows = [_row(str(folder), found) for found in _walk(folder, config, others)]
     else:
         raise UserError(f"{folder} is not a folder; name a folder of images")
+    passed_over = unread(others)
+    if passed_over is not None:
+        say(f"note: {folder}: {passed_over}")
     rows = [row for row in rows if config.wants(row.path)]
     if not any(row.status == "ok" for row in rows):
         why = f"; {rows[0].file} {rows[0].reason}" if rows else ""
         raise UserError(
-            f"no image below {folder} (looked for {', '.join(sorted(EXTENSIONS))}){why}; name another folder"
+            f"no image below {folder} (looked for {', '.join(sorted(known_extensions()))}){why}; name another folder"
         )
     return rows
 

@@ -5,13 +5,14 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...degrade.errors import ImageError, UserError
-from ...degrade.images.decode import EXTENSIONS, decode
+from ...degrade.images.decode import decode, is_image, known_extensions
+from ...degrade.images.formats.photos import unread
 from ...degrade.images.pixels import U8
 from ...degrade.images.read import read_bytes
 from ...degrade.images.roles import Role
@@ -145,9 +146,14 @@ def _names(folder: Place) -> list[str]:
     """
     if isinstance(folder, Path) and not folder.is_dir():
         raise UserError(f"{folder} is not a folder; name a folder of images")
-    found = [name for name in location.names_below(folder) if PurePosixPath(name).suffix.lower() in EXTENSIONS]
+    names = location.names_below(folder)
+    passed_over = unread(names)
+    if passed_over is not None:
+        _log.warning("note: %s: %s", folder, passed_over)
+    found = [name for name in names if is_image(name)]
     if not found:
-        raise UserError(f"no image below {folder} (looked for {', '.join(sorted(EXTENSIONS))}); name another folder")
+        known = ", ".join(sorted(known_extensions()))
+        raise UserError(f"no image below {folder} (looked for {known}); name another folder")
     return found
 
 

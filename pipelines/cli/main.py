@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 
 import click
 
@@ -60,6 +61,20 @@ for command in (
     root.add_command(command)
 
 
+_GOES_ON = (  # whose work is committed piece by piece
+    *("sources index", "noisebank scan", "noisebank build", "degrade build", "pairs build", "store export"),
+    *("train", "ablation", "flow run", "demo"),
+)
+
+
+def _after_a_stop(words: Sequence[str]) -> str:
+    """What the same command will do after Ctrl-C."""
+    said = " ".join(word for word in words if not word.startswith("-"))
+    if any(said == known or said.startswith(f"{known} ") for known in _GOES_ON):
+        return "what is written is whole, and the same command goes on from there"
+    return "what is written is whole; the same command begins again, and writes over its own"
+
+
 def main() -> None:
     """The entry point: errors that a user can correct are one line, without a traceback.
 
@@ -72,9 +87,18 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     try:
-        root()
+        sys.exit(root.main(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(f"\nstopped: {_after_a_stop(sys.argv[1:])}", err=True)
+        sys.exit(1)
     except UserError as error:
         click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:  # whoever read it has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
         click.echo(f"error: {error.strerror or error}: {error.filename or 'while reading or writing'}", err=True)

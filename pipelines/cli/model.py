@@ -34,8 +34,17 @@ _score = _ScoreType()
 
 @click.command(short_help="Images restored by any model")
 @click.argument("images", nargs=-1, required=True, type=params.LOCAL, metavar="IMAGE...")
-@click.option("--model", type=params.LOCAL, required=True, help="A run, or a checkpoint (.safetensors, .pth, ncnn).")
-@click.option("--out", type=params.LOCAL, required=True, help="Folder for the restored PNG files.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    type=params.LOCAL,
+    required=True,
+    help="A run, RUN@STEP, or a checkpoint (.safetensors, .pth, ncnn); several are put side by side.",
+)
+@click.option(
+    "--out", type=params.LOCAL, required=True, help="Folder for the restored PNG files; of one image its .png."
+)
 @click.option("--blur", type=_score, default="auto", show_default=True, help="Blur score 0..1; auto is the UDEM's.")
 @click.option("--noise", type=_score, default="auto", show_default=True, help="Noise score 0..1; auto is the UDEM's.")
 @click.option(
@@ -56,7 +65,7 @@ _score = _ScoreType()
 @options.as_json
 def restore(
     images: tuple[Path, ...],
-    model: Path,
+    models: tuple[Path, ...],
     out: Path,
     blur: float | None,
     noise: float | None,
@@ -68,16 +77,22 @@ def restore(
 
     Models are runs of `rwsr train`, the published files of IMDN, RLFN and Real-ESRGAN's compact models (.pth, or ncnn's
     .param and .bin), and with `pip install 'rwsr[models]'` all that spandrel knows. A run takes how strongly to
-    restore: a higher score mends more. An image that cannot be read or written is named and left out.
+    restore: a higher score mends more. An image that cannot be read or written is named and left out. Several --model
+    write a folder each, and a page that has their middles side by side.
 
     \b
     Example:
       rwsr restore photos/cat.png --model run --out restored --noise 0.8
     """
     from ..restore import restore_files
+    from ..side_by_side import places_of, write_side_by_side
 
-    done, left_out = restore_files(images, model, out, blur=blur, noise=noise, condition=condition, tile_px=tile)
-    for each in left_out:
+    told = {"blur": blur, "noise": noise, "condition": condition, "tile_px": tile}
+    done, left_out = [], []
+    for model, folder in places_of(models, out, images):
+        made, lost = restore_files(images, model, folder, **told)  # pyright: ignore[reportArgumentType]
+        done, left_out = [*done, *made], [*left_out, *lost]
+    for each in dict.fromkeys(left_out):
         say(f"left out: {printable(each.path)}: {each.reason}")
     lines = [
         f"wrote {each.path}"
@@ -85,6 +100,8 @@ def restore(
         + ("" if each.blur is None else f" (blur {each.blur:.2f}, noise {each.noise:.2f})")
         for each in done
     ]
+    if len(models) > 1 and done:
+        lines.append(f"wrote {write_side_by_side(done, out)}")
     values = {"restored": [asdict(each) for each in done], "left_out": [asdict(each) for each in left_out]}
     options.tell(values, lines, json_=json_)
     if left_out:

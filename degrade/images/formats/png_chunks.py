@@ -3,7 +3,7 @@
 import struct
 import zlib
 
-from ..errors import ImageError
+from ...errors import ImageError
 
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 

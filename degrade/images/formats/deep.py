@@ -7,8 +7,8 @@ import numpy as np
 from PIL import ImageFile as PillowFile
 from PIL import TiffImagePlugin
 
-from ..errors import ImageError
-from .pixels import U8, U16
+from ...errors import ImageError
+from ..pixels import U8, U16
 
 TIFF_BITS_PER_SAMPLE = 258
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_PHOTOMETRIC = 256, 257, 262

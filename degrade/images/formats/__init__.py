@@ -1,0 +1,1 @@
+"""What single formats of image files need beyond a decoder."""
