@@ -1,6 +1,6 @@
 """From a folder to a store of groups or pairs: index, share the samples out, draw and render each shard."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, Self
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from . import seeds
-from .errors import UserError
+from .errors import StoreError, UserError
 from .images import sources
 from .images.listing import SourceRow
 from .images.read import read_source
@@ -18,10 +18,11 @@ from .ops.step import NoiseSource
 from .recipes.store_config import GROUPS, PAIRS, StoreConfig
 from .samples import Draw, Rendered, Source, check_bank, check_bank_named, holds, make
 from .storage.location import Place, absolute, place, write
-from .storage.provenance import canonical, provenance, sha256_of
+from .storage.provenance import Provenance, canonical, provenance, sha256_of
+from .storage.shards.grow import grow
 from .storage.shards.layout import ArraySpec, Layout, samples_per_shard
 from .storage.shards.missing import render_missing
-from .storage.shards.store import Store, kind_of, open_store
+from .storage.shards.store import Store, kind_of, open_store, open_unfinished
 from .storage.shards.writer import begin, building, check_here, write_shard
 from .tasks import Run, serial
 
@@ -42,6 +43,9 @@ _PLAN = pa.schema(
 )
 
 
+Shares = tuple[int, ...]  # of one part of a store: how many samples each source serves
+
+
 class Bank(NoiseSource, Protocol):
     """A noise bank in a folder, which another process opens anew."""
 
@@ -58,7 +62,7 @@ class Plan:
 
     config: StoreConfig
     rows: tuple[SourceRow, ...]
-    counts: tuple[int, ...]
+    counts: tuple[Shares, ...]
     layout: Layout
     num_too_small: int
     bank: Bank | None
@@ -105,18 +109,35 @@ def _of_clean(config: StoreConfig) -> StoreConfig:
     return config.model_copy(update={"recipe": recipe})
 
 
-def shares(config: StoreConfig, areas: Sequence[int]) -> tuple[int, ...]:
-    """How many samples each source serves, by its area; what is left after whole shares goes to some that are drawn."""
-    drawn = seeds.stream(config.seed, "shares").permutation(len(areas))
+def shares(config: StoreConfig, areas: Sequence[int]) -> tuple[Shares, ...]:
+    """How many samples each source serves, by its area, of each part of the store; what is left after whole shares goes
+    to some that are drawn.
+    """
+    return tuple(_shares_of(config, areas, number, len(part)) for number, part in enumerate(config.parts))
+
+
+def _shares_of(config: StoreConfig, areas: Sequence[int], number: int, num_samples: int) -> Shares:
+    drawn = seeds.stream(config.seed, "shares", *([number] if number else [])).permutation(len(areas))
     if config.weigh == "image":
-        share, rest = divmod(config.num_samples, len(areas))
+        share, rest = divmod(num_samples, len(areas))
         whole = np.full(len(areas), share)
     else:
         sizes = np.array(areas, dtype=np.float64)
-        whole = np.floor(config.num_samples * sizes / sizes.sum()).astype(np.int64)
-        rest = config.num_samples - int(whole.sum())
+        whole = np.floor(num_samples * sizes / sizes.sum()).astype(np.int64)
+        rest = num_samples - int(whole.sum())
     whole[drawn[:rest]] += 1
     return tuple(whole.tolist())
+
+
+def spans(counts: Sequence[Shares]) -> Iterator[list[tuple[int, int, int]]]:
+    """(source, its first sample, the one after its last), some thousand at a time, in the order of the samples."""
+    first = 0
+    for part in counts:
+        stops = (first + np.cumsum(part)).tolist()
+        for start in range(0, len(part), _PLAN_ROWS):
+            numbers = range(start, min(start + _PLAN_ROWS, len(part)))
+            yield [(i, stops[i] - part[i], stops[i]) for i in numbers]
+        first = stops[-1]
 
 
 def layout_of(config: StoreConfig) -> Layout:
@@ -128,13 +149,11 @@ def layout_of(config: StoreConfig) -> Layout:
 
 def planned_rows(planned: Plan) -> Iterator[pa.Table]:
     """The sources in order, some thousand at a time, and the samples from `first` to before `stop` that each serves."""
-    stops = np.cumsum(planned.counts).tolist()
-    for start in range(0, len(planned.rows), _PLAN_ROWS):
-        part = range(start, min(start + _PLAN_ROWS, len(planned.rows)))
+    for part in spans(planned.counts):
         rows = [
             {
-                "first": stops[i] - planned.counts[i],
-                "stop": stops[i],
+                "first": first,
+                "stop": stop,
                 "root": planned.rows[i].root,
                 "path": planned.rows[i].path,
                 "sha256": planned.rows[i].sha256,
@@ -142,7 +161,7 @@ def planned_rows(planned: Plan) -> Iterator[pa.Table]:
                 "height": planned.rows[i].height,
                 "clean": planned.rows[i].sha256 in planned.clean,
             }
-            for i in part
+            for i, first, stop in part
         ]
         yield pa.Table.from_pylist(rows, schema=_PLAN)
 
@@ -183,6 +202,36 @@ def _render_shard(shard: int, store: Store, config: StoreConfig, open_bank: Call
     write_shard(store, shard, blocks, pa.Table.from_pylist(rows, schema=manifest_schema(config.recipe)))
 
 
+def as_grown(out: Place, config: StoreConfig) -> StoreConfig:
+    """The config that a store at `out` is built by: where one of fewer samples is there, one that has grown from it."""
+    known = _known(out, config.kind)
+    if known is None or config.grown_from:
+        return config
+    if known.model_copy(update={"num_samples": config.num_samples, "grown_from": ()}) != config:
+        return config
+    if known.num_samples >= config.num_samples:
+        return known if known.num_samples == config.num_samples else config
+    return config.model_copy(update={"grown_from": (*known.grown_from, known.num_samples)})
+
+
+def _known(out: Place, kind: str) -> StoreConfig | None:
+    """The config of the store that is there, if it is one of such."""
+    try:
+        return StoreConfig.model_validate(open_unfinished(out, kind).provenance.values)
+    except (StoreError, ValueError):
+        return None  # whoever builds there says what is wrong
+
+
+def grow_here(out: Place, layout: Layout, made: Provenance, attributes: Mapping[str, Any]) -> None:
+    """Make room in a finished store of fewer samples, where that is what is to be built upon; raises StoreError."""
+    known = _known(out, made.kind)
+    if known is None:
+        return
+    wanted = StoreConfig.model_validate(made.config)
+    if wanted.grown_from and as_grown(out, wanted.model_copy(update={"grown_from": ()})) == wanted != known:
+        grow(out, layout, made, attributes, schema=manifest_schema(wanted.recipe))
+
+
 def build(out: Place, planned: Plan, run: Run = serial) -> tuple[Store, int]:
     """Render the store `out` of a plan; gives back the store and how many samples this run rendered.
 
@@ -202,6 +251,7 @@ def build(out: Place, planned: Plan, run: Run = serial) -> tuple[Store, int]:
     title = "render groups" if config.kind == GROUPS else "render pairs"
     with building(out) as still_ours:
         made = provenance(config.kind, config, planned.inputs_sha256)
+        grow_here(out, planned.layout, made, attributes)
         store = begin(out, planned.layout, made, attributes=attributes)
         write(out / ROOTS, canonical(where).encode())
         task = partial(_render_shard, store=store, config=config, open_bank=open_bank)

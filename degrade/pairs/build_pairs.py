@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..build_store import ROOTS, layout_of, shares
+from ..build_store import ROOTS, Shares, grow_here, layout_of, shares, spans
 from ..errors import UserError
 from ..images.pixels import U8
 from ..images.read import read_source
@@ -26,7 +26,6 @@ from .alignment import Shift, shift_between
 from .listing import Pair
 from .recipe import RealPairs
 
-_PLAN_ROWS = 4096
 _PLAN = pa.schema(
     [
         ("first", pa.int64()),
@@ -48,7 +47,7 @@ class PairPlan:
 
     config: StoreConfig
     pairs: tuple[Pair, ...]
-    counts: tuple[int, ...]
+    counts: tuple[Shares, ...]
     layout: Layout
     num_too_small: int
 
@@ -89,13 +88,11 @@ def _common(hr: tuple[int, ...], lr: tuple[int, ...], scale: int) -> tuple[int, 
 
 
 def _planned(planned: PairPlan) -> Iterator[pa.Table]:
-    stops = np.cumsum(planned.counts).tolist()
-    for start in range(0, len(planned.pairs), _PLAN_ROWS):
-        part = range(start, min(start + _PLAN_ROWS, len(planned.pairs)))
+    for part in spans(planned.counts):
         rows = [
             {
-                "first": stops[i] - planned.counts[i],
-                "stop": stops[i],
+                "first": first,
+                "stop": stop,
                 "root": planned.pairs[i].hr.root,
                 "path": planned.pairs[i].hr.path,
                 "sha256": planned.pairs[i].hr.sha256,
@@ -103,7 +100,7 @@ def _planned(planned: PairPlan) -> Iterator[pa.Table]:
                 "lr_path": planned.pairs[i].lr.path,
                 "lr_sha256": planned.pairs[i].lr.sha256,
             }
-            for i in part
+            for i, first, stop in part
         ]
         yield pa.Table.from_pylist(rows, schema=_PLAN)
 
@@ -216,7 +213,9 @@ def build_pairs(out: Place, planned: PairPlan, run: Run = serial) -> tuple[Store
     where = {"roots": sorted({row.root for pair in planned.pairs for row in pair}), "bank": None}
     attributes = {"members": list(config.members), "scale": config.recipe.scale, "bank": None}
     with building(out) as still_ours:
-        store = begin(out, planned.layout, provenance(PAIRS, config, planned.inputs_sha256), attributes=attributes)
+        made = provenance(PAIRS, config, planned.inputs_sha256)
+        grow_here(out, planned.layout, made, attributes)
+        store = begin(out, planned.layout, made, attributes=attributes)
         write(out / ROOTS, canonical(where).encode())
         task = partial(_render_shard, store=store, config=config)
         rows = partial(_planned, planned)

@@ -1,5 +1,7 @@
 """The config of a store: what it is drawn from, how large and how many its samples are, and from which seed."""
 
+import operator
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -24,6 +26,10 @@ class StoreConfig(Frozen):
     """Side of the square HR crops; a multiple of the scale."""
     num_samples: Annotated[int, Field(ge=1)] = 1000
     """Groups or pairs."""
+    grown_from: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(exclude_if=operator.not_)] = ()
+    """How many samples the store had before it was made larger, each time: those stay as they are, and what comes is
+    shared out among the sources by itself.
+    """
     seed: Annotated[int, Field(ge=0)] = 0
     """Of every random draw."""
     weigh: Literal["image", "area"] = "image"
@@ -56,10 +62,23 @@ class StoreConfig(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _has_grown(self) -> Self:
+        sizes = [*self.grown_from, self.num_samples]
+        if any(a >= b for a, b in pairwise(sizes)):
+            raise ValueError(f"grown_from = {list(self.grown_from)} does not rise to num_samples = {self.num_samples}")
+        return self
+
+    @model_validator(mode="after")
     def _of_photographs(self) -> Self:
         if isinstance(self.recipe, RealPairs) and (self.source_scales != (1,) or self.pad_small):
             raise ValueError("source_scales and pad_small are for degraded images, not for real pairs; leave them out")
         return self
+
+    @property
+    def parts(self) -> tuple[range, ...]:
+        """The samples that came at one time, which are shared out among the sources by themselves."""
+        sizes = [0, *self.grown_from, self.num_samples]
+        return tuple(range(a, b) for a, b in pairwise(sizes))
 
     @property
     def lr_size_px(self) -> int:

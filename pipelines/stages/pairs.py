@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from ...degrade.build_store import as_grown
 from ...degrade.config import compose_values
 from ...degrade.errors import UserError
 from ...degrade.images import sources
@@ -91,7 +92,7 @@ class Pairs(Stage):
                 f"recipe.scale = {config.recipe.scale}, but the pairs are of scale {listed.scale}; name another with "
                 "--scale (scale: in a pipeline)"
             )
-        plan = plan_pairs(config, listed.pairs)
+        plan = plan_pairs(as_grown(at, config), listed.pairs)
         made, num_cut = build_pairs(at, plan, work.run)
         found = digest(made)
         lines = [f"{sources.summary(listed.rows)}: {len(listed.pairs)} pairs of scale {listed.scale}"]

@@ -90,7 +90,8 @@ class Store(Stage):
         bank = NoiseBank.open(given.at(self.bank)) if self.bank else None
         roots = {str(absolute(folder)) for folder in folders_of(given, self.clean)}
         clean = [row.sha256 for row in rows if row.root in roots and row.status == "ok"]
-        return build_store.plan(self.store_config(), rows, bank, clean=clean), rows
+        config = build_store.as_grown(at, self.store_config())
+        return build_store.plan(config, rows, bank, clean=clean), rows
 
     def run(self, at: Place, given: Given, work: Work) -> Artifact:
         plan, rows = self.plan(at, given, work)

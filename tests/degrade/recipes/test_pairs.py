@@ -262,7 +262,7 @@ def test_sources_serve_by_area_where_that_is_wanted() -> None:
     """A source four times as large serves four times as many samples; all are given out, whatever is left over."""
     rows = [SourceRow("/", f"{i}.png", sha256=str(i), width=w, height=100) for i, w in enumerate((100, 400, 125))]
     by_image, by_area = (
-        plan(compose(store_preset("bicubic"), hr_size_px=64, num_samples=1000, weigh=weigh), rows).counts
+        plan(compose(store_preset("bicubic"), hr_size_px=64, num_samples=1000, weigh=weigh), rows).counts[0]
         for weigh in ("image", "area")
     )
     assert sorted(by_image) == [333, 333, 334] and sum(by_area) == 1000
