@@ -4,12 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from .build_store import Plan, preview
+from .errors import UserError
 from .images.contact_sheet import Cell, contact_sheet
 from .images.pixels import U8
+from .ops import CHAIN_OPS
+from .ops.render import apply
 from .ops.step import from_rows
 from .recipes.store_config import GROUPS
 from .storage.shards.reader import ShardReader
 from .storage.shards.store import Store
+
+_GALLERY_COLUMNS = 6
 
 
 def describe(steps: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -56,3 +61,20 @@ def store_sheet(store: Store, samples: Sequence[int]) -> U8:
     hr, lr = (ShardReader(store, name).read(samples) for name in ("hr", "lr"))
     cells = [_cells(row, store.attributes["members"], hr[i], lr[i]) for i, row in enumerate(rows)]
     return contact_sheet(cells, cell_px=200)
+
+
+def gallery_sheet(image: U8) -> tuple[U8, list[str]]:
+    """Every step on an image [H, W, 3], by its own examples; and why some cannot be shown here."""
+    cells = [Cell(image, ("as it is",))]
+    missing: list[str] = []
+    for kind in CHAIN_OPS:
+        for numbers in kind.examples:
+            step = kind.model_validate(numbers)
+            try:
+                cells.append(Cell(apply(image, (step,)), (step.op, step.text)))
+            except UserError as error:
+                missing.append(f"{step.op}: {error}")
+    rows = [cells[i : i + _GALLERY_COLUMNS] for i in range(0, len(cells), _GALLERY_COLUMNS)]
+    return contact_sheet(rows, cell_px=192, title="The steps that degradations are made of"), list(
+        dict.fromkeys(missing)
+    )

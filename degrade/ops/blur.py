@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -97,6 +97,11 @@ class Blur(Step):
     """Convolution with a kernel;"""
 
     is_noise: ClassVar[bool] = False
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"kernel": {"kind": "iso", "size": 21, "sigma_x": 1, "sigma_y": 1}},
+        {"kernel": {"kind": "aniso", "size": 21, "sigma_x": 4, "sigma_y": 1, "theta": 0.6}},
+        {"kernel": {"kind": "sinc", "size": 21, "cutoff": 0.8}},
+    )
     op: Literal["blur"] = "blur"
     kernel: Kernel
     """The kernel."""

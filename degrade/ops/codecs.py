@@ -1,6 +1,6 @@
 """Lossy codecs, the real ones: JPEG by libjpeg-turbo and WebP by libwebp, through 8 bits and a file, and back."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -50,6 +50,7 @@ class Jpeg(Step):
     """Coded and decoded as JPEG by libjpeg-turbo; quality 1 to 100, sampling of the chroma."""
 
     is_noise: ClassVar[bool] = True
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"quality": 60}, {"quality": 15})
     op: Literal["jpeg"] = "jpeg"
     quality: Quality
     """1 to 100."""
@@ -71,6 +72,7 @@ class Webp(Step):
     """Coded and decoded as lossy WebP; quality 1 to 100."""
 
     is_noise: ClassVar[bool] = True
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"quality": 60}, {"quality": 10})
     op: Literal["webp"] = "webp"
     quality: Quality
     """1 to 100."""

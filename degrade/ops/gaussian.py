@@ -1,6 +1,6 @@
 """Gaussian noise, as it is or multiplied by the image (speckle): gray, by channel, or correlated between channels."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -61,6 +61,10 @@ class GaussianNoise(_Normal):
     mixing: rows of a 3x3 matrix that correlates the channels; None leaves them independent (or one, when gray).
     """
 
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"sigma_255": 10, "gray": False, "field": "1"},
+        {"sigma_255": 30, "gray": True, "field": "1"},
+    )
     op: Literal["gaussian"] = "gaussian"
 
     def apply(self, at: Site) -> F32:
@@ -77,6 +81,7 @@ class GaussianNoise(_Normal):
 class SpeckleNoise(_Normal):
     """As `GaussianNoise`, but multiplied by the image: dark places get little of it."""
 
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"sigma_255": 40, "gray": False, "field": "1"},)
     op: Literal["speckle"] = "speckle"
 
     def apply(self, at: Site) -> F32:

@@ -6,7 +6,7 @@ of it in a report. `degrade/ops/__init__.py` lists ours; a step of yours is know
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from typing import ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from .. import seeds
 from ..errors import StoreError
@@ -60,9 +60,12 @@ class Step(Frozen, ABC):
     """One step of a degradation, with every number that it needs to be done again."""
 
     is_noise: ClassVar[bool]
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ()
     op: str
-    """The step's name in a manifest. is_noise: whether it adds noise or compresses; what is left of a degradation
-    without such steps is the noise-free reference that groups are measured against.
+    """The step's name in a manifest.
+
+    examples: numbers of it that a gallery shows, from mild to strong. is_noise: whether it adds noise or compresses;
+    what is left of a degradation without such steps is the noise-free reference that groups are measured against.
     """
 
     @abstractmethod

@@ -152,6 +152,41 @@ def degrade_preview(
     options.exit_by(rows)
 
 
+@degrade.command("gallery", short_help="Every step of a degradation as a picture")
+@click.option("--image", type=params.PLACE, default=None, help="The image.  [default: a photograph of scikit-image]")
+@options.out_file(".png", "The contact sheet, a PNG.")
+@options.as_json
+def degrade_gallery(image: Place | None, out: Place, json_: bool) -> None:
+    """Draw every step that a recipe may have, at mild and strong levels, with its name as chains write it.
+
+    \b
+    Example:
+      rwsr degrade gallery --out gallery.png
+    """
+    from importlib.resources import files
+
+    import numpy as np
+
+    from ...degrade.images.decode import decode
+    from ...degrade.images.pixels import encode_png
+    from ...degrade.images.read import read_bytes
+    from ...degrade.preview import gallery_sheet
+    from ...degrade.progress import say
+
+    data = read_bytes(image) if image is not None else (files("skimage") / "data" / "astronaut.png").read_bytes()
+    pixels = decode(data).pixels
+    y, x = ((side - min(side, _GALLERY_PX)) // (4 if image is None else 2) for side in pixels.shape[:2])
+    piece = np.ascontiguousarray(pixels[y : y + _GALLERY_PX, x : x + _GALLERY_PX])
+    sheet, missing = gallery_sheet(piece)
+    for line in missing:
+        say(f"left out: {line}")
+    write(out, encode_png(sheet))
+    options.tell({"sheet": out, "left_out": missing}, [f"wrote {out}"], json_=json_)
+
+
+_GALLERY_PX = 192
+
+
 def _inputs(
     folders: tuple[Place, ...],
     chosen: options.Chosen,
@@ -236,7 +271,7 @@ def degrade_import(options_file: Path, out: Path | None, json_: bool) -> None:
     """
     from ...degrade.config import to_yaml
     from ...degrade.progress import printable, say
-    from ...degrade.recipes.import_basicsr import import_options
+    from ...degrade.recipes.importing.import_basicsr import import_options
     from ...degrade.storage.local import write_atomic
 
     found = import_options(options_file)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.recipes.import_basicsr import import_options
+from rwsr.degrade.recipes.importing.import_basicsr import import_options
 from rwsr.degrade.recipes.mm_realsr import Groups
 from rwsr.degrade.recipes.real_esrgan import SecondOrder
 from rwsr.degrade.recipes.store_config import store_preset

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ..storage.provenance import Json
+from ...storage.provenance import Json
 
 Trainer = Literal["Real-ESRGAN", "MM-RealSR", "neosr", "traiNNer-redux"]
 ORDER = {

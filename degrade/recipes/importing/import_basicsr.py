@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config import compose_values, read_file
-from ..errors import UserError
-from ..storage.provenance import Json
+from ...config import compose_values, read_file
+from ...errors import UserError
+from ...storage.provenance import Json
+from ..store_config import StoreConfig, store_preset
 from .basicsr_keys import (
     CHANGES,
     DEAD,
@@ -27,7 +28,6 @@ from .basicsr_keys import (
     REDUX_SHARED,
     Trainer,
 )
-from .store_config import StoreConfig, store_preset
 
 _TARGETS = ("l1_gt_usm", "pixel_gt_usm", "percep_gt_usm")
 

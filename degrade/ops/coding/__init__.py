@@ -1,0 +1,1 @@
+"""Lossy codecs beside JPEG and WebP, and what coding does to colour."""

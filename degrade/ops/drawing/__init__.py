@@ -1,0 +1,1 @@
+"""What drawing, printing and editing leave in a picture."""

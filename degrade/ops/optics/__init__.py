@@ -1,0 +1,1 @@
+"""What lenses and cameras do to light."""

@@ -1,0 +1,1 @@
+"""Options files of other trainers, made configs of ours."""
