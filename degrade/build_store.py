@@ -250,7 +250,7 @@ def build(out: Place, planned: Plan, run: Run = serial) -> tuple[Store, int]:
     open_bank = partial(type(planned.bank).open, bank_path) if planned.bank and bank_path else None
     title = "render groups" if config.kind == GROUPS else "render pairs"
     with building(out) as still_ours:
-        made = provenance(config.kind, config, planned.inputs_sha256)
+        made = provenance(config.kind, config, planned.inputs_sha256, also=config.recipe.packages)
         grow_here(out, planned.layout, made, attributes)
         store = begin(out, planned.layout, made, attributes=attributes)
         write(out / ROOTS, canonical(where).encode())

@@ -82,6 +82,11 @@ class Recipe(Frozen, ABC):
         return False
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """That its bytes hold for, beside those of every store."""
+        return ()
+
+    @property
     def sharpens(self) -> bool:
         """Whether LR is made of sharpened HR."""
         return False

@@ -1,7 +1,7 @@
 """Chains of anybody's: steps in order, each with a probability, numbers drawn from ranges, and alternatives."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -140,6 +140,12 @@ class Chain(Recipe):
         self._to_lr(16)
         return self
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Those of the codecs in it."""
+        ops = set(_ops((*self.steps, *self.at_lr)))
+        return tuple(name for op, name in (("video", "av"), ("jpeg-xl", "pillow-jxl-plugin")) if op in ops)
+
     def _to_lr(self, side: int) -> Resize:
         return Resize(height=side, width=side, mode=self.to_lr, antialias=self.to_lr_antialias)
 
@@ -159,6 +165,13 @@ class Chain(Recipe):
             step = _drawn(link, chance, f"chain at LR {number}", len(self.steps) + number, (side, side))
             found += [] if step is None else [step]
         return Drawn({"lr": tuple(found)})
+
+
+def _ops(links: Sequence[Link]) -> Iterator[str]:
+    for link in links:
+        if link.op is not None:
+            yield link.op
+        yield from _ops(link.one_of)
 
 
 def _drawn(link: Link, chance: Chance, name: str, number: int, size: tuple[int, int]) -> Step | None:

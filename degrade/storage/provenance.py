@@ -5,7 +5,7 @@ import json
 import platform
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import cv2
@@ -75,8 +75,14 @@ def sha256_of(parts: Iterable[str]) -> str:
 
 
 @cache
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+def _versions(packages: tuple[str, ...]) -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "missing"
+    return found
 
 
 @cache
@@ -84,8 +90,11 @@ def _cpu() -> str:
     return " ".join(cv2.getCPUFeaturesLine().split())
 
 
-def provenance(kind: str, config: BaseModel, inputs_sha256: str) -> Provenance:
-    """The provenance of what `config` makes of those inputs, here and now."""
+def provenance(kind: str, config: BaseModel, inputs_sha256: str, *, also: tuple[str, ...] = ()) -> Provenance:
+    """The provenance of what `config` makes of those inputs, here and now.
+
+    also: packages that its bytes hold for, beside those of all.
+    """
     dump = config.model_dump(mode="json")
     return Provenance(
         format=FORMATS[kind],
@@ -93,14 +102,15 @@ def provenance(kind: str, config: BaseModel, inputs_sha256: str) -> Provenance:
         config=dump,
         config_sha256=sha256(canonical(dump)),
         inputs_sha256=inputs_sha256,
-        versions=_versions(),
+        versions=_versions((*_PACKAGES, *also)),
         cpu=_cpu(),
     )
 
 
 def here(of: Provenance) -> Provenance:
     """The provenance that the same build would have in this process."""
-    return of.model_copy(update={"versions": _versions(), "cpu": _cpu()})
+    also = tuple(name for name in of.versions if name not in ("python", *_PACKAGES))
+    return of.model_copy(update={"versions": _versions((*_PACKAGES, *also)), "cpu": _cpu()})
 
 
 def check_format(found: object, kind: str, where: str) -> None:

@@ -83,6 +83,7 @@ def test_a_store_of_a_chain_is_like_any_other(name: str, photos: Path, tmp_path:
     other, _ = build_store.build(tmp_path / "b.zarr", build_store.plan(config, rows), threads(4))
     assert digest(store) == digest(other)
     assert all(render_again(store, i, [], open_bank=NoiseBank.open)[1] for i in range(10))
+    assert ("av" in store.provenance.versions) == (name == "old-video")
     assert StoreConfig.model_validate(config.model_dump(mode="json")) == config
 
 
