@@ -22,9 +22,14 @@ from rwsr.train.networks.published.compact import CompactConfig
 
 from .loopback import CREDENTIALS, free_port, new_bucket, start_s3
 
+_LONG = ("test_end_to_end", "test_docs", "test_flows", "papers/")  # whose tests take minutes
+
 
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Tests on object storage are marked s3, whether they ask for a bucket or for a place of each kind."""
+    """Tests on object storage are marked s3, whether they ask for a bucket or for a place of each kind. The longest go
+    first, so that no process is left alone with them at the end.
+    """
+    items.sort(key=lambda item: not any(name in item.nodeid for name in _LONG))
     for item in items:
         places = getattr(item, "callspec", None) and item.callspec.params.get("somewhere")
         if places == "s3" or (places is None and "s3" in item.fixturenames):

@@ -61,6 +61,8 @@ def _by_others(path: Path, net: torch.nn.Module) -> list[str]:
         if isinstance(error, StoreError):
             return [f"note: spandrel (chaiNNer) does not know this network: {path} is for rwsr and BasicSR"]
         return ["note: whether spandrel (chaiNNer) opens it was not tried: pip install 'rwsr[models]'"]
+    except Exception as error:  # it takes the network for one of other sizes
+        return [f"note: spandrel (chaiNNer) does not open {path} ({type(error).__name__}): it is for rwsr and BasicSR"]
     lr = torch.rand(1, 3, _EXAMPLE_PX, _EXAMPLE_PX, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         found, wanted = other.eval()(lr), net(lr)

@@ -102,9 +102,7 @@ def test_a_chain_in_a_file_is_built_shown_and_reported(photos: Path, tmp_path: P
     rwsr("degrade", "build", "--config", tmp_path / "chain.yaml", "--source", photos, "--out", tmp_path / "c.zarr")
     assert "recipe chain" in rwsr("store", "info", tmp_path / "c.zarr")
     rwsr("store", "report", tmp_path / "c.zarr", "--out", tmp_path / "page.html", "--samples", 3)
-    assert (
-        "lens blur (px)" in (tmp_path / "page.html").read_text() or "lens-blur" in (tmp_path / "page.html").read_text()
-    )
+    assert "lens-blur" in (tmp_path / "page.html").read_text()
     rwsr("degrade", "preview", "--config", tmp_path / "chain.yaml", "--source", photos, "--out", tmp_path / "p.png")
     assert "op: motion" not in rwsr("degrade", "show", "old-video") and "op: halo" in rwsr(
         "degrade", "show", "old-video"

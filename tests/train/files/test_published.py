@@ -152,19 +152,19 @@ def test_an_old_spectral_norm_is_read() -> None:
     assert other(image).equal(net(image))
 
 
-def test_what_fits_is_enough_where_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_fits_is_enough_where_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plain generator for a modulated one: the rest keeps its own start, and is named."""
     plain = PLAIN.build()
     modulated = PLAIN.model_copy(update={"modulated": True}).build()
     fresh = {name: value.clone() for name, value in modulated.state_dict().items()}
     with pytest.raises(UserError, match="take what fits with --start-partly"):
         start_with(modulated, plain.state_dict())
-    with caplog.at_level("INFO", logger="rwsr"):
-        start_with(modulated, plain.state_dict(), partly=True)
+    said: list[str] = []
+    monkeypatch.setattr("rwsr.train.runs.model_file.say", said.append)
+    start_with(modulated, plain.state_dict(), partly=True)
     count = len(plain.state_dict())
-    assert (
-        f"of --start-from {count} tensors are taken; {len(fresh) - count} missing there, as am_list.0." in caplog.text
-    )
+    missing = len(fresh) - count
+    assert f"of --start-from {count} tensors are taken; {missing} missing there, as am_list.0." in said[0]
     for name, value in modulated.state_dict().items():
         assert value.equal(plain.state_dict().get(name, fresh[name]))
     with pytest.raises(UserError, match="nothing in --start-from fits"):
