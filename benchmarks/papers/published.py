@@ -10,7 +10,8 @@
 2. Set5 and Set14 (x4), and without reference RealSRSet: a report, and report.html of it.
 3. x4plus fine-tuned by HR-aware's small preset on DIV2K_test_LR_x4_sample, 20 real LR images, from the command.
 
-WORK is kept when named, and a second run goes on in it. On two cores about an hour; exits 1 when a promise is not kept.
+WORK is kept when named, and a second run goes on in it. RWSR_WEIGHTS must hold SqueezeNet and LPIPS-squeeze, as
+DATA/weights does. On two cores about an hour; exits 1 when a promise is not kept.
 """
 
 import argparse
