@@ -29,7 +29,7 @@ $(VENV)/.rwsr-dev: $(VENV)/.rwsr-test
 demo: $(VENV)/.rwsr  ## The whole path on photographs: sources to HTML report, into demo/
 	@$(BIN)/rwsr demo demo
 
-AT_ONCE := -n auto --dist worksteal  # a process for each core
+AT_ONCE := -n logical --dist worksteal  # a process for each core
 
 # In one thread: on networks as small as the tests', more of them wait for each other, long where others compute too.
 test: $(VENV)/.rwsr-test  ## Every test
