@@ -19,9 +19,8 @@ from ..degrade.pairs.shifts import distance_in
 from ..degrade.preview import store_sheet
 from ..degrade.progress import progress
 from ..degrade.quality.disorder import disorder_of
-from ..degrade.quality.group_order import twin
 from ..degrade.quality.pixel_measures import measure_pixels
-from ..degrade.quality.registration import registration
+from ..degrade.quality.registration import of_places, registration
 from ..degrade.quality.render_again import row_of
 from ..degrade.recipes.mm_realsr import Role
 from ..degrade.recipes.store_config import GROUPS, StoreConfig
@@ -73,7 +72,7 @@ def _measure(sample: int, store: Store) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for name, image in zip(members, lr, strict=True):
         found = measure_pixels(hr, image)
-        error, drift = _registered(row, twin(drawn.members[name]), len(hr), len(hr) // len(image))
+        error, drift = _registered(row, of_places(drawn.members[name]), len(hr), len(hr) // len(image))
         rows.append(
             {
                 "sample": sample,

@@ -60,11 +60,13 @@ class Step(Frozen, ABC):
     """One step of a degradation, with every number that it needs to be done again."""
 
     is_noise: ClassVar[bool]
+    keeps_tones: ClassVar[bool] = True
     examples: ClassVar[tuple[dict[str, Any], ...]] = ()
     op: str
     """The step's name in a manifest.
 
-    examples: numbers of it that a gallery shows, from mild to strong. is_noise: whether it adds noise or compresses;
+    keeps_tones: whether an even slope of one channel comes out as it was, so that places can be read off it. examples:
+    numbers of it that a gallery shows, from mild to strong. is_noise: whether it adds noise or compresses;
     what is left of a degradation without such steps is the noise-free reference that groups are measured against.
     """
 

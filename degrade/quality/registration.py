@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..images.pixels import F32
+from ..ops.step import Degradation
+from .group_order import twin
 
 _MIDDLE = 0.5  # the share of each side that counts: nearer the border, what is reflected there bends the coordinates
 
@@ -26,6 +28,13 @@ class Registration:
     shift_x: float
     drift: float
     error: float
+
+
+def of_places(steps: Degradation) -> Degradation:
+    """The steps of a degradation that a picture of coordinates can go through: without noise and codecs, and without
+    what changes tones or mixes channels, which moves nothing.
+    """
+    return tuple(step for step in twin(steps) if step.keeps_tones)
 
 
 def coordinates(side_px: int) -> F32:

@@ -15,6 +15,7 @@ class Chroma(Step):
     """Cb and Cr of BT.601 made smaller by the mean of areas and larger by bilinear interpolation, and moved."""
 
     is_noise: ClassVar[bool] = False
+    keeps_tones: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"subsampling": "420"},
         {"subsampling": "410", "shift_y": 1, "shift_x": 3},

@@ -15,6 +15,7 @@ class Levels(Step):
     """black..white of the image becomes out_black..out_white, bent by gamma between; what lies outside is clipped."""
 
     is_noise: ClassVar[bool] = False
+    keeps_tones: ClassVar[bool] = False
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"black": 0.05, "white": 0.9, "gamma": 1.2},
         {"out_black": 0.15, "out_white": 0.8, "gamma": 0.7},

@@ -7,8 +7,7 @@ import pytest
 from rwsr.degrade.config import compose
 from rwsr.degrade.images.pixels import F32
 from rwsr.degrade.ops.render import render_all
-from rwsr.degrade.quality.group_order import twin
-from rwsr.degrade.quality.registration import coordinates, registration
+from rwsr.degrade.quality.registration import coordinates, of_places, registration
 from rwsr.degrade.recipes import PRESETS
 from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.samples import Source, draw_sample
@@ -45,7 +44,7 @@ def test_presets_are_aligned(preset: str) -> None:
     for sample in range(25):
         drawn = draw_sample(config, Source("aa", 900, 900), sample, 0, Bank() if config.recipe.wants_bank else None)
         for steps in drawn.members.values():
-            chain = twin(steps)
+            chain = of_places(steps)
             errors.append(
                 registration(lambda image, chain=chain: render_all(image, [chain])[0], config.hr_size_px).error
             )
