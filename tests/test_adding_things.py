@@ -133,6 +133,7 @@ def test_a_step_and_a_recipe_of_ones_own_make_a_store(store: Path, tmp_path: Pat
         rwsr.compose(rwsr.store_preset("bicubic"), sets=["recipe.kind=prints"])
 
 
+@pytest.mark.slow
 def test_a_method_and_a_network_of_ones_own_train_and_are_measured(store: Path, photos: Path, tmp_path: Path) -> None:
     """By the engine, into a run that is opened like any other, by a metric and a protocol of one's own, onto a page."""
     config = rwsr.compose(
@@ -157,6 +158,7 @@ def test_a_method_and_a_network_of_ones_own_train_and_are_measured(store: Path, 
     assert "asymmetry" in (tmp_path / "plain.html").read_text()  # means and conditions of a protocol that is not known
 
 
+@pytest.mark.slow
 def test_any_network_is_trained_by_a_method_of_ours(store: Path, tmp_path: Path) -> None:
     """MM-RealSR's method without modulation is ESRGAN's; the network is whose it may be, by the name of its arch."""
     method = rwsr.training_method("esrgan-psnr")

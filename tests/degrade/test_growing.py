@@ -47,6 +47,7 @@ def _held(store: Store, count: int) -> tuple[np.ndarray, np.ndarray, list[object
     )
 
 
+@pytest.mark.slow
 def test_the_first_samples_stay_and_only_what_comes_is_rendered(rows: list[sources.SourceRow], tmp_path: Path) -> None:
     """Twice; each source serves its share of what comes; the same command again does nothing."""
     before = _held(_build(tmp_path / "a.zarr", rows, CONFIG)[0], 10)
@@ -74,6 +75,7 @@ def test_it_is_the_store_that_its_config_builds_at_once(rows: list[sources.Sourc
     assert digest(at_once) == digest(grown)
 
 
+@pytest.mark.slow
 def test_it_may_be_killed_anywhere_on_the_way(
     rows: list[sources.SourceRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

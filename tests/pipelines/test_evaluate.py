@@ -48,6 +48,7 @@ def pair(models: tuple[Path, ...]) -> list[str | Path]:
     return [word for each in models for word in ("--model", each)]
 
 
+@pytest.mark.slow
 def test_folders_are_measured_and_drawn(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
     """Baselines and models in one report; what was measured again replaces what was; the page has crops of all."""
     out, page = tmp_path / "m.parquet", tmp_path / "r.html"
@@ -78,6 +79,7 @@ def test_folders_are_chosen_from_and_named(hr: Path, tmp_path: Path) -> None:
     assert "--name are of folders" in said
 
 
+@pytest.mark.slow
 def test_every_protocol_has_its_section(hr: Path, models: tuple[Path, Path], tmp_path: Path) -> None:
     """Each by its command, into one report."""
     out, page = tmp_path / "m.parquet", tmp_path / "r.html"

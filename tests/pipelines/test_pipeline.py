@@ -283,6 +283,7 @@ def test_the_printed_schema_takes_every_preset_whole() -> None:
         assert not known.is_valid({"out": "x", "stages": {"s": wrong}}), wrong
 
 
+@pytest.mark.slow
 def test_a_stage_may_have_the_name_of_its_folder(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`photos: {scan: {target: photos}}` is of the folder; another stage's `photos` is the scan."""
     assert photos.name == "photos"
@@ -291,6 +292,7 @@ def test_a_stage_may_have_the_name_of_its_folder(photos: Path, tmp_path: Path, m
     assert done["photos"].at == tmp_path / "out/photos.scan" and done["groups"].changed
 
 
+@pytest.mark.slow
 def test_a_stage_lies_where_it_is_told(photos: Path, tmp_path: Path) -> None:
     """`out` is its name below the pipeline's folder; then folders of images may be named at once."""
     store = {"store": {"source": str(photos), **GROUPS}, "out": "groups.zarr"}

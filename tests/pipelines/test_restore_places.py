@@ -30,6 +30,7 @@ def test_one_image_becomes_the_file_that_is_named(photos: Path, foreign: Path, t
         assert said in rwsr("restore", *images, "--model", foreign, "--out", named, code=1)
 
 
+@pytest.mark.slow
 def test_several_models_are_put_side_by_side(photos: Path, foreign: Path, tmp_path: Path) -> None:
     """A folder each, and a page with the middle of every image."""
     torch.manual_seed(1)

@@ -74,6 +74,7 @@ def test_a_resize_on_the_way_is_of_the_size_there() -> None:
     assert [(step.height, step.mode) for step in steps] == [(32, "area"), (48, "bicubic"), (16, "bicubic")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_store_of_a_chain_is_like_any_other(name: str, photos: Path, tmp_path: Path) -> None:
     """The same on several threads, each sample made again from its row."""
@@ -87,6 +88,7 @@ def test_a_store_of_a_chain_is_like_any_other(name: str, photos: Path, tmp_path:
     assert StoreConfig.model_validate(config.model_dump(mode="json")) == config
 
 
+@pytest.mark.slow
 def test_a_chain_in_a_file_is_built_shown_and_reported(photos: Path, tmp_path: Path) -> None:
     chain = {
         "recipe": {
@@ -109,6 +111,7 @@ def test_a_chain_in_a_file_is_built_shown_and_reported(photos: Path, tmp_path: P
     )
 
 
+@pytest.mark.slow
 def test_the_gallery_shows_every_step(tmp_path: Path, photos: Path) -> None:
     told = rwsr("degrade", "gallery", "--out", tmp_path / "g.png", "--image", photos / "a.png")
     assert told == f"wrote {tmp_path / 'g.png'}\n"

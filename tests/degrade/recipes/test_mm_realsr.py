@@ -37,6 +37,7 @@ def _noise_levels(degradation: Degradation) -> list[float]:
     return [noise.sigma_255 if isinstance(noise, GaussianNoise) else noise.scale for noise in noises]
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**40))
 def test_discrete_draws_are_shared(seed: int) -> None:
@@ -60,6 +61,7 @@ def test_discrete_draws_are_shared(seed: int) -> None:
     assert len(shapes) == 1
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**40))
 def test_blurrier_differs_in_blur_and_first_resize_only(seed: int) -> None:

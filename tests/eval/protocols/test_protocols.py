@@ -79,6 +79,7 @@ def _modulated(images: ImageSet, restore: Steered) -> list[MetricRow]:
     return _rows(modulation.PROTOCOL.measure(Setup(images, [subject], CPU), options))
 
 
+@pytest.mark.slow
 def test_modulation_finds_the_pair_that_is_right(images: ImageSet) -> None:
     """A model that is best at blur 0.5 and noise 1: the sweep's best mean and every image's best are there."""
 

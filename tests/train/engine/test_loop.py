@@ -460,6 +460,7 @@ def test_groups_rendered_meanwhile_are_fresh_and_a_function_of_their_number(phot
     assert logs[0] == logs[1] == logs[2]
 
 
+@pytest.mark.slow
 def test_groups_without_an_order_are_given_up_for_another_source(photos: Path, tmp_path: Path) -> None:
     """A flat photograph has none: it is never met. Of flat ones alone there is an error."""
     flat, recipe = tmp_path / "flat", tmp_path / "recipe.yaml"

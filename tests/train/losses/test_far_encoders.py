@@ -20,6 +20,7 @@ def _on_disk(monkeypatch: pytest.MonkeyPatch, tensors: dict[str, Tensor]) -> Non
     monkeypatch.setattr("rwsr.eval.metrics.weights.load", lambda file: tensors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stride", "channels"), [(4, 256), (8, 512), (16, 1024), (32, 2048)])
 def test_clips_maps(stride: int, channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each stage by its stride, of an image as CLIP was trained on it."""

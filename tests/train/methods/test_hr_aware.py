@@ -347,6 +347,7 @@ def test_a_udem_keeps_its_scores(lr_images: Path, tmp_path: Path) -> None:
     assert {"conv_first.weight", "dd_embed.0.weight"} <= changed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["lway-small", "self-training-small"])
 def test_models_of_others_are_fine_tuned(
     preset: str, foreign: Path, pairs: Path, lr_images: Path, tmp_path: Path
@@ -366,6 +367,7 @@ def test_models_of_others_are_fine_tuned(
     assert isinstance(found.net, Compact) and found.scale == 4 and found.config is None
 
 
+@pytest.mark.slow
 def test_what_spandrel_loads_is_fine_tuned(lr_images: Path, tmp_path: Path) -> None:
     """A network that only spandrel knows, and its weights as a run of ours."""
     make_spandrel_importable()

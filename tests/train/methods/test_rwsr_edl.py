@@ -291,6 +291,7 @@ def test_a_stopped_training_ends_the_same(pairs: Store, bank: Path, tmp_path: Pa
         _train(tmp_path / "whole", pairs, CONFIG)
 
 
+@pytest.mark.slow
 def test_it_starts_from_a_psnr_model(pairs: Store, tmp_path: Path) -> None:
     """The main generator gets its weights; branches start afresh."""
     same = {"num_feat": 4, "num_block": 1, "num_grow_ch": 4}

@@ -140,6 +140,7 @@ def test_an_optimiser_goes_on_where_it_was(kind: str, pairs: Store, tmp_path: Pa
     assert not all(value.equal(other[name]) for name, value in whole.items())
 
 
+@pytest.mark.slow
 def test_what_is_no_architecture_is_told(pairs: Store, tmp_path: Path) -> None:
     train = ("train", "sr", "--store", pairs.path, "--out", tmp_path / "run", "--preset", "psnr", "--set",
              "loop.batch_size=2", "--set", "loop.lr_patch_px=16")  # fmt: skip

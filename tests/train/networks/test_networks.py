@@ -268,6 +268,7 @@ def test_who_gets_gradients_in_stage_1(detached: bool) -> None:
         assert _moved(net.body) == _moved(net.am_list) == (term == "pixel"), term
 
 
+@pytest.mark.slow
 def test_who_gets_gradients_in_stage_2() -> None:
     """Pixel, perceptual and GAN losses reach the generator and never the frozen UDEM; the discriminator's own losses
     reach the discriminator alone."""
