@@ -1,34 +1,27 @@
 """From a folder to a store of groups or pairs: index, share the samples out, draw and render each shard."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, Self
+from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 
-from . import seeds
-from .errors import StoreError, UserError
+from .errors import UserError
+from .fill_store import Bank, Made, Shares, fill, fill_shard, layout_of, served, shares, spans
 from .images import sources
 from .images.listing import SourceRow
 from .images.read import read_source
-from .manifest import manifest_schema, to_row
+from .manifest import to_row
 from .ops.step import NoiseSource
 from .recipes.store_config import GROUPS, PAIRS, StoreConfig
 from .samples import Draw, Rendered, Source, check_bank, check_bank_named, holds, make
-from .storage.location import Place, absolute, place, write
-from .storage.provenance import Provenance, canonical, provenance, sha256_of
-from .storage.shards.grow import grow
-from .storage.shards.layout import ArraySpec, Layout, samples_per_shard
-from .storage.shards.missing import render_missing
-from .storage.shards.store import Store, kind_of, open_store, open_unfinished
-from .storage.shards.writer import begin, building, check_here, write_shard
+from .storage.location import Place, absolute, place
+from .storage.provenance import Json, sha256_of
+from .storage.shards.layout import Layout
+from .storage.shards.store import Store, kind_of, open_store
 from .tasks import Run, serial
 
-ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest
-
-_PLAN_ROWS = 4096
 _PLAN = pa.schema(
     [
         ("first", pa.int64()),
@@ -43,22 +36,11 @@ _PLAN = pa.schema(
 )
 
 
-Shares = tuple[int, ...]  # of one part of a store: how many samples each source serves
-
-
-class Bank(NoiseSource, Protocol):
-    """A noise bank in a folder, which another process opens anew."""
-
-    @property
-    def store(self) -> Store: ...
-
-    @classmethod
-    def open(cls, path: Place) -> Self: ...
-
-
 @dataclass(frozen=True)
 class Plan:
     """Which sources serve a config, in which order, and how the store lies on the disk."""
+
+    schema: ClassVar[pa.Schema] = _PLAN
 
     config: StoreConfig
     rows: tuple[SourceRow, ...]
@@ -73,6 +55,29 @@ class Plan:
         """The identity of what goes in: the sources, which of them are clean, and the bank."""
         clean = [f"clean {sha256}" for sha256 in sorted(self.clean)]
         return sha256_of([sources.sources_sha256(self.rows), *([self.bank.digest] if self.bank else []), *clean])
+
+    @property
+    def roots(self) -> list[str]:
+        """Where the sources lie on this machine."""
+        return sorted({row.root for row in self.rows})
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The sources in order, some thousand at a time, and the samples from `first` to before `stop` of each."""
+        for part in spans(self.counts):
+            rows = [
+                {
+                    "first": first,
+                    "stop": stop,
+                    "root": self.rows[i].root,
+                    "path": self.rows[i].path,
+                    "sha256": self.rows[i].sha256,
+                    "width": self.rows[i].width,
+                    "height": self.rows[i].height,
+                    "clean": self.rows[i].sha256 in self.clean,
+                }
+                for i, first, stop in part
+            ]
+            yield pa.Table.from_pylist(rows, schema=_PLAN)
 
 
 def plan(
@@ -109,69 +114,12 @@ def _of_clean(config: StoreConfig) -> StoreConfig:
     return config.model_copy(update={"recipe": recipe})
 
 
-def shares(config: StoreConfig, areas: Sequence[int]) -> tuple[Shares, ...]:
-    """How many samples each source serves, by its area, of each part of the store; what is left after whole shares goes
-    to some that are drawn.
-    """
-    return tuple(_shares_of(config, areas, number, len(part)) for number, part in enumerate(config.parts))
-
-
-def _shares_of(config: StoreConfig, areas: Sequence[int], number: int, num_samples: int) -> Shares:
-    drawn = seeds.stream(config.seed, "shares", *([number] if number else [])).permutation(len(areas))
-    if config.weigh == "image":
-        share, rest = divmod(num_samples, len(areas))
-        whole = np.full(len(areas), share)
-    else:
-        sizes = np.array(areas, dtype=np.float64)
-        whole = np.floor(num_samples * sizes / sizes.sum()).astype(np.int64)
-        rest = num_samples - int(whole.sum())
-    whole[drawn[:rest]] += 1
-    return tuple(whole.tolist())
-
-
-def spans(counts: Sequence[Shares]) -> Iterator[list[tuple[int, int, int]]]:
-    """(source, its first sample, the one after its last), some thousand at a time, in the order of the samples."""
-    first = 0
-    for part in counts:
-        stops = (first + np.cumsum(part)).tolist()
-        for start in range(0, len(part), _PLAN_ROWS):
-            numbers = range(start, min(start + _PLAN_ROWS, len(part)))
-            yield [(i, stops[i] - part[i], stops[i]) for i in numbers]
-        first = stops[-1]
-
-
-def layout_of(config: StoreConfig) -> Layout:
-    """How the samples of a config lie in a store."""
-    hr = ArraySpec("hr", (config.hr_size_px, config.hr_size_px, 3))
-    lr = ArraySpec("lr", (len(config.members), config.lr_size_px, config.lr_size_px, 3))
-    return Layout(config.num_samples, samples_per_shard(hr.sample_bytes, int(config.shard_mib * 2**20)), (hr, lr))
-
-
-def planned_rows(planned: Plan) -> Iterator[pa.Table]:
-    """The sources in order, some thousand at a time, and the samples from `first` to before `stop` that each serves."""
-    for part in spans(planned.counts):
-        rows = [
-            {
-                "first": first,
-                "stop": stop,
-                "root": planned.rows[i].root,
-                "path": planned.rows[i].path,
-                "sha256": planned.rows[i].sha256,
-                "width": planned.rows[i].width,
-                "height": planned.rows[i].height,
-                "clean": planned.rows[i].sha256 in planned.clean,
-            }
-            for i, first, stop in part
-        ]
-        yield pa.Table.from_pylist(rows, schema=_PLAN)
-
-
 def _samples(
-    rows: Iterable[dict[str, Any]], samples: range, config: StoreConfig, bank: NoiseSource | None
-) -> Iterator[tuple[dict[str, Any], Draw, Rendered]]:
+    rows: Iterable[Json], samples: range, config: StoreConfig, bank: NoiseSource | None
+) -> Iterator[tuple[Json, Draw, Rendered]]:
     """(row of the manifest, draw, images) of each sample, by the rows of the plan; each source is decoded once."""
     for row in rows:
-        wanted = range(max(row["first"], samples.start), min(row["stop"], samples.stop))
+        wanted = served(row, samples)
         if not wanted:
             continue
         pixels = read_source(place(row["root"]), row["path"], row["sha256"])
@@ -182,54 +130,22 @@ def _samples(
             yield to_row(sample, row["path"], source, drawn, rendered), drawn, rendered
 
 
-def preview(planned: Plan) -> Iterator[tuple[dict[str, Any], Rendered]]:
+def preview(planned: Plan) -> Iterator[tuple[Json, Rendered]]:
     """Every sample of a plan, made now: its row of the manifest, and its images."""
-    for part in planned_rows(planned):
+    for part in planned.tables():
         everything = range(planned.config.num_samples)
         for row, _, rendered in _samples(part.to_pylist(), everything, planned.config, planned.bank):
             yield row, rendered
 
 
-def _render_shard(shard: int, store: Store, config: StoreConfig, open_bank: Callable[[], NoiseSource] | None) -> None:
-    check_here(store)
+def _render_shard(store: Store, config: StoreConfig, shard: int, open_bank: Callable[[], NoiseSource] | None) -> None:
     bank = open_bank() if open_bank else None
-    samples = store.layout.rows(shard)
-    blocks = {a.name: np.empty((len(samples), *a.sample_shape), dtype=np.uint8) for a in store.layout.arrays}
-    rows: list[dict[str, Any]] = []
-    for i, (row, _, rendered) in enumerate(_samples(store.plan_of(shard).to_pylist(), samples, config, bank)):
-        blocks["hr"][i], blocks["lr"][i] = rendered.hr, rendered.lr
-        rows.append(row)
-    write_shard(store, shard, blocks, pa.Table.from_pylist(rows, schema=manifest_schema(config.recipe)))
 
+    def made(rows: Iterable[Json], samples: range) -> Iterator[Made]:
+        for row, _, rendered in _samples(rows, samples, config, bank):
+            yield row, rendered.hr, rendered.lr
 
-def as_grown(out: Place, config: StoreConfig) -> StoreConfig:
-    """The config that a store at `out` is built by: where one of fewer samples is there, one that has grown from it."""
-    known = _known(out, config.kind)
-    if known is None or config.grown_from:
-        return config
-    if known.model_copy(update={"num_samples": config.num_samples, "grown_from": ()}) != config:
-        return config
-    if known.num_samples >= config.num_samples:
-        return known if known.num_samples == config.num_samples else config
-    return config.model_copy(update={"grown_from": (*known.grown_from, known.num_samples)})
-
-
-def _known(out: Place, kind: str) -> StoreConfig | None:
-    """The config of the store that is there, if it is one of such."""
-    try:
-        return StoreConfig.model_validate(open_unfinished(out, kind).provenance.values)
-    except (StoreError, ValueError):
-        return None  # whoever builds there says what is wrong
-
-
-def grow_here(out: Place, layout: Layout, made: Provenance, attributes: Mapping[str, Any]) -> None:
-    """Make room in a finished store of fewer samples, where that is what is to be built upon; raises StoreError."""
-    known = _known(out, made.kind)
-    if known is None:
-        return
-    wanted = StoreConfig.model_validate(made.config)
-    if wanted.grown_from and as_grown(out, wanted.model_copy(update={"grown_from": ()})) == wanted != known:
-        grow(out, layout, made, attributes, schema=manifest_schema(wanted.recipe))
+    fill_shard(store, config, shard, made)
 
 
 def build(out: Place, planned: Plan, run: Run = serial) -> tuple[Store, int]:
@@ -240,24 +156,10 @@ def build(out: Place, planned: Plan, run: Run = serial) -> tuple[Store, int]:
     Raises:
         UserError: a source changed, or `out` holds something else.
     """
-    config, bank_path = planned.config, absolute(planned.bank.store.path) if planned.bank else None
-    where = {"roots": sorted({row.root for row in planned.rows}), "bank": str(bank_path) if bank_path else None}
-    attributes = {
-        "members": list(config.members),
-        "scale": config.recipe.scale,
-        "bank": planned.bank.digest if planned.bank else None,
-    }
-    open_bank = partial(type(planned.bank).open, bank_path) if planned.bank and bank_path else None
-    title = "render groups" if config.kind == GROUPS else "render pairs"
-    with building(out) as still_ours:
-        made = provenance(config.kind, config, planned.inputs_sha256, also=config.recipe.packages)
-        grow_here(out, planned.layout, made, attributes)
-        store = begin(out, planned.layout, made, attributes=attributes)
-        write(out / ROOTS, canonical(where).encode())
-        task = partial(_render_shard, store=store, config=config, open_bank=open_bank)
-        rows = partial(planned_rows, planned)
-        rendered = render_missing(store, task, run, still_ours, title=title, schema=_PLAN, plan=rows)
-    return store, rendered
+    bank = planned.bank
+    open_bank = None if bank is None else partial(type(bank).open, absolute(bank.store.path))
+    title = "render groups" if planned.config.kind == GROUPS else "render pairs"
+    return fill(out, planned, partial(_render_shard, open_bank=open_bank), run, bank=bank, title=title)
 
 
 def open_samples(path: Place) -> Store:

@@ -142,10 +142,6 @@ def write_report(
     if models:
         table = Table(("model", "SHA-256 of its checkpoint"), tuple(models))
         sections.append(Section("Checkpoints", (), (table,)))
-    title = "Metric report" if len(runs) == 1 else "Metric reports compared"
-    if not runs:
-        lead, *_ = sections
-        location.write(out, page(lead.title, "", sections, refresh_s=refresh_s))
-        return
-    made = page(f"{title}: {', '.join(runs)}", ", ".join(map(str, reports)), sections, refresh_s=refresh_s)
-    location.write(out, made)
+    kind = "Metric report" if len(runs) == 1 else "Metric reports compared"
+    title = f"{kind}: {', '.join(runs)}" if runs else sections[0].title
+    location.write(out, page(title, ", ".join(map(str, reports)), sections, refresh_s=refresh_s))

@@ -16,10 +16,10 @@ from ..degrade.ops.render import render_all
 from ..degrade.ops.step import Degradation, from_rows
 from ..degrade.pairs.recipe import RealPairs
 from ..degrade.pairs.shifts import distance_in
-from ..degrade.preview import store_sheet
 from ..degrade.progress import progress
 from ..degrade.quality.disorder import disorder_of
 from ..degrade.quality.pixel_measures import measure_pixels
+from ..degrade.quality.preview import store_sheet
 from ..degrade.quality.registration import of_places, registration
 from ..degrade.quality.render_again import row_of
 from ..degrade.recipes.mm_realsr import Role

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..degrade.errors import UserError
 from ..degrade.images.decode import decode
-from ..degrade.images.pixels import U8, encode_png
+from ..degrade.images.pixels import encode_png, middle
 from ..degrade.images.read import read_bytes
 from ..degrade.storage.local import write_atomic
 from ..eval.report.page import Section, Strip, page
@@ -53,10 +53,5 @@ def _strip(source: Path, found: Sequence[Restored], out: Path) -> Strip:
     before = decode(read_bytes(source)).pixels
     height, width = made[0][0].shape[:2]
     enlarged = np.asarray(cv2.resize(before, (width, height), interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
-    crops = [(encode_png(_middle(image)), name) for image, name in ((enlarged, "as it was"), *made)]
+    crops = [(encode_png(middle(image, _PIECE_PX)), name) for image, name in ((enlarged, "as it was"), *made)]
     return Strip(tuple(crops), source.name)
-
-
-def _middle(image: U8) -> U8:
-    y, x = ((side - min(side, _PIECE_PX)) // 2 for side in image.shape[:2])
-    return np.ascontiguousarray(image[y : y + _PIECE_PX, x : x + _PIECE_PX])

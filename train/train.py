@@ -36,8 +36,7 @@ def train_run(
 
     start_from: a run, a checkpoint of one or a published file to start from; start_partly: what of it fits is enough.
     start_discriminator: the same of its discriminator. far_model: the SR model that FAR looks through, where its net is
-    `sr`. branch: where it is under way under another
-    learning rate or schedule, it goes on under this one.
+    `sr`. branch: where it is under way under another learning rate or schedule, it goes on under this one.
 
     Raises:
         UserError: the groups, the config or the earlier run do not fit; or it was asked to stop, and is saved.

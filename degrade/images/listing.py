@@ -59,7 +59,7 @@ class IndexConfig(Frozen):
 
     def wants(self, path: str) -> bool:
         """Whether the patterns let a file in, by its path below the folder."""
-        return wanted(path, self.include, self.exclude)
+        return wanted(self.include, self.exclude, path)
 
 
 @dataclass(frozen=True, slots=True)

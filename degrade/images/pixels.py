@@ -51,6 +51,12 @@ def luma(pixels: U8) -> U8:
     return gray
 
 
+def middle(pixels: U8, side_px: int) -> U8:
+    """The middle of an image [H, W, ...], of so many pixels a side where there are as many."""
+    y, x = (max(0, (side - side_px) // 2) for side in pixels.shape[:2])
+    return np.ascontiguousarray(pixels[y : y + side_px, x : x + side_px])
+
+
 def encode_png(pixels: U8) -> bytes:
     """A PNG file of [H, W, 3] uint8 RGB."""
     done, data = cv2.imencode(".png", pixels[..., ::-1])

@@ -67,11 +67,14 @@ def paired_by_role(names: Iterable[str]) -> dict[Role, list[str]]:
     return {role: [name for each in found.values() for name in each] for role, found in by_role.items()}
 
 
-def fits(path: str, patterns: Sequence[str]) -> bool:
+def _fits(path: str, patterns: Sequence[str]) -> bool:
     """Whether some pattern, as `*_HR.png`, fits a path below a folder, or the name alone."""
     return any(fnmatch(each, pattern) for each in (path, PurePosixPath(path).name) for pattern in patterns)
 
 
-def wanted(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    """Whether some pattern of `include` fits, or there is none, and no pattern of `exclude` does."""
-    return (not include or fits(path, include)) and not fits(path, exclude)
+def wanted(include: Sequence[str], exclude: Sequence[str], *paths: str) -> bool:
+    """Whether some pattern of `include` fits an image, or one of a pair, or there is none; and no pattern of `exclude`
+    fits any of them.
+    """
+    kept = not include or any(_fits(path, include) for path in paths)
+    return kept and not any(_fits(path, exclude) for path in paths)

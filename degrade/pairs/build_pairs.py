@@ -1,26 +1,21 @@
 """From pairs of files to a store of pairs: share the samples out, cut HR and LR at one place, measure their shift."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
 import pyarrow as pa
 
-from ..build_store import ROOTS, Shares, grow_here, layout_of, shares, spans
 from ..errors import UserError
+from ..fill_store import Made, Shares, fill, fill_shard, layout_of, served, shares, spans
 from ..images.pixels import U8
 from ..images.read import read_source
-from ..manifest import manifest_schema
-from ..recipes.store_config import PAIRS, StoreConfig
+from ..recipes.store_config import StoreConfig
 from ..seeds import stream
-from ..storage.location import Place, place, write
-from ..storage.provenance import canonical, provenance, sha256_of
+from ..storage.location import Place, place
+from ..storage.provenance import Json, sha256_of
 from ..storage.shards.layout import Layout
-from ..storage.shards.missing import render_missing
 from ..storage.shards.store import Store
-from ..storage.shards.writer import begin, building, check_here, write_shard
 from ..tasks import Run, serial
 from .alignment import Shift, shift_between
 from .listing import Pair
@@ -45,6 +40,8 @@ def pairs_preset(scale: int) -> StoreConfig:
 class PairPlan:
     """Which pairs serve a config, in which order, and how the store lies on the disk."""
 
+    schema: ClassVar[pa.Schema] = _PLAN
+
     config: StoreConfig
     pairs: tuple[Pair, ...]
     counts: tuple[Shares, ...]
@@ -55,6 +52,29 @@ class PairPlan:
     def inputs_sha256(self) -> str:
         """The identity of what goes in: content and names of the files."""
         return sha256_of(f"{row.sha256} {row.path}" for pair in self.pairs for row in pair)
+
+    @property
+    def roots(self) -> list[str]:
+        """Where the files lie on this machine."""
+        return sorted({row.root for pair in self.pairs for row in pair})
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The pairs in order, some thousand at a time, and the samples from `first` to before `stop` of each."""
+        for part in spans(self.counts):
+            rows = [
+                {
+                    "first": first,
+                    "stop": stop,
+                    "root": self.pairs[i].hr.root,
+                    "path": self.pairs[i].hr.path,
+                    "sha256": self.pairs[i].hr.sha256,
+                    "lr_root": self.pairs[i].lr.root,
+                    "lr_path": self.pairs[i].lr.path,
+                    "lr_sha256": self.pairs[i].lr.sha256,
+                }
+                for i, first, stop in part
+            ]
+            yield pa.Table.from_pylist(rows, schema=_PLAN)
 
 
 def _recipe(config: StoreConfig) -> RealPairs:
@@ -85,24 +105,6 @@ def plan_pairs(config: StoreConfig, pairs: Sequence[Pair]) -> PairPlan:
 def _common(hr: tuple[int, ...], lr: tuple[int, ...], scale: int) -> tuple[int, int]:
     """Height and width, in LR pixels, of what both show, of (height, width, ...) of each."""
     return min(lr[0], hr[0] // scale), min(lr[1], hr[1] // scale)
-
-
-def _planned(planned: PairPlan) -> Iterator[pa.Table]:
-    for part in spans(planned.counts):
-        rows = [
-            {
-                "first": first,
-                "stop": stop,
-                "root": planned.pairs[i].hr.root,
-                "path": planned.pairs[i].hr.path,
-                "sha256": planned.pairs[i].hr.sha256,
-                "lr_root": planned.pairs[i].lr.root,
-                "lr_path": planned.pairs[i].lr.path,
-                "lr_sha256": planned.pairs[i].lr.sha256,
-            }
-            for i, first, stop in part
-        ]
-        yield pa.Table.from_pylist(rows, schema=_PLAN)
 
 
 # ---------------------------------------------------------------------------------------------------- one sample
@@ -155,7 +157,7 @@ def cut_out(hr: U8, lr: U8, row: Mapping[str, Any], lr_size_px: int) -> tuple[U8
     return hr[y : y + size, x : x + size], lr[lr_y : lr_y + lr_size_px, lr_x : lr_x + lr_size_px]
 
 
-def _row(sample: int, row: Mapping[str, Any], config: StoreConfig, cut: Cut) -> dict[str, Any]:
+def _row(sample: int, row: Mapping[str, Any], config: StoreConfig, cut: Cut) -> Json:
     """The manifest's row of a sample."""
     shift = cut.shift
     return {
@@ -181,24 +183,20 @@ def _row(sample: int, row: Mapping[str, Any], config: StoreConfig, cut: Cut) -> 
     }
 
 
-def _render_shard(shard: int, store: Store, config: StoreConfig) -> None:
-    check_here(store)
-    samples = store.layout.rows(shard)
-    blocks = {a.name: np.empty((len(samples), *a.sample_shape), dtype=np.uint8) for a in store.layout.arrays}
-    rows: list[dict[str, Any]] = []
-    for planned in store.plan_of(shard).to_pylist():
-        wanted = range(max(planned["first"], samples.start), min(planned["stop"], samples.stop))
-        if not wanted:
-            continue
-        hr = read_source(place(planned["root"]), planned["path"], planned["sha256"])
-        lr = read_source(place(planned["lr_root"]), planned["lr_path"], planned["lr_sha256"])
-        for sample in wanted:
-            cut = _place_of(config, hr, lr, sample, (planned["sha256"], planned["lr_sha256"]))
-            row = _row(sample, planned, config, cut)
-            i = len(rows)
-            blocks["hr"][i], blocks["lr"][i, 0] = cut_out(hr, lr, row, config.lr_size_px)
-            rows.append(row)
-    write_shard(store, shard, blocks, pa.Table.from_pylist(rows, schema=manifest_schema(config.recipe)))
+def _cut_shard(store: Store, config: StoreConfig, shard: int) -> None:
+    def made(rows: Iterable[Json], samples: range) -> Iterator[Made]:
+        for planned in rows:
+            wanted = served(planned, samples)
+            if not wanted:
+                continue
+            hr = read_source(place(planned["root"]), planned["path"], planned["sha256"])
+            lr = read_source(place(planned["lr_root"]), planned["lr_path"], planned["lr_sha256"])
+            for sample in wanted:
+                cut = _place_of(config, hr, lr, sample, (planned["sha256"], planned["lr_sha256"]))
+                row = _row(sample, planned, config, cut)
+                yield row, *cut_out(hr, lr, row, config.lr_size_px)
+
+    fill_shard(store, config, shard, made)
 
 
 def build_pairs(out: Place, planned: PairPlan, run: Run = serial) -> tuple[Store, int]:
@@ -209,15 +207,4 @@ def build_pairs(out: Place, planned: PairPlan, run: Run = serial) -> tuple[Store
     Raises:
         UserError: a file changed, or `out` holds something else.
     """
-    config = planned.config
-    where = {"roots": sorted({row.root for pair in planned.pairs for row in pair}), "bank": None}
-    attributes = {"members": list(config.members), "scale": config.recipe.scale, "bank": None}
-    with building(out) as still_ours:
-        made = provenance(PAIRS, config, planned.inputs_sha256)
-        grow_here(out, planned.layout, made, attributes)
-        store = begin(out, planned.layout, made, attributes=attributes)
-        write(out / ROOTS, canonical(where).encode())
-        task = partial(_render_shard, store=store, config=config)
-        rows = partial(_planned, planned)
-        cut = render_missing(store, task, run, still_ours, title="cut pairs", schema=_PLAN, plan=rows)
-    return store, cut
+    return fill(out, planned, _cut_shard, run, title="cut pairs")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ..errors import UserError
-from ..images.roles import Role, fits, paired_by_role, said_by
+from ..images.roles import Role, paired_by_role, said_by, wanted
 from ..storage.location import Place
 
 _log = logging.getLogger("rwsr")
@@ -26,8 +26,7 @@ class Selection:
 
     def wants(self, *names: str) -> bool:
         """Whether an image, or a pair by its two names, is measured."""
-        kept = not self.include or any(fits(each, self.include) for each in names)
-        return kept and not any(fits(each, self.exclude) for each in names)
+        return wanted(self.include, self.exclude, *names)
 
 
 ALL = Selection()

@@ -66,16 +66,20 @@ def left_of(store: Store) -> tuple[F64, F64, F64]:
     table = store.manifest(columns=["y", "x", "lr_y", "lr_x", "shift_y", "shift_x", "similarity"])
     column = {name: np.asarray(table[name].to_numpy(), dtype=np.float64) for name in table.column_names}
     scale = int(store.attributes["scale"])
-    left = [column[f"shift_{axis}"] - (column[axis] - column[f"lr_{axis}"] * scale) for axis in "yx"]
-    return left[0], left[1], column["similarity"]
+    y, x = _left(column, scale)
+    return y, x, column["similarity"]
 
 
 def distance_in(row: Mapping[str, Any], scale: int) -> float | None:
     """What is left between HR and LR of a sample, by its row of the manifest: HR pixels, None where nothing tells."""
     if row["shift_y"] is None or row["shift_x"] is None:
         return None
-    left = [row[f"shift_{axis}"] - (row[axis] - row[f"lr_{axis}"] * scale) for axis in "yx"]
-    return float(np.hypot(*left))
+    return float(np.hypot(*_left(row, scale)))
+
+
+def _left(measured: Mapping[str, Any], scale: int) -> list[Any]:
+    """(y, x): how far LR was found beside HR, but for how far the two were cut beside each other."""
+    return [measured[f"shift_{axis}"] - (measured[axis] - measured[f"lr_{axis}"] * scale) for axis in "yx"]
 
 
 def shifts_of(store: Store) -> Shifts:

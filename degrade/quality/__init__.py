@@ -1,1 +1,1 @@
-"""Whether degraded images are what their parameters say: order in groups, measures, registration."""
+"""What a store is, to be looked at, and whether it is what its parameters say: sheets, order in groups, measures."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..build_store import ROOTS
 from ..errors import ImageError, StoreError, UserError
+from ..fill_store import ROOTS
 from ..images.pixels import U8
 from ..images.read import read_source
 from ..manifest import from_row

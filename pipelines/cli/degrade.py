@@ -139,7 +139,7 @@ def degrade_preview(
     import tempfile
 
     from ...degrade.images.pixels import encode_png
-    from ...degrade.preview import preview_sheet
+    from ...degrade.quality.preview import preview_sheet
     from ..stages.base import Given, Work, counts
     from ..stages.store import Store
 
@@ -170,8 +170,8 @@ def degrade_gallery(image: Place | None, out: Place, json_: bool) -> None:
     from ...degrade.images.decode import decode
     from ...degrade.images.pixels import encode_png
     from ...degrade.images.read import read_bytes
-    from ...degrade.preview import gallery_sheet
     from ...degrade.progress import say
+    from ...degrade.quality.preview import gallery_sheet
 
     data = read_bytes(image) if image is not None else (files("skimage") / "data" / "astronaut.png").read_bytes()
     pixels = decode(data).pixels

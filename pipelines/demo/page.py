@@ -8,7 +8,7 @@ from ...degrade.images.decode import decode
 from ...degrade.images.pixels import encode_png
 from ...degrade.images.read import read_bytes
 from ...degrade.images.sources import read as read_index
-from ...degrade.preview import store_sheet
+from ...degrade.quality.preview import store_sheet
 from ...degrade.storage.local import write_atomic
 from ...degrade.storage.shards.store import Store
 from ...eval.protocols import restoration, udem_curves

@@ -5,9 +5,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from ...degrade.build_store import as_grown
 from ...degrade.config import compose_values
 from ...degrade.errors import UserError
+from ...degrade.fill_store import as_grown
 from ...degrade.images import sources
 from ...degrade.images.listing import IndexConfig
 from ...degrade.pairs.build_pairs import build_pairs, pairs_preset, plan_pairs

@@ -9,6 +9,7 @@ from ...degrade import build_store
 from ...degrade.config import compose_values, validated
 from ...degrade.errors import UserError
 from ...degrade.export_store import export
+from ...degrade.fill_store import as_grown
 from ...degrade.images import sources
 from ...degrade.images.listing import IndexConfig, SourceRow
 from ...degrade.quality.disorder import disorder_of
@@ -90,7 +91,7 @@ class Store(Stage):
         bank = NoiseBank.open(given.at(self.bank)) if self.bank else None
         roots = {str(absolute(folder)) for folder in folders_of(given, self.clean)}
         clean = [row.sha256 for row in rows if row.root in roots and row.status == "ok"]
-        config = build_store.as_grown(at, self.store_config())
+        config = as_grown(at, self.store_config())
         return build_store.plan(config, rows, bank, clean=clean), rows
 
     def run(self, at: Place, given: Given, work: Work) -> Artifact:

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rwsr.degrade import build_store
+from rwsr.degrade import build_store, fill_store
 from rwsr.degrade.config import compose
 from rwsr.degrade.errors import StoreError, UserError
+from rwsr.degrade.fill_store import as_grown
 from rwsr.degrade.images import sources
 from rwsr.degrade.recipes.store_config import StoreConfig, store_preset
 from rwsr.degrade.storage import location
@@ -31,7 +32,7 @@ def rows(photos: Path, tmp_path: Path) -> list[sources.SourceRow]:
 
 
 def _build(out: Path, rows: list[sources.SourceRow], config: StoreConfig) -> tuple[Store, int]:
-    return build_store.build(out, build_store.plan(build_store.as_grown(out, config), rows))
+    return build_store.build(out, build_store.plan(as_grown(out, config), rows))
 
 
 def _more(count: int) -> StoreConfig:
@@ -121,7 +122,7 @@ def test_what_cannot_grow_is_told(
     def dies(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build_store, "render_missing", dies)
+    monkeypatch.setattr(fill_store, "render_missing", dies)
     with pytest.raises(KeyboardInterrupt):
         _build(tmp_path / "b.zarr", rows, CONFIG)
     monkeypatch.undo()

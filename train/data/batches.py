@@ -21,6 +21,7 @@ from ...eval.images.tensors import to_tensor
 from ...noisebank.bank import NoiseBank
 from ..engine.distributed import Ranks
 from .crops import drawn_crop, drawn_turn
+from .epochs import Epochs
 
 F32 = npt.NDArray[np.float32]
 
@@ -122,13 +123,6 @@ class GroupBatch:
         return GroupBatch(*(each.pin_memory() for each in self._each()))
 
 
-def _of_epochs(items: npt.NDArray[np.int64], seed: int, step: int, batch: int) -> npt.NDArray[np.int64]:
-    """The items of a step: every epoch is a new permutation of all of them."""
-    epoch, place = divmod(step, len(items) // batch)
-    order = items[stream(seed, "epoch", epoch).permutation(len(items))]
-    return order[place * batch : (place + 1) * batch]
-
-
 def _keys(seed: int, step: int, samples: Sequence[int]) -> Tensor:
     return torch.tensor([int(stream(seed, "drawn", step, each).integers(2**62)) for each in samples])
 
@@ -155,10 +149,10 @@ class GroupBatches(Dataset[GroupBatch]):
     ) -> None:
         self._source, self._ranks, self._use_rot90, self._noise = source, ranks or Ranks(), use_rot90, noise
         self._batch, self._patch, self._seed = batch_size, lr_patch_px, seed
-        self._in_use = None if source.in_use is None else np.array(source.in_use, dtype=np.int64)
-        if self._in_use is not None and batch_size > len(self._in_use):
+        self._epochs = None if source.in_use is None else Epochs(source.in_use, seed, "epoch")
+        if self._epochs is not None and batch_size > len(self._epochs):
             raise UserError(
-                f"loop.batch_size = {batch_size} is more than the {len(self._in_use)} samples in use of {source.name}; "
+                f"loop.batch_size = {batch_size} is more than the {len(self._epochs)} samples in use of {source.name}; "
                 "lower it"
             )
         if lr_patch_px > source.lr_size_px:
@@ -174,10 +168,10 @@ class GroupBatches(Dataset[GroupBatch]):
 
     def _samples(self, step: int) -> list[int]:
         """Of this process, in the order of the whole batch."""
-        if self._in_use is None:
+        if self._epochs is None:
             whole = np.arange(step * self._batch, (step + 1) * self._batch)
         else:
-            whole = _of_epochs(self._in_use, self._seed, step, self._batch)
+            whole = self._epochs.batch(step, self._batch)
         share = self._batch // self._ranks.count
         return whole[self._ranks.rank * share : (self._ranks.rank + 1) * share].tolist()
 
@@ -267,7 +261,7 @@ class LrBatches(Dataset[LrBatch]):
             )
         counts = [(width // lr_patch_px) * (height // lr_patch_px) for width, height in source.sizes_px]
         items = np.repeat(np.arange(len(counts)), counts)
-        self._items = np.tile(items, -(-batch_size // max(1, len(items))))
+        self._epochs = Epochs(np.tile(items, -(-batch_size // max(1, len(items)))), seed, "epoch")
 
     def _crop(self, number: int, rng: np.random.Generator) -> U8:
         image, p = self._source.read(number), self._patch
@@ -275,7 +269,7 @@ class LrBatches(Dataset[LrBatch]):
         return drawn_turn(rng, use_rot90=self._use_rot90)(image[y : y + p, x : x + p])
 
     def __getitem__(self, step: int) -> LrBatch:
-        numbers = _of_epochs(self._items, self._seed, step, self._batch).tolist()
+        numbers = self._epochs.batch(step, self._batch).tolist()
         share = self._batch // self._ranks.count
         first = self._ranks.rank * share
         places = range(first, first + share)

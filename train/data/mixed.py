@@ -8,6 +8,7 @@ import numpy.typing as npt
 from ...degrade.errors import UserError
 from ...degrade.seeds import stream
 from .batches import GroupSource, Samples
+from .epochs import Epochs
 
 _CYCLE = 1000  # samples that hold the stores by their weights
 
@@ -36,9 +37,8 @@ class MixedGroups:
         self.lr_size_px = min(part.lr_size_px for part in self.parts)
         self.sharpened = all(part.sharpened for part in self.parts)
         self.in_use = None
-        self._items = [_items(part) for part in self.parts]
-        self._seed = seed
-        self.shares = _shares([len(items) for items in self._items] if weights is None else weights, len(self.parts))
+        self._epochs = [Epochs(_in_use(part), seed, "mixed-epoch", number) for number, part in enumerate(self.parts)]
+        self.shares = _shares([len(each) for each in self._epochs] if weights is None else weights, len(self.parts))
         counts = _counts(self.shares)
         order = stream(seed, "mix").permutation(_CYCLE)
         self._part_of = np.repeat(np.arange(len(counts)), counts)[order]
@@ -50,9 +50,8 @@ class MixedGroups:
         cycle, place = divmod(sample, _CYCLE)
         part = int(self._part_of[place])
         drawn = cycle * int(self._counts[part]) + int(self._before[part, place])
-        items = self._items[part]
-        epoch, at = divmod(drawn, len(items))
-        return part, int(items[stream(self._seed, "mixed-epoch", part, epoch).permutation(len(items))[at]])
+        epoch, at = divmod(drawn, len(self._epochs[part]))
+        return part, int(self._epochs[part].order(epoch)[at])
 
     def read(self, samples: list[int]) -> Samples:
         found = [self._find(sample) for sample in samples]
@@ -72,10 +71,10 @@ class MixedGroups:
         return Samples([hr[i] for i in order], [lr[i] for i in order], conditions, own_noise)
 
 
-def _items(part: GroupSource) -> npt.NDArray[np.int64]:
+def _in_use(part: GroupSource) -> list[int]:
     if not part.in_use:
         raise UserError(f"{part.name} has no sample in use; name another store")
-    return np.array(part.in_use, dtype=np.int64)
+    return part.in_use
 
 
 def _shares(weights: Sequence[float], count: int) -> list[float]:

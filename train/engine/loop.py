@@ -20,13 +20,13 @@ from ...degrade.errors import UserError
 from ...degrade.storage.provenance import Json
 from ...eval.report.table import GRADIENT, VALIDATION
 from ..runs import checkpoint, pictures
-from ..runs.log import StepLog
 from ..runs.model_file import Weights, write_model
 from ..runs.moments import model_file
 from .distributed import Ranks, agreed, joined, wait_for_all
 from .events import Events
 from .finite import Finite
 from .pace import Pace
+from .step_log import StepLog
 from .trained import Best, Trained
 from .training import B, LoopConfig, Training
 
@@ -117,7 +117,7 @@ def fit(
     on_step: Callable[[int, dict[str, float]], None],
     spawn: bool,
 ) -> None:
-    """Train the networks of a method by Adam into the folder `run`.
+    """Train the networks of a method into the folder `run`.
 
     Leaves run/train.parquet (step, name, value: means over log_every steps), run/model.safetensors (the EMA weights)
     and the last checkpoint, from which it can be prolonged. Killed at any moment, the same call goes on from the last

@@ -21,7 +21,7 @@ from ..networks import cunet, mm_realsr, rwsr_edl, spandrel_arch
 from ..networks.base import NetworkConfig
 from ..networks.published import compact, imdn, rlfn
 from ..runs.model_file import Weights, check_numbers, checked_weights, config_now, config_of, read_model
-from ..runs.moments import LAST, model_file, moment_of
+from ..runs.moments import checkpoint_at, model_file, moment_of
 from . import ncnn
 
 _OTHERS = (compact, cunet, imdn, mm_realsr, rlfn, rwsr_edl, spandrel_arch)  # whose configs are known by being imported
@@ -29,6 +29,7 @@ FINE_TUNED: Literal["hr-aware"] = "hr-aware"  # the method whose config has the 
 PRETRAINED: Literal["hr-aware-pretrain"] = "hr-aware-pretrain"  # of networks that restore nothing
 JUDGE = "discriminator.safetensors"  # in a checkpoint
 IN_PTH = "rwsr"  # where the config lies in a .pth of ours
+_NCNN = (".param", ".bin")
 _INSIDE = ("params_ema", "params", "state_dict", "model")  # where a file's tensors may lie one level down
 
 
@@ -184,7 +185,23 @@ def _fitting(path: Path) -> Generator[None]:
         raise StoreError(f"{path} does not hold a network that fits its config or its names ({said})") from None
 
 
+def _published(path: Path) -> tuple[Weights, Json | None, Path]:
+    """The tensors of a file that is not a model file of ours, the config in it, and the file that they are in."""
+    if path.suffix in _NCNN:
+        return check_numbers(ncnn.read(path.with_suffix(".param")), path), None, path.with_suffix(".bin")
+    return *_tensors(path), path
+
+
+def _by_others(path: Path) -> tuple[nn.Module, int]:
+    if path.suffix in _NCNN:
+        raise StoreError(f"{path} is neither a compact model nor RRDB; name another checkpoint")
+    return by_spandrel(path)
+
+
 def _is_ours(path: Path) -> bool:
+    """Whether a run, a checkpoint of one or a model file is named; raises StoreError where nothing is there."""
+    if not path.exists() and moment_of(path)[1] is None:
+        raise StoreError(f"{path} does not exist; name the folder of a run, or a checkpoint")
     return (
         path.is_dir()
         or moment_of(path)[1] is not None
@@ -222,20 +239,16 @@ def weights_in(path: Path) -> tuple[Weights, Path]:
     Raises:
         UserError: there is none, it is damaged, or of no network that is known here.
     """
-    if not path.exists() and moment_of(path)[1] is None:
-        raise StoreError(f"{path} does not exist; name the folder of a run, or a checkpoint")
     if _is_ours(path):
         file = model_file(path)
         return read_model(file).weights, file
-    if path.suffix in (".param", ".bin"):
-        return check_numbers(ncnn.read(path.with_suffix(".param")), path), path.with_suffix(".bin")
     with _fitting(path):
-        weights, told = _tensors(path)
+        weights, told, file = _published(path)
         found = (None, weights) if told is not None else _config_of(weights, None)
     if found is not None:
-        return found[1], path
-    net, _ = by_spandrel(path)
-    return {name: value.cpu() for name, value in net.state_dict().items()}, path
+        return found[1], file
+    net, _ = _by_others(path)
+    return {name: value.cpu() for name, value in net.state_dict().items()}, file
 
 
 def judge_weights(path: Path) -> tuple[Weights, Path]:
@@ -249,7 +262,7 @@ def judge_weights(path: Path) -> tuple[Weights, Path]:
     if moment is None and not run.is_dir():
         with _fitting(path):
             return _tensors(path)[0], path
-    file = model_file(path if moment is not None else run.with_name(f"{run.name}@{LAST}")).with_name(JUDGE)
+    file = checkpoint_at(path) / JUDGE
     if not file.exists():
         raise StoreError(f"{run} has no discriminator; name the run of a GAN's training")
     return checked_weights(file), file
@@ -261,23 +274,12 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
     Raises:
         UserError: there is none, it is damaged, or its network is not known here.
     """
-    if not path.exists() and moment_of(path)[1] is None:
-        raise StoreError(f"{path} does not exist; name the folder of a run, or a checkpoint")
     if _is_ours(path):
         return open_run(path, device, name=name)
-    file, config = path, None
-    if path.suffix in (".param", ".bin"):
-        with _fitting(path):
-            found = _network(check_numbers(ncnn.read(path.with_suffix(".param")), path))
-        if found is None:
-            raise StoreError(f"{path} is neither a compact model nor RRDB; name another checkpoint")
-        file = path.with_suffix(".bin")
-        net, scale = found
-    else:
-        with _fitting(path):
-            weights, told = _tensors(path)
-            config = made_by(told)
-            found = _network(weights, config)
-        net, scale = by_spandrel(path) if found is None else found
+    with _fitting(path):
+        weights, told, file = _published(path)
+        config = made_by(told)
+        found = _network(weights, config)
+    net, scale = _by_others(path) if found is None else found
     net = net.to(device).eval().requires_grad_(False)
     return Restorer(name or path.stem, net, scale, location.sha256(file), config)

@@ -11,6 +11,15 @@ _RADIUS, _WEIGHT, _THRESHOLD = 50, 0.5, 10 / 255
 LEAST_PX = _RADIUS // 2 + 1  # of a side: what is mirrored must be there
 
 
+def check_target(sharpen_target: bool, lr_patch_px: int, scale: int) -> None:  # noqa: FBT001
+    """Raises ValueError where a target that is to be sharpened is too small for it."""
+    if sharpen_target and lr_patch_px * scale < LEAST_PX:
+        raise ValueError(
+            f"losses.sharpen_target looks {LEAST_PX - 1} px far, and loop.lr_patch_px = {lr_patch_px} makes HR crops "
+            f"of {lr_patch_px * scale}; use {-(-LEAST_PX // scale)} or more, or set losses.sharpen_target=false"
+        )
+
+
 @cache
 def _line() -> Tensor:
     taps = _RADIUS + 1 - _RADIUS % 2

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...degrade.images.pixels import U8
+from ...degrade.images.pixels import middle
 from ...eval.images.sets import ImageSet, opened
 from ...eval.images.tensors import to_tensor
 from ...eval.metrics import ready
@@ -38,11 +37,6 @@ def reconstructed(images: ImageSet, net: LrReconstruction, device: torch.device)
     return {"reconstruction-psnr": mean_of(values)}
 
 
-def _middle(image: U8, px: int) -> U8:
-    top, left = (max(0, (side - px) // 2) for side in image.shape[:2])
-    return np.ascontiguousarray(image[top : top + px, left : left + px])
-
-
 def without_hr(
     images: LrSource, scale: int, net: LrReconstruction | None, encoder: Established | None, device: torch.device
 ) -> Validate:
@@ -58,7 +52,7 @@ def without_hr(
         with torch.no_grad():
             for number in looked_at:
                 sr = (
-                    restorer(to_tensor(_middle(images.read(number), _MOST_SR_PX // scale))[None].to(device))
+                    restorer(to_tensor(middle(images.read(number), _MOST_SR_PX // scale))[None].to(device))
                     .float()
                     .clamp(0, 1)
                 )

@@ -20,7 +20,7 @@ from ..engine.training import LoopConfig, Shared, Training
 from ..losses import basic as losses
 from ..losses.adversarial import by_config, gan_term
 from ..losses.perceptual import ESRGAN, PerceptualConfig, PerceptualLoss
-from ..losses.usm import LEAST_PX, sharpened
+from ..losses.usm import check_target, sharpened
 from ..networks.base import NetworkConfig
 from ..networks.discriminators import Discriminator, GanConfig, check_input
 from ..networks.mm_realsr import (
@@ -59,13 +59,7 @@ class TrainConfig(TrainingConfig):
 
     @model_validator(mode="after")
     def _what_sharpening_takes(self) -> Self:
-        hr_px = self.loop.lr_patch_px * self.network.scale
-        if self.losses.sharpen_target and hr_px < LEAST_PX:
-            raise ValueError(
-                f"losses.sharpen_target looks {LEAST_PX - 1} px far, and loop.lr_patch_px = {self.loop.lr_patch_px} "
-                f"makes HR crops of {hr_px}; use {-(-LEAST_PX // self.network.scale)} or more, or set "
-                "losses.sharpen_target=false"
-            )
+        check_target(self.losses.sharpen_target, self.loop.lr_patch_px, self.network.scale)
         return self
 
 

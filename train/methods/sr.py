@@ -23,7 +23,7 @@ from ..engine.training import LoopConfig, Shared, Training
 from ..losses.adversarial import DISCRIMINATOR, GENERATOR, discriminator_terms, gan_term, start_judge
 from ..losses.perceptual import PerceptualConfig, perceptual_loss
 from ..losses.pixel import Kind, by_pixels, focal_frequency_loss, ldl_loss, ms_ssim_loss
-from ..losses.usm import LEAST_PX, sharpened
+from ..losses.usm import check_target, sharpened
 from ..networks.base import NetworkConfig
 from ..networks.discriminators import Discriminator, GanConfig, check_input, discriminator
 from ..networks.mm_realsr import MMRealSRConfig
@@ -74,11 +74,7 @@ class SrConfig(TrainingConfig):
     @model_validator(mode="after")
     def _what_losses_take(self) -> Self:
         check_input(self.losses.gan, self.loop.lr_patch_px, self.network.scale)
-        hr_px = self.loop.lr_patch_px * self.network.scale
-        if self.losses.sharpen_target and hr_px < LEAST_PX:
-            raise ValueError(
-                f"losses.sharpen_target needs HR crops of {LEAST_PX} px, loop.lr_patch_px makes {hr_px}; raise it"
-            )
+        check_target(self.losses.sharpen_target, self.loop.lr_patch_px, self.network.scale)
         if isinstance(self.network, MMRealSRConfig) and self.network.modulated:
             raise ValueError("network.modulated is for `rwsr train mm-realsr`; set network.modulated=false")
         return self

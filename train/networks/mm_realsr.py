@@ -25,10 +25,10 @@ _SCORED_PX = 2 * TILE_PX  # of what is looked at at once where scores alone are 
 
 _OLD_NAMES = (  # of ESRGAN's first releases, model.0 and RRDB_trunk, and now
     (r"model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.", r"body.\1.rdb\2.conv\3."),
-    (r"model\.1\.sub\.\d+\.(weight|bias)$", r"conv_body.\1"),
+    (r"model\.1\.sub\.\d+\.(weight|bias)", r"conv_body.\1"),
     (r"RRDB_trunk\.(\d+)\.RDB(\d)\.", r"body.\1.rdb\2."),
     *(
-        (rf"(?:{old})\.(weight|bias)$", rf"{new}.\1")
+        (rf"(?:{old})\.(weight|bias)", rf"{new}.\1")
         for old, new in (
             (r"model\.0", "conv_first"),
             (r"trunk_conv", "conv_body"),
@@ -43,9 +43,9 @@ _OLD_NAMES = (  # of ESRGAN's first releases, model.0 and RRDB_trunk, and now
 
 def _new_name(name: str) -> str:
     for old, new in _OLD_NAMES:
-        found = re.fullmatch(rf"{old.removesuffix('$')}.*", name)
-        if found is not None:
-            return re.sub(rf"^{old.removesuffix('$')}", new, name)
+        renamed, count = re.subn(rf"^{old}", new, name)
+        if count:
+            return renamed
     return name
 
 

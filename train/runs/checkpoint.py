@@ -1,4 +1,4 @@
-"""Training states on the disk, whole or not there and bound by their hashes; the model file that others load; the log.
+"""Training states and the log on the disk, whole or not there and bound by their hashes.
 
 SHA-256 tells damage: of a checkpoint's files and the parts of the log before it in its sums.json, of a model's weights
 and config in its own metadata, of the log in the model's.
@@ -25,7 +25,7 @@ from ...degrade.storage.provenance import Json, sha256
 from ...degrade.storage.tables import parsed
 from .bound import bound, unbound
 from .model_file import SUMS, Weights, check_numbers, damaged, read_model, weights_of
-from .moments import LAST, checkpoint_folder, model_file, moment_of, steps_saved
+from .moments import checkpoint_at, checkpoint_folder, model_file, moment_of, steps_saved
 
 _KEPT = 2
 _LOG = "train.parquet"
@@ -45,8 +45,7 @@ def read_log(path: Path) -> pa.Table:
     """
     run, moment = moment_of(path)
     if moment is not None or (steps_saved(run) and not is_finished(run)):
-        folder = model_file(path if moment is not None else run.with_name(f"{run.name}@{LAST}")).parent
-        return _merged(run, unbound(folder / SUMS)["log"])
+        return _merged(run, unbound(checkpoint_at(path) / SUMS)["log"])
     file = run / _LOG
     try:
         data = file.read_bytes()

@@ -16,14 +16,8 @@ from .model_file import config_now
 from .moments import steps_saved
 
 _STEPS = "loop.steps"
-_FREE = {  # what a training is told, and what does not change what came before
-    _STEPS,
-    *(
-        f"loop.{name}"
-        for name in ("num_workers", "log_every", "checkpoint_every", "keep_every", "validate_every", "show_images")
-    ),
-    *(f"loop.{name}" for name in ("tensorboard", "wandb")),
-}
+_WATCHING = ("log_every", "checkpoint_every", "keep_every", "validate_every", "show_images", "tensorboard", "wandb")
+_FREE = {_STEPS, "loop.num_workers", *(f"loop.{name}" for name in _WATCHING)}  # what changes nothing that came before
 _BRANCHES = ("loop.learning_rate", "loop.schedule", "loop.warmup_steps", "loop.clip")
 
 

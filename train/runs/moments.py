@@ -33,14 +33,23 @@ def model_file(path: Path) -> Path:
     Raises:
         StoreError: there is no such checkpoint.
     """
-    run, moment = moment_of(path)
-    if moment is None:
+    if moment_of(path)[1] is None:
         return path / MODEL if path.is_dir() else path
+    return checkpoint_at(path) / AVERAGE
+
+
+def checkpoint_at(path: Path) -> Path:
+    """The folder of a checkpoint by its name (RUN@20000, RUN@last), of a run alone that of its last.
+
+    Raises:
+        StoreError: there is no such checkpoint.
+    """
+    run, moment = moment_of(path)
     steps = steps_saved(run)
     if not steps:
         raise StoreError(f"{run} has no checkpoint; name the folder of a training that has saved one")
-    step = steps[-1] if moment == LAST else int(moment)
+    step = steps[-1] if moment in (LAST, None) else int(moment)
     if step not in steps:
         there = ", ".join(map(str, steps))
         raise StoreError(f"{run} has no checkpoint of step {step}; there are {there} (loop.keep_every keeps more)")
-    return checkpoint_folder(run, step) / AVERAGE
+    return checkpoint_folder(run, step)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rwsr.degrade import fill_store
 from rwsr.degrade.config import compose
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.images.read import read_source
-from rwsr.degrade.pairs import build_pairs as module
 from rwsr.degrade.pairs.build_pairs import PairPlan, build_pairs, pairs_preset, plan_pairs
 from rwsr.degrade.pairs.listing import PairFiles, list_pairs
 from rwsr.degrade.pairs.shifts import shifts_of
@@ -65,14 +65,14 @@ def test_any_number_of_workers_and_interruptions_make_the_same_bytes(
     planned = _plan(tmp_path, tmp_path / "set")
     whole = digest(build_pairs(tmp_path / "a.zarr", planned)[0])
     assert digest(build_pairs(tmp_path / "b.zarr", planned, threads(2))[0]) == whole
-    once = module.write_shard
+    once = fill_store.write_shard
 
     def dies_at_the_third(store: Store, shard: int, *rest: object) -> None:
         if shard == 2:
             raise KeyboardInterrupt
         once(store, shard, *rest)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(module, "write_shard", dies_at_the_third)
+    monkeypatch.setattr(fill_store, "write_shard", dies_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         build_pairs(tmp_path / "c.zarr", planned)
     monkeypatch.undo()

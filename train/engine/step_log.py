@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from ..engine.distributed import Ranks, average
-from ..engine.events import Events
-from . import checkpoint
+from ..runs import checkpoint
+from .distributed import Ranks, average
+from .events import Events
 
 
 class StepLog:

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from .build_store import Plan, preview
-from .errors import UserError
-from .images.contact_sheet import Cell, contact_sheet
-from .images.pixels import U8
-from .ops import CHAIN_OPS
-from .ops.render import apply
-from .ops.step import from_rows
-from .recipes.store_config import GROUPS
-from .storage.shards.reader import ShardReader
-from .storage.shards.store import Store
+from ..build_store import Plan, preview
+from ..errors import UserError
+from ..images.contact_sheet import Cell, contact_sheet
+from ..images.pixels import U8
+from ..ops import CHAIN_OPS
+from ..ops.render import apply
+from ..ops.step import from_rows
+from ..recipes.store_config import GROUPS
+from ..storage.shards.reader import ShardReader
+from ..storage.shards.store import Store
 
 _GALLERY_COLUMNS = 6
 

@@ -1,0 +1,188 @@
+"""What every builder of samples does: share them out, lay them in shards, begin a store or grow one, and fill it."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import pyarrow as pa
+
+from . import seeds
+from .errors import StoreError
+from .images.pixels import U8
+from .manifest import manifest_schema
+from .ops.step import NoiseSource
+from .recipes.store_config import StoreConfig
+from .storage.location import Place, absolute, write
+from .storage.provenance import Json, Provenance, canonical, provenance
+from .storage.shards.grow import grow
+from .storage.shards.layout import ArraySpec, Layout, samples_per_shard
+from .storage.shards.missing import render_missing
+from .storage.shards.store import Store, open_unfinished
+from .storage.shards.writer import begin, building, check_here, write_shard
+from .tasks import Run
+
+ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest
+
+_PLAN_ROWS = 4096
+
+Shares = tuple[int, ...]  # of one part of a store: how many samples each source serves
+Made = tuple[Json, U8, U8]  # of one sample: its row of the manifest, HR [H, W, 3], LR [members, h, w, 3]
+
+
+class Bank(NoiseSource, Protocol):
+    """A noise bank in a folder, which another process opens anew."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @classmethod
+    def open(cls, path: Place) -> Self: ...
+
+
+class Planned(Protocol):
+    """Which sources serve a config, and how the store lies on the disk.
+
+    inputs_sha256: the identity of what goes in. roots: where that lies here. schema: of `tables`.
+    """
+
+    schema: ClassVar[pa.Schema]
+
+    @property
+    def config(self) -> StoreConfig: ...
+
+    @property
+    def layout(self) -> Layout: ...
+
+    @property
+    def inputs_sha256(self) -> str: ...
+
+    @property
+    def roots(self) -> list[str]: ...
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The sources in order, some thousand at a time, and the samples from `first` to before `stop` of each."""
+        ...
+
+
+def shares(config: StoreConfig, areas: Sequence[int]) -> tuple[Shares, ...]:
+    """How many samples each source serves, by its area, of each part of the store; what is left after whole shares goes
+    to some that are drawn.
+    """
+    return tuple(_shares_of(config, areas, number, len(part)) for number, part in enumerate(config.parts))
+
+
+def _shares_of(config: StoreConfig, areas: Sequence[int], number: int, num_samples: int) -> Shares:
+    drawn = seeds.stream(config.seed, "shares", *([number] if number else [])).permutation(len(areas))
+    if config.weigh == "image":
+        share, rest = divmod(num_samples, len(areas))
+        whole = np.full(len(areas), share)
+    else:
+        sizes = np.array(areas, dtype=np.float64)
+        whole = np.floor(num_samples * sizes / sizes.sum()).astype(np.int64)
+        rest = num_samples - int(whole.sum())
+    whole[drawn[:rest]] += 1
+    return tuple(whole.tolist())
+
+
+def spans(counts: Sequence[Shares]) -> Iterator[list[tuple[int, int, int]]]:
+    """(source, its first sample, the one after its last), some thousand at a time, in the order of the samples."""
+    first = 0
+    for part in counts:
+        stops = (first + np.cumsum(part)).tolist()
+        for start in range(0, len(part), _PLAN_ROWS):
+            numbers = range(start, min(start + _PLAN_ROWS, len(part)))
+            yield [(i, stops[i] - part[i], stops[i]) for i in numbers]
+        first = stops[-1]
+
+
+def layout_of(config: StoreConfig) -> Layout:
+    """How the samples of a config lie in a store."""
+    hr = ArraySpec("hr", (config.hr_size_px, config.hr_size_px, 3))
+    lr = ArraySpec("lr", (len(config.members), config.lr_size_px, config.lr_size_px, 3))
+    return Layout(config.num_samples, samples_per_shard(hr.sample_bytes, int(config.shard_mib * 2**20)), (hr, lr))
+
+
+def served(row: Mapping[str, Any], samples: range) -> range:
+    """Which of some samples a source serves, by its row of the plan."""
+    return range(max(row["first"], samples.start), min(row["stop"], samples.stop))
+
+
+# ---------------------------------------------------------------------------------------------------- filling
+
+
+def as_grown(out: Place, config: StoreConfig) -> StoreConfig:
+    """The config that a store at `out` is built by: where one of fewer samples is there, one that has grown from it."""
+    known = _known(out, config.kind)
+    if known is None or config.grown_from:
+        return config
+    if known.model_copy(update={"num_samples": config.num_samples, "grown_from": ()}) != config:
+        return config
+    if known.num_samples >= config.num_samples:
+        return known if known.num_samples == config.num_samples else config
+    return config.model_copy(update={"grown_from": (*known.grown_from, known.num_samples)})
+
+
+def _known(out: Place, kind: str) -> StoreConfig | None:
+    """The config of the store that is there, if it is one of such."""
+    try:
+        return StoreConfig.model_validate(open_unfinished(out, kind).provenance.values)
+    except (StoreError, ValueError):
+        return None  # whoever builds there says what is wrong
+
+
+def _grow_here(out: Place, layout: Layout, made: Provenance, attributes: Mapping[str, Any]) -> None:
+    """Make room in a finished store of fewer samples, where that is what is to be built upon; raises StoreError."""
+    known = _known(out, made.kind)
+    if known is None:
+        return
+    wanted = StoreConfig.model_validate(made.config)
+    if wanted.grown_from and as_grown(out, wanted.model_copy(update={"grown_from": ()})) == wanted != known:
+        grow(out, layout, made, attributes, schema=manifest_schema(wanted.recipe))
+
+
+def fill_shard(
+    store: Store, config: StoreConfig, shard: int, make: Callable[[Iterable[Json], range], Iterable[Made]]
+) -> None:
+    """Make the samples of a shard, and write it. make: of the rows of the plan and the samples, each in its order."""
+    check_here(store)
+    samples = store.layout.rows(shard)
+    blocks = {a.name: np.empty((len(samples), *a.sample_shape), dtype=np.uint8) for a in store.layout.arrays}
+    rows: list[Json] = []
+    for i, (row, hr, lr) in enumerate(make(store.plan_of(shard).to_pylist(), samples)):
+        blocks["hr"][i], blocks["lr"][i] = hr, lr
+        rows.append(row)
+    write_shard(store, shard, blocks, pa.Table.from_pylist(rows, schema=manifest_schema(config.recipe)))
+
+
+def fill(
+    out: Place,
+    planned: Planned,
+    fill_one: Callable[[Store, StoreConfig, int], None],
+    run: Run,
+    *,
+    bank: Bank | None = None,
+    title: str,
+) -> tuple[Store, int]:
+    """Begin the store `out`, go on with it, or grow it, until it is whole; gives back how many samples were made.
+
+    fill_one: makes a shard, in any process. bank: that it draws from.
+
+    Raises:
+        UserError: a source changed, or `out` holds something else.
+    """
+    config, layout = planned.config, planned.layout
+    where = {"roots": planned.roots, "bank": None if bank is None else str(absolute(bank.store.path))}
+    attributes = {
+        "members": list(config.members),
+        "scale": config.recipe.scale,
+        "bank": None if bank is None else bank.digest,
+    }
+    with building(out) as still_ours:
+        made = provenance(config.kind, config, planned.inputs_sha256, also=config.recipe.packages)
+        _grow_here(out, layout, made, attributes)
+        store = begin(out, layout, made, attributes=attributes)
+        write(out / ROOTS, canonical(where).encode())
+        task = partial(fill_one, store, config)
+        schema, plan = planned.schema, planned.tables
+        return store, render_missing(store, task, run, still_ours, title=title, schema=schema, plan=plan)
