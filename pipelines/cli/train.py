@@ -113,7 +113,7 @@ _bank = click.option(
 @options.of_a_training("sr", "psnr", "By pixels alone, or with perceptual, LDL and GAN losses.")
 @_bank
 def train_sr(**told: Any) -> None:
-    """Train any architecture on a store of pairs: ours, and with `pip install 'rwsr[models]'` all that spandrel builds.
+    """Train any architecture on a store of pairs: ours, and with `pip install 'rwsr[models]'` spandrel's.
 
     --set network.arch=span (or swinir, hat, realplksr, compact ...) chooses it, --set network.options.NAME=VALUE a
     keyword of its class. Losses: pixels (l1, l2, charbonnier), MS-SSIM, LPIPS, DISTS, VGG features, focal frequency,

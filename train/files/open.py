@@ -165,7 +165,7 @@ def by_spandrel(path: Path, weights: Weights | None = None) -> tuple[nn.Module, 
         found: Any = loader.load_from_file(path) if weights is None else loader.load_from_state_dict(weights)
     except UnsupportedModelError:
         raise StoreError(f"{path} is of a network that neither rwsr nor spandrel knows; name another file") from None
-    spandrel_arch.take_any_size(found.model, int(found.size_requirements.multiple_of or 1), int(found.scale))
+    spandrel_arch.take_any_size(found.model, found.size_requirements, int(found.scale))
     return found.model, int(found.scale)
 
 

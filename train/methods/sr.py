@@ -1,6 +1,6 @@
 """Any architecture on pairs: by pixels, structure, perception and an adversary, as people train restorers today.
 
-The networks are ours and all that spandrel builds. What a loss weighs is said in its config; 0 leaves it out.
+The networks are ours and spandrel's. What a loss weighs is said in its config; 0 leaves it out.
 """
 
 from collections.abc import Callable

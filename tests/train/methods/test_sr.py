@@ -147,7 +147,7 @@ def test_what_is_no_architecture_is_told(pairs: Store, tmp_path: Path) -> None:
     for key, said in (
         ("network.arch=spam", "arch spam is unknown; did you mean span?"),
         ("network={arch: span, options: {feature_chanels: 8}}", "did you mean feature_channels?"),
-        ("network={arch: swinir, options: {window_size: 8}}", "is not scale 4; set network.scale"),
+        ("network={arch: dncnn}", "is not scale 4; set network.scale"),
         ("network={arch: swinir, options: {depths: 3}}", "swinir cannot be built of these options"),
         ("network={arch: mm-realsr, modulated: true}", "network.modulated is for `rwsr train mm-realsr`"),
         ("loop.learning_rates={judge: 1e-4}", "loop.learning_rates names judge; this training has generator"),
@@ -158,14 +158,40 @@ def test_what_is_no_architecture_is_told(pairs: Store, tmp_path: Path) -> None:
         SpandrelConfig(arch="lama", scale=1).build()
 
 
-def test_a_network_of_windows_takes_images_of_any_size() -> None:
-    """CRAFT's sides are multiples of 16: what is added is cut away, and the names of its tensors stay."""
-    net = (
-        SpandrelConfig(arch="craft", scale=2, options={"depths": [1], "num_heads": [2], "embed_dim": 12}).build().eval()
-    )
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arch", "millions"), [("swinir", 11.90), ("swin2sr", 12.2), ("hat", 20.8), ("drct", 14.1), ("safmn", 0.24)]
+)
+def test_a_name_alone_is_the_network_of_its_paper(arch: str, millions: float) -> None:
+    """The parameters at scale 4 as printed there: the defaults of their classes make another network, or none."""
+    net = SpandrelConfig(arch=arch).build()
+    assert sum(value.numel() for value in net.parameters()) / 1e6 == pytest.approx(millions, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arch", "scale", "options"),
+    [
+        ("craft", 2, {"depths": [1], "num_heads": [2], "embed_dim": 48}),  # sides are multiples of 16
+        ("dat", 2, {"depth": [1], "num_heads": [2], "embed_dim": 48, "split_size": [8, 8]}),  # 16 at least
+        ("uformer", 1, {"embed_dim": 4, "depths": [1] * 9}),  # squares of multiples of 128
+        ("omnisr", 2, {"num_feat": 8}),
+    ],
+)
+def test_any_network_takes_images_of_any_size_as_spandrel_fills_them_up(
+    arch: str, scale: int, options: dict[str, object]
+) -> None:
+    """What is added is cut away, and the names of its tensors stay."""
+    from spandrel import ModelLoader
+
+    net = SpandrelConfig(arch=arch, scale=scale, options=options).build().eval()
     assert not any(name.startswith("net.") for name in net.state_dict())
-    with torch.inference_mode():
-        assert net(torch.rand(1, 3, 19, 35)).shape == (1, 3, 38, 70)
+    theirs = ModelLoader(device="cpu").load_from_state_dict(net.state_dict())
+    for sides in ((19, 35), (9, 11)):
+        lr = torch.rand(1, 3, *sides)
+        with torch.inference_mode():
+            made = net(lr)
+            assert made.shape == (1, 3, sides[0] * scale, sides[1] * scale)
+            np.testing.assert_allclose(made.clamp(0, 1), theirs(lr), atol=1e-5)  # pyright: ignore
 
 
 # ------------------------------------------------------------------------------------------------------- losses
