@@ -86,6 +86,10 @@ def _div2k(root: Path) -> None:
     _pairs(root, "DIV2K_valid_HR/{:04}.png", "DIV2K_valid_LR_bicubic/X4/{:04}x4.png", 4, first=801)
 
 
+def _flickr2k(root: Path) -> None:
+    _pairs(root, "Flickr2K/Flickr2K_HR/{:06}.png", "Flickr2K/Flickr2K_LR_bicubic/X4/{:06}x4.png", 4)
+
+
 def _folders(root: Path) -> None:
     _pairs(root, "hr/{:06}.png", "lr/{:06}.png", 2)
 
@@ -100,5 +104,6 @@ TREES: dict[str, tuple[Callable[[Path], None], int, int, tuple[str, ...]]] = {
     "ntire2020": (_ntire, 4, 2, ("--split", "test")),
     "aim2019": (_aim, 4, 2, ("--split", "test")),
     "div2k": (_div2k, 4, 2, ()),
+    "flickr2k": (_flickr2k, 4, 2, ()),
     "folders": (_folders, 2, 2, ()),
 }
