@@ -120,7 +120,7 @@ def _crops(setup: Setup, rows: Sequence[MetricRow]) -> list[Crop]:
     picked = examples.telling(examples.ranked(rows, rows[0].metric, subjects[-1].name))
 
     def restored(item: Item, lr: Tensor) -> dict[str, Tensor]:
-        return {each.name: restore(each.at([item], setup.device), lr, setup.device) for each in subjects}
+        return {each.name: _restored(each, [item], lr, setup.images.scale, setup.device) for each in subjects}
 
     return examples.cut(setup.images, restored, picked)
 

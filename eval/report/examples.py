@@ -9,6 +9,7 @@ import pyarrow as pa
 from torch import Tensor
 
 from ...degrade.images.pixels import U8, encode_png
+from ...degrade.progress import progress
 from ...degrade.storage import tables
 from ...degrade.storage.location import Place
 from ...degrade.storage.provenance import provenance, sha256_of
@@ -107,12 +108,13 @@ def cut(images: ImageSet, restored: Restored, chosen: Sequence[Image]) -> list[C
     wanted = set(chosen)
     samples = {sample for _, sample, _ in chosen}
     found: dict[Image, list[Crop]] = {}
-    for number, source in enumerate(images.items):
-        if number in samples:
-            for item in source.read():
+    with progress("examples for the page", len(wanted)) as advance:
+        for number, source in enumerate(images.items):
+            for item in source.read() if number in samples else ():
                 image = (item.source, item.sample, item.member)
                 if image in wanted:
                     found[image] = list(_crops(images, item, restored))
+                    advance(1, "")
     return [crop for image in chosen for crop in found[image]]
 
 
