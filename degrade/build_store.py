@@ -38,7 +38,7 @@ _PLAN = pa.schema(
 
 @dataclass(frozen=True)
 class Plan:
-    """Which sources serve a config, in which order, and how the store lies on the disk."""
+    """Which sources serve a config, in which order, and how they lie on the disk; too_small: those that do not."""
 
     schema: ClassVar[pa.Schema] = _PLAN
 
@@ -46,7 +46,7 @@ class Plan:
     rows: tuple[SourceRow, ...]
     counts: tuple[Shares, ...]
     layout: Layout
-    num_too_small: int
+    too_small: tuple[str, ...]
     bank: Bank | None
     clean: frozenset[str] = frozenset()
 
@@ -95,7 +95,8 @@ def plan(
         check_bank(config, bank)
     of_clean = _of_clean(config) if clean else config
     good = sources.usable(rows)
-    large = [row for row in good if holds(of_clean if row.sha256 in clean else config, row.width, row.height)]
+    fits = [holds(of_clean if row.sha256 in clean else config, row.width, row.height) for row in good]
+    large = [row for row, its in zip(good, fits, strict=True) if its]
     if not large:
         raise UserError(
             f"none of {len(good)} usable images is at least {config.crop_size_px} px on its shorter side; "
@@ -103,7 +104,8 @@ def plan(
         )
     counts = shares(config, [row.width * row.height for row in large])
     kept = frozenset(row.sha256 for row in large) & frozenset(clean)
-    return Plan(config, tuple(large), counts, layout_of(config), len(good) - len(large), bank, kept)
+    small = tuple(row.path for row, its in zip(good, fits, strict=True) if not its)
+    return Plan(config, tuple(large), counts, layout_of(config), small, bank, kept)
 
 
 def _of_clean(config: StoreConfig) -> StoreConfig:

@@ -144,15 +144,22 @@ def _set(text: str) -> Json:
 _Model = BaseModel | type[BaseModel] | dict[str, type[BaseModel]] | None
 
 
+def _kinds_of(model: _Model, name: str) -> dict[str, type[BaseModel]] | None:
+    """The family that a key holds one of, by kind; none where it holds something else."""
+    if not isinstance(model, type) or name not in model.model_fields:
+        return None
+    return next((each.known() for each in model.model_fields[name].metadata if isinstance(each, OneOf)), None)
+
+
 def _below(model: _Model, name: str) -> _Model:
     """What a key holds: a model, its class where there is no value, the classes by kind where there are several."""
     if isinstance(model, BaseModel):
         return getattr(model, name, None)
     if not isinstance(model, type) or name not in model.model_fields:
         return None
-    family = next((each for each in model.model_fields[name].metadata if isinstance(each, OneOf)), None)
+    family = _kinds_of(model, name)
     if family is not None:
-        return family.known()
+        return family
     wanted = model.model_fields[name].annotation
     found = [each for each in (wanted, *get_args(wanted)) if isinstance(each, type) and issubclass(each, BaseModel)]
     return found[0] if len(found) == 1 else {each.model_fields["kind"].default: each for each in found}
@@ -161,15 +168,16 @@ def _below(model: _Model, name: str) -> _Model:
 def _locate(base: _Model, loc: Sequence[int | str]) -> tuple[list[str], list[str]]:
     """The path to a key as a user writes it, without the kinds that pydantic puts in; and the keys known there."""
     path: list[str] = []
-    model = base
+    model, kinds = base, {}
     for part in loc[:-1]:
         name = str(part)
         if isinstance(model, dict):
             model = model.get(name)
         elif isinstance(model, BaseModel) and not hasattr(model, name) and any(hasattr(model, tag) for tag in _TAGS):
-            model = model if name in (getattr(model, tag, None) for tag in _TAGS) else None
+            model = model if name in (getattr(model, tag, None) for tag in _TAGS) else kinds.get(name)
         else:
             path.append(name)
+            kinds = _kinds_of(type(model) if isinstance(model, BaseModel) else model, name) or {}
             model = _below(model, name)
     known = type(model) if isinstance(model, BaseModel) else model
     return [*path, str(loc[-1])], list(known.model_fields) if isinstance(known, type) else []
@@ -198,6 +206,12 @@ def _wrong(error: ErrorDetails, where: str) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] in _KINDS:
         return f"{where} {_KINDS[error['type']]}"
+    if error["type"] == "union_tag_invalid":
+        told = error.get("ctx", {})
+        known = str(told.get("expected_tags", "")).replace("'", "").split(", ")
+        near = difflib.get_close_matches(str(told.get("tag")), known, n=1)
+        mend = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        return f"{where}.kind = {_short(str(told.get('tag')))} is unknown; {mend}"
     if error["type"] == "value_error":
         return f"{where}: {message}" if where else message
     return f"{where} = {_short(repr(error['input']))}: {message[0].lower()}{message[1:]}"
@@ -207,7 +221,7 @@ def _explain(error: ValidationError, base: BaseModel | type[BaseModel]) -> str:
     """What is wrong, with the nearest valid key where a key is unknown."""
     said: dict[str, None] = {}
     errors = error.errors()
-    deeper = {each["loc"][:-1] for each in errors}  # a list of wrong values is not an empty one
+    deeper = {each["loc"][:end] for each in errors for end in range(len(each["loc"]))}  # wrong values are not none
     for each in errors:
         if each["type"] == "too_short" and each["loc"] in deeper:
             continue

@@ -182,24 +182,15 @@ def is_one_file(images: Sequence[Path], out: Path) -> bool:
     return True
 
 
-def restore_files(
-    images: Sequence[Path],
-    model: Path,
-    out: Path,
-    *,
-    blur: float | None,
-    noise: float | None,
-    condition: tuple[float, float] | None = None,
-    tile_px: int,
-) -> tuple[list[Restored], list[LeftOut]]:
-    """Restore each image, and each in a folder, into `out`; gives back what was written, and what was left out.
+def told_model(
+    model: Path, *, blur: float | None, noise: float | None, condition: tuple[float, float] | None
+) -> Restorer:
+    """A model that is told what it needs, ready to restore.
 
     Raises:
-        UserError: the model cannot be opened, or is not told what it needs, or what it does not have; or a folder has
-            no image.
+        UserError: it cannot be opened, or is not told what it needs, or what it does not have.
     """
-    device = pick_device()
-    restorer = open_restorer(model, device)
+    restorer = open_restorer(model, pick_device())
     if restorer.modulated is None and (blur, noise) != (None, None):
         instead = "name --condition instead" if restorer.conditioned else "leave out --blur and --noise"
         raise UserError(f"{model} takes no scores; {instead}")
@@ -207,6 +198,26 @@ def restore_files(
         if condition is None:
             raise UserError(f"{model} needs a condition; name --condition BLUR NOISE, such as 0.25 0.30")
         raise UserError(f"{model} takes no condition; leave out --condition")
+    return restorer
+
+
+def restore_files(
+    images: Sequence[Path],
+    restorer: Restorer,
+    out: Path,
+    *,
+    blur: float | None = None,
+    noise: float | None = None,
+    condition: tuple[float, float] | None = None,
+    tile_px: int,
+) -> tuple[list[Restored], list[LeftOut]]:
+    """Restore each image, and each in a folder, into `out`, by a model as `told_model` opens it; gives back what was
+    written, and what was left out.
+
+    Raises:
+        UserError: a folder has no image, or `out` cannot be written to.
+    """
+    device = pick_device()
     if is_one_file(images, out):
         todo = [(images[0], out)]
         _check_apart(images, todo, out.parent)

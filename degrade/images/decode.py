@@ -138,7 +138,8 @@ def _open(data: bytes) -> PillowFile.ImageFile:
     if name is not None:
         mend = "convert it" if name == "GIF" else "pip install 'rwsr[photos]' for its decoder"
         raise ImageError("not-an-image", f"is {name}, which is not read here; {mend}")
-    raise ImageError("not-an-image", "is no PNG, JPEG, TIFF, WebP or BMP; remove it, or convert it to one of these")
+    known = "PNG, JPEG, TIFF, WebP, BMP or AVIF, nor HEIC or JPEG XL"
+    raise ImageError("not-an-image", f"is no {known}; remove it, or convert it to one of these")
 
 
 def _bits(image: PillowFile.ImageFile, data: bytes) -> int:

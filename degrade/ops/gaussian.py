@@ -33,7 +33,7 @@ class _Normal(Step):
     """Noise of a normal field."""
 
     is_noise: ClassVar[bool] = True
-    sigma_255: Annotated[float, Field(ge=0)]
+    sigma_255: Annotated[float, Field(ge=0, le=255)]
     """Standard deviation in gray levels of 255."""
     gray: bool
     """One field for all three channels."""

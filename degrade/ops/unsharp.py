@@ -41,9 +41,9 @@ class UnsharpMask(Step):
     op: Literal["usm"] = "usm"
     radius: Annotated[int, Field(ge=1, le=50)] = 50
     """In pixels, of a Gaussian of that width."""
-    weight: Annotated[float, Field(ge=0)] = 0.5
+    weight: Annotated[float, Field(ge=0, le=10)] = 0.5
     """Of what is added."""
-    threshold_255: Annotated[float, Field(ge=0)] = 10
+    threshold_255: Annotated[float, Field(ge=0, le=255)] = 10
     """Least difference that counts, in gray levels."""
 
     def apply(self, at: Site) -> F32:

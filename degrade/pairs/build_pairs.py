@@ -38,7 +38,7 @@ def pairs_preset(scale: int) -> StoreConfig:
 
 @dataclass(frozen=True)
 class PairPlan:
-    """Which pairs serve a config, in which order, and how the store lies on the disk."""
+    """Which pairs serve a config, in which order, and how the store lies on the disk; too_small: the LR that do not."""
 
     schema: ClassVar[pa.Schema] = _PLAN
 
@@ -46,7 +46,7 @@ class PairPlan:
     pairs: tuple[Pair, ...]
     counts: tuple[Shares, ...]
     layout: Layout
-    num_too_small: int
+    too_small: tuple[str, ...]
 
     @property
     def inputs_sha256(self) -> str:
@@ -92,14 +92,21 @@ def plan_pairs(config: StoreConfig, pairs: Sequence[Pair]) -> PairPlan:
     scale = _recipe(config).scale
     least = config.lr_size_px
     sizes = [((pair.hr.height, pair.hr.width), (pair.lr.height, pair.lr.width)) for pair in pairs]
-    large = [pair for pair, of in zip(pairs, sizes, strict=True) if min(_common(*of, scale)) >= least]
+    fits = [min(_common(*of, scale)) >= least for of in sizes]
+    large = [pair for pair, its in zip(pairs, fits, strict=True) if its]
+    if not pairs:
+        raise UserError(
+            f"no pair is left for scale {scale} (the lines above say why); are HR and LR exchanged, or as large as "
+            f"each other? name another --scale (LR as large as HR is 1, with --name-scale {scale} where names say it)"
+        )
     if not large:
         raise UserError(
             f"none of {len(pairs)} pairs has an LR of at least {least} px on its shorter side; lower hr_size_px "
             "(--hr-size)"
         )
     counts = shares(config, [pair.lr.width * pair.lr.height for pair in large])
-    return PairPlan(config, tuple(large), counts, layout_of(config), len(pairs) - len(large))
+    small = tuple(pair.lr.path for pair, its in zip(pairs, fits, strict=True) if not its)
+    return PairPlan(config, tuple(large), counts, layout_of(config), small)
 
 
 def _common(hr: tuple[int, ...], lr: tuple[int, ...], scale: int) -> tuple[int, int]:
@@ -127,16 +134,25 @@ def _place_of(config: StoreConfig, hr: U8, lr: U8, sample: int, identity: Sequen
     scale = recipe.scale
     sides = _common(hr.shape, lr.shape, scale)
     rng = stream(config.seed, "pair", *identity, sample)
-    y, x = (int(rng.integers(0, side - size + 1)) for side in sides)
-    around = [_window(at, size, side, recipe.window_px) for at, side in zip((y, x), sides, strict=True)]
+    lr_at = [int(rng.integers(0, side - size + 1)) for side in sides]
+    around = [_window(at, size, side, recipe.window_px) for at, side in zip(lr_at, sides, strict=True)]
     lr_part = lr[around[0], around[1]]
     hr_part = hr[_times(around[0], scale), _times(around[1], scale)]
     shift = shift_between(hr_part, lr_part)
-    places = [at * scale for at in (y, x)]
+    hr_at = [at * scale for at in lr_at]
     if recipe.align == "shift" and shift.y is not None and shift.x is not None:
-        moved = [at + round(by) for at, by in zip(places, (shift.y, shift.x), strict=True)]
-        places = [min(max(at, 0), side - size * scale) for at, side in zip(moved, hr.shape[:2], strict=True)]
-    return Cut(places[0], places[1], y, x, shift)
+        by = round(shift.y), round(shift.x)
+        lr_at = [_where_hr_is(*each, size, scale) for each in zip(lr_at, sides, hr.shape, by, strict=False)]
+        moved = [at * scale + off for at, off in zip(lr_at, by, strict=True)]
+        hr_at = [min(max(at, 0), side - size * scale) for at, side in zip(moved, hr.shape, strict=False)]
+    return Cut(hr_at[0], hr_at[1], lr_at[0], lr_at[1], shift)
+
+
+def _where_hr_is(at: int, side: int, hr_side: int, by: int, size: int, scale: int) -> int:
+    """The place of an LR crop, moved away from a border so far that HR, moved by so many pixels, has it too."""
+    first = -(by // scale) if by < 0 else 0
+    last = min(side - size, (hr_side - by) // scale - size)
+    return min(max(at, first), last) if first <= last else at
 
 
 def _window(at: int, size: int, side: int, wanted: int) -> slice:

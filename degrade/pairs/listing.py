@@ -19,6 +19,7 @@ from .layouts import Split, find
 from .pairing import ALL, Selection, matched
 
 _CONFIG = IndexConfig(min_side_px=1)
+_META_INFO = 'a line is "0001.png, 0001x4.png", HR and LR below their folders, or an HR alone'
 
 
 class Pair(NamedTuple):
@@ -138,7 +139,7 @@ def named_pairs(files: PairFiles, images: IndexConfig = _CONFIG) -> Named:
         )
     why = "has no partner by its name"
     notes = [note for part in parts for note in part.notes]
-    return Named(pairs, [replace(row, status="no-partner", reason=why) for row in alone], notes)
+    return Named(pairs, [replace(row, status="no-partner", reason=row.reason or why) for row in alone], notes)
 
 
 def _of_two(hr: Place, lr: Place, files: PairFiles, images: IndexConfig) -> Named:
@@ -204,25 +205,31 @@ def _by_names(
 ) -> Named:
     if scale is None:
         scale = next((said.scale for name in lr for said in said_by(name)[:1] if said.scale), 1)
-    names, alone = matched(list(hr), list(lr), hr_folder, lr_folder, scale)
-    return Named([Pair(hr[a], lr[b]) for a, b in names], [hr.get(name) or lr[name] for name in alone], [])
+    names, lonely, alike = matched(list(hr), list(lr), hr_folder, lr_folder, scale)
+    alone = [hr.get(name) or lr[name] for name in lonely]
+    alone += [replace(rows[name], reason=why) for name, why in alike.items() for rows in (hr, lr) if name in rows]
+    return Named([Pair(hr[a], lr[b]) for a, b in names], alone, [])
 
 
 def _of_meta_info(file: Place, hr: Mapping[str, SourceRow], lr: Mapping[str, SourceRow], scale: int | None) -> Named:
     try:
-        lines = file.read_bytes().decode().splitlines()
+        lines = [line for line in file.read_bytes().decode("utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file} cannot be read as a text ({error}); name a meta_info.txt") from None
-    pairs = [tuple(re.split(r",\s*", line.strip(), maxsplit=1)) for line in lines if line.strip()]
+    if not lines:
+        raise UserError(f"{file} is empty; {_META_INFO}")
+    pairs = list(dict.fromkeys(tuple(re.split(r",\s*", line.strip(), maxsplit=1)) for line in lines))
     if all(len(pair) == 2 and PurePosixPath(pair[1]).suffix for pair in pairs):
         missing = [name for pair in pairs for name, rows in zip(pair, (hr, lr), strict=True) if name not in rows]
         if missing:
-            raise UserError(f"{file} names {len(missing)} files that are not there (the first is {missing[0]})")
+            raise UserError(
+                f"{file} names {len(missing)} files that are not there (the first is {missing[0]}); {_META_INFO}"
+            )
         return Named([Pair(hr[a], lr[b]) for a, b in pairs], [], [])
-    names = names_in("\n".join(lines))
+    names = list(dict.fromkeys(names_in("\n".join(lines))))
     missing = [name for name in names if name not in hr]
     if missing:
-        raise UserError(f"{file} names {len(missing)} HR that are not there (the first is {missing[0]})")
+        raise UserError(f"{file} names {len(missing)} HR that are not there (the first is {missing[0]}); {_META_INFO}")
     found = _by_names({name: hr[name] for name in names}, lr, place("hr"), place("lr"), scale)
     without = set(names) - {pair.hr.path for pair in found.pairs}
     return found._replace(alone=[hr[name] for name in sorted(without)])

@@ -1,9 +1,10 @@
 """Which images of two folders, or of one, belong together, and which of them are wanted."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from ..errors import UserError
 from ..images.roles import Role, paired_by_role, said_by, wanted
@@ -41,42 +42,58 @@ def _keys(name: str, scale: int, role: Role) -> list[str]:
     return keys
 
 
-def matched(
-    hr_names: Collection[str], lr_names: Collection[str], hr: Place, lr: Place, scale: int
-) -> tuple[list[tuple[str, str]], list[str]]:
-    """Which HR goes with which LR, and those without a partner: by equal names, else by what is left of them without
-    role and scale. Several LR may be of one HR (DIV2K's wild ones).
+class Matched(NamedTuple):
+    """(HR, LR) of each pair; names without a partner; and those of which two could be the partner of one, and why."""
 
-    Raises:
-        UserError: two could be the partner of one.
+    pairs: list[tuple[str, str]]
+    lonely: list[str]
+    alike: dict[str, str]
+
+
+def matched(hr_names: Collection[str], lr_names: Collection[str], hr: Place, lr: Place, scale: int) -> Matched:
+    """Which HR goes with which LR: by equal names, else by what is left of them without role and scale. Several LR may
+    be of one HR (DIV2K's wild ones).
     """
     exact = {_exact(name): name for name in lr_names}
-    if len(exact) == len(lr_names) and {_exact(name) for name in hr_names} == exact.keys():
-        return [(name, exact[_exact(name)]) for name in hr_names], []
-    of_key = {_exact(name): name for name in hr_names}
+    of_hr = {_exact(name): name for name in hr_names}
+    if len(exact) == len(lr_names) and len(of_hr) == len(hr_names) and of_hr.keys() == exact.keys():
+        return Matched([(name, exact[_exact(name)]) for name in hr_names], [], {})
+    keys = {name: _keys(name, scale, Role.HR) for name in hr_names}
+    alike = _alike(hr, {name: of[-1] for name, of in keys.items()})
+    of_key: dict[str, str] = {}
     for name in hr_names:
-        key = _keys(name, scale, Role.HR)[-1]
-        if of_key.setdefault(key, name) != name:
-            raise UserError(f"{hr / name} and {hr / of_key[key]} are called alike; rename one of them")
-    pairs: list[tuple[str, str]] = []
-    lonely: list[str] = []
-    for name in lr_names:
-        found = next((of_key[key] for key in _keys(name, scale, Role.LR) if key in of_key), None)
-        if found is None:
-            lonely.append(name)
-        else:
-            pairs.append((found, name))
-    lonely += sorted(set(hr_names) - {name for name, _ in pairs})
-    _check_not_alike(pairs, lr)
+        if name not in alike:
+            of_key |= {key: name for key in keys[name] if key == keys[name][-1] or key not in of_key}
+    found = {name: next((of_key[k] for k in _keys(name, scale, Role.LR) if k in of_key), None) for name in lr_names}
+    # several LR of one HR must differ in what their names say of how they were made
+    alike |= _alike(lr, {name: (of, said_by(name)[0].variant) for name, of in found.items() if of is not None})
+    pairs = [(of, name) for name, of in found.items() if of is not None and name not in alike]
+    met = {name for pair in pairs for name in pair}
+    lonely = [name for name in (*lr_names, *sorted(hr_names)) if name not in met and name not in alike]
     place_of = {name: i for i, name in enumerate(hr_names)}
-    return sorted(pairs, key=lambda pair: (place_of[pair[0]], pair[1])), lonely
+    return Matched(sorted(pairs, key=lambda pair: (place_of[pair[0]], pair[1])), lonely, alike)
+
+
+def _alike(folder: Place, keys: Mapping[str, Hashable]) -> dict[str, str]:
+    """Of names that have a key in common, what is wrong with each."""
+    of_key: dict[Hashable, list[str]] = {}
+    for name, key in keys.items():
+        of_key.setdefault(key, []).append(name)
+    groups = [names for names in of_key.values() if len(names) > 1]
+    return {
+        name: f"{folder / names[-1]} and {folder / names[0]} are called alike; rename one of them"
+        for names in groups
+        for name in names
+    }
 
 
 def paired(
     hr_names: Collection[str], lr_names: Collection[str], hr: Place, lr: Place, scale: int, selection: Selection
 ) -> list[tuple[str, str]]:
-    """Which HR goes with which LR; raises UserError where a wanted image has no partner, or as `matched`."""
-    pairs, alone = matched(hr_names, lr_names, hr, lr, scale)
+    """Which HR goes with which LR; raises UserError where a wanted image has no partner, or could have two."""
+    pairs, alone, alike = matched(hr_names, lr_names, hr, lr, scale)
+    for why in alike.values():
+        raise UserError(why)
     lonely = sorted(name for name in alone if selection.wants(name))
     if lonely:
         raise UserError(
@@ -84,16 +101,6 @@ def paired(
             f"equal but for x{scale}, _HR, _LR{scale}, _gt, _lq, _x1, H or L at their ends"
         )
     return pairs
-
-
-def _check_not_alike(pairs: Sequence[tuple[str, str]], lr: Place) -> None:
-    """Several LR of one HR must differ in what their names say of how they were made."""
-    seen: dict[tuple[str, str], str] = {}
-    for hr_name, lr_name in pairs:
-        key = hr_name, said_by(lr_name)[0].variant
-        if key in seen:
-            raise UserError(f"{lr / lr_name} and {lr / seen[key]} are called alike; rename one of them")
-        seen[key] = lr_name
 
 
 def _exact(name: str) -> str:

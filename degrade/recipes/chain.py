@@ -2,6 +2,8 @@
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from math import prod
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -17,6 +19,7 @@ _BY_CHAIN = ("field", "height", "width")  # what a chain itself knows of a step
 _KINDS = {each.model_fields["op"].default: each for each in CHAIN_OPS if each.model_fields["op"].default != "bank"}
 _BLUR = ("sigma", "size")
 _RESIZE = ("factor", "mode", "antialias")
+_MOST_ENLARGED = 16  # times, of a side, by all steps of a chain
 
 
 class Link(BaseModel):
@@ -35,7 +38,7 @@ class Link(BaseModel):
     """Or: steps of which one is drawn, by their weights."""
     prob: Probability = 1
     """How often it is there at all."""
-    weight: Annotated[float, Field(gt=0)] = 1
+    weight: Annotated[float, Field(gt=0, le=1e6)] = 1
     """Among the others of a one_of."""
 
     @property
@@ -58,14 +61,23 @@ class Link(BaseModel):
         for name in self.values:
             if name not in self._takes():
                 raise ValueError(f"{self.op} takes no {name}; it takes {', '.join(self._takes())}")
-        for end in (0, -1):
+        for values in _extremes(self.op, self.values):
             try:
-                _step(self, {name: _end(value, end) for name, value in self.values.items()}, (64, 64), "0")
+                _step(self, values, (64, 64), "0")
             except ValidationError as error:
                 first = error.errors()[0]
                 where = ".".join(map(str, first["loc"]))
-                raise ValueError(f"{self.op}: {where}{': ' if where else ''}{first['msg'].lower()}") from None
+                said = first["msg"].removeprefix("Value error, ")
+                raise ValueError(f"{self.op}: {where}{': ' if where else ''}{said[:1].lower()}{said[1:]}") from None
         return self
+
+    @property
+    def enlarges(self) -> float:
+        """By how much the image can grow here."""
+        if self.op != "resize":
+            return max((each.enlarges for each in self.one_of), default=1.0)
+        told = self.values.get("factor", 1.0)
+        return float(max(told)) if isinstance(told, list | tuple) else float(told)
 
     def _takes(self) -> Sequence[str]:
         if self.op == "blur":
@@ -75,20 +87,45 @@ class Link(BaseModel):
         return [name for name in _KINDS[str(self.op)].model_fields if name not in ("op", *_BY_CHAIN)]
 
 
-def _end(value: Any, which: int) -> Any:
-    return value[which] if isinstance(value, list | tuple) and value else value
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_range(value: Any, kind: Any) -> bool:
+    """Whether a value as it is written is [low, high]; kind: of the step's field."""
+    return isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_number, value)) and kind is not Literal
+
+
+def _extremes(op: str, values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Values between which all others lie: both ends of each range, with those of all others; each of several choices.
+
+    Raises:
+        ValueError: a range falls, or there is nothing to choose from.
+    """
+    kinds = {name: _kind_of(_KINDS[op], name) for name in values}
+    of_range = {name: value for name, value in values.items() if _is_range(value, kinds[name])}
+    of_choice = {n: v for n, v in values.items() if isinstance(v, list | tuple) and n not in of_range}
+    for name, (low, high) in of_range.items():
+        if low > high:
+            raise ValueError(f"{op}: {name} = [{low}, {high}] falls; write [{high}, {low}]")
+    for name, choices in of_choice.items():
+        if not choices:
+            raise ValueError(f"{op}: {name} is empty; name at least one")
+    first = {name: value[0] if name in of_choice else value for name, value in values.items()}
+    for ends in product(*of_range.values()):
+        yield first | dict(zip(of_range, ends, strict=True))
+    plain = first | {name: low for name, (low, _) in of_range.items()}
+    for name, choices in of_choice.items():
+        yield from (plain | {name: each} for each in choices)
 
 
 def _picked(value: Any, kind: Any, rng: np.random.Generator) -> Any:
     """What is drawn of a value as it is written; kind: of the step's field."""
     if not isinstance(value, list | tuple):
         return value
-    low, high = value[0], value[-1]
-    numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in value)
-    if len(value) == 2 and numbers and kind is not Literal:
-        if isinstance(low, int) and isinstance(high, int) and kind is int:
-            return int(rng.integers(low, high + 1))
-        return float(rng.uniform(low, high))
+    if _is_range(value, kind):
+        low, high = value
+        return int(rng.integers(int(low), int(high) + 1)) if kind is int else float(rng.uniform(low, high))
     return value[int(rng.integers(len(value)))]
 
 
@@ -103,11 +140,15 @@ def _kind_of(step: type[Step], name: str) -> Any:
 def _step(link: Link, values: Mapping[str, Any], size: tuple[int, int], field: str) -> Step:
     """The step of drawn values, on an image of a size (height, width)."""
     if link.op == "blur":
-        sigma = values.get("sigma", 1.0)
-        kernel = {"kind": "iso", "size": values.get("size", 21), "sigma_x": sigma, "sigma_y": sigma}
+        sigma, taps = values.get("sigma", 1.0), values.get("size", 21)
+        if _is_number(sigma) and _is_number(taps) and sigma > taps:
+            raise ValueError(f"blur: sigma = {sigma} is wider than the kernel, {taps} px; lower it, or raise size")
+        kernel = {"kind": "iso", "size": taps, "sigma_x": sigma, "sigma_y": sigma}
         return Blur.model_validate({"kernel": kernel})
     if link.op == "resize":
         factor = values.get("factor", 1.0)
+        if not _is_number(factor) or not 0 < factor <= _MOST_ENLARGED:
+            raise ValueError(f"resize: factor = {factor!s:.40} is no number above 0 and up to {_MOST_ENLARGED}")
         sides = {name: max(1, round(side * factor)) for name, side in zip(("height", "width"), size, strict=True)}
         return Resize.model_validate(sides | {"mode": "bicubic"} | {n: v for n, v in values.items() if n != "factor"})
     kind = _KINDS[str(link.op)]
@@ -138,6 +179,11 @@ class Chain(Recipe):
             if any(each.op == "resize" for each in (link, *link.one_of)):
                 raise ValueError("at_lr: a resize would change LR's size; put it among steps")
         self._to_lr(16)
+        times = prod(max(1.0, link.enlarges) for link in self.steps)
+        if times > _MOST_ENLARGED:
+            raise ValueError(
+                f"steps: the image can grow {times:g} times, and {_MOST_ENLARGED} is the most; lower a resize's factor"
+            )
         return self
 
     @property

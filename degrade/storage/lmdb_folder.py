@@ -5,6 +5,8 @@ HR_sub.lmdb/meta_info.txt   0001_s001.png (480,480,3) 1
 """
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -15,6 +17,14 @@ from .location import Place
 
 _LINE = re.compile(r"(?P<name>\S.*?)(?: \(\d+,\d+(?:,\d+)?\).*)?$")
 _DATA, _NAMES = "data.mdb", "meta_info.txt"
+# LMDB reads through mapped memory and trusts what stands there: damage ends the process that meets it, so another one
+# goes first, to the first and the last byte of every value.
+_WALK = """
+import sys, lmdb
+with lmdb.open(sys.argv[1], readonly=True, lock=False, readahead=False).begin(buffers=True) as values:
+    for _, value in values.cursor():
+        bytes(value[:1]), bytes(value[-1:])
+"""
 
 
 def is_lmdb(folder: Place) -> bool:
@@ -35,9 +45,25 @@ def _opened(folder: Path, changed: int) -> Any:
     except ImportError:
         raise UserError(f"{folder} is an LMDB, which needs a package: pip install 'rwsr[lmdb]'") from None
     try:
-        return lmdb.open(str(folder), readonly=True, lock=False, readahead=False, max_readers=1024)
+        found = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, max_readers=1024)
+        wanted = (found.info()["last_pgno"] + 1) * found.stat()["psize"]
     except lmdb.Error as error:
         raise UserError(f"{folder} cannot be opened as an LMDB ({error}); make it again") from None
+    there = (folder / _DATA).stat().st_size
+    if there < wanted:
+        raise UserError(f"{folder / _DATA} is cut off: {there:,} bytes of {wanted:,}; copy it again")
+    return found
+
+
+@cache
+def _check_whole(folder: Path, changed: int) -> None:
+    """Raises UserError where a process that reads all of it does not get to the end."""
+    _opened(folder, changed)
+    walk = subprocess.run([sys.executable, "-c", _WALK, str(folder)], capture_output=True, text=True)  # noqa: S603
+    if walk.returncode:
+        said = walk.stderr.strip().splitlines()
+        why = said[-1] if said else f"signal {-walk.returncode}"
+        raise UserError(f"{folder / _DATA} is damaged ({why}); copy it again")
 
 
 def _environment(folder: Path) -> Any:
@@ -63,7 +89,10 @@ def of_lmdb(folder: Path) -> Iterator[tuple[str, int, int]]:
     strange = [name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts]
     if strange:
         raise UserError(f"{folder / _NAMES} names {strange[0]!r}, outside of it; do not use this LMDB")
+    if not names:
+        raise UserError(f"{folder / _NAMES} names no image; BasicSR writes one name a line")
     changed = (folder / _DATA).stat().st_mtime_ns
+    _check_whole(folder, changed)
     with _environment(folder).begin(buffers=True) as values:
         for name in names:
             value = values.get(_key(name))

@@ -147,9 +147,13 @@ def parse(value: object, kind: str, where: str) -> Provenance:
     return made
 
 
+_SAID_LAST = ("grown_from",)  # follows from other keys, which a person changed
+
+
 def _first_difference(old: Any, new: Any, path: str = "") -> str:
     if isinstance(old, dict) and isinstance(new, dict):
-        for name in sorted(old.keys() | new.keys()):
+        names: list[str] = sorted(old.keys() | new.keys())
+        for name in [*(each for each in names if each not in _SAID_LAST), *_SAID_LAST]:
             if old.get(name) != new.get(name):
                 return _first_difference(old.get(name), new.get(name), f"{path}.{name}".lstrip("."))
     return f"{path} was {old!r}, now {new!r}"

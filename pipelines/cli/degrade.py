@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...degrade.errors import UserError
+from ...degrade.errors import ImageError, UserError
 from ...degrade.storage.location import Place, write
 from .common import options, params
 
@@ -173,8 +173,11 @@ def degrade_gallery(image: Place | None, out: Place, json_: bool) -> None:
     from ...degrade.progress import say
     from ...degrade.quality.preview import gallery_sheet
 
-    data = read_bytes(image) if image is not None else (files("skimage") / "data" / "astronaut.png").read_bytes()
-    pixels = decode(data).pixels
+    try:
+        data = read_bytes(image) if image is not None else (files("skimage") / "data" / "astronaut.png").read_bytes()
+        pixels = decode(data, max_pixels=None).pixels
+    except ImageError as error:
+        raise UserError(f"--image {image} {error.reason}; name another") from None
     y, x = ((side - min(side, _GALLERY_PX)) // (4 if image is None else 2) for side in pixels.shape[:2])
     piece = np.ascontiguousarray(pixels[y : y + _GALLERY_PX, x : x + _GALLERY_PX])
     sheet, missing = gallery_sheet(piece)

@@ -113,7 +113,7 @@ def flow_run(config_file: Path, sets: tuple[str, ...], track: bool, json_: bool)
 @_config_file
 @_set
 @click.option("--cron", default=None, metavar="CRON", help="When to run, as cron writes it: '0 3 * * *' is 3 at night.")
-@click.option("--interval", "interval_s", type=click.FloatRange(min=1), default=None, help="Or: every so many seconds.")
+@click.option("--interval", "interval_s", type=params.FloatRange(min=1), default=None, help="Or: each so many seconds.")
 @click.option("--name", default="rwsr", show_default=True, help="Name of the deployment.")
 def flow_serve(config_file: Path, sets: tuple[str, ...], cron: str | None, interval_s: float | None, name: str) -> None:
     """Run CONFIG by a schedule, one run at a time, until Ctrl-C. Needs a Prefect server (PREFECT_API_URL).

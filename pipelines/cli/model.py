@@ -50,7 +50,7 @@ _score = _ScoreType()
 @click.option(
     "--condition",
     nargs=2,
-    type=click.FloatRange(0, 1),
+    type=params.FloatRange(0, 1),
     default=None,
     metavar="BLUR NOISE",
     help="For a run of CUGAN: what is in the images, blur of sigma 4 and noise of 50 gray levels being 1.",
@@ -84,13 +84,14 @@ def restore(
     Example:
       rwsr restore photos/cat.png --model run --out restored --noise 0.8
     """
-    from ..restore import restore_files
+    from ..restore import restore_files, told_model
     from ..side_by_side import places_of, write_side_by_side
 
-    told = {"blur": blur, "noise": noise, "condition": condition, "tile_px": tile}
+    places = places_of(models, out, images)
+    restorers = [told_model(model, blur=blur, noise=noise, condition=condition) for model, _ in places]
     done, left_out = [], []
-    for model, folder in places_of(models, out, images):
-        made, lost = restore_files(images, model, folder, **told)  # pyright: ignore[reportArgumentType]
+    for restorer, (_, folder) in zip(restorers, places, strict=True):
+        made, lost = restore_files(images, restorer, folder, blur=blur, noise=noise, condition=condition, tile_px=tile)
         done, left_out = [*done, *made], [*left_out, *lost]
     for each in dict.fromkeys(left_out):
         say(f"left out: {printable(each.path)}: {each.reason}")
@@ -113,7 +114,7 @@ def restore(
 @click.option("--out", type=params.LOCAL, required=True, help="A .pth or an .onnx file.")
 @options.as_json
 def export(run: Path, out: Path, json_: bool) -> None:
-    """Write the model of a run for other programs.
+    """Write the model of a run, or of a published file, for other programs.
 
     .pth: the averaged weights by their published names, under `params_ema` and `params`, as BasicSR, Real-ESRGAN,
     spandrel and chaiNNer read them; CUGAN's as its own code does. A line says where spandrel does not know a network.

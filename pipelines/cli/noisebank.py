@@ -104,9 +104,11 @@ def noisebank_scan(
 
 @noisebank.command("yield", short_help="How many patches each rule would take")
 @click.argument("scan_folder", type=params.PLACE, metavar="SCAN")
-@click.option("--quantile", "quantiles", type=float, multiple=True, help="May be repeated.  [default: 0.5 % to 10 %]")
-@click.option("--min-mean", "min_means", type=float, multiple=True, help="May be repeated.  [default: 0, 50]")
-@click.option("--max-var", "max_vars", type=float, multiple=True, help="May be repeated.  [default: 20]")
+@click.option(
+    "--quantile", "quantiles", type=params.NUMBER, multiple=True, help="May be repeated.  [default: 0.5 % to 10 %]"
+)
+@click.option("--min-mean", "min_means", type=params.NUMBER, multiple=True, help="May be repeated.  [default: 0, 50]")
+@click.option("--max-var", "max_vars", type=params.NUMBER, multiple=True, help="May be repeated.  [default: 20]")
 @click.option("--size", "sizes", type=int, multiple=True, help="May be repeated.  [default: all that were scanned]")
 @click.option("--strata", type=int, default=1, show_default=True, help="Bands of brightness for the quantiles.")
 @options.as_json
@@ -185,14 +187,18 @@ def _bank_config(
     "--fallback-size", "fallback_sizes", type=int, multiple=True, help="Tried where --size yields nothing; repeatable."
 )
 @click.option("--rule", type=click.Choice(["cati", "threshold"]), default=None, help="[default: cati]")
-@click.option("--quantile", type=float, default=None, help="cati: share of tiles, by variance.  [default: 0.02]")
-@click.option("--max-clipped", type=float, default=None, help="cati: most clipped pixels in a tile.  [default: 0.05]")
+@click.option(
+    "--quantile", type=params.NUMBER, default=None, help="cati: share of tiles, by variance.  [default: 0.02]"
+)
+@click.option(
+    "--max-clipped", type=params.NUMBER, default=None, help="cati: most clipped pixels in a tile.  [default: 0.05]"
+)
 @click.option(
     "--strata", type=int, default=None, help="cati: an interval for each of N brightness bands.  [default: 1]"
 )
 @click.option("--paper-exact", is_flag=True, default=None, help="cati: constant and clipped tiles count too.")
-@click.option("--max-var", type=float, default=None, help="threshold: luma variance below this.  [default: 20]")
-@click.option("--min-mean", type=float, default=None, help="Luma mean above this.  [default: 0]")
+@click.option("--max-var", type=params.NUMBER, default=None, help="threshold: luma variance below this.  [default: 20]")
+@click.option("--min-mean", type=params.NUMBER, default=None, help="Luma mean above this.  [default: 0]")
 @options.choosing("lr")
 @options.image_limits
 @options.configured

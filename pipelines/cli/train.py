@@ -303,7 +303,7 @@ def train_show(preset: str, config: Path | None, sets: tuple[str, ...], json_: b
 @train.command("interpolate", short_help="A model between two runs of one network")
 @click.argument("a", type=params.LOCAL, metavar="A")
 @click.argument("b", type=params.LOCAL, metavar="B")
-@click.option("--alpha", type=click.FloatRange(0, 1), required=True, help="0 is A, 1 is B.")
+@click.option("--alpha", type=params.FloatRange(0, 1), required=True, help="0 is A, 1 is B.")
 @click.option("--out", type=params.LOCAL, required=True, help="Folder of the new run.")
 @options.as_json
 def train_interpolate(a: Path, b: Path, alpha: float, out: Path, json_: bool) -> None:

@@ -96,8 +96,10 @@ class Pairs(Stage):
         made, num_cut = build_pairs(at, plan, work.run)
         found = digest(made)
         lines = [f"{sources.summary(listed.rows)}: {len(listed.pairs)} pairs of scale {listed.scale}"]
-        if plan.num_too_small:
-            lines.append(f"{plan.num_too_small} of them have an LR smaller than {config.lr_size_px} px")
+        if plan.too_small:
+            lines.append(
+                f"{len(plan.too_small)} of them have an LR smaller than {config.lr_size_px} px, as {plan.too_small[0]}"
+            )
         shifts = shifts_of(made)
         lines += shifts.lines
         done = f"cut {num_cut} pairs" if num_cut else "all pairs were there already"
@@ -110,7 +112,7 @@ class Pairs(Stage):
             "scale": listed.scale,
             "digest": found,
             "counts": counts(listed.rows),
-            "smaller_than_crop": plan.num_too_small,
+            "smaller_than_crop": len(plan.too_small),
             "shift": shifts.as_dict(),
         }
         return Artifact(self.kind, at, found, values, lines, list(listed.rows), changed=num_cut > 0)

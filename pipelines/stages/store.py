@@ -104,8 +104,11 @@ class Store(Stage):
         lines = [sources.summary(rows)]
         if plan.clean:
             lines.append(f"{len(plan.clean)} of them are clean: HR as it is")
-        if plan.num_too_small:
-            lines.append(f"{plan.num_too_small} of them are smaller than a crop of {config.crop_size_px} px")
+        if plan.too_small:
+            lines.append(
+                f"{len(plan.too_small)} of them are smaller than a crop of {config.crop_size_px} px, as "
+                f"{plan.too_small[0]}"
+            )
         if disorder is not None:
             lines.append(disorder.line)
         done = f"rendered {num_rendered} {noun}" if num_rendered else f"all {noun} were there already"
@@ -117,7 +120,7 @@ class Store(Stage):
             "digest": found,
             "counts": counts(rows),
             "clean": len(plan.clean),
-            "smaller_than_crop": plan.num_too_small,
+            "smaller_than_crop": len(plan.too_small),
             "disorder": None if disorder is None else disorder.as_dict(),
         }
         return Artifact(self.kind, at, found, values, lines, rows, changed=num_rendered > 0)

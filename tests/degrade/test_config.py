@@ -38,6 +38,7 @@ def test_what_show_prints_is_a_config_file(tmp_path: Path) -> None:
     ("sets", "says"),
     [
         (["num_sample=3"], "num_sample is not a config key; did you mean num_samples?"),
+        (["recipe={kind: chain, steps: [{op: blur, prob: 2}]}"], "prob = 2: input should be less than or equal to 1"),
         (["recipe.first.blur_sgma=[1,2]"], "recipe.first.blur_sgma is not a config key; did you mean blur_sigma?"),
         (["zzz=1"], "known here: recipe, hr_size_px"),
         (["hr_size_px=130"], "hr_size_px = 130 is not a multiple of recipe.scale = 4; use 128 or 132"),

@@ -46,6 +46,9 @@ def test_several_models_are_put_side_by_side(photos: Path, foreign: Path, tmp_pa
     page = (out / "side-by-side.html").read_text()
     assert f"wrote {out / 'side-by-side.html'}" in told
     assert all(word in page for word in ("as it was", "tiny.pth", "other.pth", "c.png"))
+    (tmp_path / "text.pth").write_text("no model")
+    new = ("restore", photos, "--model", foreign, "--model", tmp_path / "text.pth", "--out", tmp_path / "new")
+    assert "text.pth is no checkpoint of tensors alone" in rwsr(*new, code=1) and not (tmp_path / "new").exists()
     again = ("restore", photos, "--model", foreign, "--model", foreign, "--out", out)
     assert "two models are called tiny.pth" in rwsr(*again, code=1)
     both = ("restore", photos / "a.png", "--model", foreign, "--model", other, "--out", tmp_path / "one.png")

@@ -1,16 +1,20 @@
 """A trained network goes to other programs and comes back: spandrel, ONNX, the published layouts."""
 
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from rwsr.degrade.errors import StoreError
+from rwsr.degrade.errors import StoreError, UserError
+from rwsr.train.compose import compose_training
 from rwsr.train.export import to_onnx, to_pth
 from rwsr.train.files.open import open_restorer
 from rwsr.train.methods.mm_realsr import TrainConfig
 from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig
+from rwsr.train.networks.spandrel_arch import classes
 from rwsr.train.networks.udem import UdemConfig
 from rwsr.train.runs.model_file import write_model
 
@@ -87,6 +91,68 @@ def test_onnx_gives_the_same_at_any_size(config: MMRealSRConfig, tmp_path: Path)
         with torch.inference_mode():
             expected = net(lr, scores).numpy()
         assert np.abs(session.run(["sr"], told)[0] - expected).max() < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arch", "options"),
+    [
+        ("span", {"feature_channels": 8}),  # folds its convs whenever it restores
+        ("omnisr", {"num_feat": 8}),  # windows that it pads by itself
+        ("swinir", {"embed_dim": 12, "depths": [1], "num_heads": [2], "window_size": 8}),
+    ],
+)
+def test_onnx_of_spandrels_networks_takes_any_size(arch: str, options: dict[str, object], tmp_path: Path) -> None:
+    import onnxruntime
+
+    net = _of_spandrel(tmp_path / "run", arch, options)
+    to_onnx(tmp_path / "run", tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    for size in ((1, 3, 64, 64), (2, 3, 37, 53), (1, 3, 41, 30)):
+        lr = torch.rand(size)
+        with torch.no_grad():
+            expected = net(lr).numpy()
+        assert np.abs(session.run(["sr"], {"lr": lr.numpy()})[0] - expected).max() < 1e-3
+
+
+@pytest.mark.slow
+def test_onnx_that_is_another_network_is_not_written(tmp_path: Path) -> None:
+    """torch's exporter keeps a table of CRAFT's for one size."""
+    _of_spandrel(tmp_path / "run", "craft", {"depths": [1], "num_heads": [2], "embed_dim": 48})
+    with pytest.raises(UserError, match=r"makes another network of CRAFT \(an image of .* nothing is written"):
+        to_onnx(tmp_path / "run", tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def _of_spandrel(run: Path, arch: str, options: dict[str, object]) -> torch.nn.Module:
+    """A run of such a network, at scale 2."""
+    make_spandrel_importable()
+    config = compose_training("psnr", sets=[f"network={{arch: {arch}, scale: 2, options: {json.dumps(options)}}}"])
+    torch.manual_seed(0)
+    net = config.network.build().eval()
+    run.mkdir()
+    weights = {name: value.contiguous() for name, value in net.state_dict().items()}
+    write_model(run / "model.safetensors", weights, config.model_dump(mode="json"), 1)
+    return net
+
+
+def test_a_published_file_is_written_for_others(data: Path, tmp_path: Path) -> None:
+    """ncnn's x4plus as a .pth with the names of BasicSR, which spandrel opens too."""
+    make_spandrel_importable()
+    assert to_pth(data / "weights/sr/realesrgan-x4plus.param", tmp_path / "x4plus.pth") == []
+    found = torch.load(tmp_path / "x4plus.pth", weights_only=True)
+    assert found.keys() == {"params", "params_ema"} and "body.22.rdb3.conv5.weight" in found["params"]
+
+
+def test_a_run_of_spandrels_network_says_what_it_wants_where_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _of_spandrel(tmp_path / "run", "span", {"feature_channels": 8})
+    classes.cache_clear()
+    monkeypatch.setitem(sys.modules, "spandrel.architectures", None)
+    with pytest.raises(StoreError, match=r"pip install 'rwsr\[models\]'"):
+        to_pth(tmp_path / "run", tmp_path / "model.pth")
+    classes.cache_clear()
 
 
 def test_a_run_that_is_not_finished_is_told(tmp_path: Path) -> None:

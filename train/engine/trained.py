@@ -119,6 +119,8 @@ class Trained:
             for part, kept in zip(parts, shared, strict=True):
                 with torch.autocast(self._device.type, _TYPES[config.precision], enabled=config.precision != "fp32"):
                     found = losses(name, part, kept)
+                if not found:
+                    raise UserError(f"no loss of the {name} has a weight; give one under losses")
                 whole = torch.stack([value.float() for value in found.values()]).sum() / len(parts)
                 self.scaler.scale(whole).backward()
                 for term, value in found.items():

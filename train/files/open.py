@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -86,7 +87,8 @@ def _tensors(path: Path) -> tuple[Weights, Json | None]:
         raise StoreError(f"{path} cannot be read ({error}); name a checkpoint") from None
     except Exception as error:  # pickles fail in as many ways as there are bytes
         raise StoreError(
-            f"{path} is not a checkpoint of tensors alone ({type(error).__name__}); name another file"
+            f"{path} is no checkpoint of tensors alone, as .pth, .safetensors and ncnn's .param are (torch says "
+            f"{type(error).__name__}); name another file"
         ) from None
     config = found.get(IN_PTH) if isinstance(found, dict) else None
     for name in _INSIDE:
@@ -180,6 +182,9 @@ def _fitting(path: Path) -> Generator[None]:
         yield
     except UserError:
         raise
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise StoreError(f"{path} does not hold a network that is known here: {said}") from None
     except _NO_NETWORK as error:
         said = " ".join(str(error).split())[-200:] or type(error).__name__
         raise StoreError(f"{path} does not hold a network that fits its config or its names ({said})") from None
@@ -198,7 +203,7 @@ def _by_others(path: Path) -> tuple[nn.Module, int]:
     return by_spandrel(path)
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
     """Whether a run, a checkpoint of one or a model file is named; raises StoreError where nothing is there."""
     if not path.exists() and moment_of(path)[1] is None:
         raise StoreError(f"{path} does not exist; name the folder of a run, or a checkpoint")
@@ -239,7 +244,7 @@ def weights_in(path: Path) -> tuple[Weights, Path]:
     Raises:
         UserError: there is none, it is damaged, or of no network that is known here.
     """
-    if _is_ours(path):
+    if is_ours(path):
         file = model_file(path)
         return read_model(file).weights, file
     with _fitting(path):
@@ -274,7 +279,7 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
     Raises:
         UserError: there is none, it is damaged, or its network is not known here.
     """
-    if _is_ours(path):
+    if is_ours(path):
         return open_run(path, device, name=name)
     with _fitting(path):
         weights, told, file = _published(path)

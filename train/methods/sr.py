@@ -72,6 +72,14 @@ class SrConfig(TrainingConfig):
     """What is minimised."""
 
     @model_validator(mode="after")
+    def _some_loss(self) -> Self:
+        told = self.losses
+        weights = (told.pixel, told.ms_ssim, told.focal_frequency, told.ldl, told.lpips, told.dists)
+        if not any((*weights, told.perceptual.weight, told.gan.weight)):
+            raise ValueError("losses are all 0; give one a weight")
+        return self
+
+    @model_validator(mode="after")
     def _what_losses_take(self) -> Self:
         check_input(self.losses.gan, self.loop.lr_patch_px, self.network.scale)
         check_target(self.losses.sharpen_target, self.loop.lr_patch_px, self.network.scale)

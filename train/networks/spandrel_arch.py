@@ -175,6 +175,20 @@ def take_any_size(net: nn.Module, needs: Sides, scale: int) -> None:
         net.register_forward_hook(_Cutting(scale))
 
 
+def fold(net: nn.Module) -> nn.Module:
+    """The network with the convs that it folds into one whenever it restores (SPAN) folded for good."""
+    for part in net.eval().modules():
+        update: Any = getattr(part, "update_params", None)
+        if update is not None and hasattr(part, "eval_conv"):
+            update()
+            part.update_params = _nothing  # type: ignore[assignment]
+    return net
+
+
+def _nothing() -> None:
+    """Convs that are folded for good are not folded again."""
+
+
 class _Padding:
     """Before a network: its image continued, mirrored as far as that goes, then by its last pixels."""
 
@@ -198,6 +212,8 @@ class _Cutting:
     def __init__(self, scale: int) -> None:
         self._scale = scale
 
-    def __call__(self, net: nn.Module, _: tuple[Any, ...], made: Tensor) -> Tensor:
+    def __call__(self, net: nn.Module, _: tuple[Any, ...], made: Any) -> Any:
         sides: Any = net._sides  # noqa: SLF001
+        if isinstance(made, tuple):  # of an image and what was seen in it
+            return (self(net, _, made[0]), *made[1:])
         return made[..., : sides[0] * self._scale, : sides[1] * self._scale]

@@ -8,6 +8,8 @@ from typing import Any
 from ...degrade.errors import StoreError
 from ...degrade.storage.provenance import Json, canonical, sha256
 
+_MEND = "copy it again, or remove the run and train from the start"
+
 
 def bound(value: Mapping[str, Any]) -> bytes:
     """A table as JSON that carries its own hash."""
@@ -20,7 +22,7 @@ def unbound(path: Path) -> Json:
         value = json.loads(path.read_bytes())
         wanted = value.pop("sha256")
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise StoreError(f"{path} is missing or damaged ({type(error).__name__})") from None
+        raise StoreError(f"{path} is missing or damaged ({type(error).__name__}); {_MEND}") from None
     if wanted != sha256(canonical(value)):
-        raise StoreError(f"{path} is damaged: its hash is another")
+        raise StoreError(f"{path} is damaged: its hash is another; {_MEND}")
     return value

@@ -45,10 +45,7 @@ def check_free(run: Path) -> None:
 
 
 def _read_identity(path: Path) -> Json:
-    try:
-        known = unbound(path)
-    except StoreError as error:
-        raise StoreError(f"{error}; copy it again, or remove {path.parent} and train from the start") from None
+    known = unbound(path)
     if known.get("format") != FORMATS["run"]:
         raise StoreError(
             f"{path.parent} is a run of an earlier format, whose model is read, but which this rwsr does not go on "

@@ -1,13 +1,15 @@
 """Colour at a lower resolution than light, and not quite in its place: as old video and careless converters have it."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import cv2
 import numpy as np
+from pydantic import Field
 
 from ...images.pixels import F32
 from ..step import Site, Step
 
+Shift = Annotated[float, Field(ge=-64, le=64)]
 _FACTORS = {"444": (1, 1), "422": (1, 2), "420": (2, 2), "411": (1, 4), "410": (4, 4)}  # down, across
 
 
@@ -23,9 +25,9 @@ class Chroma(Step):
     op: Literal["chroma"] = "chroma"
     subsampling: Literal["444", "422", "420", "411", "410"] = "444"
     """By what they are made smaller."""
-    shift_y: float = 0
+    shift_y: Shift = 0
     """Downwards, pixels."""
-    shift_x: float = 0
+    shift_x: Shift = 0
     """To the right, pixels."""
 
     def apply(self, at: Site) -> F32:

@@ -2,10 +2,10 @@
 
 import os
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ...errors import UserError
 from ...images.pixels import F32, to_float, to_uint8
@@ -17,6 +17,7 @@ _CODERS: dict[str, tuple[str, str, dict[str, str]]] = {  # what codes, what deco
     "vp9": ("libvpx-vp9", "vp9", {"b:v": "0", "threads": "1"}),
     "av1": ("libsvtav1", "libdav1d", {"preset": "8"}),
 }
+_MOST_CRF = {"h264": 51, "hevc": 51}
 _LEAST_PX = 64  # what SVT-AV1 takes
 
 
@@ -65,6 +66,13 @@ class Video(Step):
     """Which."""
     crf: Annotated[int, Field(ge=0, le=63)]
     """Constant rate factor: the higher, the worse; H.264's and HEVC's end at 51."""
+
+    @model_validator(mode="after")
+    def _as_it_ends(self) -> Self:
+        most = _MOST_CRF.get(self.codec, 63)
+        if self.crf > most:
+            raise ValueError(f"crf = {self.crf} is more than {self.codec} has; use {most} at most")
+        return self
 
     def apply(self, at: Site) -> F32:
         return through_video(at.image, self.codec, self.crf)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from ....degrade.storage.location import Place
-from .params import LOCAL, OUT, PLACE, DaskType, LazyChoice
+from .params import LOCAL, OUT, PLACE, DaskType, FloatRange, LazyChoice
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -258,7 +258,7 @@ def of_a_training(method: str, default: str, told: str) -> Callable[[F], F]:
             "--weight",
             "weights",
             multiple=True,
-            type=click.FloatRange(min=0, min_open=True),
+            type=FloatRange(min=0, min_open=True),
             help="How often each of several stores is drawn, in their order.  [default: by their samples]",
         ),
         click.option(

@@ -2,6 +2,7 @@
 names, types, bounds, defaults and help are the fields' own.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
@@ -40,6 +41,19 @@ class _OutType(_PlaceType):
         if isinstance(found, ObjectPath) and not found.key:
             self.fail(f"{found} is a whole bucket; name something in it, like {found}/name", param, ctx)
         return found
+
+
+class FloatRange(click.FloatRange):
+    """A number in a range; `nan` and `inf` are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return found
+
+
+NUMBER = FloatRange()
 
 
 class _LocalType(click.ParamType[Path]):
@@ -160,6 +174,6 @@ def _type(kind: Any, bounds: list[Any]) -> click.ParamType[Any] | None:
     if kind in (int, float):
         found = {name: getattr(each, name) for each in bounds for name in _BOUNDS if hasattr(each, name)}
         low, high = found.get("ge", found.get("gt")), found.get("le", found.get("lt"))
-        range_of: Any = click.IntRange if kind is int else click.FloatRange
+        range_of: Any = click.IntRange if kind is int else FloatRange
         return range_of(low, high, min_open="gt" in found, max_open="lt" in found)
     return click.STRING

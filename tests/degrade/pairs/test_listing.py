@@ -122,6 +122,49 @@ def test_an_lmdb_is_a_folder_of_images(tmp_path: Path) -> None:
         _listed(tmp_path, PairFiles(hr=tmp_path / "hr.lmdb", lr=tmp_path / "lr.lmdb"))
 
 
+def test_a_damaged_lmdb_is_told(tmp_path: Path) -> None:
+    """LMDB reads mapped memory, and whoever reads what is damaged is killed: that is another process."""
+    rng = np.random.default_rng(0)
+    _lmdb(tmp_path / "hr.lmdb", {f"{i}": rng.bytes(30_000) for i in range(20)}, ["0.png"])
+    whole = (tmp_path / "hr.lmdb/data.mdb").read_bytes()
+    files = PairFiles(hr=tmp_path / "hr.lmdb", lr=tmp_path / "hr.lmdb")
+    (tmp_path / "hr.lmdb/data.mdb").write_bytes(whole[:100_000])
+    with pytest.raises(UserError, match=r"data.mdb is cut off: 100,000 bytes of"):
+        _listed(tmp_path, files)
+    pages = bytearray(whole)
+    leaf = max(range(2, len(whole) // 4096), key=lambda page: whole[page * 4096 + 10] == 2)  # flags of a page
+    for at in range(leaf * 4096 + 16, leaf * 4096 + 4096):
+        pages[at] ^= 0xFF
+    (tmp_path / "hr.lmdb/data.mdb").write_bytes(pages)
+    with pytest.raises(UserError, match=r"data.mdb is damaged \(.*copy it again"):
+        _listed(tmp_path, files)
+    (tmp_path / "hr.lmdb/meta_info.txt").write_text("")
+    with pytest.raises(UserError, match=r"meta_info.txt names no image"):
+        _listed(tmp_path, files)
+
+
+def test_a_meta_info_of_an_editor_is_read_and_an_empty_one_told(tmp_path: Path) -> None:
+    """With a byte order mark, and a pair that is listed twice."""
+    TREES["folders"][0](tmp_path / "set")
+    files = PairFiles(hr=tmp_path / "set/hr", lr=tmp_path / "set/lr", meta_info=tmp_path / "meta_info.txt")
+    (tmp_path / "meta_info.txt").write_text("000001.png, 000001.png\n" * 2, encoding="utf-8-sig")
+    found = _listed(tmp_path, files)
+    assert len(found.pairs) == 1 and all(row.status == "ok" for row in found.rows)
+    (tmp_path / "meta_info.txt").write_text("\n")
+    with pytest.raises(UserError, match=r"meta_info.txt is empty; a line is"):
+        _listed(tmp_path, files)
+
+
+def test_two_that_are_called_alike_are_left_out_and_the_others_taken(tmp_path: Path) -> None:
+    TREES["folders"][0](tmp_path / "set")
+    save(tmp_path / "set/hr/000002.jpg", photograph(2))
+    found = _listed(tmp_path, PairFiles([tmp_path / "set"]))
+    assert [pair.hr.path for pair in found.pairs] == ["hr/000001.png"]
+    reasons = {Path(row.path).name: row.reason for row in found.rows if row.status == "no-partner"}
+    assert "000002.jpg and" in reasons["000002.jpg"] and "000002.png are called alike; re" in reasons["000002.jpg"]
+    assert len([row for row in found.rows if row.status == "no-partner"]) == 3
+
+
 def test_what_is_no_pair_is_told(tmp_path: Path) -> None:
     save(tmp_path / "photos/a.png", np.zeros((64, 64, 3), dtype=np.uint8))
     with pytest.raises(UserError, match="is no layout of pairs that is known here"):

@@ -117,6 +117,12 @@ def test_the_gallery_shows_every_step(tmp_path: Path, photos: Path) -> None:
     assert told == f"wrote {tmp_path / 'g.png'}\n"
 
 
+def test_a_picture_that_no_gallery_can_be_drawn_of_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    told = rwsr("degrade", "gallery", "--out", tmp_path / "g.png", "--image", tmp_path / "a.png", code=1)
+    assert f"--image {tmp_path / 'a.png'} cannot be decoded" in told and "name another" in told
+
+
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
@@ -135,6 +141,35 @@ def test_a_mistake_in_a_chain_is_told(steps: list[dict[str, object]], said: str)
     with pytest.raises(UserError) as caught:
         validated(StoreConfig, values, "chain.yaml")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([{"op": "blur", "sigma": [3, 1]}], "sigma = [3, 1] falls; write [1, 3]"),
+        ([{"op": "video", "codec": "h264", "crf": [40, 20]}], "crf = [40, 20] falls"),
+        ([{"op": "blur", "size": [7, 8, 21]}], "8 is even"),
+        ([{"op": "blur", "sigma": [1, -3, 2]}], "greater than 0"),
+        ([{"op": "jpeg", "quality": [30, 500, 90]}], "quality: input should be less than or equal to 100"),
+        ([{"op": "jpeg", "quality": []}], "quality is empty"),
+        ([{"op": "resize", "mode": ["area", "x", "bicubic"]}], "mode: input should be"),
+        ([{"op": "resize", "factor": [0.5, "x", 1]}], "factor = x is no number above 0"),
+        ([{"op": "resize", "factor": 0}], "factor = 0 is no number above 0"),
+        ([{"op": "resize", "factor": True}], "factor = True is no number"),
+        ([{"op": "resize", "factor": 400}], "up to 16"),
+        ([{"op": "resize", "factor": 8}, {"op": "resize", "factor": [0.5, 4]}], "the image can grow 32 times"),
+        ([{"op": "levels", "black": [0, 0.9], "white": [0.1, 1]}], "black is not below white"),
+        ([{"op": "blur", "sigma": 10_000}], "wider than the kernel, 21 px"),
+        ([{"op": "video", "codec": ["vp9", "h264"], "crf": 60}], "crf = 60 is more than h264 has; use 51"),
+        ([{"op": "chroma", "shift_x": 1e9}], "less than or equal to 64"),
+        ([{"one_of": [{"op": "halo", "halo_px": 1, "amount": 1, "weight": 1e308}]}], "less than or equal to 1000000"),
+    ],
+)
+def test_whatever_can_be_drawn_is_tried_before_anything_is_built(steps: list[dict[str, object]], said: str) -> None:
+    """Both ends of each range with those of all others, and each of several choices."""
+    with pytest.raises(UserError) as error:
+        compose(store_preset("old-video"), sets=[f"recipe.steps={yaml.safe_dump(steps, default_flow_style=True)}"])
+    assert said in str(error.value) and "Also" not in str(error.value)
 
 
 def test_a_resize_at_lr_is_refused() -> None:

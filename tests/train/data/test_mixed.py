@@ -40,6 +40,12 @@ def _met(mixed: MixedGroups, samples: range) -> list[tuple[int, int]]:
     return [(int(hr.flat[0]), int(lr.flat[0])) for hr, lr in zip(found.hr, found.lr, strict=True)]
 
 
+@pytest.mark.parametrize("weight", ["nan", "inf", "0", "-1"])
+def test_a_weight_that_is_none_is_wrong_usage(weight: str, tmp_path: Path) -> None:
+    told = rwsr("train", "sr", "--store", tmp_path, "--out", tmp_path / "run", "--weight", weight, code=2)
+    assert "--weight" in told and "Traceback" not in told
+
+
 def test_stores_are_drawn_by_their_weights_and_none_of_them_twice_before_all() -> None:
     mixed = MixedGroups([_Numbered(0, 7), _Numbered(1, 30)], [3, 1], seed=0)
     met = _met(mixed, range(2000))

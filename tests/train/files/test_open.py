@@ -132,7 +132,7 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"nan.pth holds values that are not numbers \(body.2.weight\)"):
         open_restorer(tmp_path / "nan.pth", CPU)
     (tmp_path / "empty.pth").write_bytes(b"")
-    with pytest.raises(StoreError, match="empty.pth is not a checkpoint of tensors alone"):
+    with pytest.raises(StoreError, match="empty.pth is no checkpoint of tensors alone"):
         open_restorer(tmp_path / "empty.pth", CPU)
     param = _ncnn(tmp_path, CompactConfig(num_feat=4, num_conv=2, scale=4).build(), halves=False)
     text = param.read_text()
@@ -159,7 +159,7 @@ def test_what_is_no_checkpoint_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(StoreError, match="nowhere.pth does not exist"):
         open_restorer(tmp_path / "nowhere.pth", CPU)
     (tmp_path / "text.pth").write_text("no")
-    with pytest.raises(StoreError, match=r"text.pth is not a checkpoint of tensors alone"):
+    with pytest.raises(StoreError, match=r"text.pth is no checkpoint of tensors alone"):
         open_restorer(tmp_path / "text.pth", CPU)
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(StoreError, match="holds no table of tensors"):

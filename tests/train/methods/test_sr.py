@@ -150,6 +150,10 @@ def test_what_is_no_architecture_is_told(pairs: Store, tmp_path: Path) -> None:
         ("network={arch: dncnn}", "is not scale 4; set network.scale"),
         ("network={arch: swinir, options: {depths: 3}}", "swinir cannot be built of these options"),
         ("network={arch: mm-realsr, modulated: true}", "network.modulated is for `rwsr train mm-realsr`"),
+        ("losses.pixel=0", "losses are all 0; give one a weight"),
+        ("network={arch: compact, num_features: 8}", "num_features is not a config key; did you mean num_feat?"),
+        ("network={arch: compact, options: {num_conv: 2}}", "known here: arch, scale, num_feat, num_conv"),
+        ("loop.optimizer.kind=schedulefree", "schedulefree is unknown; did you mean schedule-free?"),
         ("loop.learning_rates={judge: 1e-4}", "loop.learning_rates names judge; this training has generator"),
     ):
         assert said in rwsr(*train, "--set", key, code=1)

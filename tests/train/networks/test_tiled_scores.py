@@ -19,7 +19,7 @@ from rwsr.eval.protocols.restoration import evaluate
 from rwsr.pipelines.restore import restore_files
 from rwsr.train.compose import compose_training
 from rwsr.train.engine.loop import built
-from rwsr.train.files.open import open_run
+from rwsr.train.files.open import open_restorer, open_run
 from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig, whole_scores
 from rwsr.train.networks.udem import Udem, UdemConfig
 from rwsr.train.runs.model_file import write_model
@@ -72,7 +72,7 @@ def test_restore_gives_the_same_whatever_the_tile(run: Path, tmp_path: Path) -> 
     """The scores, and so the image; they are those that `eval` restores under."""
     Image.fromarray(scene(0, 150, 180)).save(tmp_path / "a.png")
     found = {
-        tile: restore_files([tmp_path / "a.png"], run, tmp_path / f"{tile}", blur=None, noise=None, tile_px=tile)[0][0]
+        tile: restore_files([tmp_path / "a.png"], open_restorer(run, CPU), tmp_path / f"{tile}", tile_px=tile)[0][0]
         for tile in (0, 64, 128)
     }
     whole = open_run(run, CPU).net
