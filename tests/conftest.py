@@ -4,6 +4,9 @@ Everything is made from keyed seeds or comes with scikit-image.
 """
 
 import os
+
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch: what is compared is what the CPU makes
+
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +24,9 @@ from rwsr.degrade.storage.object_store import ObjectPath
 from rwsr.train.networks.published.compact import CompactConfig
 
 from .loopback import CREDENTIALS, free_port, new_bucket, start_s3
+from .train.device.pretended import device
+
+device()  # torch counts its devices at the first backward pass
 
 _LONG = ("test_end_to_end", "test_docs", "test_flows", "papers/")  # whose tests take minutes
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ...degrade.errors import UserError
 from .imresize import F64, cubic, lanczos3, taps
+from .kept import kept
 from .tensors import to_pixels
 
 Model = Callable[[Tensor], Tensor]
@@ -26,8 +27,17 @@ _MOST_SR_PIXELS = 2**22  # of what is restored in one call: 64 feature maps of t
 
 def _along_rows(image: Tensor, scale: int, kernel: Callable[[F64], F64]) -> Tensor:
     """Enlarge the last axis by a kernel."""
-    at, weights = taps(image.shape[-1], image.shape[-1] * scale, kernel)
-    return (image[..., torch.from_numpy(at).to(image.device)] * torch.from_numpy(weights).to(image)).sum(dim=-1)
+    sides = image.shape[-1], image.shape[-1] * scale, kernel
+    at = kept(_places, *sides, device=image.device)
+    return (image[..., at] * kept(_weights, *sides, device=image.device, dtype=image.dtype)).sum(dim=-1)
+
+
+def _places(old: int, new: int, kernel: Callable[[F64], F64]) -> npt.NDArray[np.int64]:
+    return taps(old, new, kernel)[0]
+
+
+def _weights(old: int, new: int, kernel: Callable[[F64], F64]) -> F64:
+    return taps(old, new, kernel)[1]
 
 
 def bicubic(lr: Tensor, scale: int) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...degrade.errors import StoreError
+from ..images.kept import row
 from . import weights
 from .weights import WeightFile
 
@@ -26,7 +27,7 @@ _VGG = {
 
 def normalised(image: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
     """RGB [B, 3, H, W] in 0..1 as a classifier was trained on it."""
-    return (image - image.new_tensor(mean)[:, None, None]) / image.new_tensor(std)[:, None, None]
+    return (image - row(*mean, like=image)) / row(*std, like=image)
 
 
 class Taps(nn.Module):

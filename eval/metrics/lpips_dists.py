@@ -3,7 +3,7 @@
 Both take images [B, 3, H, W], RGB, and give back [B]. Gradients flow, so that they serve as losses too.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,8 @@ class Lpips(nn.Module):
 
     Images are RGB in -1..1. Of two equal images it is 0; it has no upper bound.
     """
+
+    compiled_parts: ClassVar[tuple[str, ...]] = ("backbone",)
 
     def __init__(self, net: Net) -> None:
         super().__init__()
@@ -105,6 +107,8 @@ class Dists(nn.Module):
 
     Images are RGB in 0..1. The image itself is the first feature.
     """
+
+    compiled_parts: ClassVar[tuple[str, ...]] = ("backbone",)
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from ...degrade.errors import UserError
+from ..images.kept import row
 
 SSIM_PX = 11  # a side of the window
+_LUMA = (65.481, 128.553, 24.966)  # of R, G, B in Y
 
 
 def levels(image: Tensor, border: int) -> Tensor:
@@ -24,8 +26,7 @@ def levels(image: Tensor, border: int) -> Tensor:
 
 def luma_bt601(levels: Tensor) -> Tensor:
     """Y [B, 1, H, W] in 16..235 from RGB levels [B, 3, H, W] in 0..255: MATLAB's rgb2ycbcr, not rounded."""
-    weights = levels.new_tensor([65.481, 128.553, 24.966]) / 255
-    return (levels * weights[:, None, None]).sum(dim=1, keepdim=True) + 16
+    return (levels * row(*(weight / 255 for weight in _LUMA), like=levels)).sum(dim=1, keepdim=True) + 16
 
 
 def psnr_of(a: Tensor, b: Tensor) -> Tensor:

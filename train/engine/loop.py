@@ -88,6 +88,8 @@ def _ahead(loader: "DataLoader[B]", device: torch.device) -> Iterator[B]:
     stream = torch.cuda.Stream(device)
     waiting: B | None = None
     for batch in loader:
+        # its memory may be that of a batch which a step still reads: nothing else orders the two
+        stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             coming = batch.to(device)
         if waiting is not None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...degrade.errors import UserError
 from ...eval.report.table import GRADIENT, VALIDATION
+from ..networks.base import compile_parts
 from ..runs.model_file import Weights
 from .distributed import Ranks, average_gradients
 from .optimizers import make_optimizer, to_average
@@ -76,8 +77,9 @@ class Trained:
             net.to(device).train()
             if config.channels_last:
                 net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            if config.compile:
-                net.compile()
+        if config.compile:
+            for net in (*self.nets.values(), *method.fixed):
+                compile_parts(net)
         unknown = config.learning_rates.keys() - self.nets.keys()
         if unknown:
             raise UserError(f"loop.learning_rates names {min(unknown)}; this training has {', '.join(self.nets)}")

@@ -95,7 +95,7 @@ def controller(strength: Tensor, feats: int, noise_std: float, normal: Normal) -
 
     With the published noise_std of 1 most of s is noise: a channel changes its sign with a probability of 0.27 to 0.42.
     """
-    return noise_std * normal(feats).to(strength) + strength[:, None]
+    return noise_std * normal(feats, like=strength) + strength[:, None]
 
 
 class _Parted(torch.autograd.Function):

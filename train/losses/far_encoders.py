@@ -6,7 +6,7 @@ one at an eighth of the size has 8x8 places in the paper's patches of 64 px, so 
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import model_validator
@@ -61,6 +61,8 @@ class FarConfig(Frozen):
 
 class Established(nn.Module):
     """A frozen encoder: RGB [B, 3, H, W] in 0..1 -> one map of features [B, channels, h, w]."""
+
+    compiled_parts: ClassVar[tuple[str, ...]] = ("features",)
 
     def __init__(self, features: nn.Module, of_image: Callable[[Tensor], Tensor], channels: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """The perceptual loss: differences between what a classifier sees in SR and in HR, before its activations."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -36,6 +36,8 @@ class PerceptualLoss(nn.Module):
 
     VGG-19 with the layers and ImageNet normalisation of the published code; nothing in it is trained.
     """
+
+    compiled_parts: ClassVar[tuple[str, ...]] = ("backbone",)
 
     def __init__(self, net: Net, layers: LayerWeights = REAL_ESRGAN) -> None:
         super().__init__()

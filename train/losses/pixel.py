@@ -2,9 +2,13 @@
 
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from ...eval.images.kept import kept
 
 Kind = Literal["l1", "l2", "charbonnier"]
 
@@ -31,22 +35,31 @@ def ms_ssim_loss(sr: Tensor, hr: Tensor) -> Tensor:
     """
     side = min(sr.shape[2:])
     scales = max(1, min(len(_MS_SSIM_WEIGHTS), ((side - 1) // (_TAPS - 1)).bit_length()))
-    weights = sr.new_tensor(_MS_SSIM_WEIGHTS[:scales])
-    weights = weights / weights.sum()
+    weights = kept(_ms_ssim_weights, scales, device=sr.device, dtype=sr.dtype)
     found: list[Tensor] = []
     for scale in range(scales):
         whole, contrast = _ssim(sr, hr)
         found.append(whole if scale == scales - 1 else contrast)
         if scale < scales - 1:
             sr, hr = (functional.avg_pool2d(image, 2, ceil_mode=False) for image in (sr, hr))
-    kept = torch.stack(found, dim=-1).clamp_min(1e-6)  # a negative likeness has no power
-    return 1 - (kept**weights).prod(dim=-1).mean()
+    likeness = torch.stack(found, dim=-1).clamp_min(1e-6)  # a negative likeness has no power
+    return 1 - (likeness**weights).prod(dim=-1).mean()
+
+
+def _ms_ssim_weights(scales: int) -> npt.NDArray[np.float64]:
+    """Of so many scales, with a sum of 1."""
+    first = np.array(_MS_SSIM_WEIGHTS[:scales])
+    return first / first.sum()
+
+
+def _gaussian() -> npt.NDArray[np.float64]:
+    line = np.exp(-((np.arange(_TAPS) - _TAPS // 2) ** 2) / (2 * _SIGMA**2))
+    return line / line.sum()
 
 
 def _ssim(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """SSIM and its part without the means, [B, 3], over where the whole window lies inside."""
-    line = torch.exp(-((torch.arange(_TAPS, dtype=torch.float32) - _TAPS // 2) ** 2) / (2 * _SIGMA**2)).to(a)
-    line, channels = line / line.sum(), a.shape[1]
+    line, channels = kept(_gaussian, device=a.device, dtype=a.dtype), a.shape[1]
 
     def mean(image: Tensor) -> Tensor:
         across = functional.conv2d(image, line.expand(channels, 1, 1, -1), groups=channels)

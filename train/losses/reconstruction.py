@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ...degrade.family import Frozen
 from ...degrade.images.pixels import BT601
+from ...eval.images.kept import row
 from ...eval.metrics.lpips_dists import Lpips, Net
 
 
@@ -32,7 +33,7 @@ def detail(image: Tensor, size: tuple[int, int]) -> Tensor:
     The length of the three detail bands of a Haar transform of luma, stretched to 0..1 in each image, and enlarged
     bilinearly; sides of odd length get their last line again. An image without any detail counts everywhere alike.
     """
-    luma = (image * image.new_tensor(BT601)[:, None, None]).sum(dim=1, keepdim=True)
+    luma = (image * row(*BT601, like=image)).sum(dim=1, keepdim=True)
     luma = functional.pad(luma, (0, luma.shape[3] % 2, 0, luma.shape[2] % 2), mode="replicate")
     a, b, c, d = (luma[:, :, y::2, x::2] for y in (0, 1) for x in (0, 1))
     bands = torch.cat([a - b + c - d, a + b - c - d, a - b - c + d], dim=1) / 2

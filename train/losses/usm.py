@@ -1,11 +1,12 @@
 """Real-ESRGAN's unsharp mask on batches, as `degrade.ops.blur.unsharp_mask` is on one image."""
 
-from functools import cache
-
 import cv2
-import torch
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 from torch.nn import functional
+
+from ...eval.images.kept import kept
 
 _RADIUS, _WEIGHT, _THRESHOLD = 50, 0.5, 10 / 255
 LEAST_PX = _RADIUS // 2 + 1  # of a side: what is mirrored must be there
@@ -20,15 +21,13 @@ def check_target(sharpen_target: bool, lr_patch_px: int, scale: int) -> None:  #
         )
 
 
-@cache
-def _line() -> Tensor:
-    taps = _RADIUS + 1 - _RADIUS % 2
-    return torch.from_numpy(cv2.getGaussianKernel(taps, 0)).float().flatten()
+def _taps() -> npt.NDArray[np.float32]:
+    return np.float32(cv2.getGaussianKernel(_RADIUS + 1 - _RADIUS % 2, 0)).flatten()
 
 
 def _blurred(image: Tensor) -> Tensor:
     """[B, C, H, W] under the Gaussian, over mirrored borders (the edge pixel once)."""
-    line = _line().to(image)
+    line = kept(_taps, device=image.device, dtype=image.dtype)
     reach, channels = len(line) // 2, image.shape[1]
     wide = functional.pad(image, (reach, reach, reach, reach), mode="reflect")
     across = functional.conv2d(wide, line.expand(channels, 1, 1, -1), groups=channels)

@@ -26,7 +26,7 @@ from ..networks.keyed_noise import Normal
 from ..networks.lr_reconstruction import LrReconstruction, far_of
 from ..networks.mm_realsr import MMRealSR
 from .base import Preset, TrainingConfig
-from .hr_aware_losses import FarWeight, Looks, check_losses, looks_of, rec_of
+from .hr_aware_losses import FarWeight, Looks, check_losses, looks_of, rec_of, why_too_small
 
 GENERATOR = "generator"
 
@@ -174,13 +174,11 @@ def check_model(config: FineTuneConfig, restorer: Restoring) -> None:
 
 def _check_patch(restorer: Restoring, px: int) -> None:
     """Raises UserError where a model cannot restore patches of that size."""
-    device = next(restorer.net.parameters()).device
-    try:
-        with torch.no_grad():
-            size = restorer.net(torch.zeros(1, 3, px, px, device=device)).shape[2:]
-    except (RuntimeError, ValueError, AssertionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"the model cannot restore {px}x{px} px ({reason}); raise loop.lr_patch_px") from None
+    found: list[torch.Size] = []
+    reason = why_too_small(restorer.net, lambda lr: found.append(restorer.net(lr).shape[2:]), px)
+    if reason is not None:
+        raise UserError(f"the model cannot restore {px}x{px} px ({reason}); raise loop.lr_patch_px")
+    size = found[0]
     if tuple(size) != (px * restorer.scale, px * restorer.scale):
         raise UserError(
             f"the model makes {size[1]}x{size[0]} px of {px}x{px}, not {restorer.scale} times as much; change "

@@ -64,7 +64,7 @@ def rec_of(losses: ReconstructionLossConfig, px: int) -> Lpips | None:
     if not losses.lpips:
         return None
     rec = lpips(losses.net)
-    _check_sees(f"LPIPS ({losses.net})", lambda image: rec.maps(image, image), px)
+    _check_sees(f"LPIPS ({losses.net})", rec, lambda image: rec.maps(image, image), px)
     return rec
 
 
@@ -76,15 +76,33 @@ def looks_of(
     rec = rec_of(losses, hr_px if network.resolution == "hr" else lr_px)
     hqi = None if network.controller is None else lpips(network.controller.hqi)
     if hqi is not None:
-        _check_sees("HQI's LPIPS", lambda image: hqi.maps(image, image), hr_px)
+        _check_sees("HQI's LPIPS", hqi, lambda image: hqi.maps(image, image), hr_px)
     if encoder is not None:
-        _check_sees("FAR's encoder", encoder, hr_px)
+        _check_sees("FAR's encoder", encoder, encoder, hr_px)
     return Looks(rec, hqi, encoder)
 
 
-def _check_sees(what: str, net: Callable[[Tensor], object], px: int) -> None:
+def _check_sees(what: str, net: nn.Module, look: Callable[[Tensor], object], px: int) -> None:
     """Raises UserError where a network has no features of patches of that size."""
+    reason = why_too_small(net, look, px)
+    if reason is not None:
+        raise UserError(f"{what} cannot look at {px}x{px} px ({reason}); raise loop.lr_patch_px")
+
+
+def why_too_small(net: nn.Module, look: Callable[[Tensor], object], px: int) -> str | None:
+    """What a network says of patches of that side where it cannot look at them; none where it can.
+
+    Whatever else goes wrong, a device without memory say, is no matter of their size, and is raised.
+    """
+    device = next(net.parameters()).device
     try:
-        net(torch.zeros(1, 3, px, px))
-    except RuntimeError:
-        raise UserError(f"{what} cannot look at {px}x{px} px; raise loop.lr_patch_px") from None
+        with torch.no_grad():
+            look(torch.zeros(1, 3, px, px, device=device))
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, AssertionError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        if "same device" in said:
+            raise
+        return said
+    return None

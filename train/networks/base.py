@@ -36,3 +36,13 @@ class NetworkConfig(Frozen, ABC):
     def detect(cls, shapes: Shapes) -> Self | None:
         """The config of the network that a file's tensors are of, by their names and shapes; None: of another one."""
         return None
+
+
+def compile_parts(net: nn.Module) -> None:
+    """Compile a network, or the parts of it that its class names, "" for itself: whatever is called as a module, since
+    a method that is called by its name runs as it is written.
+    """
+    for name in getattr(net, "compiled_parts", ("",)):
+        part = net.get_submodule(name) if name else net
+        if not isinstance(part, nn.Identity):
+            part.compile()

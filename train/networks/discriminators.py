@@ -1,13 +1,13 @@
 """Discriminators: an image [B, 3, H, W] -> logits, high where it looks like a photograph; and their losses."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils import parametrizations
 
 from ...degrade.family import Frozen
 
@@ -27,8 +27,18 @@ class GanConfig(Frozen):
     """Width of the discriminator."""
 
 
+class _InFp32(parametrizations._SpectralNorm):  # pyright: ignore[reportPrivateUsage]
+    """torch's own, but that autocast does not take its products of matrix and vector for ones of a layer."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        with torch.autocast(weight.device.type, enabled=False):
+            return super().forward(weight)
+
+
 def _normalised(conv: nn.Conv2d) -> nn.Module:
-    return spectral_norm(conv)
+    found: Any = parametrizations.spectral_norm(conv)
+    found.parametrizations.weight[0].__class__ = _InFp32
+    return found
 
 
 class UnetDiscriminator(nn.Module):

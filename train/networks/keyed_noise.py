@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ...degrade.storage.provenance import sha256
+from ...eval.images.kept import to_device
 
 
 class Normal:
@@ -17,9 +18,10 @@ class Normal:
     def __init__(self, keys: Sequence[int] | Tensor) -> None:
         self._generators = [torch.Generator().manual_seed(int(key)) for key in keys]
 
-    def __call__(self, *shape: int) -> Tensor:
-        """[B, *shape], on the CPU."""
-        return torch.stack([torch.randn(shape, generator=each) for each in self._generators])
+    def __call__(self, *shape: int, like: Tensor) -> Tensor:
+        """[B, *shape], of the type of another tensor and on its device; drawn on the CPU, so the same everywhere."""
+        drawn = torch.stack([torch.randn(shape, generator=each) for each in self._generators])
+        return to_device(drawn, like.device).to(like)
 
 
 def of_name(name: str) -> Normal:

@@ -6,7 +6,7 @@ that the two meet, X is LR enlarged bicubically to the size of HR, as LWay's aut
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -78,6 +78,8 @@ class LrReconstruction(nn.Module):
 
     established: channels of FAR's established encoder; 0 is no FAR.
     """
+
+    compiled_parts: ClassVar[tuple[str, ...]] = ("degradation", "image", "reconstructor")
 
     def __init__(self, config: ReconstructionConfig, established: int = 0) -> None:
         super().__init__()

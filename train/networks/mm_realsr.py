@@ -136,6 +136,7 @@ class MMRealSR(nn.Module):
 
     def __init__(self, config: MMRealSRConfig) -> None:
         super().__init__()
+        self.compiled_parts = ("", "de_net") if config.modulated else ("",)
         feats = config.num_feat
         self._fold = _LARGEST_SCALE // config.scale
         self.conv_first = nn.Conv2d(3 * self._fold**2, feats, 3, padding=1)

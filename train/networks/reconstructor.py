@@ -109,7 +109,7 @@ class Modulation(nn.Module):
             weight = weight * (weight.square().sum(dim=(2, 3, 4), keepdim=True) + _DEMODULATION_EPS).rsqrt()
         x = functional.conv2d(x.reshape(1, -1, height, width), weight.flatten(0, 1), padding=1, groups=batch)
         x = x.reshape(batch, feats, height, width)
-        x = x + self.noise * normal(1, height, width).to(x)
+        x = x + self.noise * normal(1, height, width, like=x)
         return functional.leaky_relu(self.conv(x), _SLOPE)
 
 

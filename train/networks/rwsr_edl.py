@@ -112,6 +112,7 @@ class Edl(nn.Module):
         if config.branches == "masked-features":
             self.adversarial_tail = nn.Conv2d(config.branch_feats, 3, 3, padding=1)
             self.pixel_tail = nn.Conv2d(config.branch_feats, 3, 3, padding=1)
+        self.compiled_parts = tuple(name for name, _ in self.named_children())  # losses call `parts`
         if config.branches != "masked-features":
             for name, part in self.named_children():
                 if name != "generator":

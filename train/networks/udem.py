@@ -97,7 +97,8 @@ class Udem(nn.Module):
         scores: list[Tensor] = []
         for first, body, fc in zip(self.conv_first, self.body, self.fc_degree, strict=True):
             features: Tensor = body(first(lr))
-            scores.append(fc(features.mean(dim=(2, 3))))
+            with torch.autocast(lr.device.type, enabled=False):  # bf16 has steps of 1/256 near 1, a margin is 1/20
+                scores.append(fc(features.float().mean(dim=(2, 3))))
         return torch.cat(scores, dim=1)
 
     def in_tiles(self, lr: Tensor, tile_px: int) -> Tensor:

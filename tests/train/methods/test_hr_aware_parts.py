@@ -143,8 +143,9 @@ def test_noise_is_of_the_sample() -> None:
     """The parts of a batch draw what the whole batch does, each sample its own; s first, then each modulation."""
     whole, parts = Normal([5, 6, 7]), [Normal([5]), Normal([6, 7])]
     for shape in ((4,), (1, 3, 2)):
-        drawn = whole(*shape)
-        assert drawn.shape == (3, *shape) and torch.equal(drawn, torch.cat([each(*shape) for each in parts]))
+        like = torch.zeros(())
+        drawn = whole(*shape, like=like)
+        assert drawn.shape == (3, *shape) and torch.equal(drawn, torch.cat([each(*shape, like=like) for each in parts]))
         assert not torch.equal(drawn[0], drawn[1])
     net = _tiny(controller={})
     for modulation in net.reconstructor.modulations:
