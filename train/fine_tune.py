@@ -78,7 +78,9 @@ def large_enough(rows: Sequence[SourceRow], patch_px: int) -> list[SourceRow]:
 
 def _both(first: Validate | None, second: Validate | None) -> Validate | None:
     found = [each for each in (first, second) if each is not None]
-    return (lambda net: {name: value for each in found for name, value in each(net).items()}) if found else None
+    if not found:
+        return None
+    return lambda net, ranks: {name: values for each in found for name, values in each(net, ranks).items()}
 
 
 def choice_of(config: FineTuneConfig, *, has_hr: bool, has_far: bool) -> Choice | None:

@@ -10,7 +10,7 @@ from ..degrade.storage.provenance import Json
 from ..eval.images.sets import ImageSet
 from .data.of_training import Data
 from .engine import run
-from .engine.distributed import local_device
+from .engine.distributed import leads_here, local_device
 from .engine.loop import Interrupted
 from .engine.run import OnStep
 from .files.open import judge_weights, open_restorer
@@ -87,6 +87,8 @@ def told(steps: int, notes: Sequence[str] = ()) -> Generator[OnStep]:
         try:
             yield tell
         except Interrupted as interrupted:
+            if not leads_here():
+                raise SystemExit(1) from None  # the leader says it
             raise UserError(
                 f"stopped after {interrupted.step} of {steps} steps, which are saved; the same command goes on from "
                 "there"

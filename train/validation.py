@@ -15,7 +15,7 @@ from ..eval.images.tiling import Device, Model, restore
 from ..eval.metrics import DEFAULT, lpips_here, ready
 from ..eval.protocols.base import Setup, Subject
 from ..eval.protocols.restoration import evaluate
-from ..eval.report.table import mean_of
+from .engine.distributed import Ranks
 from .engine.run import Show, Validate
 from .methods.hr_aware_validation import reconstructed
 from .networks.cunet import wants_condition
@@ -29,7 +29,7 @@ def held_out(store_folder: Place) -> ImageSet:
 
 
 def validation(images: ImageSet, scale: int, device: Device, wanted: Sequence[str] = ()) -> Validate:
-    """The means of PSNR, SSIM and, where published weights are, LPIPS on images, as a training asks for them.
+    """PSNR, SSIM and, where published weights are, LPIPS on images, as a training asks for them.
 
     Raises UserError.
 
@@ -42,12 +42,13 @@ def validation(images: ImageSet, scale: int, device: Device, wanted: Sequence[st
         if name in missing:
             raise UserError(f"{name} cannot be measured here ({missing[name]}); choose another")
 
-    def validate(net: Model) -> dict[str, float]:
+    def validate(net: Model, ranks: Ranks) -> dict[str, list[float]]:
+        part = replace(images, items=images.items[ranks.rank :: ranks.count])
         if isinstance(net, LrReconstruction):
-            return reconstructed(images, net, device)
-        setup = Setup(images, [Subject("net", net, conditioned=wants_condition(net))], device)
-        rows = [row for _, part in evaluate(setup, metrics) for row in part]
-        return {each.name: mean_of([row.value for row in rows if row.metric == each.name]) for each in metrics}
+            return reconstructed(part, net, device)
+        setup = Setup(part, [Subject("net", net, conditioned=wants_condition(net))], device)
+        rows = [row for _, found in evaluate(setup, metrics) for row in found]
+        return {each.name: [row.value for row in rows if row.metric == each.name] for each in metrics}
 
     return validate
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 
@@ -37,9 +38,10 @@ def root() -> None:
     Exit codes: 0 done, 1 an error that the last line explains, 2 wrong usage, 3 done, but some images
     were left out (each is named).
     """
-    from ..console import tell_the_person
+    from ..console import process_number, tell_the_person
 
-    tell_the_person()
+    if not process_number():
+        tell_the_person()
 
 
 for command in (
@@ -67,6 +69,9 @@ _GOES_ON = (  # whose work is committed piece by piece
 )
 
 
+_AFTER_THE_FIRST_S = 3
+
+
 def _after_a_stop(words: Sequence[str]) -> str:
     """What the same command will do after Ctrl-C."""
     said = " ".join(word for word in words if not word.startswith("-"))
@@ -81,9 +86,11 @@ def main() -> None:
     What decoders say of bad files on their own is kept quiet: each such file gets a line of ours, with its name.
     """
     from ...degrade.errors import UserError
-    from ..console import tell_warnings
+    from ..console import process_number, tell_warnings
 
-    tell_warnings()
+    number = process_number()
+    if not number:
+        tell_warnings()
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     try:
@@ -95,7 +102,9 @@ def main() -> None:
         click.echo(f"\nstopped: {_after_a_stop(sys.argv[1:])}", err=True)
         sys.exit(1)
     except UserError as error:
-        click.echo(f"error: {error}", err=True)
+        if number:
+            time.sleep(_AFTER_THE_FIRST_S)  # what befalls all is said by the first, whose end ends the others
+        click.echo(f"process {number}: error: {error}" if number else f"error: {error}", err=True)
         sys.exit(1)
     except BrokenPipeError:  # whoever read it has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

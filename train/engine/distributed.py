@@ -1,20 +1,26 @@
 """Several processes that train one model: which of them this is, and the few things that they say to each other.
 
-`torchrun --nproc-per-node 4 -m rwsr.pipelines.cli train ...` starts them; alone, there is one. Gradients are averaged
-by hand after the backward pass: the networks stay plain modules, and the parts of a batch in several processes give the
-same step as the whole batch in one.
+`torchrun --nproc-per-node 4 -m rwsr train ...` starts them; alone, there is one. Gradients are averaged by hand after
+the backward pass: the networks stay plain modules, and the parts of a batch in several processes give the same step as
+the whole batch in one, but for statistics that a network takes of its part (batch normalisation, a relativistic mean).
+What is on a GPU goes through NCCL; what hosts tell each other goes through gloo, so that no GPU is waited for.
 """
 
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ...degrade.errors import UserError
+
 _BUCKET_BYTES = 32 * 2**20
+_PATIENCE = timedelta(hours=2)  # for another process, which may write a checkpoint or measure its part of the images
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,9 @@ def joined(device: torch.device) -> Generator[Ranks]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=_PATIENCE, device_id=device)
+    else:
+        dist.init_process_group("gloo", timeout=_PATIENCE)
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
     finally:
@@ -46,10 +54,17 @@ def joined(device: torch.device) -> Generator[Ranks]:
 
 
 def local_device() -> torch.device:
-    """The CUDA device of this process where there is one, else the CPU."""
+    """The CUDA device of this process where there is one, else the CPU.
+
+    Raises:
+        UserError: there are more processes on this machine than devices.
+    """
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= count:
+        raise UserError(f"torchrun starts more processes than this machine has GPUs; set --nproc-per-node {count}")
+    return torch.device("cuda", number)
 
 
 def leads_here() -> bool:
@@ -63,14 +78,17 @@ def use_threads(count: int) -> None:
 
 
 def _buckets(tensors: Iterable[Tensor]) -> Iterable[list[Tensor]]:
-    waiting: list[Tensor] = []
+    """Tensors of one type together, some MiB at a time."""
+    waiting: dict[torch.dtype, list[Tensor]] = {}
+    sizes: dict[torch.dtype, int] = {}
     for tensor in tensors:
-        waiting.append(tensor)
-        if sum(each.numel() * each.element_size() for each in waiting) >= _BUCKET_BYTES:
-            yield waiting
-            waiting = []
-    if waiting:
-        yield waiting
+        kind = tensor.dtype
+        waiting.setdefault(kind, []).append(tensor)
+        sizes[kind] = sizes.get(kind, 0) + tensor.numel() * tensor.element_size()
+        if sizes[kind] >= _BUCKET_BYTES:
+            yield waiting.pop(kind)
+            sizes[kind] = 0
+    yield from waiting.values()
 
 
 def average(tensors: Iterable[Tensor], ranks: Ranks) -> None:
@@ -81,10 +99,70 @@ def average(tensors: Iterable[Tensor], ranks: Ranks) -> None:
         flat = torch.cat([each.flatten() for each in bucket])
         dist.all_reduce(flat)
         flat /= ranks.count
-        at = 0
-        for each in bucket:
-            each.copy_(flat[at : at + each.numel()].view_as(each))
-            at += each.numel()
+        _give_back(flat, bucket)
+
+
+def _give_back(flat: Tensor, bucket: Sequence[Tensor]) -> None:
+    parts = flat.split([each.numel() for each in bucket])
+    torch._foreach_copy_(list(bucket), [part.view_as(each) for part, each in zip(parts, bucket, strict=True)])  # pyright: ignore
+
+
+def as_the_leader(nets: Iterable[nn.Module], ranks: Ranks) -> None:
+    """Give every process the leader's weights."""
+    if ranks.count == 1:
+        return
+    with torch.no_grad():
+        for bucket in _buckets(value for net in nets for value in net.state_dict().values()):
+            flat = torch.cat([each.flatten() for each in bucket])
+            dist.broadcast(flat, 0)
+            _give_back(flat, bucket)
+
+
+def gathered(values: Mapping[str, Sequence[float]], ranks: Ranks) -> dict[str, list[float]]:
+    """The values of all processes by name, in the order of the processes; the same in each."""
+    if ranks.count == 1:
+        return {name: list(each) for name, each in values.items()}
+    parts: list[Any] = [None] * ranks.count
+    dist.all_gather_object(parts, {name: list(each) for name, each in values.items()})
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: [value for part in parts for value in part.get(name, ())] for name in names}
+
+
+def check_alike(value: object, what: str, ranks: Ranks) -> None:
+    """Raises UserError, in every process, where they do not see the same."""
+    if ranks.count == 1:
+        return
+    parts: list[Any] = [None] * ranks.count
+    dist.all_gather_object(parts, value)
+    if any(part != parts[0] for part in parts):
+        said = ", ".join(str(part) for part in parts)
+        raise UserError(f"{what} is not the same for all processes ({said}); name a folder that all of them share")
+
+
+class Asked:
+    """Whether any process was asked to stop: known to all of them at the same step, one step later. Nobody waits."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        self._ranks = ranks
+        self._said: Tensor | None = None
+        self._work: Any = None
+
+    def by_anybody(self, here: bool) -> bool:
+        """here: whether this one is asked by now. To be called once a step by each."""
+        if self._ranks.count == 1:
+            return here
+        found = self.settle()
+        self._said = torch.tensor([float(here)])
+        self._work = dist.all_reduce(self._said, async_op=True)
+        return found
+
+    def settle(self) -> bool:
+        """What was said last, once all have said it."""
+        if self._work is None or self._said is None:
+            return False
+        self._work.wait()
+        self._work = None
+        return bool(self._said > 0)
 
 
 def average_gradients(net: nn.Module, ranks: Ranks) -> None:
@@ -99,17 +177,7 @@ def greatest(values: Tensor, ranks: Ranks) -> Tensor:
     return values
 
 
-def agreed(leaders: bool, ranks: Ranks) -> bool:
-    """What the leader says, in every process; of the others it is not looked at."""
-    if ranks.count == 1:
-        return leaders
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    said = torch.tensor(float(leaders and ranks.leads), device=device)
-    dist.all_reduce(said)
-    return bool(said > 0)
-
-
 def wait_for_all(ranks: Ranks) -> None:
-    """Go on once every process is here."""
+    """Go on once every process is here; the devices may still compute."""
     if ranks.count > 1:
-        dist.barrier()
+        dist.all_reduce(torch.zeros(1))

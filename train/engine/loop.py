@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from ...degrade.errors import UserError
 from ...degrade.storage.provenance import Json
-from ...eval.report.table import GRADIENT, VALIDATION
+from ...eval.report.table import GRADIENT, VALIDATION, mean_of
 from ..runs import checkpoint, pictures
 from ..runs.model_file import Weights, write_model
 from ..runs.moments import model_file
-from .distributed import Ranks, agreed, joined, wait_for_all
+from .distributed import Asked, Ranks, as_the_leader, check_alike, gathered, joined, wait_for_all
 from .events import Events
 from .finite import Finite
 from .pace import Pace
@@ -161,11 +161,13 @@ def _fit(
     log, finite = StepLog(device, events), _watch(config, device)
     saved = checkpoint.load_state(run, trained.nets, device)
     start = kept = saved.step if saved is not None else 0
+    check_alike(start, f"the last checkpoint in {run}", ranks)
     if saved is not None:
         trained.ema, log.parts = saved.ema, saved.log
         trained.load(saved.state["trained"])
         log.load(saved.state["log"])
         best.load(saved.state["best"])
+    as_the_leader(trained.nets.values(), ranks)
     wait_for_all(ranks)  # all have read what the leader removes
     if ranks.leads:
         checkpoint.drop_after(run, start)
@@ -199,12 +201,12 @@ def _fit(
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # else it draws from torch's global one
     )
-    pace = Pace(device)
+    pace, anybody = Pace(device), Asked(ranks)
     for step, batch in enumerate(pace.timed(_ahead(loader, device)), start + 1):
         terms, norms = trained.step(step - 1, batch, method.losses, ranks)
         finite.look(step, terms | norms)
         log.add(terms | {name: torch.where(torch.isfinite(value), value, 0) for name, value in norms.items()})
-        last, stop = step == config.steps, asked.is_set()
+        last, stop = step == config.steps, anybody.by_anybody(asked.is_set())
         to_log, to_save = step % config.log_every == 0, _is_saved(config, step)
         to_validate = method.validate is not None and (step % config.validate_every == 0 or last)
         if to_log or to_save or to_validate or last or stop:
@@ -213,7 +215,7 @@ def _fit(
         if to_validate:
             figures = _validated(run, step, method, trained, ranks, config.show_images, events)
             best.consider(step, figures, trained.ema)
-            last = last or (best.has_patience and agreed(best.is_over, ranks))
+            last = last or (best.has_patience and best.is_over)
         means = log.mean(step, ranks) if to_log or last else {}
         log.note(step, figures)
         told = {name: value for name, value in means.items() if not name.startswith(GRADIENT)}
@@ -255,21 +257,24 @@ def _finish(
 def _validated(
     run: Path, step: int, method: Training[Any], trained: Trained, ranks: Ranks, show: int, events: Events
 ) -> dict[str, float]:
-    """The figures of the averaged weights, and pictures of what they make; the network has its own again afterwards."""
-    if method.validate is None or not ranks.leads:
+    """The figures of the averaged weights, of which each process measures its part, and pictures of what they make; the
+    network has its own again afterwards.
+    """
+    if method.validate is None:
         return {}
     net = trained.nets[trained.first]
     own = {name: value.clone() for name, value in net.state_dict().items()}
     net.load_state_dict(trained.ema)
     net.eval()
     try:
-        if method.show is not None and show:
+        if method.show is not None and show and ranks.leads:
             if not (run / "images" / pictures.REFERENCE).exists():
                 pictures.write_pictures(run, pictures.REFERENCE, method.show(None, show))
             made = method.show(net, show)
             pictures.write_pictures(run, pictures.folder_of(step), made)
             events.pictures(step, made)
-        return {f"{VALIDATION}{name}": value for name, value in method.validate(net).items()}
+        values = gathered(method.validate(net, ranks), ranks)
+        return {f"{VALIDATION}{name}": mean_of(each) for name, each in values.items()}
     finally:
         net.load_state_dict(own)
         net.train()

@@ -29,7 +29,7 @@ from .training import Batch, LoopConfig, Training
 B = TypeVar("B", bound=Batch)
 
 Make = Callable[[GroupSource, Mapping[str, Tensor] | None], Training[GroupBatch]]
-Validate = Callable[[nn.Module], dict[str, float]]
+Validate = Callable[[nn.Module, Ranks], Mapping[str, Sequence[float]]]
 Show = Callable[[nn.Module | None, int], dict[str, U8]]
 OnStep = Callable[[int, dict[str, float]], None]
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...degrade.family import Frozen
 from ...degrade.images.pixels import U8
+from .distributed import Ranks
 from .optimizers import Adam, Optimizer
 from .schedule import Constant, Schedule
 
@@ -111,17 +112,17 @@ class Training(Generic[B]):
 
     networks: by name; in each step each takes a step of its own optimiser, in their order. The first is the one that is
     averaged (EMA), validated and exported. average: a copy of it that has the averaged weights in each step, for losses
-    that look at what it makes. losses: (network, micro-batch, shared) -> named terms, already weighted;
-    their sum is minimised, and those that hang on nothing trained are only logged. fixed: networks that losses look
-    through and nothing trains. validate: figures of the averaged weights, or none. choice: which of the averages that
-    were validated becomes the model; none is the last. show: what the averaged weights make of so many held-out images,
-    [H, W, 3] by name; of no network what there is to compare with.
+    that look at what it makes. losses: (network, micro-batch, shared) -> named terms, already weighted; their sum is
+    minimised, and those that hang on nothing trained are only logged. fixed: networks that losses look through and
+    nothing trains. validate: figures of the averaged weights of each image of a process's part, or none. choice: which
+    of the averages that were validated becomes the model; none is the last. show: what the averaged weights make of so
+    many held-out images, [H, W, 3] by name; of no network what there is to compare with.
     """
 
     networks: Mapping[str, nn.Module]
     losses: Callable[[str, B, Shared], dict[str, Tensor]]
     fixed: Sequence[nn.Module] = ()
     average: nn.Module | None = None
-    validate: Callable[[nn.Module], dict[str, float]] | None = None
+    validate: Callable[[nn.Module, Ranks], Mapping[str, Sequence[float]]] | None = None
     show: "Callable[[nn.Module | None, int], dict[str, U8]] | None" = None
     choice: Choice | None = None

@@ -11,8 +11,8 @@ from ...eval.images.tensors import to_tensor
 from ...eval.metrics import ready
 from ...eval.metrics.lpips_dists import Lpips
 from ...eval.metrics.psnr_ssim import psnr
-from ...eval.report.table import mean_of
 from ..data.batches import LrSource
+from ..engine.distributed import Ranks
 from ..engine.run import Validate
 from ..losses.far import Strength, hqi_of, strength_of
 from ..losses.far_encoders import Established
@@ -24,7 +24,7 @@ WITHOUT_HR = (FAR, "niqe")
 _MOST, _MOST_SR_PX = 16, 512  # images, and pixels of each side of their SR, that are looked at
 
 
-def reconstructed(images: ImageSet, net: LrReconstruction, device: torch.device) -> dict[str, float]:
+def reconstructed(images: ImageSet, net: LrReconstruction, device: torch.device) -> dict[str, list[float]]:
     """The PSNR of X of pairs against what is reconstructed of it from true HR, under the code as it is."""
     values: list[float] = []
     for _, items in opened(images):
@@ -34,23 +34,23 @@ def reconstructed(images: ImageSet, net: LrReconstruction, device: torch.device)
             with torch.no_grad():
                 found = net(lr, hr, of_name(item.source)).clamp(0, 1)
                 values.append(psnr(found, net.wanted(lr), border=0, luma=False).item())
-    return {"reconstruction-psnr": mean_of(values)}
+    return {"reconstruction-psnr": values}
 
 
 def without_hr(
     images: LrSource, scale: int, net: LrReconstruction | None, encoder: Established | None, device: torch.device
 ) -> Validate:
-    """The mean NIQE, where its file is, and FAR, where there is FAR, of SR of the middle of at most 16 of the images
+    """NIQE, where its file is, and FAR, where there is FAR, of SR of the middle of at most 16 of the images
     that a model is fine-tuned on.
     """
     count = len(images.sizes_px)
     looked_at: Sequence[int] = range(0, count, max(1, count // _MOST))[:_MOST]
     metrics, _ = ready(("niqe",), scale=1, border=None, device=device)
 
-    def validate(restorer: nn.Module) -> dict[str, float]:
+    def validate(restorer: nn.Module, ranks: Ranks) -> dict[str, list[float]]:
         found: dict[str, list[float]] = {}
         with torch.no_grad():
-            for number in looked_at:
+            for number in looked_at[ranks.rank :: ranks.count]:
                 sr = (
                     restorer(to_tensor(middle(images.read(number), _MOST_SR_PX // scale))[None].to(device))
                     .float()
@@ -60,7 +60,7 @@ def without_hr(
                     found.setdefault(metric.name, []).append(metric.measure(sr, sr).item())
                 if net is not None and net.far is not None and encoder is not None:
                     found.setdefault(FAR, []).append(far_of(net, encoder, sr).item())
-        return {name: mean_of(values) for name, values in found.items()}
+        return found
 
     return validate
 

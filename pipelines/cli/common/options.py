@@ -216,7 +216,11 @@ def as_json(function: F) -> F:
 
 
 def tell(result: dict[str, Any], lines: list[str], *, json_: bool) -> None:
-    """The result: as JSON, or as lines for a person."""
+    """The result: as JSON, or as lines for a person; of several processes by the first."""
+    from ...console import process_number
+
+    if process_number():
+        return
     click.echo(json.dumps(_plain(result), indent=1, default=str, allow_nan=False) if json_ else "\n".join(lines))
 
 

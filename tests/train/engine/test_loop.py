@@ -27,6 +27,7 @@ from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatches, StoredGroups
 from rwsr.train.data.of_training import Data, live, stored
 from rwsr.train.engine import run as runs
+from rwsr.train.engine.distributed import Ranks
 from rwsr.train.engine.loop import built
 from rwsr.train.files.open import open_run
 from rwsr.train.methods.base import Given
@@ -425,10 +426,10 @@ def test_validation_is_in_the_log(store: Store, tmp_path: Path) -> None:
     config = compose(CONFIG, sets=["loop.validate_every=3"])
     seen: list[float] = []
 
-    def validate(net: torch.nn.Module) -> dict[str, float]:
+    def validate(net: torch.nn.Module, _: Ranks) -> dict[str, list[float]]:
         assert not net.training
         seen.append(float(next(net.parameters()).detach().sum()))
-        return {"figure": seen[-1]}
+        return {"figure": [seen[-1]]}
 
     _train(tmp_path / "run", store, config, CPU, _nothing, validate=validate)
     rows = pq.read_table(tmp_path / "run/train.parquet").to_pylist()

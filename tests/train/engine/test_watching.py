@@ -1,5 +1,6 @@
 """A training that is watched: TensorBoard, Weights & Biases, images on the way, and how fast it goes."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,9 @@ def test_what_tensorboard_cannot_write_names_its_folder(store: Store, tmp_path: 
     with pytest.raises(OSError) as caught:
         _train(tmp_path / "run", store, config, CPU, in_the_way)
     assert caught.value.filename == str(events)
+    for thread in threading.enumerate():  # its writer ends here, not in the midst of the next test
+        if type(thread).__name__ == "_AsyncWriterThread":
+            thread.join(10)
 
 
 @pytest.mark.slow

@@ -439,9 +439,9 @@ def test_the_best_average_is_kept_and_patience_ends(
     config: FineTuneConfig = compose(compose_fine_tuning("self-training-small"), sets=sets)
     restorer, figures, seen = open_restorer(foreign, CPU), iter(values), list[Tensor]()
 
-    def validate(net: nn.Module) -> dict[str, float]:
+    def validate(net: nn.Module, _: Ranks) -> dict[str, list[float]]:
         seen.append(next(net.parameters()).detach().clone())
-        return {"niqe": next(figures)}
+        return {"niqe": [next(figures)]}
 
     method = stages.fine_tuning(config, Restoring(restorer.net, 4), None, None)
     method = replace(method, validate=validate, choice=Choice("niqe", better, patience))
@@ -489,9 +489,9 @@ def test_stopped_and_resumed_is_the_same(limit: int, foreign: Path, lr_images: P
             nn.init.constant_(modulation.noise, 0.3)
         net.eval().requires_grad_(False)
 
-        def validate(now: nn.Module) -> dict[str, float]:
+        def validate(now: nn.Module, _: Ranks) -> dict[str, list[float]]:
             moved = next(now.parameters()) - next(first.parameters())
-            return {"far": moved.square().sum().item()}  # is least at the first step
+            return {"far": [moved.square().sum().item()]}  # is least at the first step
 
         method = stages.through(config, Restoring(restorer.net, 4), net, _looks())
         _fit(out, lr_images, config, replace(method, validate=validate, choice=Choice("far", "lower")), on_step)
@@ -598,7 +598,7 @@ def test_with_the_true_weights(pairs: Path, foreign: Path, lr_images: Path, publ
     again = _log(_again(tmp_path, named, held))
     assert again == log
     small = ["--model", foreign, "--lr-images", lr_images, "--out", tmp_path / "other", "--preset"]
-    assert "LPIPS (squeeze) cannot look at 16x16 px; raise loop.lr_patch_px" in rwsr(
+    assert "LPIPS (squeeze) cannot look at 16x16 px (" in rwsr(
         "train", "hr-aware", *small, "self-training-small", "--set", "loop.lr_patch_px=16", code=1
     )
     assert "lpips-alex cannot be measured here (alexnet" in rwsr(
