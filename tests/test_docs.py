@@ -207,3 +207,12 @@ def test_the_readme_names_targets_that_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`?make (\w+)", README):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE) or target == "for", target
+
+
+@pytest.mark.slow
+def test_what_a_step_takes_is_what_the_code_counts() -> None:
+    """Some rows of the table in train/README.md, made again."""
+    told = (sys.executable, ROOT / "benchmarks/training_cost.py", "cunet", "esrgan", "hr-aware-pretrain-small")
+    made = subprocess.run(told, check=True, capture_output=True, text=True, timeout=300).stdout.splitlines()
+    readme = (ROOT / "train/README.md").read_text().splitlines()
+    assert len(made) == 5 and all(line in readme for line in made)

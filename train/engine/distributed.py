@@ -67,9 +67,14 @@ def local_device() -> torch.device:
     return torch.device("cuda", number)
 
 
+def expected() -> Ranks:
+    """This process among those that torchrun started, before they have met."""
+    return Ranks(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+
+
 def leads_here() -> bool:
     """Whether this process is the one that writes, before the others are found."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return expected().leads
 
 
 def use_threads(count: int) -> None:

@@ -22,11 +22,12 @@ from ...eval.report.table import GRADIENT, VALIDATION, mean_of
 from ..runs import checkpoint, pictures
 from ..runs.model_file import Weights, write_model
 from ..runs.moments import model_file
+from ..watching.events import Events
+from ..watching.pace import Pace
+from ..watching.step_log import StepLog
 from .distributed import Asked, Ranks, as_the_leader, check_alike, gathered, joined, wait_for_all
-from .events import Events
 from .finite import Finite
-from .pace import Pace
-from .step_log import StepLog
+from .memory import out_of_memory
 from .trained import Best, Trained
 from .training import B, LoopConfig, Training
 
@@ -131,8 +132,8 @@ def fit(
 
     Raises:
         Interrupted: it was asked to stop; everything is saved.
-        UserError: the batch cannot be shared out among the processes; or a loss or a gradient is no number, and the
-            last checkpoint is from before it.
+        UserError: the batch cannot be shared out among the processes; the device has not enough memory; or a loss or a
+            gradient is no number, and the last checkpoint is from before it.
     """
     with joined(device) as ranks, own_generator(config.seed), _interruptible() as asked:
         if config.batch_size % (ranks.count * config.accum_steps):
@@ -141,7 +142,10 @@ def fit(
                 f"{config.accum_steps} parts each; make it a multiple"
             )
         with closing(Events(run, config, whole_config, wanted=ranks.leads)) as events:
-            _fit(run, method, batches(ranks), config, ranks, asked, device, whole_config, on_step, spawn, events)
+            try:
+                _fit(run, method, batches(ranks), config, ranks, asked, device, whole_config, on_step, spawn, events)
+            except torch.OutOfMemoryError:
+                raise out_of_memory(config, ranks) from None
 
 
 def _fit(

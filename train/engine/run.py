@@ -1,5 +1,6 @@
 """One training of any method into the folder of a run: from groups or pairs, or from batches of any kind."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -21,10 +22,13 @@ from ..data.batches import GroupBatch, GroupBatches, GroupSource
 from ..files.open import weights_in
 from ..runs.checkpoint import is_finished, tidy
 from ..runs.identity import check_free, check_identity, check_steps, write_identity
-from .distributed import Ranks, leads_here
+from .distributed import Ranks, expected, leads_here
 from .loop import fit
+from .memory import Cost, check_room, cost_of
 from .schedule import needs_steps
 from .training import Batch, LoopConfig, Training
+
+_log = logging.getLogger("rwsr")
 
 B = TypeVar("B", bound=Batch)
 
@@ -92,7 +96,20 @@ def train(
         spawn=spawn,
         inputs=inputs,
         branch=branch,
+        cost=lambda: cost_of(lambda: make(groups, start), batches(ranks=Ranks())[0], loop),
     )
+
+
+def _say_what_it_takes(cost: Callable[[], Cost], loop: LoopConfig, device: torch.device) -> None:
+    """A line where a step may not fit; raises UserError where it does not."""
+    try:
+        found = cost()
+    except Exception as error:  # what fake tensors cannot follow of the networks of others
+        _log.info("what a step takes of the device is not known (%s)", type(error).__name__)
+        return
+    note = check_room(found, loop, expected(), device)
+    if note is not None and leads_here():
+        say(note)
 
 
 def train_on(
@@ -108,14 +125,15 @@ def train_on(
     spawn: bool = False,
     inputs: Json | None = None,
     branch: bool = False,
+    cost: Callable[[], Cost] | None = None,
 ) -> bool:
     """Train a method on batches into `run`; False when that was done before.
 
     identity: the hash of all that the batches and the first weights come from. inputs: what else is noted with the
-    config. batches: of a process among several.
+    config. batches: of a process among several. cost: of a step, which is held against the device's memory.
 
     Raises:
-        UserError: `run` holds another training, or method or batches do not fit, or it diverged.
+        UserError: `run` holds another training, or method, batches or a step's memory do not fit, or it diverged.
         BusyError: another process trains into it.
         Interrupted: it was asked to stop, and is saved.
     """
@@ -132,6 +150,8 @@ def train_on(
             return False
         method = make()
         batches(Ranks())  # says what does not fit before the folder is taken
+        if cost is not None and device.type == "cuda":
+            _say_what_it_takes(cost, loop, device)
         if changes is not None and changes.step and leads_here():
             what = "a branch" if changes.is_branch else "the same training"
             say(f"note: {run} goes on from step {changes.step} as {what}: {changes.text}")

@@ -64,6 +64,12 @@ class Best:
         return patience is not None and self._worse >= patience
 
 
+def _move(net: nn.Module, device: torch.device) -> None:
+    """What is there already is left alone: torch cannot move a network without numbers."""
+    if any(value.device != device for value in (*net.parameters(), *net.buffers())):
+        net.to(device)
+
+
 class Trained:
     """The networks of a method with all that a step of them changes."""
 
@@ -72,9 +78,10 @@ class Trained:
         self.first = next(iter(self.nets))
         self._config, self._device = config, device
         for net in method.fixed:
-            net.to(device)
+            _move(net, device)
         for net in self.nets.values():
-            net.to(device).train()
+            _move(net, device)
+            net.train()
             if config.channels_last:
                 net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:
@@ -92,7 +99,8 @@ class Trained:
         }
         self._average = method.average
         if self._average is not None:
-            self._average.to(device).eval().requires_grad_(False)
+            _move(self._average, device)
+            self._average.eval().requires_grad_(False)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self.ema: Weights = {name: value.detach().clone() for name, value in self.nets[self.first].state_dict().items()}
 

@@ -140,8 +140,8 @@ def check_weights(config: FarConfig) -> None:
         weights.find(_FILES[config.net])
 
 
-def encoder_of(config: FarConfig | None, far_model: Path | None, device: torch.device) -> Established | None:
-    """The encoder on a device, where there is FAR; far_model: the file or run of the model that `sr` stands for.
+def encoder_of(config: FarConfig | None, far_model: Path | None) -> Established | None:
+    """The encoder, where there is FAR; far_model: the file or run of the model that `sr` stands for.
 
     Raises:
         MissingWeights: its file is not there.
@@ -150,4 +150,4 @@ def encoder_of(config: FarConfig | None, far_model: Path | None, device: torch.d
     if config is None:
         return None
     sr = None if far_model is None else open_restorer(far_model, torch.device("cpu")).net
-    return established(config, sr).to(device)
+    return established(config, sr)

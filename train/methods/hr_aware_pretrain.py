@@ -15,7 +15,6 @@ from torch import Tensor
 from ...degrade.errors import UserError
 from ...degrade.recipes.store_config import GROUPS, StoreConfig
 from ..data.batches import GroupBatch, GroupSource, check_scale
-from ..engine.distributed import local_device
 from ..engine.loop import built
 from ..engine.schedule import Cosine
 from ..engine.training import LoopConfig, Shared, Training
@@ -85,7 +84,7 @@ def build(config: PretrainConfig, given: Given) -> Training[GroupBatch]:
     """
     if given.far_model is not None and config.network.far is None:
         raise UserError("--far-model is for FAR, which this training has not; drop it")
-    encoder = encoder_of(config.network.far, given.far_model, local_device())
+    encoder = encoder_of(config.network.far, given.far_model)
     if given.judge is not None:
         raise UserError("--start-discriminator is for a training with a GAN loss; drop it")
     return with_encoder(config, encoder, given.groups, given.start, partly=given.partly)

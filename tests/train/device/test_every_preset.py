@@ -24,7 +24,7 @@ from rwsr.train.methods.hr_aware import Restoring
 from rwsr.train.networks.lr_reconstruction import LrReconstruction
 from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig
 
-from .pretended import Watch, device, pretended
+from .pretended import Watch, pretended
 
 BATCH = 2
 ALL = [name for method in METHODS for name in method.presets]
@@ -116,7 +116,6 @@ PRESETS = [
 def test_a_step_mixes_no_devices_and_waits_for_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever reads a number is refused by torch itself."""
     config = _small_batch(_config(name), channels_last=True)
-    monkeypatch.setattr(hr_aware_pretrain, "local_device", device)
     with pretended() as on:
         trained, watch, batch = _stepped(name, config, on)
         assert watch.copies == {}, "each of these makes the host wait for the device"
@@ -146,7 +145,6 @@ def test_compiling_reaches_every_network_that_a_step_runs(name: str, monkeypatch
         net._compiled_call_impl = call  # type: ignore[assignment]  # noqa: SLF001
 
     monkeypatch.setattr(nn.Module, "compile", compile_)
-    monkeypatch.setattr(hr_aware_pretrain, "local_device", device)
     with pretended() as on:
         config = _small_batch(_config(name), compile=True)
         method, batch = _training(name, config, on)

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from ..engine.distributed import Ranks, average
 from ..runs import checkpoint
-from .distributed import Ranks, average
 from .events import Events
 
 

@@ -10,7 +10,7 @@ from ...degrade.errors import UserError
 from ...degrade.images.pixels import U8
 from ...degrade.storage.local import write_atomic
 from ...degrade.storage.provenance import Json
-from .training import LoopConfig
+from ..engine.training import LoopConfig
 
 
 class Events:

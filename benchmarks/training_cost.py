@@ -1,0 +1,99 @@
+"""What a step of every preset takes: bytes, operations, hours; on tensors without numbers, so in a minute anywhere.
+
+    python benchmarks/training_cost.py [PRESET ...] [--write README]
+
+Writes the table between the two marks of a file, train/README.md say; else it is printed. Hours are those of the whole
+training at 100 and 200 TFLOP a second: rates that an H100 was assumed to reach in TF32 and in bf16, not measured.
+"""
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import nn
+
+from rwsr.eval.metrics import backbones, lpips_dists, weights
+from rwsr.train.data.batches import GroupBatch
+from rwsr.train.engine.memory import GIB, cost_of
+from rwsr.train.losses import far_encoders, perceptual
+from rwsr.train.methods import METHODS
+from rwsr.train.methods.base import Given
+
+MARKS = ("<!-- cost of presets -->", "<!-- end of cost -->")
+RATES = (100, 200)  # TFLOP/s
+SAMPLES = 2
+
+
+class Groups:
+    """What a store of a preset's own data says of itself."""
+
+    name, lr_size_px, sharpened, in_use = "a store", 10_000, False, range(1000)
+
+    def __init__(self, config: Any) -> None:
+        self.scale = getattr(config.network, "scale", 1)
+        self.members = 5 if config.method == "mm-realsr" and getattr(config.network, "modulated", False) else 1
+        self.conditions = 2 if config.method == "cugan" else 0
+
+
+def without_files() -> Any:
+    """Published weights are not looked for: what they cost is not in their numbers."""
+
+    def as_made(net: nn.Module, _: object) -> nn.Module:
+        return net.requires_grad_(False).eval()
+
+    found = [mock.patch.object(module, "published", as_made) for module in (lpips_dists, perceptual, far_encoders)]
+    found.append(mock.patch.object(far_encoders, "clip_rn50", lambda: as_made(backbones.ClipRn50(), None)))
+    return [*found, mock.patch.object(weights, "load", lambda _: defaultdict(lambda: torch.zeros(1)))]
+
+
+def row(method: Any, name: str) -> str:
+    config = method.presets[name].config
+    groups, px, loop = Groups(config), config.loop.lr_patch_px, config.loop
+    hr = torch.empty(SAMPLES, 3, groups.scale * px, groups.scale * px)
+    lr, keys = torch.empty(SAMPLES, groups.members, 3, px, px), torch.zeros(SAMPLES, dtype=torch.int64)
+    batch = GroupBatch(hr, lr, torch.empty(SAMPLES, groups.conditions), keys)
+
+    def make() -> Any:
+        start = config.network.build().state_dict() if config.needs_start else None
+        return method.build(config, Given(groups, start))  # type: ignore[arg-type]
+
+    cost, times = cost_of(make, batch, loop), loop.batch_size / SAMPLES
+    tflop = cost.flop * times / 1e12
+    hours = " / ".join(f"{tflop * loop.steps / rate / 3600:,.1f}" for rate in RATES)
+    return (
+        f"| {name} | {loop.batch_size} of {px} px | {loop.steps:,} | {cost.fixed / GIB:.1f} | "
+        f"{cost.saved * times / GIB:.1f} | {tflop:.2f} | {hours} |"
+    )
+
+
+def table(wanted: list[str]) -> list[str]:
+    lines = [
+        "| preset | a step | steps | GiB of weights | GiB for backward | TFLOP a step | hours at 100 / 200 TFLOP/s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for method in METHODS:
+        lines += [row(method, name) for name in method.presets if not wanted or name in wanted]
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("presets", nargs="*")
+    parser.add_argument("--write", type=Path)
+    told = parser.parse_args()
+    for patch in without_files():
+        patch.start()
+    lines = table(told.presets)
+    if told.write is None:
+        print("\n".join(lines))
+        return
+    before, _, rest = told.write.read_text().partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    told.write.write_text("\n".join([f"{before}{MARKS[0]}", *lines, f"{MARKS[1]}{after}"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How a training is followed: its log, its pace, TensorBoard and Weights & Biases."""
