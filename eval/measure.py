@@ -9,7 +9,7 @@ from ..degrade.errors import UserError
 from ..degrade.progress import progress, say
 from ..degrade.storage.location import Place
 from .images.sets import ImageSet
-from .images.tiling import Device, pick_device
+from .images.tiling import Device, in_fp32, pick_device
 from .metrics import printed
 from .protocols import PROTOCOLS
 from .protocols.base import O, Protocol, Setup, Subject
@@ -55,7 +55,7 @@ def measure(
         raise UserError("name a --reconstruction")
     rows: list[MetricRow] = []
     total = sum(each.count for each in images.items) * protocol.passes(options, len(subjects))
-    with progress(protocol.name, total) as advance:
+    with in_fp32(), progress(protocol.name, total) as advance:
         for count, found in protocol.measure(setup, options):
             rows += found
             advance(count, "")

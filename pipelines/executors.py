@@ -1,15 +1,14 @@
 """Runs a function over tasks on Dask; results as they come."""
 
-import ctypes
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..degrade.errors import UserError
 from ..degrade.progress import say
-from ..degrade.tasks import Outcome, Run, attempt, threads
+from ..degrade.tasks import Outcome, Run, attempt, keep_memory, threads
 
 if TYPE_CHECKING:
     from dask.distributed import Client
@@ -18,8 +17,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 LOCAL = "local"
-_M_TRIM_THRESHOLD, _KEPT_BYTES = -1, 2**28  # of malloc.h
-_M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 2**25  # the greatest that glibc takes
 _LOOK_S = 10.0  # how often a cluster without workers is looked at
 
 
@@ -31,21 +28,8 @@ class _Cluster:
     dask: str
 
 
-@cache
-def _keep_memory() -> None:
-    """Let a Dask worker keep freed memory for the next image, as every other process does.
-
-    Dask starts its workers with MALLOC_TRIM_THRESHOLD_=65536, under which each array of an image is given back to the
-    system and asked for again: rendering took twice as long.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's; others have no such habit
-    if mallopt is not None:
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-
-
 def _attempt_on_dask(function: Callable[[T], R], task: T) -> Outcome[T, R]:
-    _keep_memory()
+    keep_memory()
     return attempt(function, task)
 
 

@@ -1,8 +1,10 @@
 """Restoring images with a model, which is any callable LR [B, 3, h, w] -> SR [B, 3, s*h, s*w], both in [0, 1]."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,13 +73,27 @@ def lanczos_model(scale: int) -> Model:
     return partial(lanczos, scale=scale)
 
 
+@contextmanager
+def in_fp32(*, tf32: bool = False) -> Generator[None]:
+    """How CUDA multiplies fp32 for the block: as IEEE says, or in TF32, which cuDNN has where nobody says."""
+    backends: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    were = [each.allow_tf32 for each in backends]
+    for each in backends:
+        each.allow_tf32 = tf32
+    try:
+        yield
+    finally:
+        for each, was in zip(backends, were, strict=True):
+            each.allow_tf32 = was
+
+
 def restore(model: Model, lr: Tensor, device: torch.device) -> Tensor:
-    """SR of LR on the CPU, clipped to [0, 1]; no gradient is kept.
+    """SR of LR on the CPU, clipped to [0, 1], computed in fp32; no gradient is kept.
 
     Not by torch's inference mode: a network that folds its convs into one when it restores (SPAN) could not be trained
     on afterwards.
     """
-    with torch.no_grad():
+    with torch.no_grad(), in_fp32():
         return model(lr.to(device)).clamp(0, 1).cpu()
 
 

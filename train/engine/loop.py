@@ -18,6 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ...degrade.errors import UserError
 from ...degrade.storage.provenance import Json
+from ...degrade.tasks import keep_memory
+from ...eval.images.tiling import in_fp32
 from ...eval.report.table import GRADIENT, VALIDATION, mean_of
 from ..runs import checkpoint, pictures
 from ..runs.model_file import Weights, write_model
@@ -109,6 +111,18 @@ def own_generator(seed: int) -> Generator[None]:
         yield
 
 
+@contextmanager
+def _arithmetic(config: LoopConfig) -> Generator[None]:
+    """How CUDA computes for the block."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = config.cudnn_benchmark
+    try:
+        with in_fp32(tf32=config.tf32):
+            yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
 def fit(
     run: Path,
     method: Training[B],
@@ -135,7 +149,9 @@ def fit(
         UserError: the batch cannot be shared out among the processes; the device has not enough memory; or a loss or a
             gradient is no number, and the last checkpoint is from before it.
     """
-    with joined(device) as ranks, own_generator(config.seed), _interruptible() as asked:
+    if device.type == "cpu":
+        keep_memory()
+    with joined(device) as ranks, own_generator(config.seed), _arithmetic(config), _interruptible() as asked:
         if config.batch_size % (ranks.count * config.accum_steps):
             raise UserError(
                 f"loop.batch_size = {config.batch_size} cannot be shared out among {ranks.count} processes in "
@@ -271,14 +287,15 @@ def _validated(
     net.load_state_dict(trained.ema)
     net.eval()
     try:
-        if method.show is not None and show and ranks.leads:
-            if not (run / "images" / pictures.REFERENCE).exists():
-                pictures.write_pictures(run, pictures.REFERENCE, method.show(None, show))
-            made = method.show(net, show)
-            pictures.write_pictures(run, pictures.folder_of(step), made)
-            events.pictures(step, made)
-        values = gathered(method.validate(net, ranks), ranks)
-        return {f"{VALIDATION}{name}": mean_of(each) for name, each in values.items()}
+        with in_fp32():
+            if method.show is not None and show and ranks.leads:
+                if not (run / "images" / pictures.REFERENCE).exists():
+                    pictures.write_pictures(run, pictures.REFERENCE, method.show(None, show))
+                made = method.show(net, show)
+                pictures.write_pictures(run, pictures.folder_of(step), made)
+                events.pictures(step, made)
+            values = gathered(method.validate(net, ranks), ranks)
+            return {f"{VALIDATION}{name}": mean_of(each) for name, each in values.items()}
     finally:
         net.load_state_dict(own)
         net.train()

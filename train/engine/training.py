@@ -52,6 +52,10 @@ class LoopConfig(Frozen):
     """Memory format of the networks."""
     compile: bool = False
     """Networks through torch.compile."""
+    tf32: bool = True
+    """On CUDA: products of fp32 in TF32, whose mantissa has ten bits; what is measured meanwhile is not."""
+    cudnn_benchmark: bool = True
+    """On CUDA: of the ways to compute a conv the fastest is taken, by trying; which it is may differ between runs."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of every random draw."""
     log_every: Annotated[int, Field(ge=1)] = 100
