@@ -46,11 +46,12 @@ class PerceptualLoss(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """hr: one for each SR, or for as many in a row."""
         with torch.no_grad():
             wanted = self.backbone(normalised(hr))
-        found = self.backbone(normalised(sr))
+        found = [each.unflatten(0, (len(hr), -1)) for each in self.backbone(normalised(sr))]
         terms = [
-            weight * functional.l1_loss(a, b)
+            weight * functional.l1_loss(a, b[:, None].expand_as(a))
             for weight, a, b in zip(self.layer_weights, found, wanted, strict=True)
             if weight
         ]

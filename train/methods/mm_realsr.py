@@ -86,14 +86,14 @@ def generator_terms(
         scores = conditions(predicted.detach() if config.detach_scores else predicted).flatten(0, 1)
     sr = (net(lr) if scores is None else net(lr, scores)).float()
     target = sharpened(batch.hr) if weights.sharpen_target else batch.hr
-    target = target[:, None].expand(-1, members, -1, -1, -1).flatten(0, 1)
-    found = {"pixel": weights.pixel * losses.pixel(sr, target)}
+    of_groups = sr.unflatten(0, (groups, members))
+    found = {"pixel": weights.pixel * losses.pixel(of_groups, target[:, None].expand_as(of_groups))}
     if perceptual is not None:
         found["perceptual"] = weights.perceptual.weight * perceptual(sr, target)
     if judge is not None:
-        shared["sr"] = sr.detach()
-        shared["real"] = batch.hr[:, None].expand(-1, members, -1, -1, -1).flatten(0, 1)
-        found["gan"] = gan_term(weights.gan, judge, sr, shared["real"])
+        # each HR once: judged again for every member it would count alike, at five times the work
+        shared["sr"], shared["real"] = sr.detach(), batch.hr
+        found["gan"] = gan_term(weights.gan, judge, sr, batch.hr)
     return found | terms
 
 
