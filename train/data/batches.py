@@ -17,7 +17,6 @@ from ...degrade.manifest import in_use
 from ...degrade.seeds import stream
 from ...degrade.storage.shards.reader import ShardReader
 from ...degrade.storage.shards.store import Store
-from ...eval.images.tensors import to_tensor
 from ...noisebank.bank import NoiseBank
 from ..engine.distributed import Ranks
 from .crops import drawn_crop, drawn_turn
@@ -99,10 +98,22 @@ def _conditions(store: Store) -> F32:
     return told.flatten().to_numpy().astype(np.float32).reshape(count, -1)
 
 
+def _levels(images: Sequence[U8]) -> Tensor:
+    """[..., H, W, 3] each -> [B, ..., 3, H, W] uint8: a quarter of the bytes of numbers, on their way to a device."""
+    return torch.from_numpy(np.stack(images)).movedim(-1, -3)
+
+
+def _on(device: torch.device, image: Tensor) -> Tensor:
+    """Levels as float32 in [0, 1], on a device; without waiting for it."""
+    moved = image.to(device, non_blocking=True)
+    return moved.float() / 255 if moved.dtype == torch.uint8 else moved
+
+
 @dataclass(frozen=True)
 class GroupBatch:
-    """hr [B, 3, H, W] and lr [B, members, 3, h, w], float32 in [0, 1]; condition [B, C]; keys [B], int64: of what a
-    network draws for each sample in this step."""
+    """hr [B, 3, H, W] and lr [B, members, 3, h, w], float32 in [0, 1], or uint8 until it is on its device; condition
+    [B, C]; keys [B], int64: of what a network draws for each sample in this step.
+    """
 
     hr: Tensor
     lr: Tensor
@@ -113,8 +124,7 @@ class GroupBatch:
         return self.hr, self.lr, self.condition, self.keys
 
     def to(self, device: torch.device) -> "GroupBatch":
-        hr, lr, condition = (each.to(device, non_blocking=True) for each in (self.hr, self.lr, self.condition))
-        return GroupBatch(hr, lr, condition, self.keys)
+        return GroupBatch(_on(device, self.hr), _on(device, self.lr), _on(device, self.condition), self.keys)
 
     def parts(self, count: int) -> "list[GroupBatch]":
         return [GroupBatch(*part) for part in zip(*(each.chunk(count) for each in self._each()), strict=True)]
@@ -187,13 +197,13 @@ class GroupBatches(Dataset[GroupBatch]):
             self._crop(hr, lr, stream(self._seed, "augment", step, sample))
             for sample, hr, lr in zip(samples, found.hr, found.lr, strict=True)
         ]
-        lr = to_tensor(np.stack([lr for _, lr in pairs]))
+        lr = _levels([lr for _, lr in pairs])
         if self._noise is not None:
             noise = self._drawn(self._noise, step, samples)
             own = torch.tensor(found.own_noise or [False] * len(samples))[:, None, None, None, None]
-            lr = (lr + noise.masked_fill(own, 0)).clamp(0, 1)
+            lr = (_on(lr.device, lr) + noise.masked_fill(own, 0)).clamp(0, 1)
         return GroupBatch(
-            hr=to_tensor(np.stack([hr for hr, _ in pairs])),
+            hr=_levels([hr for hr, _ in pairs]),
             lr=lr,
             condition=torch.from_numpy(found.condition),
             keys=_keys(self._seed, step, samples),
@@ -218,13 +228,15 @@ class LrSource(Protocol):
 
 @dataclass(frozen=True)
 class LrBatch:
-    """lr [B, 3, h, w], float32 in [0, 1]; keys [B], int64: of what a network draws for each crop in this step."""
+    """lr [B, 3, h, w], float32 in [0, 1], or uint8 until it is on its device; keys [B], int64: of what a network draws
+    for each crop in this step.
+    """
 
     lr: Tensor
     keys: Tensor
 
     def to(self, device: torch.device) -> "LrBatch":
-        return LrBatch(self.lr.to(device, non_blocking=True), self.keys)
+        return LrBatch(_on(device, self.lr), self.keys)
 
     def parts(self, count: int) -> "list[LrBatch]":
         return [LrBatch(*part) for part in zip(self.lr.chunk(count), self.keys.chunk(count), strict=True)]
@@ -274,4 +286,4 @@ class LrBatches(Dataset[LrBatch]):
         first = self._ranks.rank * share
         places = range(first, first + share)
         crops = [self._crop(numbers[place], stream(self._seed, "augment", step, place)) for place in places]
-        return LrBatch(to_tensor(np.stack(crops)), _keys(self._seed, step, places))
+        return LrBatch(_levels(crops), _keys(self._seed, step, places))

@@ -96,7 +96,7 @@ def train(
         spawn=spawn,
         inputs=inputs,
         branch=branch,
-        cost=lambda: cost_of(lambda: make(groups, start), batches(ranks=Ranks())[0], loop),
+        cost=lambda: cost_of(lambda: make(groups, start), batches(ranks=Ranks())[0].to(torch.device("cpu")), loop),
     )
 
 

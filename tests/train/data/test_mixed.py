@@ -17,6 +17,8 @@ from ...builders import tiny_bank, tiny_store
 from ...commands import rwsr
 from ...degrade.pairs.trees import TREES
 
+CPU = torch.device("cpu")
+
 
 class _Numbered:
     """Samples that say whose they are and which: HR is filled with the store's number, LR with the sample's."""
@@ -105,8 +107,8 @@ def test_noise_of_a_bank_goes_to_what_was_not_photographed(real: Path, photos: P
     assert data.identity == plain.identity != stored([real, made.path], weights=[1, 2]).identity
     changed = [False, False]
     for step in range(4):
-        with_noise = GroupBatches(data.groups, batch_size=8, lr_patch_px=16, seed=0, noise=data.noise)[step]
-        without = GroupBatches(plain.groups, batch_size=8, lr_patch_px=16, seed=0)[step]
+        with_noise = GroupBatches(data.groups, batch_size=8, lr_patch_px=16, seed=0, noise=data.noise)[step].to(CPU)
+        without = GroupBatches(plain.groups, batch_size=8, lr_patch_px=16, seed=0)[step].to(CPU)
         photographed = plain.groups.read(list(range(step * 8, step * 8 + 8))).own_noise
         for i, own in enumerate(photographed):
             changed[own] |= not torch.equal(with_noise.lr[i], without.lr[i])

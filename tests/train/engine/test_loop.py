@@ -23,6 +23,7 @@ from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.degrade.storage.shards.store import Store
 from rwsr.degrade.storage.shards.verify import digest
 from rwsr.eval.images.sets import of_store
+from rwsr.eval.images.tensors import to_tensor
 from rwsr.train.compose import compose_training
 from rwsr.train.data.batches import GroupBatches, StoredGroups
 from rwsr.train.data.of_training import Data, live, stored
@@ -147,9 +148,19 @@ def test_a_batch_is_a_function_of_its_step(store: Store) -> None:
 
 
 @pytest.mark.slow
+def test_a_batch_travels_as_levels_and_arrives_as_numbers(store: Store) -> None:
+    """A quarter of the bytes; the same numbers, to the bit, as when they are made first."""
+    batch = GroupBatches(StoredGroups(store), batch_size=2, lr_patch_px=8, seed=1)[0]
+    arrived = batch.to(CPU)
+    for sent, found in ((batch.hr, arrived.hr), (batch.lr, arrived.lr)):
+        assert sent.dtype == torch.uint8 and found.dtype == torch.float32
+        assert torch.equal(found, to_tensor(sent.movedim(-3, -1).numpy()))
+    assert [part.hr.dtype for part in batch.parts(2)] == [torch.uint8] * 2
+
+
 def test_crops_of_hr_and_lr_stay_aligned(store: Store) -> None:
     """CLEAN is the bilinear shrink of HR, so their crops must agree inside the border."""
-    batch = GroupBatches(StoredGroups(store), batch_size=4, lr_patch_px=8, seed=1)[0]
+    batch = GroupBatches(StoredGroups(store), batch_size=4, lr_patch_px=8, seed=1)[0].to(CPU)
     shrunk = torch.nn.functional.interpolate(batch.hr, scale_factor=0.25, mode="bilinear")
     assert (shrunk - batch.lr[:, 3]).abs().max() < 1.5 / 255
 
@@ -169,7 +180,7 @@ def test_every_loss_reaches_the_udem(store: Store) -> None:
     """Scores are not detached in the first stage: the pixel loss alone moves the UDEM."""
     plain = compose(CONFIG, sets=["network.init_as_nearest=false"]).network
     net = built(lambda: MMRealSR(plain), 0)
-    batch = GroupBatches(StoredGroups(store), batch_size=2, lr_patch_px=12, seed=0)[0]
+    batch = GroupBatches(StoredGroups(store), batch_size=2, lr_patch_px=12, seed=0)[0].to(CPU)
     terms = generator_terms(net, batch, CONFIG, {})
     terms["pixel"].backward()
     assert sum(float(p.grad.abs().sum()) for p in net.de_net.parameters() if p.grad is not None) > 0

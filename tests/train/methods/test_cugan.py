@@ -181,7 +181,7 @@ def test_a_batch_carries_the_z_of_its_pairs(pairs: Store) -> None:
     seen: set[int] = set()
     whole = groups.read(list(range(10)))
     for step in range(8):
-        batch = batches[step]
+        batch = batches[step].to(CPU)
         for hr, lr, z in zip(batch.hr, batch.lr, batch.condition, strict=True):
             found = [
                 (sample, turn, flip)
@@ -257,7 +257,7 @@ def test_it_learns_to_denoise(photos: Path, tmp_path: Path) -> None:
     config = compose(compose_training("cunet-small"), sets=settings, network={"num_feat": [16, 16, 16], "num_block": 1})
     assert train_run(tmp_path / "run", stored(noisy.path), cugan.METHOD, config)
     net, groups = open_run(tmp_path / "run", CPU).net, StoredGroups(noisy)
-    batch = GroupBatches(groups, batch_size=16, lr_patch_px=48, seed=5)[0]
+    batch = GroupBatches(groups, batch_size=16, lr_patch_px=48, seed=5)[0].to(CPU)
     with torch.inference_mode():
         sr = net(batch.lr[:, 0], batch.condition)
     before, after = ((each - batch.hr).square().mean().item() for each in (batch.lr[:, 0], sr))

@@ -282,6 +282,6 @@ def test_the_average_that_ldl_looks_at_is_the_training_s(pairs: Store) -> None:
     trained = Trained(training, config.loop, CPU)
     assert isinstance(training.average, nn.Module)
     trained.ema["body.0.weight"].fill_(0.25)
-    batch = GroupBatches(StoredGroups(pairs), batch_size=2, lr_patch_px=16, seed=0)[0]
+    batch = GroupBatches(StoredGroups(pairs), batch_size=2, lr_patch_px=16, seed=0)[0].to(CPU)
     trained.step(0, batch, training.losses, Ranks())
     assert training.average.state_dict()["body.0.weight"].eq(0.25).all()
