@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -115,22 +116,21 @@ class _Span:
 
 
 def _spans(length: int, tile: int, overlap: int) -> list[_Span]:
-    """Tiles that read `tile` pixels at most; each writes all but the outer part of its overlap.
+    """Tiles of one size, `tile` pixels at most, as few and as small as reach; neighbours read twice the overlap both.
 
-    A quarter of the overlap to each side of the border between two is faded over; the rest only feeds the model.
+    The border between two is in the middle of that; a quarter of the overlap to each side of it is faded over, the rest
+    only feeds the model.
     """
     if tile == 0 or length <= tile:
         return [_Span(range(length), range(length), 0)]
-    step, fade = tile - 2 * overlap, overlap // 4
+    count = -(-(length - 2 * overlap) // (tile - 2 * overlap))
+    size = max(_LEAST_PX, -(-(length + 2 * overlap * (count - 1)) // count))  # smaller ones would be filled up
+    starts = [number * (length - size) // (count - 1) for number in range(count)]
+    borders, fade = [0, *(start + overlap for start in starts[1:]), length], overlap // 4
     spans: list[_Span] = []
-    for start in range(0, length, step):
-        stop = min(start + step, length)
-        end = min(length, stop + overlap)
-        read = range(max(0, min(start - overlap, end - tile)), end)
-        write = range(max(0, start - fade), min(length, stop + fade))
-        spans.append(_Span(read, write, 2 * fade if start else 0))
-        if write.stop == length:
-            break
+    for start, (first, stop) in zip(starts, pairwise(borders), strict=True):
+        write = range(first - fade if first else 0, min(length, stop + fade))
+        spans.append(_Span(range(start, start + size), write, 2 * fade if first else 0))
     return spans
 
 
