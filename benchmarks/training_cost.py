@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from rwsr.eval.metrics import backbones, lpips_dists, weights
-from rwsr.train.data.batches import GroupBatch
+from rwsr.train.data.imagined import ImaginedGroups
 from rwsr.train.engine.memory import GIB, cost_of
 from rwsr.train.losses import far_encoders, perceptual
 from rwsr.train.methods import METHODS
@@ -25,17 +25,6 @@ from rwsr.train.methods.base import Given
 MARKS = ("<!-- cost of presets -->", "<!-- end of cost -->")
 RATES = (100, 200)  # TFLOP/s
 SAMPLES = 2
-
-
-class Groups:
-    """What a store of a preset's own data says of itself."""
-
-    name, lr_size_px, sharpened, in_use = "a store", 10_000, False, range(1000)
-
-    def __init__(self, config: Any) -> None:
-        self.scale = getattr(config.network, "scale", 1)
-        self.members = 5 if config.method == "mm-realsr" and getattr(config.network, "modulated", False) else 1
-        self.conditions = 2 if config.method == "cugan" else 0
 
 
 def without_files() -> Any:
@@ -51,14 +40,12 @@ def without_files() -> Any:
 
 def row(method: Any, name: str) -> str:
     config = method.presets[name].config
-    groups, px, loop = Groups(config), config.loop.lr_patch_px, config.loop
-    hr = torch.empty(SAMPLES, 3, groups.scale * px, groups.scale * px)
-    lr, keys = torch.empty(SAMPLES, groups.members, 3, px, px), torch.zeros(SAMPLES, dtype=torch.int64)
-    batch = GroupBatch(hr, lr, torch.empty(SAMPLES, groups.conditions), keys)
+    groups, px, loop = ImaginedGroups(config), config.loop.lr_patch_px, config.loop
+    batch = groups.batch(SAMPLES, px)
 
     def make() -> Any:
         start = config.network.build().state_dict() if config.needs_start else None
-        return method.build(config, Given(groups, start))  # type: ignore[arg-type]
+        return method.build(config, Given(groups, start))
 
     cost, times = cost_of(make, batch, loop), loop.batch_size / SAMPLES
     tflop = cost.flop * times / 1e12

@@ -13,7 +13,9 @@ from torch import nn
 from rwsr.eval.metrics import backbones, lpips_dists, weights
 from rwsr.train.compose import method_of
 from rwsr.train.data.batches import GroupBatch, LrBatch
+from rwsr.train.data.imagined import ImaginedGroups
 from rwsr.train.engine.distributed import Ranks
+from rwsr.train.engine.memory import Keys
 from rwsr.train.engine.trained import Trained
 from rwsr.train.engine.training import Training
 from rwsr.train.losses import far_encoders, perceptual
@@ -29,25 +31,6 @@ from .pretended import Watch, pretended
 BATCH = 2
 ALL = [name for method in METHODS for name in method.presets]
 QUICK = {"mm-realsr-small-gan", "cugan-small", "rwsr-edl-small", "hr-aware-pretrain-small", "lway-pretrain-small"}
-
-
-class _Groups:
-    """What a preset's store would be."""
-
-    name, lr_size_px, sharpened, in_use = "a store", 10_000, False, range(1000)
-
-    def __init__(self, config: Any) -> None:
-        self.scale = getattr(config.network, "scale", 1)
-        self.members = 5 if config.method == "mm-realsr" and getattr(config.network, "modulated", False) else 1
-        self.conditions = 2 if config.method == "cugan" else 0
-
-
-class _Keys(list[int]):
-    """The keys of samples, which stay on the host."""
-
-    def chunk(self, count: int) -> list["_Keys"]:
-        size = len(self) // count
-        return [_Keys(self[i * size : (i + 1) * size]) for i in range(count)]
 
 
 @pytest.fixture(autouse=True)
@@ -70,13 +53,12 @@ def _training(name: str, config: Any, on: torch.device) -> tuple[Training[Any], 
     """The training of a preset, and a batch of it on the device."""
     px = config.loop.lr_patch_px
     if name in hr_aware.FINE_TUNING:
-        return _fine_tuning(config, on), LrBatch(torch.rand(BATCH, 3, px, px).to(on), _Keys(range(BATCH)))  # type: ignore[arg-type]
-    groups = _Groups(config)
+        return _fine_tuning(config, on), LrBatch(torch.rand(BATCH, 3, px, px).to(on), Keys(range(BATCH)))  # type: ignore[arg-type]
+    groups = ImaginedGroups(config)
     start = config.network.build().state_dict() if config.needs_start else None
-    method = method_of(name).build(config, Given(groups, start))  # type: ignore[arg-type]
-    hr, lr = torch.rand(BATCH, 3, px * groups.scale, px * groups.scale), torch.rand(BATCH, groups.members, 3, px, px)
-    condition = torch.rand(BATCH, groups.conditions)
-    return method, GroupBatch(*(each.to(on) for each in (hr, lr, condition)), _Keys(range(BATCH)))  # type: ignore[arg-type]
+    method = method_of(name).build(config, Given(groups, start))
+    made = groups.batch(BATCH, px).to(on)
+    return method, GroupBatch(made.hr, made.lr, made.condition, Keys(range(BATCH)))  # type: ignore[arg-type]
 
 
 def _fine_tuning(config: Any, on: torch.device) -> Training[LrBatch]:

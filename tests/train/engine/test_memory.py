@@ -12,6 +12,7 @@ from rwsr.degrade.errors import UserError
 from rwsr.degrade.storage.shards.store import Store
 from rwsr.train.compose import compose_training, method_of
 from rwsr.train.data.batches import GroupBatch, LrBatch
+from rwsr.train.data.imagined import ImaginedGroups
 from rwsr.train.data.of_training import stored
 from rwsr.train.engine import memory, run
 from rwsr.train.engine.distributed import Ranks
@@ -54,26 +55,16 @@ def test_two_convs_are_counted_by_hand() -> None:
 def test_published_presets_are_as_counted_before(preset: str, gigabytes: float, tflop: float) -> None:
     """By an audit's own count of the same networks, at their published size and batch."""
     config, count = method_of(preset).presets[preset].config, 2
-    conditions, members = (2, 1) if preset == "cunet" else (0, 5 if preset.startswith("mm-") else 1)
-    groups = _Groups(1 if preset == "cunet" else 4, members, conditions)
-    px, scale = config.loop.lr_patch_px, groups.scale
-    hr, lr = torch.empty(count, 3, scale * px, scale * px), torch.empty(count, members, 3, px, px)
-    batch = GroupBatch(hr, lr, torch.empty(count, conditions), torch.zeros(count, dtype=torch.int64))
+    groups = ImaginedGroups(config)
+    batch = groups.batch(count, config.loop.lr_patch_px)
 
     def make() -> Training[GroupBatch]:
         start = config.network.build().state_dict() if config.needs_start else None
-        return method_of(preset).build(config, Given(groups, start))  # type: ignore[arg-type]
+        return method_of(preset).build(config, Given(groups, start))
 
     found, times = cost_of(make, batch, config.loop), config.loop.batch_size / count
     assert found.saved * times / 1e9 == pytest.approx(gigabytes, rel=0.02, abs=0.05)
     assert found.flop * times / 1e12 == pytest.approx(tflop, rel=0.01)
-
-
-class _Groups:
-    name, lr_size_px, sharpened, in_use = "a store", 10_000, False, range(1000)
-
-    def __init__(self, scale: int, members: int, conditions: int) -> None:
-        self.scale, self.members, self.conditions = scale, members, conditions
 
 
 def test_what_does_not_fit_is_told_with_the_parts_that_do() -> None:

@@ -1,0 +1,28 @@
+"""What a store for a training says of itself, where there is none: to know what the training takes before there is."""
+
+from typing import Any
+
+import torch
+
+from .batches import GroupBatch, Samples
+
+
+class ImaginedGroups:
+    """A `GroupSource` of the shapes that a config learns from, which no sample can be read of."""
+
+    name, lr_size_px, sharpened, in_use = "a store that is not there", 2**14, False, list(range(2**10))
+
+    def __init__(self, config: Any) -> None:
+        """config: of any method."""
+        self.scale = getattr(config.network, "scale", 1)
+        self.members = 5 if config.method == "mm-realsr" and getattr(config.network, "modulated", False) else 1
+        self.conditions = 2 if config.method == "cugan" else 0
+
+    def read(self, samples: list[int]) -> Samples:
+        raise NotImplementedError(f"{self.name} has no samples")
+
+    def batch(self, count: int, lr_patch_px: int) -> GroupBatch:
+        """A batch of that shape; what its numbers are is not said."""
+        lr_px, hr_px = lr_patch_px, lr_patch_px * self.scale
+        hr, lr = torch.empty(count, 3, hr_px, hr_px), torch.empty(count, self.members, 3, lr_px, lr_px)
+        return GroupBatch(hr, lr, torch.empty(count, self.conditions), torch.zeros(count, dtype=torch.int64))
