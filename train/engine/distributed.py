@@ -112,12 +112,12 @@ def _give_back(flat: Tensor, bucket: Sequence[Tensor]) -> None:
     torch._foreach_copy_(list(bucket), [part.view_as(each) for part, each in zip(parts, bucket, strict=True)])  # pyright: ignore
 
 
-def as_the_leader(nets: Iterable[nn.Module], ranks: Ranks) -> None:
-    """Give every process the leader's weights."""
+def as_the_leader(tensors: Iterable[Tensor], ranks: Ranks) -> None:
+    """Give every process the leader's values of its own tensors."""
     if ranks.count == 1:
         return
     with torch.no_grad():
-        for bucket in _buckets(value for net in nets for value in net.state_dict().values()):
+        for bucket in _buckets(tensors):
             flat = torch.cat([each.flatten() for each in bucket])
             dist.broadcast(flat, 0)
             _give_back(flat, bucket)

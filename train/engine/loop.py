@@ -187,7 +187,8 @@ def _fit(
         trained.load(saved.state["trained"])
         log.load(saved.state["log"])
         best.load(saved.state["best"])
-    as_the_leader(trained.nets.values(), ranks)
+    weights = [value for net in trained.nets.values() for value in net.state_dict().values()]
+    as_the_leader([*weights, *trained.ema.values()], ranks)
     wait_for_all(ranks)  # all have read what the leader removes
     if ranks.leads:
         checkpoint.drop_after(run, start)
