@@ -1,6 +1,7 @@
 """What long jobs tell whoever follows them: lines, and how far they are. Who follows is not their business."""
 
 import logging
+import os
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
@@ -26,6 +27,11 @@ class Watcher(Protocol):
 
 _everywhere: list[Watcher] = []
 _here: ContextVar[tuple[Watcher, ...]] = ContextVar("watchers", default=())
+
+
+def process_number() -> int:
+    """Which of those that torchrun started this is; 0, which alone writes and speaks, where it started none."""
+    return int(os.environ.get("RANK", "0"))
 
 
 def follow(watcher: Watcher) -> None:

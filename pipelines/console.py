@@ -1,7 +1,6 @@
 """What a person sees of a long job: a bar on a terminal, now and then a line elsewhere; all on stderr."""
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Generator
@@ -30,11 +29,6 @@ class _Said(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         say(printable(record.getMessage()))
-
-
-def process_number() -> int:
-    """Which of those that torchrun started this is; 0, which alone speaks, where it started none."""
-    return int(os.environ.get("RANK", "0"))
 
 
 def tell_the_person() -> None:

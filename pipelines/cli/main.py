@@ -38,7 +38,8 @@ def root() -> None:
     Exit codes: 0 done, 1 an error that the last line explains, 2 wrong usage, 3 done, but some images
     were left out (each is named).
     """
-    from ..console import process_number, tell_the_person
+    from ...degrade.progress import process_number
+    from ..console import tell_the_person
 
     if not process_number():
         tell_the_person()
@@ -86,7 +87,8 @@ def main() -> None:
     What decoders say of bad files on their own is kept quiet: each such file gets a line of ours, with its name.
     """
     from ...degrade.errors import UserError
-    from ..console import process_number, tell_warnings
+    from ...degrade.progress import process_number
+    from ..console import tell_warnings
 
     number = process_number()
     if not number:

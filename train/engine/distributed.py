@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ...degrade.errors import UserError
+from ...degrade.progress import process_number
 
 _BUCKET_BYTES = 32 * 2**20
 _PATIENCE = timedelta(hours=2)  # for another process, which may write a checkpoint or measure its part of the images
@@ -39,7 +40,7 @@ class Ranks:
 @contextmanager
 def joined(device: torch.device) -> Generator[Ranks]:
     """Find the other processes that torchrun started, if any, for as long as the block lasts."""
-    if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
+    if expected().count <= 1:
         yield Ranks()
         return
     if device.type == "cuda":
@@ -69,7 +70,7 @@ def local_device() -> torch.device:
 
 def expected() -> Ranks:
     """This process among those that torchrun started, before they have met."""
-    return Ranks(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+    return Ranks(process_number(), int(os.environ.get("WORLD_SIZE", "1")))
 
 
 def leads_here() -> bool:
@@ -123,12 +124,18 @@ def as_the_leader(tensors: Iterable[Tensor], ranks: Ranks) -> None:
             _give_back(flat, bucket)
 
 
+def _of_all(value: object, ranks: Ranks) -> list[Any]:
+    """What each process says, in their order."""
+    parts: list[Any] = [None] * ranks.count
+    dist.all_gather_object(parts, value)
+    return parts
+
+
 def gathered(values: Mapping[str, Sequence[float]], ranks: Ranks) -> dict[str, list[float]]:
     """The values of all processes by name, in the order of the processes; the same in each."""
     if ranks.count == 1:
         return {name: list(each) for name, each in values.items()}
-    parts: list[Any] = [None] * ranks.count
-    dist.all_gather_object(parts, {name: list(each) for name, each in values.items()})
+    parts = _of_all({name: list(each) for name, each in values.items()}, ranks)
     names = dict.fromkeys(name for part in parts for name in part)
     return {name: [value for part in parts for value in part.get(name, ())] for name in names}
 
@@ -137,8 +144,7 @@ def check_alike(value: object, what: str, ranks: Ranks) -> None:
     """Raises UserError, in every process, where they do not see the same."""
     if ranks.count == 1:
         return
-    parts: list[Any] = [None] * ranks.count
-    dist.all_gather_object(parts, value)
+    parts = _of_all(value, ranks)
     if any(part != parts[0] for part in parts):
         said = ", ".join(str(part) for part in parts)
         raise UserError(f"{what} is not the same for all processes ({said}); name a folder that all of them share")

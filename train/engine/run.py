@@ -1,6 +1,5 @@
 """One training of any method into the folder of a run: from groups or pairs, or from batches of any kind."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -27,8 +26,6 @@ from .loop import fit
 from .memory import Cost, check_room, cost_of
 from .schedule import needs_steps
 from .training import Batch, LoopConfig, Training
-
-_log = logging.getLogger("rwsr")
 
 B = TypeVar("B", bound=Batch)
 
@@ -105,9 +102,9 @@ def _say_what_it_takes(cost: Callable[[], Cost], loop: LoopConfig, device: torch
     try:
         found = cost()
     except Exception as error:  # what fake tensors cannot follow of the networks of others
-        _log.info("what a step takes of the device is not known (%s)", type(error).__name__)
-        return
-    note = check_room(found, loop, expected(), device)
+        note = f"note: what a step takes of {device} could not be counted ({type(error).__name__})"
+    else:
+        note = check_room(found, loop, expected(), device)
     if note is not None and leads_here():
         say(note)
 

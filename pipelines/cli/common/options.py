@@ -217,7 +217,7 @@ def as_json(function: F) -> F:
 
 def tell(result: dict[str, Any], lines: list[str], *, json_: bool) -> None:
     """The result: as JSON, or as lines for a person; of several processes by the first."""
-    from ...console import process_number
+    from ....degrade.progress import process_number
 
     if process_number():
         return

@@ -100,6 +100,18 @@ def test_a_training_that_cannot_fit_ends_before_its_folder_is_taken(
     assert not (tmp_path / "run").exists() or not (tmp_path / "run/run.json").exists()
 
 
+def test_what_cannot_be_counted_is_said_and_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks of others do what tensors without numbers cannot follow."""
+    said: list[str] = []
+    monkeypatch.setattr(run, "say", said.append)
+
+    def strange() -> Cost:
+        raise NotImplementedError
+
+    run._say_what_it_takes(strange, LoopConfig(), torch.device("cuda", 0))  # noqa: SLF001
+    assert said == ["note: what a step takes of cuda:0 could not be counted (NotImplementedError)"]
+
+
 def _nothing(_: int, __: dict[str, float]) -> None:
     pass
 
