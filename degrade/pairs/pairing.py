@@ -58,27 +58,26 @@ def matched(hr_names: Collection[str], lr_names: Collection[str], hr: Place, lr:
     of_hr = {_exact(name): name for name in hr_names}
     if len(exact) == len(lr_names) and len(of_hr) == len(hr_names) and of_hr.keys() == exact.keys():
         return Matched([(name, exact[_exact(name)]) for name in hr_names], [], {})
-    keys = {name: _keys(name, scale, Role.HR) for name in hr_names}
-    alike = _alike(hr, {name: of[-1] for name, of in keys.items()})
-    of_key: dict[str, str] = {}
-    for name in hr_names:
-        if name not in alike:
-            of_key |= {key: name for key in keys[name] if key == keys[name][-1] or key not in of_key}
+    keys = {name: {_exact(name), _keys(name, scale, Role.HR)[-1]} for name in hr_names}
+    twins = _alike(hr, keys)
+    of_key = {key: name for name in hr_names if name not in twins for key in keys[name]}
     found = {name: next((of_key[k] for k in _keys(name, scale, Role.LR) if k in of_key), None) for name in lr_names}
     # several LR of one HR must differ in what their names say of how they were made
-    alike |= _alike(lr, {name: (of, said_by(name)[0].variant) for name, of in found.items() if of is not None})
+    alike = _alike(lr, {name: {(of, said_by(name)[0].variant)} for name, of in found.items() if of is not None})
     pairs = [(of, name) for name, of in found.items() if of is not None and name not in alike]
+    alike |= twins
     met = {name for pair in pairs for name in pair}
     lonely = [name for name in (*lr_names, *sorted(hr_names)) if name not in met and name not in alike]
     place_of = {name: i for i, name in enumerate(hr_names)}
     return Matched(sorted(pairs, key=lambda pair: (place_of[pair[0]], pair[1])), lonely, alike)
 
 
-def _alike(folder: Place, keys: Mapping[str, Hashable]) -> dict[str, str]:
+def _alike(folder: Place, keys: Mapping[str, Collection[Hashable]]) -> dict[str, str]:
     """Of names that have a key in common, what is wrong with each."""
     of_key: dict[Hashable, list[str]] = {}
-    for name, key in keys.items():
-        of_key.setdefault(key, []).append(name)
+    for name, each in keys.items():
+        for key in each:
+            of_key.setdefault(key, []).append(name)
     groups = [names for names in of_key.values() if len(names) > 1]
     return {
         name: f"{folder / names[-1]} and {folder / names[0]} are called alike; rename one of them"

@@ -8,7 +8,7 @@ import pytest
 
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.pairs.listing import Listed, PairFiles, list_pairs
-from rwsr.degrade.pairs.pairing import Selection
+from rwsr.degrade.pairs.pairing import Selection, matched
 
 from .trees import TREES, photograph, save, smaller
 
@@ -163,6 +163,14 @@ def test_two_that_are_called_alike_are_left_out_and_the_others_taken(tmp_path: P
     reasons = {Path(row.path).name: row.reason for row in found.rows if row.status == "no-partner"}
     assert "000002.jpg and" in reasons["000002.jpg"] and "000002.png are called alike; re" in reasons["000002.jpg"]
     assert len([row for row in found.rows if row.status == "no-partner"]) == 3
+
+
+def test_one_that_is_called_as_another_without_its_role_is_alike_too(tmp_path: Path) -> None:
+    """LR a.png could be of a.png or of a_HR.png: neither is taken."""
+    hr, lr = ["a.png", "a_HR.png", "b.png"], ["a.png", "b_LR2.png"]
+    found = matched(hr, lr, tmp_path / "hr", tmp_path / "lr", 2)
+    assert found.pairs == [("b.png", "b_LR2.png")] and found.alike.keys() == {"a.png", "a_HR.png"}
+    assert all("a_HR.png and" in why and "hr/a.png are called alike" in why for why in found.alike.values())
 
 
 def test_what_is_no_pair_is_told(tmp_path: Path) -> None:
