@@ -15,6 +15,7 @@ from unittest import mock
 import torch
 from torch import nn
 
+from rwsr.degrade.errors import UserError
 from rwsr.eval.metrics import backbones, lpips_dists, weights
 from rwsr.train.data.imagined import ImaginedGroups
 from rwsr.train.engine.memory import GIB, cost_of
@@ -41,28 +42,41 @@ def without_files() -> Any:
 def row(method: Any, name: str) -> str:
     config = method.presets[name].config
     groups, px, loop = ImaginedGroups(config), config.loop.lr_patch_px, config.loop
-    batch = groups.batch(SAMPLES, px)
 
     def make() -> Any:
         start = config.network.build().state_dict() if config.needs_start else None
         return method.build(config, Given(groups, start))
 
-    cost, times = cost_of(make, batch, loop), loop.batch_size / SAMPLES
+    times = loop.batch_size / SAMPLES
+
+    def kept(**changes: object) -> str:
+        try:
+            few, more = (
+                cost_of(make, groups.batch(count, px), loop.model_copy(update=changes)).saved
+                for count in (SAMPLES, 2 * SAMPLES)
+            )
+        except UserError:  # of a network without a row of blocks
+            return "-"
+        return f"{(few + (more - few) * (times - 1)) / GIB:.1f}"  # weights in bf16 are kept once, however many samples
+
+    cost = cost_of(make, groups.batch(SAMPLES, px), loop)
     tflop = cost.flop * times / 1e12
     hours = " / ".join(f"{tflop * loop.steps / rate / 3600:,.1f}" for rate in RATES)
     return (
         f"| {name} | {loop.batch_size} of {px} px | {loop.steps:,} | {cost.fixed / GIB:.1f} | "
-        f"{cost.saved * times / GIB:.1f} | {tflop:.2f} | {hours} |"
+        f"{kept(precision='bf16')} | {kept(precision='fp32')} | {kept(checkpointing=True)} | {tflop:.2f} | {hours} |"
     )
 
 
 def table(wanted: list[str]) -> list[str]:
     lines = [
-        "| preset | a step | steps | GiB of weights | GiB for backward | TFLOP a step | hours at 100 / 200 TFLOP/s |",
-        "|---|---|---|---|---|---|---|",
+        "| preset | a step | steps | GiB of weights | GiB for backward, bf16 | fp32 | checkpointing | TFLOP a step "
+        "| hours at 100 / 200 TFLOP/s |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for method in METHODS:
-        lines += [row(method, name) for name in method.presets if not wanted or name in wanted]
+        named = [name for name in method.presets if name in wanted or (not wanted and not name.endswith("-fp32"))]
+        lines += [row(method, name) for name in named]
     return lines
 
 

@@ -18,7 +18,9 @@ from ..eval.metrics import NAMES, metric
 from ..eval.metrics.weights import NIQE, find
 from .data.batches import LrBatches
 from .data.decoded import DecodedImages
+from .data.imagined import imagined_lr
 from .engine.distributed import local_device
+from .engine.memory import cost_of, without_numbers
 from .engine.run import Validate, train_on
 from .engine.training import Choice
 from .files.open import Restorer, open_restorer
@@ -194,6 +196,16 @@ def fine_tune_run(
             device,
             tell,
             branch=branch,
+            cost=lambda: cost_of(
+                lambda: stages.fine_tuning(
+                    config,
+                    stages.Restoring(without_numbers(restorer.net), restorer.scale),
+                    None if net is None else without_numbers(net),
+                    None if encoder is None else without_numbers(encoder),
+                ),
+                imagined_lr(config.loop.batch_size, config.loop.lr_patch_px),
+                config.loop,
+            ),
             spawn=any(isinstance(place(row.root), ObjectPath) for row in rows),
             inputs={"restorer": restorer.config},
         )

@@ -89,7 +89,7 @@ def _train(
     "mm-realsr",
     "mm-realsr-code",
     "MM-RealSR by the published training files, by the paper, or in minutes on a CPU; -gan is the second stage, from a "
-    "run of the first. The last four are without modulation and for stores of pairs.",
+    "run of the first. Those of real-esrgan and esrgan are without modulation and for stores of pairs.",
 )
 def train_mm_realsr(**told: Any) -> None:
     """Train MM-RealSR (generator, condition network and UDEM), or its generator alone as Real-ESRGAN or ESRGAN do.

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from .batches import GroupBatch, Samples
+from .batches import GroupBatch, LrBatch, Samples
 
 
 class ImaginedGroups:
@@ -26,3 +26,8 @@ class ImaginedGroups:
         lr_px, hr_px = lr_patch_px, lr_patch_px * self.scale
         hr, lr = torch.empty(count, 3, hr_px, hr_px), torch.empty(count, self.members, 3, lr_px, lr_px)
         return GroupBatch(hr, lr, torch.empty(count, self.conditions), torch.zeros(count, dtype=torch.int64))
+
+
+def imagined_lr(count: int, lr_patch_px: int) -> LrBatch:
+    """A batch of LR alone; what its numbers are is not said."""
+    return LrBatch(torch.empty(count, 3, lr_patch_px, lr_patch_px), torch.zeros(count, dtype=torch.int64))

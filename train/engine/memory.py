@@ -1,18 +1,21 @@
 """What a step takes of a device, before the first one: by a step on tensors that have sizes and no numbers."""
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._guards import detect_fake_mode
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.autograd.graph import saved_tensors_hooks
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import FlopCounterMode
 
 from ...degrade.errors import UserError
 from .distributed import Ranks
+from .recomputed import blocks_of
 from .trained import Trained
 from .training import B, LoopConfig, Training
 
@@ -97,12 +100,36 @@ def cost_of(make: Callable[[], Training[B]], batch: B, config: LoopConfig) -> Co
         gradients = [value for net in trained.nets.values() for value in net.parameters() if value.requires_grad]
         averages = list(trained.ema.values()) + ([] if method.average is None else _tensors([method.average]))
         fixed = _bytes(_tensors(nets)) + _bytes(held) + _bytes(gradients) + _bytes(averages)
-    return Cost(fixed, seen.most, flops.get_total_flops())
+    found = Cost(fixed, seen.most, flops.get_total_flops())
+    if not config.checkpointing:
+        return found
+    plain = cost_of(make, batch, config.model_copy(update={"checkpointing": False}))
+    one_block = (plain.saved - found.saved) // len(blocks_of(trained.nets[trained.first]))  # it is back for a while
+    return replace(found, saved=found.saved + one_block)
 
 
 def _without_numbers(batch: Any, mode: FakeTensorMode) -> Any:
     values = {name: mode.from_tensor(value) for name, value in vars(batch).items() if isinstance(value, Tensor)}
     return replace(batch, **(values | {"keys": Keys(range(len(batch.keys)))}))
+
+
+N = TypeVar("N", bound=nn.Module)
+
+
+def without_numbers(net: N) -> N:
+    """A copy of a network that is there already, to be made where a cost is counted: of its sizes alone."""
+    mode = detect_fake_mode()
+    assert mode is not None
+    with unset_fake_temporarily():
+        made = copy.deepcopy(net).cpu()
+    for part in made.modules():
+        for name, value in part._parameters.items():  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            if value is not None:
+                part._parameters[name] = nn.Parameter(mode.from_tensor(value.detach()), value.requires_grad)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        for name, value in part._buffers.items():  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            if value is not None:
+                part._buffers[name] = mode.from_tensor(value)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return made
 
 
 def check_room(cost: Cost, config: LoopConfig, ranks: Ranks, device: torch.device) -> str | None:
@@ -126,11 +153,15 @@ def room(cost: Cost, config: LoopConfig, ranks: Ranks, free: int, total: int, de
     parts = next((n for n in _parts(config, ranks) if cost.bytes_in(n * ranks.count) <= total), None)
     if parts is None:
         least = cost.bytes_in(config.batch_size) / GIB
-        mend = f"one sample alone takes {least:.1f} GiB; lower loop.lr_patch_px, or the network's sizes"
+        mend = f"one sample alone takes {least:.1f} GiB; lower loop.lr_patch_px, or the network's sizes{_less(config)}"
     else:
         less = cost.bytes_in(parts * ranks.count) / GIB
-        mend = f"set loop.accum_steps={parts}: the same step in {parts} parts, {less:.1f} GiB"
+        mend = f"set loop.accum_steps={parts}: the same step in {parts} parts, {less:.1f} GiB{_less(config)}"
     raise UserError(f"{said}, and {device} has {total / GIB:.1f} GiB; {mend}")
+
+
+def _less(config: LoopConfig) -> str:
+    return "" if config.checkpointing else "; loop.checkpointing=true takes less too, and a third more time"
 
 
 def _parts(config: LoopConfig, ranks: Ranks) -> list[int]:

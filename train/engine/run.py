@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from ...degrade.errors import UserError
 from ...degrade.images.pixels import U8
 from ...degrade.progress import say
 from ...degrade.storage.lock import only_builder
@@ -109,6 +110,17 @@ def _say_what_it_takes(cost: Callable[[], Cost], loop: LoopConfig, device: torch
         say(note)
 
 
+def _check_precision(loop: LoopConfig, device: torch.device) -> None:
+    """A line where a device is slow in what the config wants; raises UserError where it has none of it."""
+    if loop.precision != "bf16":
+        return
+    fp32 = "the same preset ends in -fp32 (loop.precision=fp32)"
+    if device.type == "cpu" and leads_here():
+        say(f"note: loop.precision=bf16 is for GPUs, and most CPUs are slow in it; {fp32}")
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise UserError(f"{torch.cuda.get_device_name(device)} has no bf16; {fp32}, or set loop.precision=fp16")
+
+
 def train_on(
     run: Path,
     identity: str,
@@ -145,6 +157,7 @@ def train_on(
             if leads_here():
                 tidy(run, loop.keep_every)
             return False
+        _check_precision(loop, device)
         method = make()
         batches(Ranks())  # says what does not fit before the folder is taken
         if cost is not None and device.type == "cuda":

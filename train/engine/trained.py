@@ -14,6 +14,7 @@ from ..networks.base import compile_parts
 from ..runs.model_file import Weights
 from .distributed import Ranks, average_gradients
 from .optimizers import make_optimizer, to_average
+from .recomputed import recompute
 from .schedule import factor_at
 from .training import Batch, Choice, LoopConfig, Shared, Training
 
@@ -84,6 +85,8 @@ class Trained:
             net.train()
             if config.channels_last:
                 net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.checkpointing:
+            recompute(self.nets[self.first])
         if config.compile:
             for net in (*self.nets.values(), *method.fixed):
                 compile_parts(net)

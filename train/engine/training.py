@@ -52,6 +52,9 @@ class LoopConfig(Frozen):
     """Memory format of the networks."""
     compile: bool = False
     """Networks through torch.compile."""
+    checkpointing: bool = False
+    """The first network's blocks are computed again in the backward pass instead of kept: less memory, a third more
+    time."""
     tf32: bool = True
     """On CUDA: products of fp32 in TF32, whose mantissa has ten bits; what is measured meanwhile is not."""
     cudnn_benchmark: bool = True

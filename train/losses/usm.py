@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -36,6 +37,7 @@ def _blurred(image: Tensor) -> Tensor:
 
 def sharpened(image: Tensor) -> Tensor:
     """[B, 3, H, W] in 0..1 with its edges made stronger; sides of LEAST_PX and more."""
-    residual = image - _blurred(image)
-    soft = _blurred((residual.abs() > _THRESHOLD).to(image))
-    return image + soft * ((image + _WEIGHT * residual).clamp(0, 1) - image)
+    with torch.autocast(image.device.type, enabled=False):  # in bf16 a target would be half a gray level off
+        residual = image - _blurred(image)
+        soft = _blurred((residual.abs() > _THRESHOLD).to(image))
+        return image + soft * ((image + _WEIGHT * residual).clamp(0, 1) - image)

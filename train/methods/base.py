@@ -4,7 +4,7 @@ A method is one value in one file, METHOD; `methods/__init__.py` lists ours, and
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -59,6 +59,24 @@ class Preset(Generic[C]):
     config: C
     about: str
     data: str | None = None
+
+
+_FAST: Mapping[str, Any] = {"precision": "bf16", "channels_last": True}
+
+
+def with_fp32(published: Mapping[str, Preset[C]], small: Mapping[str, Preset[C]] | None = None) -> dict[str, Preset[C]]:
+    """The presets of papers and codes as a GPU is fast at them, in bf16 and channels-last; those for a CPU; and each of
+    the first as it is published, as NAME-fp32.
+
+    Sums, losses, weights and averages are fp32 in both, and so are a UDEM, spectral norms and FAR.
+    """
+    fast = {name: replace(preset, config=_with_loop(preset.config, _FAST)) for name, preset in published.items()}
+    slow = {f"{name}-fp32": replace(preset, about=f"{name} in fp32.") for name, preset in published.items()}
+    return {**fast, **(small or {}), **slow}
+
+
+def _with_loop(config: C, changes: Mapping[str, Any]) -> C:
+    return config.model_copy(update={"loop": config.loop.model_copy(update=changes)})
 
 
 def _nothing_to_note(config: Any, data: Data) -> list[str]:

@@ -24,7 +24,7 @@ from ..losses.perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, percep
 from ..networks.cunet import CUnet, CUnetConfig
 from ..networks.discriminators import ConditionedDiscriminator, discriminator_losses, generator_loss
 from ..runs.model_file import start_with
-from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale
+from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale, with_fp32
 
 _LEAST_GAN_PX = 32
 
@@ -189,12 +189,16 @@ _SMALL_GAN = CuganConfig(
     loop=_SMALL.loop.model_copy(update={"steps": 800, "learning_rate": 2e-4}),
 )
 
-PRESETS = {
-    "cunet": Preset(_CUNET, "Stage 1: CUnet, by MSE, the paper's numbers, 1,000K steps.", "cugan"),
-    "cugan": Preset(_CUGAN, "Stage 2: CUGAN, from a run of cunet, 500K steps.", "cugan"),
-    "cunet-small": Preset(_SMALL, "Stage 1 in minutes on a CPU: for demos and tests.", "cugan"),
-    "cugan-small": Preset(_SMALL_GAN, "Stage 2 in minutes on a CPU: for demos and tests.", "cugan"),
-    "unet": Preset(_CUNET.model_copy(update=_UNTOLD), "The paper's Unet: no condition, on one degradation."),
-    "ugan": Preset(_CUGAN.model_copy(update=_UNTOLD), "The paper's UGAN, from a run of unet; on one degradation."),
-}
+PRESETS = with_fp32(
+    {
+        "cunet": Preset(_CUNET, "Stage 1: CUnet, by MSE, the paper's numbers, 1,000K steps.", "cugan"),
+        "cugan": Preset(_CUGAN, "Stage 2: CUGAN, from a run of cunet, 500K steps.", "cugan"),
+        "unet": Preset(_CUNET.model_copy(update=_UNTOLD), "The paper's Unet: no condition, on one degradation."),
+        "ugan": Preset(_CUGAN.model_copy(update=_UNTOLD), "The paper's UGAN, from a run of unet; on one degradation."),
+    },
+    {
+        "cunet-small": Preset(_SMALL, "Stage 1 in minutes on a CPU: for demos and tests.", "cugan"),
+        "cugan-small": Preset(_SMALL_GAN, "Stage 2 in minutes on a CPU: for demos and tests.", "cugan"),
+    },
+)
 METHOD = Method("cugan", CuganConfig, PRESETS, build, _why_not, notes=_notes)

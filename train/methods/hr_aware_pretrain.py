@@ -25,7 +25,7 @@ from ..losses.reconstruction import ReconstructionLossConfig, reconstruction_ter
 from ..networks.keyed_noise import Normal
 from ..networks.lr_reconstruction import ControllerConfig, LrReconstruction, ReconstructionConfig
 from ..runs.model_file import start_with
-from .base import Given, Method, Preset, TrainingConfig, other_scale
+from .base import Given, Method, Preset, TrainingConfig, other_scale, with_fp32
 from .hr_aware_losses import FarWeight, Looks, check_losses, looks_of
 
 
@@ -172,10 +172,14 @@ _SMALL = PretrainConfig(
 )
 
 _DATA = "real-esrgan-nousm"
-PRESETS = {
-    "hr-aware-pretrain": Preset(_HR_AWARE, "HR-aware's network, the paper's numbers, 500K steps.", _DATA),
-    "hr-aware-pretrain-small": Preset(_SMALL, "HR-aware's in minutes on a CPU, with SqueezeNet features.", _DATA),
-    "lway-pretrain": Preset(_as_lway(_HR_AWARE), "LWay's network: no controller, no FAR.", _DATA),
-    "lway-pretrain-small": Preset(_as_lway(_SMALL), "LWay's in minutes on a CPU, with SqueezeNet features.", _DATA),
-}
+PRESETS = with_fp32(
+    {
+        "hr-aware-pretrain": Preset(_HR_AWARE, "HR-aware's network, the paper's numbers, 500K steps.", _DATA),
+        "lway-pretrain": Preset(_as_lway(_HR_AWARE), "LWay's network: no controller, no FAR.", _DATA),
+    },
+    {
+        "hr-aware-pretrain-small": Preset(_SMALL, "HR-aware's in minutes on a CPU, with SqueezeNet features.", _DATA),
+        "lway-pretrain-small": Preset(_as_lway(_SMALL), "LWay's in minutes on a CPU, with SqueezeNet features.", _DATA),
+    },
+)
 METHOD = Method("hr-aware-pretrain", PretrainConfig, PRESETS, build, _why_not, inputs=("far_model",))

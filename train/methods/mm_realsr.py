@@ -30,7 +30,7 @@ from ..networks.mm_realsr import (
 )
 from ..networks.udem import UdemConfig
 from ..runs.model_file import start_with
-from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale
+from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale, with_fp32
 from .mm_realsr_losses import LossConfig, conditions, metric_terms
 
 
@@ -269,16 +269,20 @@ _ESRGAN = TrainConfig(
     ),
 )
 
-PRESETS = {
-    "mm-realsr-code": Preset(_CODE, "Stage 1 of MM-RealSR by its training file: 70K steps.", "mm-realsr-stage-1"),
-    "mm-realsr-code-gan": Preset(_CODE_GAN, "Stage 2 by its training file: 590K steps, UDEM frozen.", "mm-realsr"),
-    "mm-realsr-paper": Preset(_PAPER, "Stage 1 by the paper's text: 1,000K steps.", "mm-realsr"),
-    "mm-realsr-paper-gan": Preset(_PAPER_GAN, "Stage 2 by the paper's text: 400K steps.", "mm-realsr"),
-    "mm-realsr-small": Preset(_SMALL, "Stage 1 in minutes on a CPU: for demos and tests.", "mm-realsr"),
-    "mm-realsr-small-gan": Preset(_SMALL_GAN, "Stage 2 in minutes on a CPU: for demos and tests.", "mm-realsr"),
-    "real-esrnet": Preset(_REAL, "Real-ESRNet: no modulation, by pixels alone, 1,000K steps.", "real-esrgan"),
-    "real-esrgan": Preset(_REAL_GAN, "Real-ESRGAN, from a run of real-esrnet: 400K steps.", "real-esrgan"),
-    "esrgan-psnr": Preset(_PSNR, "RRDB_PSNR of ESRGAN: by pixels alone, 1,000K steps.", "bicubic"),
-    "esrgan": Preset(_ESRGAN, "ESRGAN, from a run of esrgan-psnr: 400K steps.", "bicubic"),
-}
+PRESETS = with_fp32(
+    {
+        "mm-realsr-code": Preset(_CODE, "Stage 1 of MM-RealSR by its training file: 70K steps.", "mm-realsr-stage-1"),
+        "mm-realsr-code-gan": Preset(_CODE_GAN, "Stage 2 by its training file: 590K steps, UDEM frozen.", "mm-realsr"),
+        "mm-realsr-paper": Preset(_PAPER, "Stage 1 by the paper's text: 1,000K steps.", "mm-realsr"),
+        "mm-realsr-paper-gan": Preset(_PAPER_GAN, "Stage 2 by the paper's text: 400K steps.", "mm-realsr"),
+        "real-esrnet": Preset(_REAL, "Real-ESRNet: no modulation, by pixels alone, 1,000K steps.", "real-esrgan"),
+        "real-esrgan": Preset(_REAL_GAN, "Real-ESRGAN, from a run of real-esrnet: 400K steps.", "real-esrgan"),
+        "esrgan-psnr": Preset(_PSNR, "RRDB_PSNR of ESRGAN: by pixels alone, 1,000K steps.", "bicubic"),
+        "esrgan": Preset(_ESRGAN, "ESRGAN, from a run of esrgan-psnr: 400K steps.", "bicubic"),
+    },
+    {
+        "mm-realsr-small": Preset(_SMALL, "Stage 1 in minutes on a CPU: for demos and tests.", "mm-realsr"),
+        "mm-realsr-small-gan": Preset(_SMALL_GAN, "Stage 2 in minutes on a CPU: for demos and tests.", "mm-realsr"),
+    },
+)
 METHOD = Method("mm-realsr", TrainConfig, PRESETS, build, _why_not, notes=_notes)

@@ -25,7 +25,7 @@ from ..networks.discriminators import Discriminator, GanConfig, check_input
 from ..networks.mm_realsr import MMRealSR
 from ..networks.rwsr_edl import Edl, EdlNetworkConfig, parts_of
 from ..runs.model_file import start_with
-from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale
+from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale, with_fp32
 
 
 class EdlLosses(Frozen):
@@ -201,11 +201,15 @@ _SMALL = EdlConfig(
 )
 
 _DATA = "rwsr-edl-noisefree"
-PRESETS = {
-    "rwsr-edl": Preset(_EDL, "The paper's network and losses, on the published NTIRE 2020 schedule.", _DATA),
-    "rwsr-edl-code": Preset(_CODE, "The published code for NTIRE 2020: the mask over features.", _DATA),
-    "rwsr-edl-aim19": Preset(_AIM19, "The published code for AIM 2019, from no earlier model.", _DATA),
-    "rwsr-edl-small": Preset(_SMALL, "Minutes on a CPU: for demos, tests and small ablations.", _DATA),
-    "impressionism": Preset(_IMPRESSIONISM, "Impressionism for NTIRE 2020, which has one branch.", _DATA),
-}
+PRESETS = with_fp32(
+    {
+        "rwsr-edl": Preset(_EDL, "The paper's network and losses, on the published NTIRE 2020 schedule.", _DATA),
+        "rwsr-edl-code": Preset(_CODE, "The published code for NTIRE 2020: the mask over features.", _DATA),
+        "rwsr-edl-aim19": Preset(_AIM19, "The published code for AIM 2019, from no earlier model.", _DATA),
+        "impressionism": Preset(_IMPRESSIONISM, "Impressionism for NTIRE 2020, which has one branch.", _DATA),
+    },
+    {
+        "rwsr-edl-small": Preset(_SMALL, "Minutes on a CPU: for demos, tests and small ablations.", _DATA),
+    },
+)
 METHOD = Method("rwsr-edl", EdlConfig, PRESETS, build, _why_not, inputs=("bank",), notes=_notes)

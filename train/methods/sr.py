@@ -29,7 +29,7 @@ from ..networks.discriminators import Discriminator, GanConfig, check_input, dis
 from ..networks.mm_realsr import MMRealSRConfig
 from ..networks.spandrel_arch import OTHERS
 from ..runs.model_file import start_with
-from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale
+from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale, with_fp32
 
 Weight = Annotated[float, Field(ge=0)]
 Look = Callable[[Tensor, Tensor], Tensor]
@@ -183,8 +183,10 @@ _GAN = SrConfig(
     ),
 )
 
-PRESETS = {
-    "psnr": Preset(_PSNR, "Any architecture by pixels alone (Charbonnier), 500K steps.", "bicubic"),
-    "gan": Preset(_GAN, "With perceptual, LDL and GAN losses, 400K steps, best from a run of psnr.", "real-esrgan"),
-}
+PRESETS = with_fp32(
+    {
+        "psnr": Preset(_PSNR, "Any architecture by pixels alone (Charbonnier), 500K steps.", "bicubic"),
+        "gan": Preset(_GAN, "With perceptual, LDL and GAN losses, 400K steps, best from a run of psnr.", "real-esrgan"),
+    }
+)
 METHOD = Method("sr", SrConfig, PRESETS, build, _why_not, inputs=("bank",))

@@ -16,7 +16,7 @@ from .model_file import config_now
 from .moments import steps_saved
 
 _STEPS = "loop.steps"
-_COMPUTING = ("num_workers", "tf32", "cudnn_benchmark")
+_COMPUTING = ("num_workers", "checkpointing", "tf32", "cudnn_benchmark")
 _WATCHING = ("log_every", "checkpoint_every", "keep_every", "validate_every", "show_images", "tensorboard", "wandb")
 _FREE = {_STEPS, *(f"loop.{name}" for name in (*_COMPUTING, *_WATCHING))}  # what changes nothing that came before
 _BRANCHES = ("loop.learning_rate", "loop.schedule", "loop.warmup_steps", "loop.clip")

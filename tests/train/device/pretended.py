@@ -7,7 +7,7 @@ that mix devices and counts the copies between host and device. Neither numbers 
 
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,7 +34,41 @@ def device() -> torch.device:
     """The device; it is registered once in a process."""
     if torch._C._get_privateuse1_backend_name() != NAME:  # noqa: SLF001
         _setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
+        _held.append(_register_autocast())
     return torch.device(NAME, 0)
+
+
+_LOWER = ("conv2d", "conv_transpose2d.input", "linear", "matmul", "mm", "bmm", "addmm", "prelu")
+_FP32 = ("l1_loss", "mse_loss", "binary_cross_entropy_with_logits", "softmax.int", "sum", "sum.dim_IntList")
+
+
+def _register_autocast() -> torch.library.Library:
+    """As CUDA's, for the ops that are used here: layers in the autocast type, losses and sums in fp32."""
+    ours = torch.library.Library("aten", "IMPL")
+    anything = torch.library.Library("_", "IMPL")
+    anything.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
+    _held.append(anything)
+    for names, wanted in ((_LOWER, torch.bfloat16), (_FP32, torch.float32)):
+        for name in names:
+            ours.impl(name, _in_type(name, wanted), "AutocastPrivateUse1")
+    return ours
+
+
+_held: list[torch.library.Library] = []  # what is registered lasts as long as these
+
+
+def _in_type(name: str, wanted: torch.dtype) -> Callable[..., Any]:
+    packet, _, overload = name.partition(".")
+    op = getattr(getattr(torch.ops.aten, packet), overload or "default")
+
+    def cast(value: Any) -> Any:
+        return value.to(wanted) if isinstance(value, Tensor) and value.dtype.is_floating_point else value
+
+    def call(*told: Any, **named: Any) -> Any:
+        with torch.autocast(NAME, enabled=False):
+            return op(*map(cast, told), **named)
+
+    return call
 
 
 class Watch(TorchDispatchMode):

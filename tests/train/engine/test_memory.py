@@ -1,5 +1,6 @@
 """What a step takes is known before it is made: against counts by hand, against another count, and in words."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,13 +13,15 @@ from rwsr.degrade.errors import UserError
 from rwsr.degrade.storage.shards.store import Store
 from rwsr.train.compose import compose_training, method_of
 from rwsr.train.data.batches import GroupBatch, LrBatch
-from rwsr.train.data.imagined import ImaginedGroups
+from rwsr.train.data.imagined import ImaginedGroups, imagined_lr
 from rwsr.train.data.of_training import stored
 from rwsr.train.engine import memory, run
 from rwsr.train.engine.distributed import Ranks
-from rwsr.train.engine.memory import GIB, Cost, cost_of, room
+from rwsr.train.engine.memory import GIB, Cost, cost_of, room, without_numbers
+from rwsr.train.engine.recomputed import blocks_of, recompute
 from rwsr.train.engine.trained import Trained
 from rwsr.train.engine.training import LoopConfig, Training
+from rwsr.train.methods import METHODS
 from rwsr.train.methods.base import Given
 from rwsr.train.train import train_run
 
@@ -49,7 +52,7 @@ def test_two_convs_are_counted_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("preset", "gigabytes", "tflop"),
-    [("cunet", 0.4, 0.36), ("esrgan-psnr", 3.8, 1.76), ("mm-realsr-code", 68.7, 31.8)],
+    [("cunet-fp32", 0.4, 0.36), ("esrgan-psnr-fp32", 3.8, 1.76), ("mm-realsr-code-fp32", 68.7, 31.8)],
 )
 @pytest.mark.slow
 def test_published_presets_are_as_counted_before(preset: str, gigabytes: float, tflop: float) -> None:
@@ -65,6 +68,107 @@ def test_published_presets_are_as_counted_before(preset: str, gigabytes: float, 
     found, times = cost_of(make, batch, config.loop), config.loop.batch_size / count
     assert found.saved * times / 1e9 == pytest.approx(gigabytes, rel=0.02, abs=0.05)
     assert found.flop * times / 1e12 == pytest.approx(tflop, rel=0.01)
+
+
+def _stage(**loop: object) -> tuple[Callable[[], Training[GroupBatch]], GroupBatch, LoopConfig]:
+    """Stage 1 of MM-RealSR with six blocks."""
+    name = "mm-realsr-code-fp32"
+    config = compose(compose_training(name), sets=["network.num_block=6", "loop.batch_size=2", "loop.lr_patch_px=24"])
+    groups = ImaginedGroups(config)
+
+    def make() -> Training[GroupBatch]:
+        return method_of(name).build(config, Given(groups))
+
+    return make, groups.batch(2, 24), config.loop.model_copy(update=loop)
+
+
+def test_half_the_bits_are_about_half_the_bytes() -> None:
+    fp32, bf16 = (cost_of(*_stage(precision=name)) for name in ("fp32", "bf16"))
+    assert 0.45 < bf16.saved / fp32.saved < 0.65 and bf16.fixed == fp32.fixed and bf16.flop == fp32.flop
+
+
+def test_what_is_computed_again_is_not_kept() -> None:
+    """Of six blocks: what each is given, and the inside of one; and their forward pass once more."""
+    plain, less = (cost_of(*_stage(checkpointing=on)) for on in (False, True))
+    assert less.saved < 0.5 * plain.saved and 1.15 < less.flop / plain.flop < 4 / 3
+
+
+def test_what_is_computed_again_is_the_same() -> None:
+    """Terms, gradients and average, but for the order of sums; copies compute by their own weights."""
+    found: list[dict[str, Tensor]] = []
+    for on in (False, True):
+        make, shape, config = _stage(checkpointing=on, batch_size=2)
+        generator = torch.Generator().manual_seed(1)
+        batch = GroupBatch(
+            torch.rand(shape.hr.shape, generator=generator),
+            torch.rand(shape.lr.shape, generator=generator),
+            shape.condition,
+            shape.keys,
+        )
+        method = make()
+        trained = Trained(method, config, torch.device("cpu"))
+        for step in range(2):
+            terms, norms = trained.step(step, batch, method.losses, Ranks())
+        found.append(terms | norms | trained.ema)
+        net = trained.nets["generator"]
+        assert all(("forward" in vars(block)) == on for block in blocks_of(net)) and len(blocks_of(net)) == 6
+        other = copy.deepcopy(net)
+        for each in blocks_of(other):
+            assert not on or each.forward.__self__ is each
+    assert found[0].keys() == found[1].keys()
+    for name, value in found[0].items():
+        torch.testing.assert_close(value, found[1][name], rtol=1e-4, atol=1e-6, msg=name)
+    with pytest.raises(UserError, match="Conv2d has no row of equal blocks; leave loop.checkpointing out"):
+        recompute(nn.Conv2d(3, 3, 3))
+
+
+def test_networks_that_are_there_already_are_counted_alike() -> None:
+    """As a fine-tuning has them; they keep their numbers and their place."""
+    config = LoopConfig(batch_size=2, lr_patch_px=16)
+
+    def of(net: nn.Module) -> Training[LrBatch]:
+        return Training({"generator": net}, lambda _, batch, __: {"l1": net(batch.lr).abs().mean()})
+
+    def fresh() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 3, 3))
+
+    there = fresh()
+    before = {name: value.clone() for name, value in there.state_dict().items()}
+    assert cost_of(lambda: of(without_numbers(there)), imagined_lr(2, 16), config) == cost_of(
+        lambda: of(fresh()), imagined_lr(2, 16), config
+    )
+    assert all(torch.equal(value, before[name]) for name, value in there.state_dict().items())
+
+
+def test_a_device_without_bf16_is_told_of_the_preset_that_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(run, "say", said.append)
+    config = compose_training("mm-realsr-code").loop
+    assert config.precision == "bf16" and config.channels_last
+    run._check_precision(config, torch.device("cpu"))  # noqa: SLF001
+    assert said == [
+        "note: loop.precision=bf16 is for GPUs, and most CPUs are slow in it; the same preset ends in -fp32 "
+        "(loop.precision=fp32)"
+    ]
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "GeForce GTX 1080")
+    with pytest.raises(UserError, match="GTX 1080 has no bf16; the same preset ends in -fp32 .*loop.precision=fp16"):
+        run._check_precision(config, torch.device("cuda", 0))  # noqa: SLF001
+    run._check_precision(compose_training("mm-realsr-code-fp32").loop, torch.device("cuda", 0))  # noqa: SLF001
+
+
+def test_each_published_preset_is_there_in_fp32_and_differs_in_nothing_else() -> None:
+    fast = {"precision": "bf16", "channels_last": True}
+    for method in METHODS:
+        for name, preset in method.presets.items():
+            if name.endswith("-fp32"):
+                quick = method.presets[name.removesuffix("-fp32")]
+                assert preset.config.loop.precision == "fp32" and quick.data == preset.data
+                loop = preset.config.loop.model_copy(update=fast)
+                assert quick.config == preset.config.model_copy(update={"loop": loop})
+            else:
+                published = f"{name}-fp32" in method.presets
+                assert published != ("-small" in name) and (preset.config.loop.precision == "bf16") == published
 
 
 def test_what_does_not_fit_is_told_with_the_parts_that_do() -> None:
