@@ -48,11 +48,17 @@ def _differences(runs: Mapping[str, Sequence[MetricRow]]) -> list[Part]:
     cautions: list[Part] = []
     conditions: dict[str, dict[tuple[object, ...], list[str]]] = {}
     sets: dict[str, dict[str, list[str]]] = {}
+    devices: dict[str, list[str]] = {}
     for name, rows in runs.items():
         for metric, border, space, version in dict.fromkeys((r.metric, r.border, r.space, r.version) for r in rows):
             conditions.setdefault(metric, {}).setdefault((border, space, version), []).append(name)
         for data, sha256 in dict.fromkeys((r.data, r.data_sha256) for r in rows):
             sets.setdefault(data, {}).setdefault(sha256, []).append(name)
+        for device in sorted({row.device for row in rows if row.device}):
+            devices.setdefault(device, []).append(name)
+    if len(devices) > 1:
+        said = "; ".join(f"{', '.join(names)}: {device}" for device, names in devices.items())
+        cautions.append(Caution(f"Not all was computed by one device, whose last digits may differ: {said}."))
     for metric, seen in conditions.items():
         if len(seen) > 1:
             said = "; ".join(f"{', '.join(names)}: border {c[0]}, {c[1]}, {c[2]}" for c, names in seen.items())

@@ -29,7 +29,6 @@ RENAMED: Mapping[str, str] = {
 _KINDS = {"shuffled": "bsrgan", "steps": "multistep"}
 _OF_KIND = {"multistep": {"factor": "gamma"}, "cosine": {"least": "min_factor"}}
 _ARCHS = {"mm-realsr": "mm-realsr", "cugan": "cunet", "rwsr-edl": "rwsr-edl"}  # by the method that trained it
-_PROTOCOLS = {"cugan-settings": "cugan", "far-histogram": "far", "lr-reconstruction": "reconstruction"}
 STEP_FIELDS: Mapping[str, str] = {"grey": "gray"}  # in the manifest of a store
 
 
@@ -61,8 +60,3 @@ def training_now(config: dict[str, Any]) -> dict[str, Any]:
     if method in _ARCHS and "network" in found:
         found["network"] = {"arch": _ARCHS[method]} | found["network"]
     return found | ({"inputs": inputs} if inputs else {})
-
-
-def protocol_now(name: str) -> str:
-    """A protocol in a report of format 5 by its name of now."""
-    return _PROTOCOLS.get(name, name)

@@ -23,7 +23,7 @@ FORMATS = {  # of each kind of artefact; the one before is read too, and never w
     "group-store": 6,
     "pair-store": 6,
     "quality-report": 7,
-    "metric-report": 6,
+    "metric-report": 7,
     "metric-examples": 6,
     "run": 6,  # run.json, and the checkpoints beside it
     "model": 6,

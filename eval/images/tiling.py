@@ -103,6 +103,11 @@ def pick_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def name_of(device: torch.device) -> str:
+    """What a report calls a device: "cpu", or a card by its name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 # ------------------------------------------------------------------------------------------------------ tiles
 
 

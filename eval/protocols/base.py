@@ -16,7 +16,7 @@ from ...degrade.errors import UserError
 from ...degrade.family import Frozen
 from ...degrade.progress import say
 from ..images.sets import ImageSet, Item
-from ..images.tiling import Device, Model, bicubic_model, lanczos_model, unchanged
+from ..images.tiling import Device, Model, bicubic_model, lanczos_model, name_of, unchanged
 from ..metrics import DEFAULT, NAMES, ready
 from ..metrics.base import Figure, Metric, Ready
 from ..report.examples import Crop
@@ -208,6 +208,7 @@ class Setup:
             space=figure.space,
             border=figure.border,
             version=figure.version,
+            device=name_of(self.device),
         )
 
 

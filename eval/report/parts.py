@@ -69,8 +69,10 @@ def cell_of(metric: str, rows: Sequence[MetricRow]) -> str:
 
 def conditions_table(rows: Sequence[MetricRow]) -> Table:
     """What each metric saw."""
-    seen = list(dict.fromkeys((row.metric, row.space, str(row.border), row.better, row.version) for row in rows))
-    return Table(("metric", "on", "px cropped", "better", "which"), tuple(seen))
+    seen = dict.fromkeys(
+        (row.metric, row.space, str(row.border), row.better, row.version, row.device or "not said") for row in rows
+    )
+    return Table(("metric", "on", "px cropped", "better", "which", "computed by"), tuple(seen))
 
 
 def values_of(rows: Sequence[MetricRow], metric: str) -> dict[tuple[Image, str], float]:

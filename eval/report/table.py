@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,8 @@ import pyarrow as pa
 from ...degrade.errors import BusyError, UserError
 from ...degrade.family import Frozen
 from ...degrade.storage import location, tables
-from ...degrade.storage.former import protocol_now
 from ...degrade.storage.location import Place
-from ...degrade.storage.provenance import FORMATS, canonical, provenance, sha256_of
+from ...degrade.storage.provenance import FORMATS, Provenance, canonical, provenance, sha256_of
 
 KIND = "metric-report"
 VALIDATION = "val/"  # before the names of what a training measures meanwhile, in its train.parquet
@@ -41,8 +40,10 @@ SCHEMA = pa.schema(
         ("space", pa.string()),
         ("border", pa.int32()),
         ("version", pa.string()),
+        ("device", pa.string()),
     ]
 )
+_FORMER = pa.schema([field for field in SCHEMA if field.name != "device"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class MetricRow:
     model, checkpoint: what restored it, and the hash of its file; none for methods without one.
     setting: what the model was told, as JSON ({"blur": 0.5}); {} is nothing. source, sample: the image, by the name
     of its file and its number in the set. member: the group member that was restored, or what degraded it.
-    metric, better, space, border, version: as of `metrics.Metric`.
+    metric, better, space, border, version: as of `metrics.Metric`. device: what computed it, in IEEE fp32 everywhere
+    (on CUDA without TF32); "" where a report does not say.
     """
 
     protocol: str
@@ -71,6 +73,7 @@ class MetricRow:
     space: str
     border: int
     version: str
+    device: str = ""
 
     @property
     def image(self) -> Image:
@@ -118,11 +121,13 @@ def write(path: Place, rows: Sequence[MetricRow]) -> None:
 def read(path: Place) -> list[MetricRow]:
     """The rows of a report; raises StoreError when it is missing or something else."""
     table, made = tables.read(path, KIND)
-    tables.check_schema(path, KIND, SCHEMA)
-    rows = [MetricRow(**row) for row in table.to_pylist()]
-    if made.format == FORMATS[KIND]:
-        return rows
-    return [replace(row, protocol=protocol_now(row.protocol)) for row in rows]
+    _check_columns(path, made)
+    return [MetricRow(**row) for row in table.to_pylist()]
+
+
+def _check_columns(path: Place, made: Provenance) -> None:
+    """Those of its format; the one before did not say the device."""
+    tables.check_schema(path, KIND, SCHEMA if made.format == FORMATS[KIND] else _FORMER)
 
 
 @contextmanager
@@ -154,8 +159,7 @@ def check(path: Place) -> None:
     """
     with held(path):
         if path.is_file():
-            tables.read_provenance(path, KIND)
-            tables.check_schema(path, KIND, SCHEMA)
+            _check_columns(path, tables.read_provenance(path, KIND))
 
 
 def add(path: Place, rows: Sequence[MetricRow]) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,12 +179,15 @@ def test_a_comparison_says_where_conditions_differ(hr: Path, tmp_path: Path) -> 
     Image.fromarray(scene(9, 96, 120)).save(other / "0.png")
     for name, folder, border in (("a", hr, 4), ("b", other, 0)):
         rwsr("eval", "restoration", "--hr", folder, "--border", border, "--out", tmp_path / f"{name}.parquet")
+    of_a_card = [replace(row, device="NVIDIA H100") for row in table.read(tmp_path / "b.parquet")]
+    table.write(tmp_path / "b.parquet", of_a_card)
     rwsr(
         "report", "--metrics", tmp_path / "a.parquet", "--compare", tmp_path / "b.parquet", "--out", tmp_path / "r.html"
     )
     text = (tmp_path / "r.html").read_text()
     assert "psnr-y was measured under different conditions: a: border 4" in text
     assert "mine (bicubic x4) is not the same set of images in all reports" in text
+    assert "Not all was computed by one device, whose last digits may differ: a: cpu; b: NVIDIA H100." in text
     assert "bicubic (a)" in text and "bicubic (b)" in text
     hr.rename(tmp_path / "Set5")
     rwsr("eval", "restoration", "--hr", tmp_path / "Set5", "--out", tmp_path / "c.parquet")

@@ -2,6 +2,7 @@
 
 `format-5.zip` was made by its commands, of two crops of scikit-image's chelsea.png, with `--literal`, the presets
 mm-realsr and bsrgan, and a model of 4 channels that was trained for 3 steps; `restored.png` is what it made of cat.png.
+Metric reports are a format ahead: `metrics-6.parquet` is of the same groups.
 """
 
 import json
@@ -81,12 +82,14 @@ def test_a_model_restores_as_it_did(former: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_report_is_read_and_added_to(former: Path, tmp_path: Path) -> None:
     path = tmp_path / "metrics.parquet"
-    for name in ("metrics.parquet", "metrics.examples.parquet"):
-        (tmp_path / name).write_bytes((former / name).read_bytes())
+    path.write_bytes((Path(__file__).parent / "metrics-6.parquet").read_bytes())
+    (tmp_path / "metrics.examples.parquet").write_bytes((former / "metrics.examples.parquet").read_bytes())
     before = table.read(path)
     assert {row.model for row in before} == {"bicubic", "lanczos", "run"} and examples.read(path)
+    assert {row.device for row in before} == {""}
     rwsr("eval", "restoration", "--store", former / "groups.zarr", "--out", path)
-    assert {row.model for row in table.read(path)} == {"bicubic", "lanczos", "run"}
+    after = {(row.model, row.device) for row in table.read(path)}
+    assert after == {("bicubic", "cpu"), ("lanczos", "cpu"), ("run", "")}
     rwsr("report", "--metrics", path, "--out", tmp_path / "page.html")
 
 
