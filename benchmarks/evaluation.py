@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from rwsr.eval.images import sets as image_sets
-from rwsr.eval.images.tiling import pick_device, restore_pixels
+from rwsr.eval.images.restoring import pick_device
+from rwsr.eval.images.tiling import restore_pixels
 from rwsr.eval.metrics import lpips_dists, ready
 from rwsr.eval.protocols.base import Setup, Subject
 from rwsr.eval.protocols.restoration import evaluate

@@ -8,8 +8,8 @@ from typing import Any
 from ..degrade.errors import UserError
 from ..degrade.progress import progress, say
 from ..degrade.storage.location import Place
+from .images.restoring import Device, in_fp32, pick_device
 from .images.sets import ImageSet
-from .images.tiling import Device, in_fp32, pick_device
 from .metrics import printed
 from .protocols import PROTOCOLS
 from .protocols.base import O, Protocol, Setup, Subject

@@ -7,8 +7,8 @@ from ..degrade.build_store import open_samples
 from ..degrade.errors import UserError
 from ..degrade.pairs.pairing import ALL, Selection
 from ..degrade.storage.location import Place
+from ..eval.images.restoring import Device
 from ..eval.images.sets import ImageSet, of_folders, of_store
-from ..eval.images.tiling import Device
 from ..eval.protocols.base import BICUBIC, LANCZOS, Subject
 from ..train.files.open import Restorer, open_restorer
 from ..train.subjects import open_reconstruction_subject, open_subject

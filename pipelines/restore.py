@@ -4,9 +4,12 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+import torch
 
 from ..degrade.errors import ImageError, UserError
 from ..degrade.images.decode import is_image, known_extensions
@@ -15,7 +18,8 @@ from ..degrade.images.read import read_bytes
 from ..degrade.progress import printable, progress, say
 from ..degrade.storage.local import write_atomic
 from ..eval.images.files import Picture, encode_picture, enlarged_alpha, read_picture
-from ..eval.images.tiling import Device, Model, pick_device, restore_pixels
+from ..eval.images.restoring import Device, Model, pick_device
+from ..eval.images.tiling import LEAST_TILE_PX, restore_pixels, tile_of
 from ..train.files.open import Restorer, open_restorer
 from ..train.networks import mm_realsr
 
@@ -132,26 +136,64 @@ def _modulated(
     return (lambda x: net.restore_at(x, first, second)), first, second
 
 
-def _restore_one(
+@dataclass(frozen=True)
+class _Told:
+    """How images are restored: under which scores or condition, in which tiles, and whether in fp16."""
+
+    blur: float | None
+    noise: float | None
+    condition: tuple[float, float] | None
+    half: bool
+
+
+class _Tile:
+    """The side of a tile: as it was said, or what the device suits, until its memory holds no such one."""
+
+    def __init__(self, told: int | None, device: Device) -> None:
+        self._told, self._device = told, device
+        self.px = tile_of(device) if told is None else told
+
+    def make_smaller(self) -> None:
+        """After the device had no memory left; raises UserError where there is nothing to be done about it."""
+        if self._told is not None or self.px // 2 < LEAST_TILE_PX * 2:
+            raise UserError(
+                f"{self._device} has no memory left for "
+                + (f"a tile of {self.px} px" if self.px else "a whole image")
+                + "; name a smaller --tile, and let no other program hold any"
+            ) from None
+        say(f"note: {self._device} has no memory left for tiles of {self.px} px; {self.px // 2} from here on")
+        self.px //= 2
+
+
+def _restored(
+    restorer: Restorer, path: Path, told: _Told, tile: _Tile, device: Device, advance: Callable[[int], None]
+) -> tuple[Picture, tuple[float | None, float | None]]:
+    """An image restored, and the scores or the condition of it; in smaller tiles where the device's memory is full."""
+    picture = read_picture(read_bytes(path))
+    while True:
+        try:
+            return _in_tiles(restorer, path, picture, told, tile.px, device, advance)
+        except torch.OutOfMemoryError:
+            tile.make_smaller()
+
+
+def _in_tiles(
     restorer: Restorer,
     path: Path,
-    target: Path,
-    *,
-    blur: float | None,
-    noise: float | None,
-    condition: tuple[float, float] | None,
+    picture: Picture,
+    told: _Told,
     tile_px: int,
     device: Device,
     advance: Callable[[int], None],
-) -> Restored:
-    picture = read_picture(read_bytes(path))
+) -> tuple[Picture, tuple[float | None, float | None]]:
     model: Model = restorer.net
     scores: tuple[float, float] | tuple[None, None] = (None, None)
     if restorer.conditioned is not None:
-        assert condition is not None
-        scores, model = condition, partial(restorer.conditioned.restore_at, blur=condition[0], noise=condition[1])
+        assert told.condition is not None
+        blur, noise = scores = told.condition
+        model = partial(restorer.conditioned.restore_at, blur=blur, noise=noise)
     elif restorer.modulated is not None:
-        model, *found = _modulated(restorer.modulated, picture, blur, noise, tile_px)
+        model, *found = _modulated(restorer.modulated, picture, told.blur, told.noise, tile_px)
         scores = (found[0], found[1])
     scale = restorer.scale
     if restorer.pools_whole and tile_px and max(picture.pixels.shape[:2]) > tile_px:
@@ -159,11 +201,14 @@ def _restore_one(
             f"note: {printable(path.name)}: {restorer.name} looks at statistics of the whole image, which tiles of "
             f"{tile_px} px have not; --tile 0 restores it whole"
         )
-    pixels = restore_pixels(model, picture.pixels, scale, device, tile_px=tile_px, advance=advance)
+    pixels = restore_pixels(model, picture.pixels, scale, device, tile_px=tile_px, half=told.half, advance=advance)
     alpha = None if picture.alpha is None else enlarged_alpha(picture.alpha, scale)
+    return replace(picture, pixels=pixels, alpha=alpha), scores
+
+
+def _write(target: Path, picture: Picture) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(target, encode_picture(replace(picture, pixels=pixels, alpha=alpha)))
-    return Restored(target, path, *scores)
+    write_atomic(target, encode_picture(picture))
 
 
 def is_one_file(images: Sequence[Path], out: Path) -> bool:
@@ -209,43 +254,55 @@ def restore_files(
     blur: float | None = None,
     noise: float | None = None,
     condition: tuple[float, float] | None = None,
-    tile_px: int,
+    tile_px: int | None = None,
+    half: bool = False,
 ) -> tuple[list[Restored], list[LeftOut]]:
     """Restore each image, and each in a folder, into `out`, by a model as `told_model` opens it; gives back what was
-    written, and what was left out.
+    written, and what was left out. While one image is restored, the one before is written.
+
+    tile_px: of LR; None takes what the device suits, and less where its memory is too small. half: in fp16.
 
     Raises:
-        UserError: a folder has no image, or `out` cannot be written to.
+        UserError: a folder has no image, or `out` cannot be written to, or the device is too small or none for fp16.
     """
     device = pick_device()
+    if half and device.type != "cuda":
+        raise UserError("--half is for CUDA, and this machine has none; leave it out")
     if is_one_file(images, out):
         todo = [(images[0], out)]
         _check_apart(images, todo, out.parent)
     else:
         todo = _targets(images, out)
         _check_apart(images, todo, out)
+    told, tile = _Told(blur, noise, condition, half), _Tile(tile_px, device)
     done: list[Restored] = []
     left_out: list[LeftOut] = []
-    with progress("restore", len(todo)) as advance:
+
+    def settle(restored: Restored, written: "Future[None]") -> None:
+        try:
+            written.result()
+            done.append(restored)
+        except OSError as error:
+            if error.errno not in _OF_ONE_TARGET:
+                raise
+            left_out.append(LeftOut(restored.source, f"cannot be written to {restored.path}: {error.strerror}"))
+
+    with progress("restore", len(todo)) as advance, ThreadPoolExecutor(1) as writer:
+        waiting: tuple[Restored, Future[None]] | None = None
         for path, target in todo:
             try:
-                found = _restore_one(
-                    restorer,
-                    path,
-                    target,
-                    blur=blur,
-                    noise=noise,
-                    condition=condition,
-                    tile_px=tile_px,
-                    device=device,
-                    advance=lambda _, name=path.name: advance(0, printable(name)),
+                picture, scores = _restored(
+                    restorer, path, told, tile, device, lambda _, name=path.name: advance(0, printable(name))
                 )
-                done.append(found)
             except ImageError as error:
                 left_out.append(LeftOut(path, error.reason))
-            except OSError as error:
-                if error.errno not in _OF_ONE_TARGET:
-                    raise
-                left_out.append(LeftOut(path, f"cannot be written to {target}: {error.strerror}"))
-            advance(1, "")
+                continue
+            finally:
+                advance(1, "")
+                if waiting is not None:
+                    settle(*waiting)
+                waiting = None
+            waiting = Restored(target, path, *scores), writer.submit(_write, target, picture)
+        if waiting is not None:
+            settle(*waiting)
     return done, left_out

@@ -12,8 +12,8 @@ from ..degrade.progress import printable, say
 from ..degrade.storage.location import place
 from ..degrade.storage.object_store import ObjectPath
 from ..degrade.storage.provenance import sha256, sha256_of
+from ..eval.images.restoring import Device
 from ..eval.images.sets import ImageSet, check_fits
-from ..eval.images.tiling import Device
 from ..eval.metrics import NAMES, metric
 from ..eval.metrics.weights import NIQE, find
 from .data.batches import LrBatches

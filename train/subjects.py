@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..degrade.errors import UserError
 from ..degrade.storage import location
-from ..eval.images.tiling import Device, Model
+from ..eval.images.restoring import Device, Model
 from ..eval.metrics.lpips_dists import lpips
 from ..eval.protocols.base import Far, Reconstruction, Subject
 from ..eval.report.table import setting_of

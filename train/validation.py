@@ -9,9 +9,9 @@ from ..degrade.build_store import open_samples
 from ..degrade.errors import UserError
 from ..degrade.images.pixels import U8
 from ..degrade.storage.location import Place
+from ..eval.images.restoring import Device, Model, restore
 from ..eval.images.sets import ImageSet, Item, first_of, of_store, opened
 from ..eval.images.tensors import to_pixels, to_tensor
-from ..eval.images.tiling import Device, Model, restore
 from ..eval.metrics import DEFAULT, lpips_here, ready
 from ..eval.protocols.base import Setup, Subject
 from ..eval.protocols.restoration import evaluate

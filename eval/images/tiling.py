@@ -1,11 +1,11 @@
-"""Restoring images with a model, which is any callable LR [B, 3, h, w] -> SR [B, 3, s*h, s*w], both in [0, 1]."""
+"""Images restored tile by tile, and blended on the device: beside the image, a row of tiles is held there, and no more.
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+While a row is computed, the one before is on its way to the host; nothing waits for a tile.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,101 +14,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...degrade.errors import UserError
-from .imresize import F64, cubic, lanczos3, taps
 from .kept import kept
+from .restoring import Device, Model, restored
 from .tensors import to_pixels
 
-Model = Callable[[Tensor], Tensor]
-Device = torch.device
 Pixels = npt.NDArray[np.uint8 | np.uint16]
+Written = npt.NDArray[np.uint8 | np.uint16 | np.float32]
 
 TILE_PX, OVERLAP_PX = 256, 48  # of LR; 34 px is how far the deepest model that we measured sees
+CUDA_TILE_PX = 512  # a large device is busy with such a one, and less is computed twice
 LEAST_TILE_PX = 32
 _LEAST_PX = 32  # smaller images are continued by their edges first
 _MOST_SR_PIXELS = 2**22  # of what is restored in one call: 64 feature maps of them are 1 GiB
 
 
-def _along_rows(image: Tensor, scale: int, kernel: Callable[[F64], F64]) -> Tensor:
-    """Enlarge the last axis by a kernel."""
-    sides = image.shape[-1], image.shape[-1] * scale, kernel
-    at = kept(_places, *sides, device=image.device)
-    return (image[..., at] * kept(_weights, *sides, device=image.device, dtype=image.dtype)).sum(dim=-1)
-
-
-def _places(old: int, new: int, kernel: Callable[[F64], F64]) -> npt.NDArray[np.int64]:
-    return taps(old, new, kernel)[0]
-
-
-def _weights(old: int, new: int, kernel: Callable[[F64], F64]) -> F64:
-    return taps(old, new, kernel)[1]
-
-
-def bicubic(lr: Tensor, scale: int) -> Tensor:
-    """The baseline of every paper: MATLAB's bicubic enlargement (a = -0.5; OpenCV and torch have -0.75), clipped."""
-    return _along_rows(_along_rows(lr, scale, cubic).mT, scale, cubic).mT.clamp(0, 1)
-
-
-def smaller(image: Tensor, scale: int) -> Tensor:
-    """Bicubic with antialiasing, [B, C, H, W] -> [B, C, H // scale, W // scale]; not clipped."""
-    height, width = (side // scale for side in image.shape[2:])
-    return functional.interpolate(image, size=(height, width), mode="bicubic", antialias=True, align_corners=False)
-
-
-def unchanged(image: Tensor) -> Tensor:
-    """The baseline at scale 1: nothing is done."""
-    return image
-
-
-def bicubic_model(scale: int) -> Model:
-    """Bicubic as a model."""
-    return partial(bicubic, scale=scale)
-
-
-def lanczos(lr: Tensor, scale: int) -> Tensor:
-    """Lanczos enlargement with three lobes, as Pillow's but for the borders, clipped to [0, 1]."""
-    return _along_rows(_along_rows(lr, scale, lanczos3).mT, scale, lanczos3).mT.clamp(0, 1)
-
-
-def lanczos_model(scale: int) -> Model:
-    """Lanczos as a model."""
-    return partial(lanczos, scale=scale)
-
-
-@contextmanager
-def in_fp32(*, tf32: bool = False) -> Generator[None]:
-    """How CUDA multiplies fp32 for the block: as IEEE says, or in TF32, which cuDNN has where nobody says."""
-    backends: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
-    were = [each.allow_tf32 for each in backends]
-    for each in backends:
-        each.allow_tf32 = tf32
-    try:
-        yield
-    finally:
-        for each, was in zip(backends, were, strict=True):
-            each.allow_tf32 = was
-
-
-def restore(model: Model, lr: Tensor, device: torch.device) -> Tensor:
-    """SR of LR on the CPU, clipped to [0, 1], computed in fp32; no gradient is kept.
-
-    Not by torch's inference mode: a network that folds its convs into one when it restores (SPAN) could not be trained
-    on afterwards.
-    """
-    with torch.no_grad(), in_fp32():
-        return model(lr.to(device)).clamp(0, 1).cpu()
-
-
-def pick_device() -> torch.device:
-    """CUDA where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def name_of(device: torch.device) -> str:
-    """What a report calls a device: "cpu", or a card by its name."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-# ------------------------------------------------------------------------------------------------------ tiles
+def tile_of(device: Device) -> int:
+    """The side of tiles that suit a device, in LR pixels."""
+    return CUDA_TILE_PX if device.type == "cuda" else TILE_PX
 
 
 @dataclass(frozen=True)
@@ -118,6 +40,10 @@ class _Span:
     read: range
     write: range
     fade: int
+
+    def of_read(self, scale: int) -> slice:
+        """What is written, in SR pixels from the first that is read."""
+        return slice((self.write.start - self.read.start) * scale, (self.write.stop - self.read.start) * scale)
 
 
 def _spans(length: int, tile: int, overlap: int) -> list[_Span]:
@@ -139,12 +65,15 @@ def _spans(length: int, tile: int, overlap: int) -> list[_Span]:
     return spans
 
 
-def _ramp(span: _Span, scale: int) -> npt.NDArray[np.float32]:
+def _ramp(length: int, rise: int) -> npt.NDArray[np.float32]:
     """The weight of a tile at each SR pixel that it writes: rising where it fades in, else 1."""
-    weight = np.ones(len(span.write) * scale, dtype=np.float32)
-    rise = span.fade * scale
+    weight = np.ones(length, dtype=np.float32)
     weight[:rise] = (np.arange(rise) + 0.5) / max(1, rise)
     return weight
+
+
+def _ramp_of(span: _Span, scale: int, device: Device) -> Tensor:
+    return kept(_ramp, len(span.write) * scale, span.fade * scale, device=device)
 
 
 def _padded(lr: Tensor) -> Tensor:
@@ -156,25 +85,26 @@ def restore_pixels(
     model: Model,
     lr: Pixels,
     scale: int,
-    device: torch.device,
+    device: Device,
     *,
     tile_px: int = TILE_PX,
     overlap_px: int | None = None,
+    half: bool = False,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Pixels:
     """SR [s*h, s*w, 3] of LR [h, w, 3], with as many bits as LR has, a tile at a time.
 
-    tile_px: what the model sees at once, in LR pixels; 0 is the whole image. Beside the image itself, memory is that
-    of one tile. overlap_px: how far a tile reads over its border, 48 or a quarter of a small tile; where the model
-    sees no farther than three quarters of it, the tiles are the same as the whole. advance: called with the LR pixels
-    that are done.
+    tile_px: what the model sees at once, in LR pixels; 0 is the whole image. Beside the image itself, the device holds
+    LR, one tile and a row of tiles. overlap_px: how far a tile reads over its border, 48 or a quarter of a small tile;
+    where the model sees no farther than three quarters of it, the tiles are the same as the whole. half: layers are
+    computed in fp16, which CUDA is fast in. advance: called with the LR pixels that are under way.
 
     Raises:
         UserError: the tile is too small, or the model gives another size than it should, or what is no number.
     """
     height, width = lr.shape[:2]
     out = np.empty((height * scale, width * scale, 3), dtype=lr.dtype)
-    _fill(out, model, lr, scale, device, tile_px, overlap_px, advance)
+    _Tiles(model, scale, device, tile_px, overlap_px, half).fill(out, lr, advance)
     return out
 
 
@@ -188,52 +118,89 @@ def restore_in_tiles(model: Model, lr: Tensor, scale: int, device: Device) -> Te
     found: list[Tensor] = []
     for pixels in to_pixels(lr):
         sr = np.empty((pixels.shape[0] * scale, pixels.shape[1] * scale, 3), dtype=np.float32)
-        _fill(sr, model, pixels, scale, device, TILE_PX, None, lambda _: None)
+        _Tiles(model, scale, device, TILE_PX, None, half=False).fill(sr, pixels, lambda _: None)
         found.append(torch.from_numpy(sr).movedim(-1, 0))
     return torch.stack(found)
 
 
-def _fill(
-    out: npt.NDArray[np.uint8 | np.uint16 | np.float32],
-    model: Model,
-    lr: Pixels,
-    scale: int,
-    device: Device,
-    tile_px: int,
-    overlap_px: int | None,
-    advance: Callable[[int], None],
-) -> None:
-    """Restore [h, w, 3] into [s*h, s*w, 3]: levels as LR has them, or float32 in [0, 1]."""
-    overlap = min(OVERLAP_PX, tile_px // 4) if overlap_px is None else overlap_px
-    if tile_px and (tile_px < LEAST_TILE_PX or tile_px < 2.5 * overlap):
-        least = max(LEAST_TILE_PX, round(2.5 * overlap))
-        raise UserError(f"a tile of {tile_px} px is too small; use {least} or more, or 0 for the whole image")
-    height, width = lr.shape[:2]
-    top, in_levels = float(np.iinfo(lr.dtype).max), np.issubdtype(out.dtype, np.integer)
-    for down in _spans(height, tile_px, overlap):
-        for across in _spans(width, tile_px, overlap):
-            part = lr[down.read.start : down.read.stop, across.read.start : across.read.stop].astype(np.float32) / top
-            tile = torch.from_numpy(np.ascontiguousarray(part)).movedim(-1, 0)[None]
-            sr = restore(model, _padded(tile), device)[0]
-            wanted = [max(side, _LEAST_PX) * scale for side in part.shape[:2]]
-            if list(sr.shape) != [3, *wanted]:
-                raise UserError(
-                    f"the model gives {list(sr.shape[1:])} for {list(part.shape[:2])}, not {scale} times as much"
-                )
-            if not bool(torch.isfinite(sr).all()):
-                raise UserError("the model gives values that are not numbers; look at its checkpoint")
-            rows = slice((down.write.start - down.read.start) * scale, (down.write.stop - down.read.start) * scale)
-            columns = slice(
-                (across.write.start - across.read.start) * scale, (across.write.stop - across.read.start) * scale
+class _Row:
+    """A row of tiles on its way to the host. fine: whether all of it are numbers."""
+
+    def __init__(self, first: int, pixels: Tensor, fine: Tensor) -> None:
+        self._first = first
+        self._pixels, self._fine = (_sent(each) for each in (pixels, fine))
+        self._sent = torch.cuda.current_stream(pixels.device).record_event() if pixels.is_cuda else None
+
+    def put_into(self, out: Written) -> None:
+        """Raises UserError where the model gave what is no number."""
+        if self._sent is not None:
+            self._sent.synchronize()
+        if not bool(self._fine):
+            raise UserError("the model gives values that are not numbers; look at its checkpoint")
+        out[self._first : self._first + len(self._pixels)] = self._pixels.numpy()
+
+
+def _sent(value: Tensor) -> Tensor:
+    """On the host, or on its way there."""
+    if not value.is_cuda:
+        return value
+    return torch.empty(value.shape, dtype=value.dtype, pin_memory=True).copy_(value, non_blocking=True)
+
+
+class _Tiles:
+    """How images are cut, restored and put together."""
+
+    def __init__(
+        self, model: Model, scale: int, device: Device, tile_px: int, overlap_px: int | None, half: bool
+    ) -> None:
+        overlap = min(OVERLAP_PX, tile_px // 4) if overlap_px is None else overlap_px
+        if tile_px and (tile_px < LEAST_TILE_PX or tile_px < 2.5 * overlap):
+            least = max(LEAST_TILE_PX, round(2.5 * overlap))
+            raise UserError(f"a tile of {tile_px} px is too small; use {least} or more, or 0 for the whole image")
+        self._model, self._scale, self._device, self._half = model, scale, device, half
+        self._tile, self._overlap = tile_px, overlap
+
+    def fill(self, out: Written, pixels: Pixels, advance: Callable[[int], None]) -> None:
+        """Restore [h, w, 3] into [s*h, s*w, 3]: levels as LR has them, or float32 in [0, 1]."""
+        height, width, scale = *pixels.shape[:2], self._scale
+        top, in_levels = float(np.iinfo(pixels.dtype).max), np.issubdtype(out.dtype, np.integer)
+        held = pixels if pixels.dtype == np.uint8 else pixels.astype(np.int32)  # torch does little with 16 bits
+        lr = torch.from_numpy(np.ascontiguousarray(held)).to(self._device)
+        dtype = lr.dtype if in_levels else torch.float32
+        rows, columns = (_spans(length, self._tile, self._overlap) for length in (height, width))
+        last: Tensor | None = None
+        waiting: _Row | None = None
+        for number, down in enumerate(rows):
+            row = torch.empty((len(down.write) * scale, width * scale, 3), dtype=dtype, device=self._device)
+            if last is not None:
+                row[: len(last)] = last
+            fine = torch.ones((), dtype=torch.bool, device=self._device)
+            for across in columns:
+                sr = self._restored(lr, down, across, top)
+                fine &= torch.isfinite(sr).all()
+                new = sr[:, down.of_read(scale), across.of_read(scale)].movedim(0, -1) * (top if in_levels else 1)
+                place = row[:, across.write.start * scale : across.write.stop * scale]
+                if down.fade or across.fade:
+                    weight = _ramp_of(down, scale, self._device)[:, None] * _ramp_of(across, scale, self._device)
+                    old = torch.where(weight[..., None] < 1, place, 0)
+                    new = old + (new - old) * weight[..., None]
+                place.copy_(new.round() if in_levels else new)
+                advance(len(down.write) * len(across.write))
+            whole = (rows[number + 1].write.start if number + 1 < len(rows) else height) - down.write.start
+            last = row[whole * scale :].clone()
+            if waiting is not None:
+                waiting.put_into(out)
+            waiting = _Row(down.write.start * scale, row[: whole * scale], fine)
+        if waiting is not None:
+            waiting.put_into(out)
+
+    def _restored(self, lr: Tensor, down: _Span, across: _Span, top: float) -> Tensor:
+        """A tile [3, H, W] in [0, 1], on the device."""
+        part = lr[down.read.start : down.read.stop, across.read.start : across.read.stop].float() / top
+        sr = restored(self._model, _padded(part.movedim(-1, 0)[None].contiguous()), half=self._half)[0]
+        wanted = [max(side, _LEAST_PX) * self._scale for side in part.shape[:2]]
+        if list(sr.shape) != [3, *wanted]:
+            raise UserError(
+                f"the model gives {list(sr.shape[1:])} for {list(part.shape[:2])}, not {self._scale} times as much"
             )
-            new = sr[:, rows, columns].movedim(0, -1).numpy() * (top if in_levels else 1)
-            at = (
-                slice(down.write.start * scale, down.write.stop * scale),
-                slice(across.write.start * scale, across.write.stop * scale),
-            )
-            if down.fade or across.fade:
-                weight = (_ramp(down, scale)[:, None] * _ramp(across, scale))[..., None]
-                old = np.where(weight < 1, out[at], 0)
-                new = old + (new - old) * weight
-            out[at] = np.rint(new) if in_levels else new
-            advance(len(down.write) * len(across.write))
+        return sr

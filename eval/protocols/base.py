@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from ...degrade.errors import UserError
 from ...degrade.family import Frozen
 from ...degrade.progress import say
+from ..images.restoring import Device, Model, bicubic_model, lanczos_model, name_of, unchanged
 from ..images.sets import ImageSet, Item
-from ..images.tiling import Device, Model, bicubic_model, lanczos_model, name_of, unchanged
 from ..metrics import DEFAULT, NAMES, ready
 from ..metrics.base import Figure, Metric, Ready
 from ..report.examples import Crop

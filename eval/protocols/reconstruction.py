@@ -11,9 +11,9 @@ import torch
 from pydantic import Field
 
 from ...degrade.errors import UserError
+from ..images.restoring import bicubic
 from ..images.sets import Item, opened
 from ..images.tensors import to_tensor
-from ..images.tiling import bicubic
 from ..metrics import printed
 from ..metrics.base import Ready
 from ..report import plots

@@ -11,9 +11,10 @@ from pydantic import Field
 from torch import Tensor
 
 from ...degrade.errors import UserError
+from ..images.restoring import restore
 from ..images.sets import Item, opened
 from ..images.tensors import to_tensor
-from ..images.tiling import is_large, restore, restore_in_tiles
+from ..images.tiling import is_large, restore_in_tiles
 from ..metrics import unit_of
 from ..metrics.base import Ready, check
 from ..report import examples, plots, table

@@ -23,9 +23,9 @@ from ...degrade.ops.gaussian import GaussianNoise
 from ...degrade.ops.kernels import Kernel
 from ...degrade.ops.render import apply
 from ...degrade.ops.step import field_key
+from ..images.restoring import Model
 from ..images.sets import ImageSet, Item, opened
 from ..images.tensors import to_tensor
-from ..images.tiling import Model
 from ..metrics.base import Figure
 from ..report.examples import Crop
 from ..report.page import Picture, Section, Table

@@ -58,10 +58,11 @@ _score = _ScoreType()
 @click.option(
     "--tile",
     type=click.IntRange(min=0),
-    default=256,
-    show_default=True,
-    help="LR pixels that the model sees at once, 32 or more; 0 is the whole image. Less takes less memory.",
+    default=None,
+    help="LR pixels that the model sees at once, 32 or more; 0 is the whole image. Less takes less memory.  [default: "
+    "512 on CUDA, or what its memory holds; else 256]",
 )
+@click.option("--half", is_flag=True, help="In fp16: on CUDA twice as fast, and off by a gray level here and there.")
 @options.as_json
 def restore(
     images: tuple[Path, ...],
@@ -70,7 +71,8 @@ def restore(
     blur: float | None,
     noise: float | None,
     condition: tuple[float, float] | None,
-    tile: int,
+    tile: int | None,
+    half: bool,
     json_: bool,
 ) -> None:
     """Enlarge (or at scale 1 restore) images, and all images in folders, with a model. 16 bits and alpha are kept.
@@ -91,7 +93,9 @@ def restore(
     restorers = [told_model(model, blur=blur, noise=noise, condition=condition) for model, _ in places]
     done, left_out = [], []
     for restorer, (_, folder) in zip(restorers, places, strict=True):
-        made, lost = restore_files(images, restorer, folder, blur=blur, noise=noise, condition=condition, tile_px=tile)
+        made, lost = restore_files(
+            images, restorer, folder, blur=blur, noise=noise, condition=condition, tile_px=tile, half=half
+        )
         done, left_out = [*done, *made], [*left_out, *lost]
     for each in dict.fromkeys(left_out):
         say(f"left out: {printable(each.path)}: {each.reason}")

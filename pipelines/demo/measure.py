@@ -11,9 +11,9 @@ from ...degrade.storage.shards.reader import ShardReader
 from ...degrade.storage.shards.store import Store
 from ...degrade.storage.shards.verify import digest
 from ...eval import measure as evaluation
+from ...eval.images.restoring import bicubic, pick_device, restore
 from ...eval.images.sets import of_folders, of_store
 from ...eval.images.tensors import to_pixels, to_tensor
-from ...eval.images.tiling import bicubic, pick_device, restore
 from ...eval.protocols import restoration, udem_curves
 from ...eval.protocols.base import BICUBIC
 from ...eval.report import table as report

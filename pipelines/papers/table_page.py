@@ -6,8 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from ...degrade.storage.local import write_atomic
+from ...eval.images.restoring import pick_device
 from ...eval.images.sets import ImageSet
-from ...eval.images.tiling import pick_device
 from ...eval.measure import measure as measured_by
 from ...eval.metrics import lpips_here
 from ...eval.pages import sections_of

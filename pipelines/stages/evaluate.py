@@ -113,7 +113,7 @@ class Evaluate(Stage):
     def _measured(
         self, name: str, told: dict[str, Any], images: Any, at: Place, given: Given
     ) -> tuple[dict[str, Any], list[str]]:
-        from ...eval.images.tiling import pick_device
+        from ...eval.images.restoring import pick_device
         from ...eval.measure import lines_of, means_of, measure, protocol_of
         from ..evaluate import open_subjects
 

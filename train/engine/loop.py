@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from ...degrade.errors import UserError
 from ...degrade.storage.provenance import Json
 from ...degrade.tasks import keep_memory
-from ...eval.images.tiling import in_fp32
+from ...eval.images.restoring import in_fp32
 from ...eval.report.table import GRADIENT, VALIDATION, mean_of
 from ..runs import checkpoint, pictures
 from ..runs.model_file import Weights, write_model

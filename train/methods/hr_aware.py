@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...degrade.errors import UserError
 from ...degrade.family import Frozen
-from ...eval.images.tiling import smaller
+from ...eval.images.restoring import smaller
 from ..data.batches import LrBatch
 from ..engine.training import LoopConfig, Shared, Training
 from ..files.open import FINE_TUNED

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...degrade.errors import StoreError, UserError
 from ...degrade.family import Frozen
-from ...eval.images.tiling import bicubic, smaller
+from ...eval.images.restoring import bicubic, smaller
 from ...eval.metrics.lpips_dists import Net
 from ..files.open import PRETRAINED, open_restorer
 from ..losses.far import Far, controller

@@ -10,7 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...eval.images.tiling import TILE_PX, Model, Pixels, is_large
+from ...eval.images.restoring import Model
+from ...eval.images.tiling import TILE_PX, Pixels, is_large
 from .base import NetworkConfig, Shapes
 from .rrdb import RRDB, scaled_kaiming
 from .udem import Udem, UdemConfig

@@ -12,8 +12,9 @@ from torch.nn import functional
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.images.pixels import U8, to_float
 from rwsr.degrade.ops.resize import resize
+from rwsr.eval.images.restoring import bicubic, lanczos, restore
 from rwsr.eval.images.tensors import to_tensor
-from rwsr.eval.images.tiling import bicubic, is_large, lanczos, restore, restore_in_tiles, restore_pixels
+from rwsr.eval.images.tiling import is_large, restore_in_tiles, restore_pixels
 
 CPU = torch.device("cpu")
 

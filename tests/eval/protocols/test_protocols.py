@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from rwsr.degrade.errors import UserError
 from rwsr.eval.images import known_sets
+from rwsr.eval.images.restoring import Model, bicubic, bicubic_model, unchanged
 from rwsr.eval.images.sets import ImageSet, Item, of_folders
-from rwsr.eval.images.tiling import Model, bicubic, bicubic_model, unchanged
 from rwsr.eval.metrics import metric
 from rwsr.eval.metrics.base import Ready
 from rwsr.eval.protocols import (

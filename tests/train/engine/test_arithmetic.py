@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from rwsr.degrade.config import compose
 from rwsr.degrade.storage.shards.store import Store
+from rwsr.eval.images.restoring import restore
 from rwsr.eval.images.sets import of_store
-from rwsr.eval.images.tiling import restore
 from rwsr.train.compose import compose_training, method_of
 from rwsr.train.data.of_training import stored
 from rwsr.train.engine.optimizers import Adam, AdamW, make_optimizer

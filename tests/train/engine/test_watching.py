@@ -10,9 +10,9 @@ import pytest
 from rwsr.degrade.config import compose
 from rwsr.degrade.images.decode import decode
 from rwsr.degrade.storage.shards.store import Store
+from rwsr.eval.images.restoring import restore
 from rwsr.eval.images.sets import of_store
 from rwsr.eval.images.tensors import to_pixels, to_tensor
-from rwsr.eval.images.tiling import restore
 from rwsr.train.data.of_training import stored
 from rwsr.train.files.open import open_restorer
 from rwsr.train.methods.mm_realsr import METHOD

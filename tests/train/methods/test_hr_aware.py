@@ -23,7 +23,7 @@ from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.images.listing import IndexConfig
 from rwsr.degrade.images.pixels import U8
 from rwsr.degrade.images.sources import index
-from rwsr.eval.images.tiling import bicubic, smaller
+from rwsr.eval.images.restoring import bicubic, smaller
 from rwsr.eval.metrics.lpips_dists import Lpips
 from rwsr.pipelines.executors import runner
 from rwsr.train import fine_tune

@@ -10,7 +10,7 @@ from torch import nn
 
 from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
-from rwsr.eval.images.tiling import bicubic, smaller
+from rwsr.eval.images.restoring import bicubic, smaller
 from rwsr.eval.metrics.lpips_dists import Lpips
 from rwsr.train.compose import compose_training
 from rwsr.train.losses.far import Divisor, Far, controller, descriptors, gram, parted, quality
