@@ -64,12 +64,28 @@ def draw_sample(config: StoreConfig, source: Source, sample: int, draw: int, ban
     given = check_bank(config, bank) if config.recipe.wants_bank else None
     drawn = config.recipe.draw(config.hr_size_px, Chance(config.seed, identity), given)
     hr, crop_px = drawn.hr, config.crop_size_px
-    size = _size_in_source(config, source, stream(config.seed, "source-scale", *identity))
+    y, x, size = box_of(config, source, sample, draw)
     if size != crop_px:
         hr = (Resize(height=crop_px, width=crop_px, mode="lanczos", antialias=True), *hr)
+    return Draw(draw, y, x, size, hr, drawn.members, drawn.condition)
+
+
+def box_of(config: StoreConfig, source: Source, sample: int, draw: int) -> tuple[int, int, int]:
+    """Where draw number `draw` of a sample is cut from its source: top, left and side, in pixels of the source."""
+    identity = (source.sha256, sample, draw)
+    size = _size_in_source(config, source, stream(config.seed, "source-scale", *identity))
     box = stream(config.seed, "box", *identity)
     y, x = (int(box.integers(0, max(0, side - size) + 1)) for side in (source.height, source.width))
-    return Draw(draw, y, x, size, hr, drawn.members, drawn.condition)
+    return y, x, size
+
+
+def cut(pixels: U8, y: int, x: int, size: int) -> U8:
+    """The crop [size, size, 3] of a source, continued by reflection where it ends before."""
+    found = pixels[y : y + size, x : x + size]
+    below, right = (size - side for side in found.shape[:2])
+    if below or right:
+        found = np.pad(found, ((0, below), (0, right), (0, 0)), mode="reflect")
+    return np.ascontiguousarray(found)
 
 
 def _size_in_source(config: StoreConfig, source: Source, rng: np.random.Generator) -> int:
@@ -120,11 +136,7 @@ def render(drawn: Draw, pixels: U8, *, bank: NoiseSource | None = None) -> Rende
 
     Members come from the HR before it is rounded to 8 bits.
     """
-    cut = pixels[drawn.y : drawn.y + drawn.size, drawn.x : drawn.x + drawn.size]
-    below, right = (drawn.size - side for side in cut.shape[:2])
-    if below or right:
-        cut = np.pad(cut, ((0, below), (0, right), (0, 0)), mode="reflect")
-    crop = to_float(np.ascontiguousarray(cut))
+    crop = to_float(cut(pixels, drawn.y, drawn.x, drawn.size))
     hr = render_all(crop, [drawn.hr], bank=bank)[0]
     names = list(drawn.members)
     steps = [drawn.members[name] for name in names]

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from ..degrade.errors import ImageError, UserError
 from ..degrade.images.decode import is_image, known_extensions
 from ..degrade.images.formats.photos import unread
@@ -19,7 +17,7 @@ from ..degrade.progress import printable, progress, say
 from ..degrade.storage.local import write_atomic
 from ..eval.images.files import Picture, encode_picture, enlarged_alpha, read_picture
 from ..eval.images.restoring import Device, Model, pick_device
-from ..eval.images.tiling import LEAST_TILE_PX, restore_pixels, tile_of
+from ..eval.images.tiling import LEAST_TILE_PX, OutOfMemoryError, restore_pixels, tile_of
 from ..train.files.open import Restorer, open_restorer
 from ..train.networks import mm_realsr
 
@@ -173,7 +171,7 @@ def _restored(
     while True:
         try:
             return _in_tiles(restorer, path, picture, told, tile.px, device, advance)
-        except torch.OutOfMemoryError:
+        except OutOfMemoryError:
             tile.make_smaller()
 
 

@@ -2,7 +2,10 @@
 
 from .data.mixed import MixedGroups
 from .data.of_training import Data
+from .data.on_the_fly import LiveGroups
+from .engine.distributed import local_device
 from .methods.base import C, Method
+from .on_device.samples import steps_of_host
 
 _MANY = 100  # times that a sample is met
 
@@ -21,4 +24,15 @@ def notes_on(method: Method[C], config: C, data: Data) -> list[str]:
             times = f"{seen} of the {count} samples of {name} are met"
         fresh = "; --source renders fresh ones in every step" if seen > _MANY * count else ""
         notes.append(f"note: {times}{fresh}")
+    if isinstance(groups, LiveGroups) and groups.on_device:
+        notes += _of_rendering(groups)
     return notes + method.notes(config, data)
+
+
+def _of_rendering(groups: LiveGroups) -> list[str]:
+    """What a person may not expect of --on-device."""
+    if local_device().type == "cpu":
+        return ["note: the device that trains is the CPU, which renders faster without --on-device"]
+    by_host = steps_of_host(groups.config)
+    each = "are rendered by the CPU, an image at a time, while the GPU waits"
+    return [f"note: {', '.join(by_host)} {each}; without --on-device loop.num_workers share it"] if by_host else []

@@ -27,7 +27,7 @@ def uniform_field(key: int, height: int, width: int, *, gray: bool) -> U16:
 
 
 @lru_cache(maxsize=1)
-def _normal_quantiles() -> F32:
+def normal_quantiles() -> F32:
     """[65536] float32: N(0, 1) at (u + 0.5) / 65536, scaled so that the variance over all u is exactly 1."""
     values = ndtri((np.arange(_LEVELS) + 0.5) / _LEVELS)
     return (values / values.std()).astype(np.float32)
@@ -36,7 +36,7 @@ def _normal_quantiles() -> F32:
 def normal_field(key: int, height: int, width: int, *, gray: bool) -> F32:
     """[height, width, 1 or 3] float32, N(0, 1) made of `uniform_field`; within 4.3 of 0."""
     uniform = uniform_field(key, height, width, gray=gray)
-    return np.asarray(cv2.LUT(uniform, _normal_quantiles()), dtype=np.float32).reshape(uniform.shape)
+    return np.asarray(cv2.LUT(uniform, normal_quantiles()), dtype=np.float32).reshape(uniform.shape)
 
 
 def add(image: F32, noise: F32) -> F32:

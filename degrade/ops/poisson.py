@@ -13,18 +13,18 @@ from ..images.pixels import F32, to_float, to_uint8
 from .fields import U16, add, uniform_field
 from .step import Site, Step
 
-_POISSON_BITS = 13  # of the uniform: tables of 2 MB stay in the cache; counts rarer than 1 in 16384 are not drawn
-_GRAY_WEIGHTS = np.array([[0.2989], [0.587], [0.114]], dtype=np.float32)  # torchvision's, as Real-ESRGAN's code
+POISSON_BITS = 13  # of the uniform: tables of 2 MB stay in the cache; counts rarer than 1 in 16384 are not drawn
+GRAY_WEIGHTS = np.array([[0.2989], [0.587], [0.114]], dtype=np.float32)  # torchvision's, as Real-ESRGAN's code
 
 
 @lru_cache(maxsize=9)
-def _poisson_quantiles(peak: int) -> tuple[npt.NDArray[np.int8], F32]:
+def poisson_quantiles(peak: int) -> tuple[npt.NDArray[np.int8], F32]:
     """Poisson(peak * l / 255) for each level l, as table and offsets.
 
     table [256 * 8192] int8: the count at each uniform, less the whole number next to the mean. offsets [256] float32:
     what that number is beyond the mean, over the peak. So count / peak - l / 255 = table / peak + offset.
     """
-    columns = 1 << _POISSON_BITS
+    columns = 1 << POISSON_BITS
     table = np.empty((256, columns), dtype=np.int8)
     counts = np.arange(2 * peak + 64)
     means = peak * np.arange(256) / 255
@@ -48,10 +48,10 @@ def poisson(image: F32, uniform: U16) -> F32:
     content. A field of one channel takes the noise of the gray image, for all three.
     """
     clipped = np.clip(image, np.float32(0), np.float32(1))
-    levels = to_uint8(clipped if uniform.shape[2] == 3 else clipped @ _GRAY_WEIGHTS)
+    levels = to_uint8(clipped if uniform.shape[2] == 3 else clipped @ GRAY_WEIGHTS)
     peak = _peak_of(levels)
-    table, offsets = _poisson_quantiles(peak)
-    index = (levels.astype(np.uint32) << _POISSON_BITS) | (uniform >> (16 - _POISSON_BITS))
+    table, offsets = poisson_quantiles(peak)
+    index = (levels.astype(np.uint32) << POISSON_BITS) | (uniform >> (16 - POISSON_BITS))
     around = np.take(table, index).astype(np.float32)
     noise = cv2.scaleAdd(around, 1 / peak, cv2.LUT(levels, offsets).reshape(levels.shape))
     return np.asarray(noise, dtype=np.float32).reshape(levels.shape)
@@ -60,7 +60,7 @@ def poisson(image: F32, uniform: U16) -> F32:
 def photons(image: F32, peak: float, key: int, *, gray: bool) -> F32:
     """Poisson(x peak) / peak - x, with x the image rounded to 8 bits: BSRGAN's photon noise, at any peak."""
     clipped = np.clip(image, np.float32(0), np.float32(1))
-    levels = to_float(to_uint8(clipped @ _GRAY_WEIGHTS if gray else clipped))
+    levels = to_float(to_uint8(clipped @ GRAY_WEIGHTS if gray else clipped))
     rng = np.random.Generator(np.random.Philox(key=key))
     counts = rng.poisson(levels.astype(np.float64) * peak)
     return np.asarray(counts / peak - levels, dtype=np.float32)

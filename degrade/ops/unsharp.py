@@ -13,7 +13,7 @@ from .step import Site, Step
 
 
 @lru_cache(maxsize=4)
-def _usm_kernel(radius: int) -> Kernel:
+def usm_kernel(radius: int) -> Kernel:
     """OpenCV's Gaussian for a width without a sigma: radius 50 means 51 taps, sigma 8."""
     taps = radius + 1 - radius % 2
     sigma = 0.3 * ((taps - 1) * 0.5 - 1) + 0.8
@@ -26,7 +26,7 @@ def unsharp_mask(image: F32, *, radius: int, weight: float, threshold_255: float
     Where the image differs from its blurred self by more than threshold_255 gray levels, weight times the
     difference is added; the mask of these places is blurred too, so that it has no hard edge.
     """
-    kernel = _usm_kernel(radius)
+    kernel = usm_kernel(radius)
     residual = image - blur(image, kernel)
     mask = (np.abs(residual) * 255 > threshold_255).astype(np.float32)
     soft = blur(mask, kernel)

@@ -17,7 +17,7 @@ from ..recipes.mm_realsr import Role
 
 MEASURE_TYPE = pa.struct([("detail", pa.float64()), ("noise", pa.float64())])
 _TELLING = 0.01  # gray levels: less is rounding, a flat image has no order
-_EDGE_PX = 2  # borders are reflected: their second differences are not the image's
+EDGE_PX = 2  # borders are reflected: their second differences are not the image's
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def measure(rendered: U8, noiseless: F32) -> Measure:
     """Of a member [h, w, 3] uint8 and its noiseless twin [h, w, 3] float32."""
     gray = luma_of(noiseless)
     curvature = cv2.Laplacian(gray, cv2.CV_32F, borderType=cv2.BORDER_REFLECT_101)
-    inside = curvature[_EDGE_PX:-_EDGE_PX, _EDGE_PX:-_EDGE_PX]
+    inside = curvature[EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX]
     return Measure(
         detail=255 * cv2.norm(inside) / inside.size**0.5,
         noise=255 * cv2.norm(to_float(rendered), noiseless) / noiseless.size**0.5,

@@ -18,6 +18,7 @@ from .kept import kept
 from .restoring import Device, Model, restored
 from .tensors import to_pixels
 
+OutOfMemoryError = torch.OutOfMemoryError  # of a device
 Pixels = npt.NDArray[np.uint8 | np.uint16]
 Written = npt.NDArray[np.uint8 | np.uint16 | np.float32]
 

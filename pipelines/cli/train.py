@@ -37,6 +37,7 @@ def _train(
     weights: tuple[float, ...],
     folders: tuple[Place, ...],
     recipe: Path | None,
+    on_device: bool,
     out: Path,
     chosen: options.Chosen,
     preset: str,
@@ -61,6 +62,8 @@ def _train(
 
     if (not stores) == (not folders) or (recipe is not None and not folders):
         raise click.UsageError("name either a --store, or --source (and its --recipe)")
+    if on_device and not folders:
+        raise click.UsageError("--on-device is of --source; a --store is rendered already")
     composed = compose_training(preset, config=config, sets=sets, steps=steps, seed=seed)
     stage = Train.of(
         preset,
@@ -69,6 +72,7 @@ def _train(
         weights=weights,
         source=folders,
         recipe=recipe,
+        on_device=on_device,
         images=options.index_config(chosen),
         start_from=start_from,
         start_partly=start_partly,

@@ -87,6 +87,8 @@ class Train(Stage):
     """Or: indexes or folders of images, rendered on the fly."""
     recipe: Input | None = None
     """Of `source`: a config as `rwsr degrade show` writes."""
+    on_device: bool = False
+    """Of `source`: rendered by the device that trains; the same steps and numbers, other last digits."""
     start_from: Input | None = None
     """An earlier run, a checkpoint of one (RUN@20000) or a published file whose weights to start from."""
     start_partly: bool = False
@@ -134,6 +136,8 @@ class Train(Stage):
         method, config = method_of(self.preset), self.training()
         if (not self.data) == (not self.source) or (self.recipe is not None and not self.source):
             raise UserError("name either `data`, a store, or `source`, folders (and their `recipe`)")
+        if self.on_device and not self.source:
+            raise UserError("on_device is of `source`; the stores of `data` are rendered already")
         _check_held_out(self.val, self.val_hr, self.val_lr)
         check_start(config, self.start_from is not None)
         if self.weights and len(self.weights) != len(self.data):
@@ -151,6 +155,7 @@ class Train(Stage):
         return sha256_of(
             [
                 canonical([config, self.weights, self.start_partly] if self.weights or self.start_partly else config),
+                *(["on device"] if self.on_device else []),
                 *(given.identity(ref) for ref in self.inputs() if ref not in (self.val, self.val_hr, self.val_lr)),
             ]
         )
@@ -172,7 +177,7 @@ class Train(Stage):
             recipe = given.on_disk(self.recipe) if self.recipe else None
             of_preset = method.presets[self.preset].data
             folders = folders_of(given, self.source)
-            data = live(folders, recipe, out, preset=of_preset, images=self.images, bank=bank)
+            data = live(folders, recipe, out, preset=of_preset, images=self.images, bank=bank, on_device=self.on_device)
         trained = train_run(
             out,
             data,

@@ -1,4 +1,4 @@
-"""What `rwsr restore` does where the device is CUDA: larger tiles, smaller ones where they do not fit, and no waiting."""
+"""What `rwsr restore` does where there is CUDA: larger tiles, smaller ones where they do not fit, and no waiting."""
 
 from pathlib import Path
 from typing import Any

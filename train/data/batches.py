@@ -19,7 +19,7 @@ from ...degrade.storage.shards.reader import ShardReader
 from ...degrade.storage.shards.store import Store
 from ...noisebank.bank import NoiseBank
 from ..engine.distributed import Ranks
-from .crops import drawn_crop, drawn_turn
+from .crops import Turn, drawn_crop, drawn_place, drawn_turn
 from .epochs import Epochs
 
 F32 = npt.NDArray[np.float32]
@@ -159,6 +159,7 @@ class GroupBatches(Dataset[GroupBatch]):
     ) -> None:
         self._source, self._ranks, self._use_rot90, self._noise = source, ranks or Ranks(), use_rot90, noise
         self._batch, self._patch, self._seed = batch_size, lr_patch_px, seed
+        self.patch_px, self.has_noise = lr_patch_px, noise is not None
         self._epochs = None if source.in_use is None else Epochs(source.in_use, seed, "epoch")
         if self._epochs is not None and batch_size > len(self._epochs):
             raise UserError(
@@ -176,7 +177,7 @@ class GroupBatches(Dataset[GroupBatch]):
                 f"{noise.size_px} at most, or a bank of a larger --size"
             )
 
-    def _samples(self, step: int) -> list[int]:
+    def samples(self, step: int) -> list[int]:
         """Of this process, in the order of the whole batch."""
         if self._epochs is None:
             whole = np.arange(step * self._batch, (step + 1) * self._batch)
@@ -188,10 +189,10 @@ class GroupBatches(Dataset[GroupBatch]):
     def _crop(self, hr: U8, lr: U8, rng: np.random.Generator) -> tuple[U8, U8]:
         hr, lr = drawn_crop(hr, lr, self._patch, rng)
         turn = drawn_turn(rng, use_rot90=self._use_rot90)
-        return turn(hr), turn(lr)
+        return turn.of(hr), turn.of(lr)
 
     def __getitem__(self, step: int) -> GroupBatch:
-        samples = self._samples(step)
+        samples = self.samples(step)
         found = self._source.read(samples)
         pairs = [
             self._crop(hr, lr, stream(self._seed, "augment", step, sample))
@@ -199,18 +200,28 @@ class GroupBatches(Dataset[GroupBatch]):
         ]
         lr = _levels([lr for _, lr in pairs])
         if self._noise is not None:
-            noise = self._drawn(self._noise, step, samples)
             own = torch.tensor(found.own_noise or [False] * len(samples))[:, None, None, None, None]
-            lr = (_on(lr.device, lr) + noise.masked_fill(own, 0)).clamp(0, 1)
+            lr = (_on(lr.device, lr) + self.noise(step, samples).masked_fill(own, 0)).clamp(0, 1)
         return GroupBatch(
             hr=_levels([hr for hr, _ in pairs]),
             lr=lr,
             condition=torch.from_numpy(found.condition),
-            keys=_keys(self._seed, step, samples),
+            keys=self.keys(step, samples),
         )
 
-    def _drawn(self, bank: NoiseBank, step: int, samples: list[int]) -> Tensor:
+    def keys(self, step: int, samples: list[int]) -> Tensor:
+        """Of what a network draws for each sample, [B]."""
+        return _keys(self._seed, step, samples)
+
+    def place_and_turn(self, step: int, sample: int, lr_px: int) -> tuple[int, int, Turn]:
+        """Top and left of the crop of an LR of that side, and how it is turned."""
+        rng = stream(self._seed, "augment", step, sample)
+        return *drawn_place(lr_px, self._patch, rng), drawn_turn(rng, use_rot90=self._use_rot90)
+
+    def noise(self, step: int, samples: list[int]) -> Tensor:
         """New noise for each sample, [B, 1, 3, h, w]; as published it is neither mirrored nor turned."""
+        bank = self._noise
+        assert bank is not None
         noise = [bank.draw(stream(self._seed, "noise", step, sample), self._patch).noise for sample in samples]
         return torch.from_numpy(np.stack(noise)).movedim(-1, 1)[:, None]
 
@@ -278,7 +289,7 @@ class LrBatches(Dataset[LrBatch]):
     def _crop(self, number: int, rng: np.random.Generator) -> U8:
         image, p = self._source.read(number), self._patch
         y, x = (int(rng.integers(0, side - p + 1)) for side in image.shape[:2])
-        return drawn_turn(rng, use_rot90=self._use_rot90)(image[y : y + p, x : x + p])
+        return drawn_turn(rng, use_rot90=self._use_rot90).of(image[y : y + p, x : x + p])
 
     def __getitem__(self, step: int) -> LrBatch:
         numbers = self._epochs.batch(step, self._batch).tolist()

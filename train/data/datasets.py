@@ -76,7 +76,7 @@ class _Samples:
             hr, lr = drawn_crop(hr, lr, self._patch_px, rng)
             if self._augment:
                 turn = drawn_turn(rng, use_rot90=True)
-                hr, lr = turn(hr), turn(lr)
+                hr, lr = turn.of(hr), turn.of(lr)
             found.append((sample, to_tensor(np.ascontiguousarray(hr)), to_tensor(np.ascontiguousarray(lr))))
         return found
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from .batches import GroupBatch, LrBatch, Samples
+from .batches import GroupBatch, GroupSource, LrBatch, Samples
 
 
 class ImaginedGroups:
@@ -23,9 +23,14 @@ class ImaginedGroups:
 
     def batch(self, count: int, lr_patch_px: int) -> GroupBatch:
         """A batch of that shape; what its numbers are is not said."""
-        lr_px, hr_px = lr_patch_px, lr_patch_px * self.scale
-        hr, lr = torch.empty(count, 3, hr_px, hr_px), torch.empty(count, self.members, 3, lr_px, lr_px)
-        return GroupBatch(hr, lr, torch.empty(count, self.conditions), torch.zeros(count, dtype=torch.int64))
+        return imagined(self, count, lr_patch_px)
+
+
+def imagined(groups: GroupSource, count: int, lr_patch_px: int) -> GroupBatch:
+    """A batch of such groups; what its numbers are is not said."""
+    lr_px, hr_px = lr_patch_px, lr_patch_px * groups.scale
+    hr, lr = torch.empty(count, 3, hr_px, hr_px), torch.empty(count, groups.members, 3, lr_px, lr_px)
+    return GroupBatch(hr, lr, torch.empty(count, groups.conditions), torch.zeros(count, dtype=torch.int64))
 
 
 def imagined_lr(count: int, lr_patch_px: int) -> LrBatch:

@@ -75,10 +75,12 @@ def live(
     preset: str | None,
     images: IndexConfig = IndexConfig(role="hr"),  # noqa: B008 - frozen
     bank: Place | None = None,
+    on_device: bool = False,
 ) -> Data:
     """What the config of a store (`rwsr degrade show`) makes of the images below the folders, rendered while training.
 
-    preset: of `rwsr degrade`, which the config changes; none where the training is of one degradation.
+    preset: of `rwsr degrade`, which the config changes; none where the training is of one degradation. on_device: it is
+    the device that trains that renders them.
 
     Raises:
         UserError: the config or the folders are wrong.
@@ -89,5 +91,5 @@ def live(
             "recipe.fixed_level=[2,30]`)"
         )
     composed = compose(store_preset(preset or "cugan"), config=config)
-    groups, identity = live_groups(folders, out / "index.parquet", composed, images, cores())
+    groups, identity = live_groups(folders, out / "index.parquet", composed, images, cores(), on_device=on_device)
     return Data(groups, identity, [composed.recipe], noise=None if bank is None else NoiseBank.open(bank))

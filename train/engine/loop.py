@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +32,7 @@ from .distributed import Asked, Ranks, as_the_leader, check_alike, gathered, joi
 from .finite import Finite
 from .memory import out_of_memory
 from .trained import Best, Trained
-from .training import B, LoopConfig, Training
+from .training import B, LoopConfig, Renders, Training
 
 N = TypeVar("N", bound=nn.Module)
 SPEED = "speed/"  # before the names of what is told of it
@@ -82,25 +83,36 @@ class Interrupted(Exception):
         self.step = step
 
 
-def _ahead(loader: "DataLoader[B]", device: torch.device) -> Iterator[B]:
-    """The batches on the device, the next one on its way while one is used."""
+def _puts(batches: "Dataset[B]", device: torch.device) -> Callable[[Any], B]:
+    """How a batch comes to the device."""
+    if isinstance(batches, Renders):
+        return partial(batches.put, device=device)
+
+    def put(batch: B) -> B:
+        return batch.to(device)
+
+    return put
+
+
+def _ahead(loader: "DataLoader[Any]", put: Callable[[Any], B], device: torch.device) -> Iterator[B]:
+    """The batches on the device, the next one read and put there while the step of one is under way."""
+    coming = iter(loader)
     if device.type != "cuda":
-        for batch in loader:
-            yield batch.to(device)
+        yield from map(put, coming)
         return
-    stream = torch.cuda.Stream(device)
-    waiting: B | None = None
-    for batch in loader:
-        # its memory may be that of a batch which a step still reads: nothing else orders the two
-        stream.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(stream):
-            coming = batch.to(device)
+    stream, waiting = torch.cuda.Stream(device), None
+    while True:
+        before = torch.cuda.current_stream(device).record_event()
         if waiting is not None:
             yield waiting
+        batch = next(coming, None)
+        if batch is None:
+            return
+        # it may get the memory of the batch before that one, which a step still reads: nothing else orders the two
+        stream.wait_event(before)
+        with torch.cuda.stream(stream):
+            waiting = put(batch)
         torch.cuda.current_stream(device).wait_stream(stream)
-        waiting = coming
-    if waiting is not None:
-        yield waiting
 
 
 @contextmanager
@@ -223,7 +235,7 @@ def _fit(
         generator=torch.Generator(),  # else it draws from torch's global one
     )
     pace, anybody = Pace(device), Asked(ranks)
-    for step, batch in enumerate(pace.timed(_ahead(loader, device)), start + 1):
+    for step, batch in enumerate(pace.timed(_ahead(loader, _puts(batches, device), device)), start + 1):
         terms, norms = trained.step(step - 1, batch, method.losses, ranks)
         finite.look(step, terms | norms)
         log.add(terms | {name: torch.where(torch.isfinite(value), value, 0) for name, value in norms.items()})

@@ -19,7 +19,9 @@ from ...degrade.storage.lock import only_builder
 from ...degrade.storage.provenance import Json, sha256
 from ...noisebank.bank import NoiseBank
 from ..data.batches import GroupBatch, GroupBatches, GroupSource
+from ..data.imagined import imagined
 from ..files.open import weights_in
+from ..on_device.batches import on_device
 from ..runs.checkpoint import is_finished, tidy
 from ..runs.identity import check_free, check_identity, check_steps, write_identity
 from .distributed import Ranks, expected, leads_here
@@ -88,13 +90,13 @@ def train(
         config,
         loop,
         lambda: replace(make(groups, start), validate=validate, show=show),
-        lambda ranks: batches(ranks=ranks),
+        lambda ranks: on_device(batches(ranks=ranks), groups),
         device,
         on_step,
         spawn=spawn,
         inputs=inputs,
         branch=branch,
-        cost=lambda: cost_of(lambda: make(groups, start), batches(ranks=Ranks())[0].to(torch.device("cpu")), loop),
+        cost=lambda: cost_of(lambda: make(groups, start), imagined(groups, loop.batch_size, loop.lr_patch_px), loop),
     )
 
 

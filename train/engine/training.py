@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Generic, Literal, Protocol, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from pydantic import Field, model_validator
@@ -100,6 +100,15 @@ class Batch(Protocol):
 
 
 B = TypeVar("B", bound=Batch)
+
+
+@runtime_checkable
+class Renders(Protocol):
+    """Batches that become what is trained on only on the device."""
+
+    def put(self, batch: Any, device: torch.device) -> Any:
+        """A batch of samples as tensors there."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -269,6 +269,11 @@ def of_a_training(method: str, default: str, told: str) -> Callable[[F], F]:
             "--source", "folders", multiple=True, type=PLACE, help="Or: folders of images, rendered meanwhile."
         ),
         click.option("--recipe", type=LOCAL, default=None, help="Of --source: a config as `rwsr degrade show` writes."),
+        click.option(
+            "--on-device",
+            is_flag=True,
+            help="Of --source: rendered by the GPU that trains; the same steps and numbers, other last digits.",
+        ),
         click.option("--out", type=LOCAL, required=True, help="Folder of the run."),
         click.option("--preset", type=LazyChoice(presets_of(method)), default=default, show_default=True, help=told),
         click.option(

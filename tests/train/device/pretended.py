@@ -71,6 +71,14 @@ def _in_type(name: str, wanted: torch.dtype) -> Callable[..., Any]:
     return call
 
 
+class _Mode(FakeTensorMode):
+    """Numbers that torch's knows are not computed with on the device."""
+
+    @property
+    def avoid_device_init(self) -> bool:
+        return True
+
+
 class Watch(TorchDispatchMode):
     """copies: between host and device, that the host waits for, by file and line; ops: on the device, by name."""
 
@@ -145,7 +153,7 @@ def pretended() -> Iterator[torch.device]:
     def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
         return _free(plain(data, dtype=dtype or self.dtype)).to(device or self.device)
 
-    with pytest.MonkeyPatch.context() as patch, FakeTensorMode(allow_non_fake_inputs=True):
+    with pytest.MonkeyPatch.context() as patch, _Mode(allow_non_fake_inputs=True):
         patch.setattr(nn.Module, "to", _move)
         patch.setattr(torch, "tensor", tensor)
         patch.setattr(Tensor, "new_tensor", new_tensor)

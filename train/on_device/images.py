@@ -1,0 +1,110 @@
+"""Images of several sizes as one tensor: each in the corner of a canvas that holds the largest."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...eval.images.kept import to_device
+
+Border = Literal["reflect", "replicate"]  # of OpenCV: the edge pixel once, or for ever
+
+
+@dataclass(frozen=True)
+class Stack:
+    """values [N, C, H, W] float32; heights and widths of the images in it."""
+
+    values: Tensor
+    heights: tuple[int, ...]
+    widths: tuple[int, ...]
+
+    @property
+    def device(self) -> torch.device:
+        return self.values.device
+
+    def __len__(self) -> int:
+        return len(self.heights)
+
+    @cached_property
+    def inside(self) -> Tensor:
+        """[N, 1, H, W]: where there is an image."""
+        rows, columns = (
+            torch.arange(side, device=self.device)[None] < numbers(sides, self.device, torch.int64)[:, None]
+            for side, sides in ((self.values.shape[2], self.heights), (self.values.shape[3], self.widths))
+        )
+        return rows[:, None, :, None] & columns[:, None, None, :]
+
+    def of(self, values: Tensor) -> "Stack":
+        """Other values of the same images."""
+        return Stack(values, self.heights, self.widths)
+
+    def each(self) -> list[Tensor]:
+        """The images, [C, h, w], each a view."""
+        sizes = zip(self.heights, self.widths, strict=True)
+        return [self.values[i, :, :height, :width] for i, (height, width) in enumerate(sizes)]
+
+
+def numbers(values: Iterable[float], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """A number for each image, on its way to the device."""
+    return to_device(torch.from_numpy(np.array(list(values))).to(dtype), device)
+
+
+def per_image(values: Iterable[float], device: torch.device) -> Tensor:
+    """The same as [N, 1, 1, 1]."""
+    return numbers(values, device)[:, None, None, None]
+
+
+def stacked(images: Sequence[Tensor]) -> Stack:
+    """Images [C, h, w] on one canvas."""
+    heights, widths = (tuple(image.shape[axis] for image in images) for axis in (1, 2))
+    if len(set(heights)) == len(set(widths)) == 1:
+        return Stack(torch.stack(list(images)), heights, widths)
+    values = images[0].new_zeros(len(images), images[0].shape[0], max(heights), max(widths))
+    for canvas, image in zip(values, images, strict=True):
+        canvas[:, : image.shape[1], : image.shape[2]] = image
+    return Stack(values, heights, widths)
+
+
+def picked(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """values [N, C, H, W] at rows [N, H'] and columns [N, W'], [N, C, H', W']."""
+    count, channels = values.shape[:2]
+    first = torch.arange(count, device=values.device)[:, None, None, None]
+    second = torch.arange(channels, device=values.device)[None, :, None, None]
+    return values[first, second, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+def bordered(stack: Stack, before: int, sides: tuple[int, int], borders: Sequence[Border]) -> Tensor:
+    """The images with what lies around them, [N, C, *sides]: so many pixels before the first, the rest behind."""
+    axes = zip(sides, (stack.heights, stack.widths), strict=True)
+    rows, columns = (_places(side, before, lengths, borders, stack.device) for side, lengths in axes)
+    return picked(stack.values, rows, columns)
+
+
+def _places(side: int, before: int, lengths: Sequence[int], borders: Sequence[Border], device: torch.device) -> Tensor:
+    """Which pixel stands at each place, [N, side]."""
+    length = numbers(lengths, device, torch.int64)[:, None]
+    at = (torch.arange(side, device=device) - before)[None]
+    period = (2 * (length - 1)).clamp(min=1)
+    there = at.remainder(period)
+    mirrored = torch.minimum(there, period - there).clamp(max=length - 1)
+    if "replicate" not in borders:
+        return mirrored
+    is_mirrored = numbers([border == "reflect" for border in borders], device, torch.bool)[:, None]
+    return torch.where(is_mirrored, mirrored, torch.minimum(at.clamp(min=0), length - 1))
+
+
+def grouped(items: Sequence[Any], kind: Callable[[Any], Any]) -> dict[Any, list[int]]:
+    """The numbers of the items by what they are of."""
+    found: dict[Any, list[int]] = {}
+    for i, item in enumerate(items):
+        found.setdefault(kind(item), []).append(i)
+    return found
+
+
+def levels(values: Tensor) -> Tensor:
+    """[0, 1] -> whole numbers of 0 to 255 in float32, rounded and saturated as `degrade.images.pixels.to_uint8`."""
+    return (values.clamp(0, 1) * 255).round()
