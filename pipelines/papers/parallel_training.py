@@ -8,6 +8,7 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from threading import Thread
 
@@ -28,8 +29,10 @@ def telling(named: Named, at: Place, given: Given, make: Callable[[], Artifact])
 
 def train_all(trainings: Sequence[Named], out: Path, made: Mapping[str, Artifact], workers: int) -> None:
     """Train below `out` what has the stages that are made as inputs. Of several at once each has one thread of
-    arithmetic, and its log beside its run.
+    arithmetic, its log beside its run, and where there are several GPUs they share them out.
     """
+    from ...train.engine.distributed import gpus
+
     given, ready = Given(made), list[_Ready]()
     for each in trainings:
         at = place_of(each, out, out / "runs", given)
@@ -41,8 +44,9 @@ def train_all(trainings: Sequence[Named], out: Path, made: Mapping[str, Artifact
             each.train()
         return
     say(f"{len(ready)} trainings, {workers} at once, each with its log beside it in {ready[0].run.parent}:")
+    context = get_context("spawn")
     with (
-        ProcessPoolExecutor(workers, get_context("spawn"), _end_with, (os.getpid(),)) as pool,
+        ProcessPoolExecutor(workers, context, _begin, (os.getpid(), context.Value("i", 0), gpus())) as pool,
         progress("trainings", len(ready)) as advance,
     ):
         waiting: list[Future[str]] = [pool.submit(partial(_logged, each)) for each in ready]
@@ -80,8 +84,15 @@ def _logged(training: _Ready) -> str:
     return training.run.name
 
 
-def _end_with(parent: int) -> None:
-    """End this process when the one that started it is gone, however it went: no two may train one run."""
+def _begin(parent: int, begun: "Synchronized[int]", gpus: Sequence[str]) -> None:
+    """In a process that trains: it has one GPU of all, and ends when the one that started it is gone, however it went:
+    no two may train one run.
+    """
+    with begun.get_lock():
+        number = begun.value
+        begun.value += 1
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -1,7 +1,7 @@
 """Several processes that train one model: which of them this is, and the few things that they say to each other.
 
-`torchrun --nproc-per-node 4 -m rwsr train ...` starts them; alone, there is one. Gradients are averaged by hand after
-the backward pass: the networks stay plain modules, and the parts of a batch in several processes give the same step as
+`torchrun --nproc-per-node 4 -m rwsr train ...` starts them; alone, there is one. Gradients are averaged by hand
+(`gradients.py`): the networks stay plain modules, and the parts of a batch in several processes give the same step as
 the whole batch in one, but for statistics that a network takes of its part (batch normalisation, a relativistic mean).
 What is on a GPU goes through NCCL; what hosts tell each other goes through gloo, so that no GPU is waited for.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...degrade.errors import UserError
 from ...degrade.progress import process_number
@@ -68,6 +68,13 @@ def local_device() -> torch.device:
     return torch.device("cuda", number)
 
 
+def gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them to others."""
+    count = torch.cuda.device_count()
+    named = [each.strip() for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if each.strip()]
+    return (named or [str(number) for number in range(count)])[:count]
+
+
 def expected() -> Ranks:
     """This process among those that torchrun started, before they have met."""
     return Ranks(process_number(), int(os.environ.get("WORLD_SIZE", "1")))
@@ -83,7 +90,7 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def _buckets(tensors: Iterable[Tensor]) -> Iterable[list[Tensor]]:
+def buckets(tensors: Iterable[Tensor]) -> Iterable[list[Tensor]]:
     """Tensors of one type together, some MiB at a time."""
     waiting: dict[torch.dtype, list[Tensor]] = {}
     sizes: dict[torch.dtype, int] = {}
@@ -101,14 +108,15 @@ def average(tensors: Iterable[Tensor], ranks: Ranks) -> None:
     """Replace each tensor by its mean over all processes, some MiB at a time."""
     if ranks.count == 1:
         return
-    for bucket in _buckets(tensors):
+    for bucket in buckets(tensors):
         flat = torch.cat([each.flatten() for each in bucket])
         dist.all_reduce(flat)
         flat /= ranks.count
-        _give_back(flat, bucket)
+        give_back(flat, bucket)
 
 
-def _give_back(flat: Tensor, bucket: Sequence[Tensor]) -> None:
+def give_back(flat: Tensor, bucket: Sequence[Tensor]) -> None:
+    """Put what was one tensor into those that it was made of."""
     parts = flat.split([each.numel() for each in bucket])
     torch._foreach_copy_(list(bucket), [part.view_as(each) for part, each in zip(parts, bucket, strict=True)])  # pyright: ignore
 
@@ -118,10 +126,10 @@ def as_the_leader(tensors: Iterable[Tensor], ranks: Ranks) -> None:
     if ranks.count == 1:
         return
     with torch.no_grad():
-        for bucket in _buckets(tensors):
+        for bucket in buckets(tensors):
             flat = torch.cat([each.flatten() for each in bucket])
             dist.broadcast(flat, 0)
-            _give_back(flat, bucket)
+            give_back(flat, bucket)
 
 
 def _of_all(value: object, ranks: Ranks) -> list[Any]:
@@ -174,11 +182,6 @@ class Asked:
         self._work.wait()
         self._work = None
         return bool(self._said > 0)
-
-
-def average_gradients(net: nn.Module, ranks: Ranks) -> None:
-    """Of all parameters that are trained; one without a gradient here has none anywhere."""
-    average((value.grad for value in net.parameters() if value.grad is not None), ranks)
 
 
 def greatest(values: Tensor, ranks: Ranks) -> Tensor:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -12,7 +12,8 @@ from ...degrade.errors import UserError
 from ...eval.report.table import GRADIENT, VALIDATION
 from ..networks.base import compile_parts
 from ..runs.model_file import Weights
-from .distributed import Ranks, average_gradients
+from .distributed import Ranks
+from .gradients import Gradients
 from .optimizers import make_optimizer, to_average
 from .recomputed import recompute
 from .schedule import factor_at
@@ -100,6 +101,7 @@ class Trained:
             )
             for name, net in self.nets.items()
         }
+        self._gradients: dict[str, Gradients] = {}
         self._average = method.average
         if self._average is not None:
             _move(self._average, device)
@@ -121,7 +123,7 @@ class Trained:
         shared: list[Shared] = [{} for _ in parts]
         terms: Shared = {}
         norms: Shared = {}
-        for name, net in self.nets.items():
+        for name in self.nets:
             for other_name, other in self.nets.items():
                 if other_name != name:
                     other.requires_grad_(False)
@@ -129,16 +131,17 @@ class Trained:
             for value in trained:
                 value.requires_grad_(True)
             self.optimizers[name].zero_grad(set_to_none=True)
-            for part, kept in zip(parts, shared, strict=True):
+            averaging = self._averaging(name, ranks)
+            for number_of_part, (part, kept) in enumerate(zip(parts, shared, strict=True), 1):
                 with torch.autocast(self._device.type, _TYPES[config.precision], enabled=config.precision != "fp32"):
                     found = losses(name, part, kept)
                 if not found:
                     raise UserError(f"no loss of the {name} has a weight; give one under losses")
                 whole = torch.stack([value.float() for value in found.values()]).sum() / len(parts)
-                self.scaler.scale(whole).backward()
+                with averaging.averaged() if number_of_part == len(parts) else nullcontext():
+                    self.scaler.scale(whole).backward()
                 for term, value in found.items():
                     terms[term] = terms.get(term, 0) + value.detach() / len(parts)  # type: ignore[operator]
-            average_gradients(net, ranks)
             self.scaler.unscale_(self.optimizers[name])
             gradients = [value.grad for value in trained if value.grad is not None]
             norms[f"{GRADIENT}{name}"] = norm = nn.utils.get_total_norm(gradients)
@@ -153,6 +156,11 @@ class Trained:
             averaged, now = [self.ema[name] for name in floats], [current[name] for name in floats]
             torch._foreach_lerp_(averaged, now, 1 - config.ema_decay)  # pyright: ignore
         return terms, norms
+
+    def _averaging(self, name: str, ranks: Ranks) -> Gradients:
+        if name not in self._gradients:
+            self._gradients[name] = Gradients(self.optimizers[name].param_groups[0]["params"], ranks)
+        return self._gradients[name]
 
     @contextmanager
     def _at_its_average(self) -> Generator[None]:

@@ -22,7 +22,8 @@ from rwsr.train.compose import compose_training, method_of
 from rwsr.train.data.batches import LrBatch
 from rwsr.train.data.of_training import stored
 from rwsr.train.engine import distributed
-from rwsr.train.engine.distributed import Ranks, _buckets, average
+from rwsr.train.engine.distributed import Ranks, average, buckets
+from rwsr.train.engine.gradients import Gradients
 from rwsr.train.engine.loop import Interrupted, fit
 from rwsr.train.engine.training import LoopConfig, Training
 from rwsr.train.runs.checkpoint import read_log
@@ -160,8 +161,55 @@ def test_folders_that_are_not_shared_are_told(tmp_path: Path) -> None:
 def test_buckets_hold_all_and_take_no_time_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "_BUCKET_BYTES", 100)
     tensors = [torch.zeros(number % 7 + 1) for number in range(100)] + [torch.zeros(3, dtype=torch.float64)]
-    found = list(_buckets(tensors))
+    found = list(buckets(tensors))
     assert sorted(map(id, (each for bucket in found for each in bucket))) == sorted(map(id, tensors))
     assert all(len({each.dtype for each in bucket}) == 1 for bucket in found)
     assert all(sum(each.numel() * 4 for each in bucket) < 100 + 7 * 4 for bucket in found)
     average(tensors, Ranks())  # alone it is nothing
+
+
+def test_gradients_are_sent_while_others_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last layers' first, in one order, each once; of two micro-batches in the second alone, and what no loss hangs
+    on is left out.
+    """
+    events: list[str] = []
+
+    class Work:
+        def wait(self) -> None:
+            events.append("wait")
+
+    def all_reduce(flat: torch.Tensor, *, async_op: bool) -> Work:
+        assert async_op
+        events.append(f"send {len(flat)}")
+        flat *= 2  # the other process has the same
+        return Work()
+
+    monkeypatch.setattr(dist, "all_reduce", all_reduce)
+    monkeypatch.setattr(distributed, "_BUCKET_BYTES", 1)
+    layers = [nn.Linear(number, number + 1, bias=False) for number in (2, 3, 4)]
+    unused = nn.Linear(9, 9, bias=False)
+    trained = [layers[0].weight, unused.weight, layers[1].weight, layers[2].weight]
+    alone = Gradients(trained, Ranks())
+    gradients = Gradients(trained, Ranks(0, 2))
+    for layer in layers:
+        layer.weight.register_post_accumulate_grad_hook(lambda value: events.append(f"gradient {value.numel()}"))
+    x = torch.rand(5, 2)
+
+    def loss() -> torch.Tensor:
+        return nn.Sequential(*layers)(x).sum()
+
+    loss().backward()
+    assert events == ["gradient 20", "gradient 12", "gradient 6"]
+    expected = [2 * layer.weight.grad for layer in layers if layer.weight.grad is not None]
+    for _ in range(2):
+        del events[:]
+        with gradients.averaged():
+            loss().backward()
+        assert [event for event in events if event != "wait"] == [
+            "send 20", "gradient 20", "send 12", "gradient 12", "gradient 6", "send 6",
+        ]  # fmt: skip
+        assert events[-3:] == ["wait"] * 3 and unused.weight.grad is None
+        assert all(torch.equal(layer.weight.grad, each) for layer, each in zip(layers, expected, strict=True))  # type: ignore[arg-type]
+        expected = [each * 1.5 for each in expected]
+    with alone.averaged():
+        loss().backward()
