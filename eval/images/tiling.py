@@ -166,7 +166,7 @@ class _Tiles:
         height, width, scale = *pixels.shape[:2], self._scale
         top, in_levels = float(np.iinfo(pixels.dtype).max), np.issubdtype(out.dtype, np.integer)
         held = pixels if pixels.dtype == np.uint8 else pixels.astype(np.int32)  # torch does little with 16 bits
-        lr = torch.from_numpy(np.ascontiguousarray(held)).to(self._device)
+        lr = torch.from_numpy(np.require(held, requirements=["C", "W"])).to(self._device)
         dtype = lr.dtype if in_levels else torch.float32
         rows, columns = (_spans(length, self._tile, self._overlap) for length in (height, width))
         last: Tensor | None = None
