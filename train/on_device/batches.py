@@ -58,7 +58,7 @@ class PlannedBatches(Dataset[PlannedBatch]):
     def __getitem__(self, step: int) -> PlannedBatch:
         numbers = self._batches.samples(step)
         samples = [
-            PlannedSample(number, [(each.source, each.draw, torch.from_numpy(each.crop)) for each in tries])
+            PlannedSample(number, [(each.source, each.draw, _levels(each.crop)) for each in tries])
             for number, tries in zip(numbers, self._groups.tries(numbers, self._tries), strict=True)
         ]
         return PlannedBatch(step, samples, self._batches.noise(step, numbers) if self._batches.has_noise else None)
@@ -100,7 +100,7 @@ class PlannedBatches(Dataset[PlannedBatch]):
                 break
         for i in left:
             drawn, rendered = self._groups.render(batch.samples[i].number)
-            found[i] = Made(_levels(rendered.hr, device), _levels(rendered.lr, device), in_order=True)
+            found[i] = Made(_planes(rendered.hr, device), _planes(rendered.lr, device), in_order=True)
             conditions[i] = drawn.condition or ()
         order = range(len(batch.samples))
         return [found[i] for i in order], [conditions[i] for i in order]
@@ -130,5 +130,11 @@ def _on(crop: Tensor, device: torch.device) -> Tensor:
     return crop.to(device, non_blocking=True).movedim(-1, 0).float() * _LEVEL
 
 
-def _levels(pixels: U8, device: torch.device) -> Tensor:
-    return torch.from_numpy(pixels).to(device).movedim(-1, -3).float()
+def _levels(pixels: U8) -> Tensor:
+    """The same numbers; a copy where they may not be written to, as those of some decoders."""
+    return torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
+
+
+def _planes(pixels: U8, device: torch.device) -> Tensor:
+    """[..., H, W, 3] as [..., 3, H, W] float32, of 0 to 255."""
+    return _levels(pixels).to(device).movedim(-1, -3).float()

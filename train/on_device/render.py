@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -120,4 +121,4 @@ def _together(kind: type[Step], taken: Sequence[_Waiting]) -> list[Tensor]:
 def _on_host(waiting: _Waiting) -> Tensor:
     image = waiting.image.movedim(0, -1).contiguous().cpu().numpy()
     made = waiting.step.apply(Site(image, Memory(), None))
-    return torch.from_numpy(made).to(waiting.image.device).movedim(-1, 0)
+    return torch.from_numpy(np.require(made, requirements=["C", "W"])).to(waiting.image.device).movedim(-1, 0)

@@ -21,6 +21,7 @@ from rwsr.degrade.samples import Draw, Source, cut, draw_sample, render
 from rwsr.pipelines.stages.train import Train
 from rwsr.train.compose import compose_training, method_of
 from rwsr.train.data.batches import GroupBatch, GroupBatches
+from rwsr.train.data.decoded import DecodedImages
 from rwsr.train.data.of_training import Data, live
 from rwsr.train.engine import loop
 from rwsr.train.engine.distributed import Ranks
@@ -221,6 +222,24 @@ def test_steps_that_only_the_cpu_can_do_are_named(
         "note: poisson are rendered by the CPU, an image at a time, while the GPU waits; without --on-device "
         "loop.num_workers share it"
     )
+
+
+def test_an_image_that_is_a_crop_and_may_not_be_written_to(
+    tmp_path: Path, astronaut: U8, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As some decoders give them."""
+    (tmp_path / "p").mkdir()
+    Image.fromarray(astronaut[:64, :64]).save(tmp_path / "p/a.png")
+    data = _live(tmp_path / "p", tmp_path, "bicubic")
+
+    def read(_: object, __: int) -> U8:
+        pixels = np.ascontiguousarray(astronaut[:64, :64])
+        pixels.flags.writeable = False
+        return pixels
+
+    monkeypatch.setattr(DecodedImages, "read", read)
+    by_cpu, by_device = _both(data)
+    assert torch.allclose(by_device.put(by_device[0], CPU).lr, by_cpu[0].to(CPU).lr, atol=1.01 / 255)
 
 
 def test_images_smaller_than_a_crop_are_continued(tmp_path: Path, astronaut: U8) -> None:
