@@ -69,6 +69,7 @@ def may_pass(error: Exception) -> bool:
 def attempt(function: Callable[[T], R], task: T) -> Outcome[T, R]:
     """Run a task, again a little later where its error may pass, three times at most."""
     cv2.setNumThreads(1)  # the tasks are the threads: OpenCV's own would only fight them for the cores
+    keep_memory()
     for attempt in range(_ATTEMPTS):
         try:
             return Outcome(task, result=function(task))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..degrade.errors import UserError
 from ..degrade.progress import say
-from ..degrade.tasks import Outcome, Run, attempt, keep_memory, threads
+from ..degrade.tasks import Outcome, Run, attempt, keep_memory
+from .processes import on_processes
 
 if TYPE_CHECKING:
     from dask.distributed import Client
@@ -163,8 +164,8 @@ def _dask(at: _Cluster, function: Callable[[T], R], tasks: Sequence[T]) -> Itera
 
 
 def runner(workers: int = 1, dask: str | None = None) -> Run:
-    """How tasks are run: on `workers` threads (1 is serial), or on Dask.
+    """How tasks are run: on `workers` threads, and processes where these pay (1 is serial), or on Dask.
 
     dask: `local`, as many processes of this machine as `workers`; or the address of a scheduler, all of its workers.
     """
-    return threads(workers) if dask is None else partial(_dask, _Cluster(workers, dask))
+    return partial(on_processes, workers) if dask is None else partial(_dask, _Cluster(workers, dask))

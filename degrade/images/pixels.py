@@ -24,7 +24,10 @@ def to_float(pixels: U8) -> F32:
 
 def to_uint8(image: F32) -> U8:
     """[0, 1] float32 -> [0, 255] uint8, rounded to nearest (never truncated) and saturated."""
-    return np.rint(np.clip(image, 0, 1) * np.float32(255)).astype(np.uint8)
+    if not image.size:
+        return np.empty(image.shape, dtype=np.uint8)
+    levels = cv2.convertScaleAbs(np.maximum(image, np.float32(0)), alpha=255)  # it saturates, and rounds half to even
+    return np.asarray(levels, dtype=np.uint8).reshape(image.shape)
 
 
 def luma_of(image: F32) -> F32:

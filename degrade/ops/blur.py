@@ -18,6 +18,9 @@ _BORDERS: dict[Border, int] = {"reflect": cv2.BORDER_REFLECT_101, "replicate": c
 _DIRECT_TAPS = 9  # up to here a direct sum is faster than three Fourier transforms
 _NOTHING = 1e-6  # of the sum of a kernel's weights: 0.0003 gray levels
 _SEPARABLE_TAPS = 15  # up to here two lines are; beyond, blurs of one image share its transform
+_PYRAMID_BORDER = 32  # pixels, a multiple of 4: farther away no sigma of ours sees anything
+LEAST_WIDE = 6.0  # pixels: of a Gaussian that a pyramid blurs
+_PYRAMID_VARIANCE = 10  # of twice pyrDown and twice pyrUp, in pixels^2: 1 + 4 + 4 + 1
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,34 @@ def blur(image: F32, kernel: Kernel, *, border: Border = "reflect", of: Callable
     else:
         blurred = cv2.filter2D(image, -1, weights, borderType=_BORDERS[border])
     return np.asarray(blurred, dtype=np.float32)
+
+
+def wide_blur(image: F32, sigma: float) -> F32:
+    """A Gaussian of 4 to 9 pixels over mirrored borders, to within a tenth of a gray level, in a sixth of the time.
+
+    What such a one leaves of an image fits into every fourth pixel: it is made smaller twice, blurred there, and made
+    larger twice (Burt and Adelson's pyramid, whose own filters are part of the Gaussian).
+    """
+    height, width = image.shape[:2]
+    rim = _PYRAMID_BORDER
+    rows, columns = (-(-(side + 2 * rim - 1) // 4) * 4 + 1 for side in (height, width))
+    wide = cv2.copyMakeBorder(image, rim, rows - height - rim, rim, columns - width - rim, cv2.BORDER_REFLECT_101)
+    half = cv2.pyrDown(wide)
+    small = cv2.pyrDown(half)
+    line = _line(sigma)
+    small = cv2.sepFilter2D(small, -1, line, line)
+    half = cv2.pyrUp(small, dstsize=(half.shape[1], half.shape[0]))
+    wide = cv2.pyrUp(half, dstsize=(columns, rows))
+    return np.asarray(wide[rim : rim + height, rim : rim + width], dtype=np.float32)
+
+
+@lru_cache(maxsize=16)
+def _line(sigma: float) -> F64:
+    """The Gaussian that is left to do to every fourth pixel."""
+    left = np.sqrt(sigma**2 - _PYRAMID_VARIANCE) / 4
+    steps = np.arange(-np.ceil(3.5 * left), np.ceil(3.5 * left) + 1)
+    weights = np.exp(-0.5 * (steps / left) ** 2)
+    return weights / weights.sum()
 
 
 class Blur(Step):

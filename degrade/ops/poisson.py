@@ -37,7 +37,7 @@ def poisson_quantiles(peak: int) -> tuple[npt.NDArray[np.int8], F32]:
 
 def _peak_of(levels: npt.NDArray[np.uint8]) -> int:
     """The power of two at or above the number of distinct levels."""
-    distinct = np.count_nonzero(cv2.calcHist([levels.reshape(-1, 1)], [0], None, [256], [0, 256]))
+    distinct = np.count_nonzero(cv2.calcHist([levels.reshape(len(levels), -1)], [0], None, [256], [0, 256]))
     return 1 << int(distinct - 1).bit_length()
 
 
@@ -47,8 +47,7 @@ def poisson(image: F32, uniform: U16) -> F32:
     V is the power of two at or above the number of distinct levels in x: the noise level depends on the
     content. A field of one channel takes the noise of the gray image, for all three.
     """
-    clipped = np.clip(image, np.float32(0), np.float32(1))
-    levels = to_uint8(clipped if uniform.shape[2] == 3 else clipped @ GRAY_WEIGHTS)
+    levels = to_uint8(image if uniform.shape[2] == 3 else np.clip(image, np.float32(0), np.float32(1)) @ GRAY_WEIGHTS)
     peak = _peak_of(levels)
     table, offsets = poisson_quantiles(peak)
     index = (levels.astype(np.uint32) << POISSON_BITS) | (uniform >> (16 - POISSON_BITS))

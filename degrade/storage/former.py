@@ -60,3 +60,12 @@ def training_now(config: dict[str, Any]) -> dict[str, Any]:
     if method in _ARCHS and "network" in found:
         found["network"] = {"arch": _ARCHS[method]} | found["network"]
     return found | ({"inputs": inputs} if inputs else {})
+
+
+def sharpened_as_then(config: dict[str, Any]) -> dict[str, Any]:
+    """The config of a store, of before a pyramid could blur for its sharpening: it did by all taps."""
+    recipe = config.get("recipe")
+    usm = recipe.get("usm") if isinstance(recipe, dict) else None
+    if not isinstance(usm, dict) or "gaussian" in usm:
+        return config
+    return config | {"recipe": recipe | {"usm": usm | {"gaussian": "truncated"}}}  # type: ignore[operator]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import StoreError
 from ..family import Frozen
-from .former import config_now
+from .former import config_now, sharpened_as_then
 
 FORMATS = {  # of each kind of artefact; the one before is read too, and never written
     "sources-index": 6,
@@ -54,7 +54,8 @@ class Provenance(Frozen):
     @property
     def values(self) -> Json:
         """The config by the names of now, where an earlier format has others."""
-        return self.config if self.format == FORMATS[self.kind] else config_now(self.config)
+        known = self.config if self.format == FORMATS[self.kind] else config_now(self.config)
+        return sharpened_as_then(known)
 
 
 def canonical(value: object) -> str:

@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from rwsr.degrade.tasks import Run
 from rwsr.pipelines.executors import runner
+from rwsr.pipelines.processes import on_processes
 
 from ..loopback import free_port
 
@@ -53,8 +55,13 @@ def cluster(start: Start) -> str:
     return address
 
 
-@pytest.fixture(params=["serial", "threads", "dask", "cluster"])
+@pytest.fixture(params=["serial", "threads", "dask", "cluster", "processes"])
 def executor(request: pytest.FixtureRequest) -> Run:
     """Each way of running tasks."""
-    ways = {"serial": runner(1), "threads": runner(3), "dask": runner(2, "local")}
+    ways = {
+        "serial": runner(1),
+        "threads": runner(3),
+        "dask": runner(2, "local"),
+        "processes": partial(on_processes, 2, pays_s=0),
+    }
     return ways.get(request.param) or runner(1, request.getfixturevalue("cluster"))

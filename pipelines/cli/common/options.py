@@ -60,7 +60,7 @@ def workers(function: F) -> F:
         type=click.IntRange(min=1),
         default=_cores,
         show_default="all cores",
-        help="Threads, or processes of --dask local. The result is the same for any number.",
+        help="Threads, and processes where they pay, or Dask's of --dask local. The result is the same for any number.",
     )(function)
 
 

@@ -255,3 +255,8 @@ def test_float_and_back_is_the_identity_and_rounds() -> None:
     levels = np.arange(256, dtype=np.uint8)
     assert np.array_equal(to_uint8(to_float(levels)), levels)
     assert to_uint8(np.array([-0.1, 0.6 / 255, 1.2], dtype=np.float32)).tolist() == [0, 1, 255]
+    bits = np.random.default_rng(0).integers(0, 0x3F800001, 200_000, dtype=np.uint32)  # floats of 0 to 1
+    ties = ((np.arange(256) + 0.5) / 255).astype(np.float32)
+    beside = [np.nextafter(ties, np.float32(side)) for side in (-1, 2)]
+    for values in (bits.view(np.float32), np.stack([ties, *beside]), np.empty((0, 4, 3), np.float32)):
+        assert np.array_equal(to_uint8(values), np.rint(np.clip(values, 0, 1) * np.float32(255)).astype(np.uint8))

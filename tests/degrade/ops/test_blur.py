@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from rwsr.degrade.images.pixels import F32, U8, to_float
-from rwsr.degrade.ops import blur
+from rwsr.degrade.ops import blur, unsharp
 from rwsr.degrade.ops.blur import Border
 from rwsr.degrade.ops.kernels import Kernel, render
 from rwsr.degrade.ops.unsharp import unsharp_mask
@@ -74,3 +74,41 @@ def test_unsharp_masking_is_its_definition(astronaut: U8) -> None:
     found = unsharp_mask(image, radius=50, weight=0.5, threshold_255=10)
     assert np.abs(found - expected).max() < 1e-3 and np.abs(found - expected).mean() < 2e-6
     assert np.abs(found - image).max() > 0.05
+
+
+@pytest.mark.parametrize("shape", [(200, 200), (97, 163), (40, 31), (5, 70)])
+@pytest.mark.parametrize("sigma", [6.0, 7.9])
+def test_a_pyramid_is_within_a_fifth_of_a_level_of_the_gaussian(
+    astronaut: U8, shape: tuple[int, int], sigma: float
+) -> None:
+    """Of scipy's, untruncated, to the borders; of a photograph and of noise; in the mean within a fiftieth."""
+    noise = np.random.default_rng(0).random((*shape, 3), dtype=np.float32)
+    for image in (to_float(np.ascontiguousarray(astronaut[60 : 60 + shape[0], 100 : 100 + shape[1]])), noise):
+        whole = ndimage.gaussian_filter(image.astype(np.float64), sigma, mode="mirror", truncate=6, axes=(0, 1))
+        off = 255 * np.abs(blur.wide_blur(image, sigma) - whole)
+        assert off.max() < 0.2 and off.mean() < 0.02
+
+
+def test_sharpening_by_a_pyramid_is_within_a_level_of_the_truncated_taps(astronaut: U8) -> None:
+    """And what is too narrow for one is the same."""
+    image = to_float(np.ascontiguousarray(astronaut[20:420, 30:430]))
+    plain, quick = (
+        unsharp_mask(image, radius=50, weight=0.5, threshold_255=10, gaussian=way) for way in ("truncated", "pyramid")
+    )
+    assert 0 < 255 * np.abs(plain - quick).max() < 1 and 255 * np.abs(plain - quick).mean() < 0.05
+    narrow = [
+        unsharp_mask(image, radius=20, weight=0.5, threshold_255=10, gaussian=way) for way in ("truncated", "pyramid")
+    ]
+    assert np.array_equal(*narrow)
+
+
+@pytest.mark.parametrize("threshold", [0, 0.7, 3.3, 10, 25, 100, 255])
+def test_a_threshold_is_that_of_255_times_the_difference(threshold: float) -> None:
+    """To the last float on both sides of it."""
+    limit = np.float32(unsharp._as_float(threshold))  # noqa: SLF001
+    value = limit
+    for _ in range(50):
+        value = np.nextafter(value, np.float32(-1))
+    for _ in range(100):
+        assert (value * np.float32(255) > threshold) == (value > limit)
+        value = np.nextafter(value, np.float32(9))

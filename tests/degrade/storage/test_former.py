@@ -14,8 +14,8 @@ import pytest
 
 from rwsr.degrade.errors import StoreError
 from rwsr.degrade.images import sources
-from rwsr.degrade.recipes.store_config import GROUPS, PAIRS, StoreConfig
-from rwsr.degrade.storage.former import training_now
+from rwsr.degrade.recipes.store_config import GROUPS, PAIRS, StoreConfig, store_preset
+from rwsr.degrade.storage.former import sharpened_as_then, training_now
 from rwsr.degrade.storage.provenance import FORMATS, check_format
 from rwsr.degrade.storage.shards.store import open_store
 from rwsr.eval.report import examples, table
@@ -119,3 +119,15 @@ def test_a_config_of_now_stays_as_it_is() -> None:
         for preset in method.presets.values():
             config = preset.config.model_dump(mode="json")
             assert training_now(config) == config
+
+
+def test_stores_of_before_the_pyramid_were_sharpened_by_all_taps() -> None:
+    """A store that is under way does not go on by another way than it began."""
+    now = store_preset("real-esrgan").model_dump(mode="json")
+    assert now["recipe"]["usm"]["gaussian"] == "pyramid" and sharpened_as_then(now) == now
+    usm = {name: value for name, value in now["recipe"]["usm"].items() if name != "gaussian"}
+    then = StoreConfig.model_validate(sharpened_as_then(now | {"recipe": now["recipe"] | {"usm": usm}}))
+    assert then != store_preset("real-esrgan") and then.recipe.usm.gaussian == "truncated"  # type: ignore[attr-defined]
+    for other in ("cugan", "real-esrgan-nousm", "mm-realsr"):
+        plain = store_preset(other).model_dump(mode="json")
+        assert sharpened_as_then(plain) == plain
