@@ -18,7 +18,7 @@ _BORDERS: dict[Border, int] = {"reflect": cv2.BORDER_REFLECT_101, "replicate": c
 _DIRECT_TAPS = 9  # up to here a direct sum is faster than three Fourier transforms
 _NOTHING = 1e-6  # of the sum of a kernel's weights: 0.0003 gray levels
 _SEPARABLE_TAPS = 15  # up to here two lines are; beyond, blurs of one image share its transform
-_PYRAMID_BORDER = 32  # pixels, a multiple of 4: farther away no sigma of ours sees anything
+PYRAMID_BORDER = 32  # pixels, a multiple of 4: farther away no sigma of ours sees anything
 LEAST_WIDE = 6.0  # pixels: of a Gaussian that a pyramid blurs
 _PYRAMID_VARIANCE = 10  # of twice pyrDown and twice pyrUp, in pixels^2: 1 + 4 + 4 + 1
 
@@ -103,12 +103,12 @@ def wide_blur(image: F32, sigma: float) -> F32:
     larger twice (Burt and Adelson's pyramid, whose own filters are part of the Gaussian).
     """
     height, width = image.shape[:2]
-    rim = _PYRAMID_BORDER
+    rim = PYRAMID_BORDER
     rows, columns = (-(-(side + 2 * rim - 1) // 4) * 4 + 1 for side in (height, width))
     wide = cv2.copyMakeBorder(image, rim, rows - height - rim, rim, columns - width - rim, cv2.BORDER_REFLECT_101)
     half = cv2.pyrDown(wide)
     small = cv2.pyrDown(half)
-    line = _line(sigma)
+    line = pyramid_line(sigma)
     small = cv2.sepFilter2D(small, -1, line, line)
     half = cv2.pyrUp(small, dstsize=(half.shape[1], half.shape[0]))
     wide = cv2.pyrUp(half, dstsize=(columns, rows))
@@ -116,7 +116,7 @@ def wide_blur(image: F32, sigma: float) -> F32:
 
 
 @lru_cache(maxsize=16)
-def _line(sigma: float) -> F64:
+def pyramid_line(sigma: float) -> F64:
     """The Gaussian that is left to do to every fourth pixel."""
     left = np.sqrt(sigma**2 - _PYRAMID_VARIANCE) / 4
     steps = np.arange(-np.ceil(3.5 * left), np.ceil(3.5 * left) + 1)

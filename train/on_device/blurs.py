@@ -7,15 +7,13 @@ import numpy.typing as npt
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
+from torch.nn import functional
 
-from ...degrade.ops.blur import LEAST_WIDE, Blur
-from ...degrade.ops.kernels import render
-from ...degrade.ops.unsharp import Gaussian, UnsharpMask, spread_of, usm_kernel
+from ...degrade.ops.blur import LEAST_WIDE, PYRAMID_BORDER, Blur, pyramid_line
+from ...degrade.ops.unsharp import UnsharpMask, spread_of, usm_kernel
 from ...eval.images.kept import kept
-from .images import Border, Stack, bordered, per_image
+from .images import Border, Stack, bordered, grouped, numbers, per_image
 from .kernels import weights_of
-
-_USM_REACH = 32  # pixels: four times the widest Gaussian
 
 
 def _transforms(weights: Tensor, sides: tuple[int, int]) -> Tensor:
@@ -50,26 +48,78 @@ def blur(stack: Stack, steps: Sequence[Blur]) -> list[Tensor]:
 
 
 def unsharp_mask(stack: Stack, steps: Sequence[UnsharpMask]) -> list[Tensor]:
-    """`UnsharpMask` of each image; the Gaussian of a pyramid is here the whole one, which that is close to."""
-    weights = torch.stack([_of_usm(step, stack.device) for step in steps])
+    """`UnsharpMask` of each image, those that a pyramid blurs apart from the others."""
+    found: list[Tensor] = [stack.values] * len(steps)
+    for members in grouped(steps, by_pyramid).values():
+        part, some = stack.only(members), [steps[i] for i in members]
+        for i, image in zip(members, _sharpened(part, some).each(), strict=True):
+            found[i] = image
+    return found
+
+
+def by_pyramid(step: UnsharpMask) -> bool:
+    """Whether a step's Gaussian is a pyramid's."""
+    return step.gaussian == "pyramid" and usm_kernel(step.radius).sigma_x >= LEAST_WIDE
+
+
+def _sharpened(stack: Stack, steps: Sequence[UnsharpMask]) -> Stack:
+    kernels = [usm_kernel(step.radius) for step in steps]
     borders: list[Border] = ["reflect"] * len(steps)
-    image, device = stack.values, stack.device
-    residual = image - blurred(stack, weights, borders).values
-    mask = residual.abs() * 255 > per_image([step.threshold_255 for step in steps], device)
-    soft = blurred(stack.of(mask.float()), weights, borders).values
-    sharp = (image + per_image([step.weight for step in steps], device) * residual).clamp(0, 1)
-    return stack.of(image + soft * (sharp - image)).each()
+
+    def blurring(values: Tensor) -> Tensor:
+        if by_pyramid(steps[0]):
+            return wide_blurred(stack.of(values), [spread_of(kernel) for kernel in kernels])
+        return blurred(stack.of(values), weights_of(kernels, stack.device), borders).values
+
+    image = stack.values
+    residual = image - blurring(image)
+    mask = residual.abs() * 255 > per_image([step.threshold_255 for step in steps], stack.device)
+    soft = blurring(mask.float())
+    sharp = (image + per_image([step.weight for step in steps], stack.device) * residual).clamp(0, 1)
+    return stack.of(image + soft * (sharp - image))
 
 
-def _of_usm(step: UnsharpMask, device: torch.device) -> Tensor:
-    return kept(_usm_weights, step.radius, step.gaussian, device=device)
+# ----------------------------------------------------------------------------------------------------- pyramids
 
 
-def _usm_weights(radius: int, gaussian: Gaussian) -> npt.NDArray[np.float64]:
-    """[65, 65]: the kernel of a step, and 0 around it."""
-    kernel = usm_kernel(radius)
-    steps = np.arange(-_USM_REACH, _USM_REACH + 1)
-    if gaussian == "pyramid" and kernel.sigma_x >= LEAST_WIDE:
-        line = np.exp(-0.5 * (steps / spread_of(kernel)) ** 2)
-        return np.outer(line, line) / line.sum() ** 2
-    return np.pad(render(kernel), _USM_REACH - kernel.size // 2)
+def wide_blurred(stack: Stack, sigmas: Sequence[float]) -> Tensor:
+    """Each image under its Gaussian of 6 pixels and more, as `degrade.ops.blur.wide_blur`: the same filters, which at
+    the far ends of their borders alone see other pixels.
+    """
+    height, width = stack.values.shape[2:]
+    rim = PYRAMID_BORDER
+    sides = (-(-(height + 2 * rim - 1) // 4) * 4 + 1, -(-(width + 2 * rim - 1) // 4) * 4 + 1)
+    planes = bordered(stack, rim, sides, ["reflect"] * len(stack)).flatten(0, 1)[None]
+    small = _down(_down(planes))
+    lines = [pyramid_line(sigma) for sigma in sigmas]
+    reach = max(len(line) for line in lines) // 2
+    padded = np.stack([np.pad(line, reach - len(line) // 2) for line in lines]).repeat(stack.values.shape[1], axis=0)
+    line = numbers(padded.ravel().tolist(), stack.device).view(len(padded), 1, 1, -1)
+    small = functional.pad(small, (reach, reach, reach, reach), mode="reflect")
+    small = functional.conv2d(small, line, groups=len(padded))
+    small = functional.conv2d(small, line.mT, groups=len(padded))
+    made = _up(_up(small))[0].unflatten(0, (len(stack), -1))
+    return made[:, :, rim : rim + height, rim : rim + width]
+
+
+def _taps() -> npt.NDArray[np.float32]:
+    return np.array([1, 4, 6, 4, 1], dtype=np.float32) / 16
+
+
+def _down(planes: Tensor) -> Tensor:
+    """[1, C, 2H - 1, 2W - 1] -> [1, C, H, W], as OpenCV's pyrDown."""
+    taps, channels = kept(_taps, device=planes.device), planes.shape[1]
+    wide = functional.pad(planes, (2, 2, 2, 2), mode="reflect")
+    rows = functional.conv2d(wide, taps[:, None].expand(channels, 1, 5, 1), stride=(2, 1), groups=channels)
+    return functional.conv2d(rows, taps.expand(channels, 1, 1, 5), stride=(1, 2), groups=channels)
+
+
+def _up(planes: Tensor) -> Tensor:
+    """[1, C, H, W] -> [1, C, 2H - 1, 2W - 1], as OpenCV's pyrUp but for the last pixels of a border."""
+    taps, channels = 2 * kept(_taps, device=planes.device), planes.shape[1]
+    rows = functional.conv_transpose2d(
+        planes, taps[:, None].expand(channels, 1, 5, 1), stride=(2, 1), padding=(2, 0), groups=channels
+    )
+    return functional.conv_transpose2d(
+        rows, taps.expand(channels, 1, 1, 5), stride=(1, 2), padding=(0, 2), groups=channels
+    )

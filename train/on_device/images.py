@@ -42,6 +42,16 @@ class Stack:
         """Other values of the same images."""
         return Stack(values, self.heights, self.widths)
 
+    def only(self, members: Sequence[int]) -> "Stack":
+        """Some of the images, by their numbers."""
+        if len(members) == len(self):
+            return self
+        return Stack(
+            self.values[numbers(members, self.device, torch.int64)],
+            tuple(self.heights[i] for i in members),
+            tuple(self.widths[i] for i in members),
+        )
+
     def each(self) -> list[Tensor]:
         """The images, [C, h, w], each a view."""
         sizes = zip(self.heights, self.widths, strict=True)

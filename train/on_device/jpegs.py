@@ -149,11 +149,7 @@ def jpeg(stack: Stack, steps: Sequence[Jpeg]) -> list[Tensor]:
     for sampling in ("420", "444"):
         members = [i for i, step in enumerate(steps) if step.sampling == sampling]
         if members:
-            part = Stack(
-                stack.values[numbers(members, stack.device, torch.int64)],
-                tuple(stack.heights[i] for i in members),
-                tuple(stack.widths[i] for i in members),
-            )
+            part = stack.only(members)
             made = _jpeg(part, [steps[i].quality for i in members], halves=sampling == "420")
             for i, image in zip(members, made.each(), strict=True):
                 found[i] = image

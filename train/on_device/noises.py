@@ -65,11 +65,7 @@ def poisson(stack: Stack, steps: Sequence[PoissonNoise]) -> list[Tensor]:
     for gray in (False, True):
         members = [i for i, step in enumerate(steps) if step.gray == gray]
         if members:
-            part = Stack(
-                stack.values[numbers(members, stack.device, torch.int64)],
-                tuple(stack.heights[i] for i in members),
-                tuple(stack.widths[i] for i in members),
-            )
+            part = stack.only(members)
             for i, image in zip(members, _poisson(part, [steps[i] for i in members], gray=gray), strict=True):
                 found[i] = image
     return found

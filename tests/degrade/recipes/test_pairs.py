@@ -92,14 +92,17 @@ def test_real_esrgan_has_the_published_frequencies() -> None:
 def test_real_esrgans_lr_is_of_sharpened_hr() -> None:
     """The published training file degrades sharpened HR; HR itself is the crop, which its discriminator sees."""
     drawn, plain = _draw("real-esrgan", 0), _draw("real-esrgan", 0, "recipe.usm=null")
-    assert drawn.members["lr"] == (UnsharpMask(radius=50, weight=0.5, threshold_255=10), *plain.members["lr"])
+    assert drawn.members["lr"] == (
+        UnsharpMask(radius=50, weight=0.5, threshold_255=10, gaussian="pyramid"),
+        *plain.members["lr"],
+    )
     assert drawn.hr == plain.hr == ()
 
 
 def test_mm_realsrs_first_stage_sharpens_the_clean_anchor_twice() -> None:
     """`anchor_min` of the published code is made of the sharpened GT, sharpened once more; HR is the same in both."""
     first, second = _draw("mm-realsr-stage-1", 0), _draw("mm-realsr", 0)
-    mask = UnsharpMask(radius=50, weight=0.5, threshold_255=10)
+    mask = UnsharpMask(radius=50, weight=0.5, threshold_255=10, gaussian="pyramid")
     for name, steps in second.members.items():
         assert first.members[name] == (*([mask, mask] if name == "clean" else [mask]), *steps)
     assert first.hr == second.hr == () and (first.y, first.x) == (second.y, second.x)
