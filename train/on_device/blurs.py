@@ -89,7 +89,8 @@ def wide_blurred(stack: Stack, sigmas: Sequence[float]) -> Tensor:
     height, width = stack.values.shape[2:]
     rim = PYRAMID_BORDER
     sides = (-(-(height + 2 * rim - 1) // 4) * 4 + 1, -(-(width + 2 * rim - 1) // 4) * 4 + 1)
-    planes = bordered(stack, rim, sides, ["reflect"] * len(stack)).flatten(0, 1)[None]
+    borders: list[Border] = ["reflect"] * len(stack)
+    planes = bordered(stack, rim, sides, borders).flatten(0, 1)[None]
     small = _down(_down(planes))
     lines = [pyramid_line(sigma) for sigma in sigmas]
     reach = max(len(line) for line in lines) // 2
@@ -103,7 +104,7 @@ def wide_blurred(stack: Stack, sigmas: Sequence[float]) -> Tensor:
 
 
 def _taps() -> npt.NDArray[np.float32]:
-    return np.array([1, 4, 6, 4, 1], dtype=np.float32) / 16
+    return np.array([1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16], dtype=np.float32)
 
 
 def _down(planes: Tensor) -> Tensor:
