@@ -106,13 +106,19 @@ def wide_blur(image: F32, sigma: float) -> F32:
     rim = PYRAMID_BORDER
     rows, columns = (-(-(side + 2 * rim - 1) // 4) * 4 + 1 for side in (height, width))
     wide = cv2.copyMakeBorder(image, rim, rows - height - rim, rim, columns - width - rim, cv2.BORDER_REFLECT_101)
-    half = cv2.pyrDown(wide)
-    small = cv2.pyrDown(half)
+    small = cv2.pyrDown(cv2.pyrDown(wide))
     line = pyramid_line(sigma)
-    small = cv2.sepFilter2D(small, -1, line, line)
-    half = cv2.pyrUp(small, dstsize=(half.shape[1], half.shape[0]))
-    wide = cv2.pyrUp(half, dstsize=(columns, rows))
-    return np.asarray(wide[rim : rim + height, rim : rim + width], dtype=np.float32)
+    small = _within(cv2.sepFilter2D(small, -1, line, line), rim // 4 - 2)  # two pixels more than are wanted
+    half = _within(_twice(small), 2)
+    return np.asarray(_twice(half)[4 : 4 + height, 4 : 4 + width], dtype=np.float32)
+
+
+def _twice(image: F32) -> F32:
+    return np.asarray(cv2.pyrUp(image, dstsize=(2 * image.shape[1] - 1, 2 * image.shape[0] - 1)), dtype=np.float32)
+
+
+def _within(image: Any, rim: int) -> F32:
+    return np.asarray(image[rim:-rim, rim:-rim], dtype=np.float32)
 
 
 @lru_cache(maxsize=16)
