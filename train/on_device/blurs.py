@@ -13,7 +13,7 @@ from ...degrade.ops.blur import LEAST_WIDE, PYRAMID_BORDER, Blur, pyramid_line
 from ...degrade.ops.unsharp import UnsharpMask, spread_of, usm_kernel
 from ...eval.images.kept import kept
 from .images import Border, Stack, bordered, grouped, numbers, per_image
-from .kernels import weights_of
+from .kernels import side_of, weights_of
 
 
 def _transforms(weights: Tensor, sides: tuple[int, int]) -> Tensor:
@@ -43,14 +43,20 @@ def blurred(stack: Stack, weights: Tensor, borders: Sequence[Border]) -> Stack:
 
 def blur(stack: Stack, steps: Sequence[Blur]) -> list[Tensor]:
     """`Blur` of each image."""
-    weights = weights_of([step.kernel for step in steps], stack.device)
-    return blurred(stack, weights, [step.border for step in steps]).each()
+    found: list[Tensor] = [stack.values] * len(steps)
+    for members in grouped(steps, lambda step: side_of(step.kernel)).values():
+        some = [steps[i] for i in members]
+        weights = weights_of([step.kernel for step in some], stack.device)
+        made = blurred(stack.only(members), weights, [step.border for step in some])
+        for i, image in zip(members, made.each(), strict=True):
+            found[i] = image
+    return found
 
 
 def unsharp_mask(stack: Stack, steps: Sequence[UnsharpMask]) -> list[Tensor]:
     """`UnsharpMask` of each image, those that a pyramid blurs apart from the others."""
     found: list[Tensor] = [stack.values] * len(steps)
-    for members in grouped(steps, by_pyramid).values():
+    for members in grouped(steps, lambda step: (by_pyramid(step), side_of(usm_kernel(step.radius)))).values():
         part, some = stack.only(members), [steps[i] for i in members]
         for i, image in zip(members, _sharpened(part, some).each(), strict=True):
             found[i] = image

@@ -12,6 +12,7 @@ from torch import Tensor
 from ...eval.images.kept import to_device
 
 Border = Literal["reflect", "replicate"]  # of OpenCV: the edge pixel once, or for ever
+_CANVASES, _STEP = (64, 128, 192, 256, 384, 512, 768, 1024), 512  # pixels
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,21 @@ def per_image(values: Iterable[float], device: torch.device) -> Tensor:
     return numbers(values, device)[:, None, None, None]
 
 
-def stacked(images: Sequence[Tensor]) -> Stack:
-    """Images [C, h, w] on one canvas."""
+def canvas_of(image: Tensor) -> int:
+    """The side of the canvas for an image [C, h, w], by its own size alone: what is computed of it is the same to the
+    last bit, whatever goes with it.
+    """
+    side = max(image.shape[1:])
+    return next((each for each in _CANVASES if each >= side), -(-side // _STEP) * _STEP)
+
+
+def stacked(images: Sequence[Tensor], side: int | None = None) -> Stack:
+    """Images [C, h, w] on one canvas; side: of a square one, which holds the largest."""
     heights, widths = (tuple(image.shape[axis] for image in images) for axis in (1, 2))
-    if len(set(heights)) == len(set(widths)) == 1:
+    height, width = (max(heights), max(widths)) if side is None else (side, side)
+    if set(heights) == {height} and set(widths) == {width}:
         return Stack(torch.stack(list(images)), heights, widths)
-    values = images[0].new_zeros(len(images), images[0].shape[0], max(heights), max(widths))
+    values = images[0].new_zeros(len(images), images[0].shape[0], height, width)
     for canvas, image in zip(values, images, strict=True):
         canvas[:, : image.shape[1], : image.shape[2]] = image
     return Stack(values, heights, widths)

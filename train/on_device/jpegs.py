@@ -32,6 +32,7 @@ _CHROMA = (
     *((99,) * 8,) * 4,
 )
 _BLOCK = 8
+_LEAST_SMOOTH = 2  # columns of chroma: so few libjpeg only repeats
 _ONE = 8192
 _ROTATIONS = (
     *(0.298631336, 0.390180644, 0.541196100, 0.765366865, 0.899976223, 1.175875602),
@@ -126,9 +127,12 @@ def _doubled(plane: Tensor, height: Tensor, width: Tensor) -> Tensor:
     near, next_ = (picked(plane[:, None], rows, _all(plane)) for rows in down)
     columns = 3 * near + next_
     across = torch.arange(2 * plane.shape[2], device=plane.device)[None]
-    near, next_ = (picked(columns, _all(columns[:, 0].mT), places) for places in _near_and_next(across, width))
+    beside = _near_and_next(across, width)
+    near, next_ = (picked(columns, _all(columns[:, 0].mT), places) for places in beside)
     bias = torch.where(across % 2 == 0, 8, 7)[:, None, None]
-    return ((3 * near + next_ + bias) / 16).floor()[:, 0]
+    smooth = ((3 * near + next_ + bias) / 16).floor()[:, 0]
+    plain = picked(plane[:, None], down[0], beside[0])[:, 0]
+    return torch.where((width > _LEAST_SMOOTH)[:, None, None], smooth, plain)
 
 
 def _all(plane: Tensor) -> Tensor:

@@ -9,10 +9,17 @@ from torch import Tensor
 from ...degrade.ops.kernels import Kernel
 from .images import numbers
 
+SIDES = (21, 51)  # of the papers' kernels, and of the largest
+
+
+def side_of(kernel: Kernel) -> int:
+    """The side of the square that a kernel is computed in, by its own alone."""
+    return next(side for side in SIDES if side >= kernel.size)
+
 
 def weights_of(kernels: Sequence[Kernel], device: torch.device) -> Tensor:
-    """[N, S, S] float64, S the largest side: each kernel in the middle, of sum 1, and 0 around it."""
-    side = max(kernel.size for kernel in kernels)
+    """[N, S, S] float64, S by the largest: each kernel in the middle, of sum 1, and 0 around it."""
+    side = max(map(side_of, kernels))
     steps = torch.arange(side, device=device, dtype=torch.float64) - side // 2
 
     def told(name: str) -> Tensor:

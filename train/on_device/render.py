@@ -20,7 +20,7 @@ from ...degrade.ops.resize import Resize
 from ...degrade.ops.step import Degradation, Memory, Site, Step
 from ...degrade.ops.unsharp import UnsharpMask
 from . import blurs, jpegs, noises, resizes
-from .images import Stack, stacked
+from .images import Stack, canvas_of, grouped, stacked
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,6 @@ _FORMS: Mapping[type[Step], _Form] = {
     Jpeg: _Form(jpegs.jpeg, jpegs.has_form),
     UnsharpMask: _Form(blurs.unsharp_mask),
 }
-_MOST_WASTE = 2.0  # pixels of a canvas for a pixel of its images
 
 
 def has_form(step: Step) -> bool:
@@ -101,21 +100,13 @@ def render_all(images: Sequence[Tensor], degradations: Sequence[Sequence[Degrada
 
 
 def _alike(taken: Sequence[_Waiting]) -> list[list[_Waiting]]:
-    """Those whose images go on one canvas without more waste than is allowed, by size."""
-    parts: list[list[_Waiting]] = []
-    pixels = largest = 0
-    for each in sorted(taken, key=lambda each: -each.image[0].numel()):
-        own = each.image[0].numel()
-        if not parts or largest * (len(parts[-1]) + 1) > _MOST_WASTE * (pixels + own):
-            parts.append([])
-            pixels, largest = 0, own
-        parts[-1].append(each)
-        pixels += own
-    return parts
+    """Those whose images go on canvases of one size."""
+    return [[taken[i] for i in members] for members in grouped(taken, lambda each: canvas_of(each.image)).values()]
 
 
 def _together(kind: type[Step], taken: Sequence[_Waiting]) -> list[Tensor]:
-    return _FORMS[kind].apply(stacked([each.image for each in taken]), [each.step for each in taken])
+    side = canvas_of(taken[0].image)
+    return _FORMS[kind].apply(stacked([each.image for each in taken], side), [each.step for each in taken])
 
 
 def _on_host(waiting: _Waiting) -> Tensor:

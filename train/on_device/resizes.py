@@ -19,11 +19,13 @@ _CUBIC_SUPPORT = 2.0
 
 @dataclass(frozen=True)
 class _Axis:
-    """One axis of each image: pixels before and after, [N, 1, 1] float64, the largest of both, and of their ratio."""
+    """One axis of each image: pixels before and after, [N, 1, 1] float64, those of the canvas and of the largest image
+    after, and the largest ratio.
+    """
 
     old: Tensor
     new: Tensor
-    most_old: int
+    canvas: int
     most_new: int
     most_shrinks: float
 
@@ -45,13 +47,13 @@ class _Axis:
     def matrix(self, places: Tensor, weights: Tensor) -> Tensor:
         """[N, most_new, most_old] float32 of taps [N, most_new, K]; those beyond an image are its border's."""
         inside = torch.minimum(places.clamp(min=0), self.old - 1).long()
-        found = weights.new_zeros(len(self.old), self.most_new, self.most_old)
+        found = weights.new_zeros(len(self.old), self.most_new, self.canvas)
         return found.scatter_add_(2, inside.expand_as(weights), weights).float()
 
 
-def _axis(old: Sequence[int], new: Sequence[int], device: torch.device) -> _Axis:
+def _axis(old: Sequence[int], new: Sequence[int], canvas: int, device: torch.device) -> _Axis:
     olds, news = (numbers(sides, device, torch.float64)[:, None, None] for sides in (old, new))
-    return _Axis(olds, news, max(old), max(new), max(o / n for o, n in zip(old, new, strict=True)))
+    return _Axis(olds, news, canvas, max(new), max(o / n for o, n in zip(old, new, strict=True)))
 
 
 def _taps(first: int, count: int, device: torch.device) -> Tensor:
@@ -158,22 +160,25 @@ def resize(stack: Stack, steps: Sequence[Resize]) -> list[Tensor]:
     ]
     ways = grouped(range(len(steps)), lambda i: (steps[i].mode, steps[i].antialias, grows[i]))
     news = ([step.height for step in steps], [step.width for step in steps])
-    rows, columns = (
-        _matrices(ways, old, new, stack.device) for old, new in zip((stack.heights, stack.widths), news, strict=True)
-    )
+    sizes = zip((stack.heights, stack.widths), news, stack.values.shape[2:], strict=True)
+    rows, columns = (_matrices(ways, old, new, canvas, stack.device) for old, new, canvas in sizes)
     channels, height = stack.values.shape[1:3]
     narrow = torch.bmm(stack.values.flatten(1, 2), columns.mT).unflatten(1, (channels, height))
     return Stack(torch.matmul(rows[:, None], narrow), tuple(news[0]), tuple(news[1])).each()
 
 
 def _matrices(
-    ways: Mapping[tuple[str, bool, bool], list[int]], old: Sequence[int], new: Sequence[int], device: torch.device
+    ways: Mapping[tuple[str, bool, bool], list[int]],
+    old: Sequence[int],
+    new: Sequence[int],
+    canvas: int,
+    device: torch.device,
 ) -> Tensor:
-    """[N, most new, most old] float32, of one axis. ways: which images are resampled how."""
-    found = torch.zeros(len(new), max(new), max(old), device=device)
+    """[N, most new, canvas] float32, of one axis. ways: which images are resampled how."""
+    found = torch.zeros(len(new), max(new), canvas, device=device)
     for way, members in ways.items():
-        part = _matrix_of(*way)(_axis([old[i] for i in members], [new[i] for i in members], device))
+        part = _matrix_of(*way)(_axis([old[i] for i in members], [new[i] for i in members], canvas, device))
         if len(ways) == 1:
             return part
-        found[numbers(members, device, torch.int64), : part.shape[1], : part.shape[2]] = part
+        found[numbers(members, device, torch.int64), : part.shape[1]] = part
     return found

@@ -173,4 +173,6 @@ def test_jpegs_are_libjpegs_to_the_bit(images: list[F32], sampling: Any, astrona
         assert _most(_differences(jpegs.jpeg, [*images[:8], large, noise], steps)) < 1e-4
     mixed = [Jpeg(quality=10 * i + 10, sampling="444" if i % 3 else "420") for i in range(9)]
     assert _most(_differences(jpegs.jpeg, images, mixed)) < 1e-4
+    narrow = [np.ascontiguousarray(noise[: 1 + 3 * i, : 1 + j]) for i in range(6) for j in range(7)]
+    assert _most(_differences(jpegs.jpeg, narrow, [Jpeg(quality=60, sampling=sampling)] * len(narrow))) < 1e-4
     assert not jpegs.has_form(Jpeg(quality=50, sampling="422"))
