@@ -150,4 +150,10 @@ def write_report(
         sections.append(Section("Checkpoints", (), (table,)))
     kind = "Metric report" if len(runs) == 1 else "Metric reports compared"
     title = f"{kind}: {', '.join(runs)}" if runs else sections[0].title
+    for name, rows in runs.items():
+        by_device = {row.device: row.model for row in rows if row.device}
+        if len(by_device) > 1:
+            said = "; ".join(f"{model}: {device}" for device, model in by_device.items())
+            caution = Caution(f"Not all of {name} was computed by one device, whose last digits may differ: {said}.")
+            sections.insert(0, Section("Devices", (), (caution,)))
     location.write(out, page(title, ", ".join(map(str, reports)), sections, refresh_s=refresh_s))

@@ -9,6 +9,7 @@ from ..degrade.progress import progress, say
 from ..degrade.storage.provenance import Json
 from ..eval.images.sets import ImageSet
 from .data.of_training import Data
+from .data.on_the_fly import LiveGroups
 from .engine import run
 from .engine.distributed import leads_here, local_device
 from .engine.loop import Interrupted
@@ -50,6 +51,8 @@ def train_run(
             raise UserError("--far-model is for FAR, which this training has not; drop it")
         inputs = {"far_model": open_restorer(far_model, device).checkpoint}
     judge, judge_file = (None, None) if start_discriminator is None else judge_weights(start_discriminator)
+    if isinstance(data.groups, LiveGroups) and data.groups.on_device:
+        inputs["rendered_by"] = "device"
     with told(config.loop.steps, notes_on(method, config, data)) as tell:
         return run.train(
             out,

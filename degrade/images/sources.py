@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..errors import ImageError, StoreError, UserError
-from ..progress import progress
+from ..progress import printable, progress, say
 from ..storage import tables
 from ..storage.location import Place
 from ..storage.provenance import provenance, sha256_of
@@ -144,6 +144,12 @@ def sources_sha256(rows: Sequence[SourceRow]) -> str:
 def left_out(rows: Sequence[SourceRow]) -> list[SourceRow]:
     """The rows that a build cannot use."""
     return [row for row in rows if row.status != "ok"]
+
+
+def name_left_out(rows: Sequence[SourceRow]) -> None:
+    """A line for each file that a build cannot use."""
+    for row in left_out(rows):
+        say(f"left out: {row.status}: {printable(row.file)}: {printable(row.reason)}")
 
 
 def summary(rows: Sequence[SourceRow]) -> str:

@@ -86,6 +86,7 @@ def _train(
     )
     made = options.done(stage, out, track=track)
     options.tell(made.values, made.lines, json_=json_)
+    options.exit_by(made.rows)
 
 
 @train.command("mm-realsr", short_help="MM-RealSR, Real-ESRGAN, ESRGAN")

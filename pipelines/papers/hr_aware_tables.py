@@ -38,7 +38,7 @@ from ...train.runs.checkpoint import read_log
 from ..evaluate import image_set, open_alike
 from ..executors import runner
 from ..pipeline import Named, make_all
-from ..stages.base import Work, name_left_out
+from ..stages.base import Work
 from ..stages.images import Index
 from ..stages.store import Store
 from ..stages.train import LR_IMAGES, FineTune, Train
@@ -133,7 +133,7 @@ def _images(plan: Plan, scale: int) -> Images:
     pretrain = sources.index(plan.pretrain_on, plan.out / "pretrain.index.parquet", IndexConfig(role="hr"), run)
     hr = sources.index([plan.hr], plan.out / "hr.index.parquet", IndexConfig(role="hr"), run)
     sources.check_apart(pretrain, hr)
-    name_left_out(hr)
+    sources.name_left_out(hr)
     if plan.lr is not None:
         return Images(plan.hr, plan.lr)
     assert plan.simulate_camera is not None

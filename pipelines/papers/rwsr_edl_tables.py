@@ -27,7 +27,7 @@ from ...noisebank.bank import BankConfig
 from ...noisebank.tiles import TileGrid
 from ..executors import runner
 from ..pipeline import Named, make_all
-from ..stages.base import Work, name_left_out
+from ..stages.base import Work
 from ..stages.images import Bank
 from ..stages.store import Store
 from ..stages.train import Train
@@ -133,7 +133,7 @@ def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
     if plan.held_out_lr is not None:
         return [*plan.target], [*plan.auxiliary], plan.held_out, plan.held_out_lr
     for found in rows.values():
-        name_left_out(found)
+        sources.name_left_out(found)
     target = cameras.written(rows["target"], photos / "target", "degrade target", cameras.by_one_camera)
     auxiliary: list[Place] = []
     if "auxiliary" in rows:

@@ -15,9 +15,7 @@ from pydantic import BeforeValidator, Field, InstanceOf
 
 from ...degrade.errors import UserError
 from ...degrade.family import Frozen
-from ...degrade.images import sources
 from ...degrade.images.listing import SourceRow
-from ...degrade.progress import printable, say
 from ...degrade.storage.location import Place, place, sha256
 from ...degrade.storage.object_store import ObjectPath
 from ...degrade.storage.provenance import canonical, sha256_of
@@ -153,12 +151,6 @@ class Stage(Frozen, ABC):
     @abstractmethod
     def run(self, at: Place, given: Given, work: Work) -> Artifact:
         """Make it, or find it made; raises UserError."""
-
-
-def name_left_out(rows: Sequence[SourceRow]) -> None:
-    """A line for each file that cannot be used."""
-    for row in sources.left_out(rows):
-        say(f"left out: {row.status}: {printable(row.file)}: {printable(row.reason)}")
 
 
 def counts(rows: Sequence[SourceRow]) -> dict[str, int]:

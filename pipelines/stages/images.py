@@ -15,7 +15,7 @@ from ...noisebank.bank import BankConfig
 from ...noisebank.describe import bank_lines, bank_values
 from ...noisebank.scan import scan
 from ...noisebank.set_scan import ScanConfig, SetScan, open_scan, scan_grids, set_scans
-from .base import Artifact, Given, Input, Inputs, Ref, Stage, Texts, Work, counts, folders_of, name_left_out
+from .base import Artifact, Given, Input, Inputs, Ref, Stage, Texts, Work, counts, folders_of
 
 
 class Index(Stage):
@@ -46,7 +46,7 @@ class Index(Stage):
         rows = sources.index(folders_of(given, self.folders), at, self.images, work.run)
         for ref in self.apart_from:
             sources.check_apart(rows_of(given[ref]), rows)
-        name_left_out(rows)
+        sources.name_left_out(rows)
         found = known_datasets.recognise(rows)
         identity = sources.sources_sha256(rows)
         lines = [*(each.line for each in found), sources.summary(rows), f"wrote {at}"]
@@ -113,7 +113,7 @@ def scan_sets(
 ) -> tuple[tuple[SetScan, ...], list[SourceRow]]:
     """Measure every tile of the sets; says which files were left out and which folders are well known."""
     found, rows = scan(out, target, auxiliary, config, images, work.run)
-    name_left_out(rows)
+    sources.name_left_out(rows)
     for each in known_datasets.recognise(rows):
         say(each.line)
     return found, rows
@@ -160,7 +160,7 @@ class Bank(Stage):
             scans = open_scan(given.at(self.scan))
             rows = [row for each in scans for row in each.rows()]
             if self.scan not in given:
-                name_left_out(rows)
+                sources.name_left_out(rows)
         scanned: Sequence[SetScan] = scans
         made, num_cut = build_bank.build(at, scans, self.config, work.run)
         wrote += [*([build_bank.distilled_path(at)] if len(scans) > 1 else []), at]

@@ -20,7 +20,7 @@ from ...degrade.recipes.store_config import StoreConfig
 from ...degrade.storage.location import Place
 from ...degrade.storage.provenance import canonical, sha256_of
 from ...degrade.storage.shards.verify import digest
-from .base import Artifact, Given, Input, Inputs, Stage, Work, counts, name_left_out
+from .base import Artifact, Given, Input, Inputs, Stage, Work, counts
 
 
 class Pairs(Stage):
@@ -85,7 +85,7 @@ class Pairs(Stage):
     def run(self, at: Place, given: Given, work: Work) -> Artifact:
         index_at = at.with_name(f"{at.name}.index.parquet")
         listed = list_pairs(self.files(given), index_at, scale=self.scale, images=self.images, run=work.run)
-        name_left_out(listed.rows)
+        sources.name_left_out(listed.rows)
         config = compose_values(pairs_preset(listed.scale), self.config)
         if config.recipe.scale != listed.scale:
             raise UserError(

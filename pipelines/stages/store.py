@@ -19,7 +19,7 @@ from ...degrade.storage.location import Place, absolute
 from ...degrade.storage.provenance import canonical, sha256_of
 from ...degrade.storage.shards.verify import digest
 from ...noisebank.bank import NoiseBank
-from .base import Artifact, Given, Input, Inputs, Stage, Work, counts, folders_of, name_left_out
+from .base import Artifact, Given, Input, Inputs, Stage, Work, counts, folders_of
 from .images import open_distilled, rows_of
 
 
@@ -80,7 +80,7 @@ class Store(Stage):
         index_at = at.with_name(f"{at.name}.index.parquet")
         of_folders = sources.index(folders, index_at, self.images, work.run) if folders else []
         rows = sources.mark_duplicates([*of_index, *of_folders, *open_distilled(given, self.distilled)])
-        name_left_out(of_folders)
+        sources.name_left_out(of_folders)
         if of_index:
             sources.write(index_at, rows, self.images)
         return rows

@@ -1,6 +1,7 @@
 """Trainings, and fine-tunings on LR images alone."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
@@ -12,7 +13,7 @@ from ...degrade.images.listing import IndexConfig, SourceRow
 from ...degrade.storage.location import Place, sha256
 from ...degrade.storage.provenance import canonical, sha256_of
 from ...degrade.tasks import Run
-from .base import Artifact, Given, Input, Inputs, Ref, Stage, Work, counts, folders_of, name_left_out
+from .base import Artifact, Given, Input, Inputs, Ref, Stage, Work, counts, folders_of
 from .images import rows_of
 from .pairs import Pairs
 from .store import Store
@@ -190,7 +191,8 @@ class Train(Stage):
             val=_held_out(given, self.val, self.val_hr, self.val_lr, data.groups.scale, self.val_images),
             branch=self.branch,
         )
-        return _trained(self.kind, out, f"trained {config.loop.steps} steps" if trained else None)
+        made = _trained(self.kind, out, f"trained {config.loop.steps} steps" if trained else None)
+        return replace(made, rows=list(data.rows))
 
 
 class FineTune(Stage):
@@ -290,5 +292,5 @@ def index_lr(folders: list[Place], at: Place, run: Run, images: IndexConfig = LR
     named.
     """
     rows = sources.index(folders, at, images, run)
-    name_left_out(rows)
+    sources.name_left_out(rows)
     return tuple(rows)

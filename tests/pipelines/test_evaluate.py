@@ -188,6 +188,9 @@ def test_a_comparison_says_where_conditions_differ(hr: Path, tmp_path: Path) -> 
     assert "psnr-y was measured under different conditions: a: border 4" in text
     assert "mine (bicubic x4) is not the same set of images in all reports" in text
     assert "Not all was computed by one device, whose last digits may differ: a: cpu; b: NVIDIA H100." in text
+    table.add(tmp_path / "a.parquet", [replace(row, model="other") for row in of_a_card])
+    write_report([tmp_path / "a.parquet"], tmp_path / "both.html")
+    assert "Not all of a was computed by one device" in (tmp_path / "both.html").read_text()
     assert "bicubic (a)" in text and "bicubic (b)" in text
     hr.rename(tmp_path / "Set5")
     rwsr("eval", "restoration", "--hr", tmp_path / "Set5", "--out", tmp_path / "c.parquet")

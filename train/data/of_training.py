@@ -7,7 +7,7 @@ from pathlib import Path
 from ...degrade.build_store import open_samples
 from ...degrade.config import compose
 from ...degrade.errors import UserError
-from ...degrade.images.listing import IndexConfig
+from ...degrade.images.listing import IndexConfig, SourceRow
 from ...degrade.pairs.recipe import RealPairs
 from ...degrade.recipes.base import Recipe
 from ...degrade.recipes.store_config import StoreConfig, store_preset
@@ -26,7 +26,8 @@ from .on_the_fly import live_groups
 class Data:
     """Groups or pairs to train on. identity: the hash of all in them. remote: whether they lie on object storage.
 
-    recipes: that they are drawn from, one a store. noise: the bank of which LR gets new noise in each step.
+    recipes: that they are drawn from, one a store. noise: the bank of which LR gets new noise in each step. rows: the
+    images that are rendered, and those that cannot be.
     """
 
     groups: GroupSource
@@ -34,6 +35,7 @@ class Data:
     recipes: Sequence[Recipe]
     remote: bool = False
     noise: NoiseBank | None = None
+    rows: Sequence[SourceRow] = ()
 
 
 def stored(
@@ -92,4 +94,5 @@ def live(
         )
     composed = compose(store_preset(preset or "cugan"), config=config)
     groups, identity = live_groups(folders, out / "index.parquet", composed, images, cores(), on_device=on_device)
-    return Data(groups, identity, [composed.recipe], noise=None if bank is None else NoiseBank.open(bank))
+    noise = None if bank is None else NoiseBank.open(bank)
+    return Data(groups, identity, [composed.recipe], noise=noise, rows=groups.listed)

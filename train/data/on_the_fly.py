@@ -12,8 +12,9 @@ import numpy as np
 from ...degrade.build_store import Plan, plan
 from ...degrade.errors import UserError
 from ...degrade.images import sources
-from ...degrade.images.listing import IndexConfig
+from ...degrade.images.listing import IndexConfig, SourceRow
 from ...degrade.images.pixels import U8
+from ...degrade.progress import printable, say
 from ...degrade.quality.group_order import disorders
 from ...degrade.recipes.store_config import StoreConfig
 from ...degrade.samples import Draw, Rendered, Source, box_of, cut, make
@@ -43,8 +44,11 @@ class LiveGroups:
     """
 
     def __init__(self, planned: Plan, threads: int, *, on_device: bool = False) -> None:
-        """on_device: that the device that trains renders them, see `train.on_device`."""
+        """on_device: that the device that trains renders them, see `train.on_device`. listed: those that cannot be used
+        too.
+        """
         self.on_device = on_device
+        self.listed: Sequence[SourceRow] = planned.rows
         self.name = "the sources"
         self.scale = planned.config.recipe.scale
         self.lr_size_px = planned.config.lr_size_px
@@ -126,8 +130,14 @@ def live_groups(
             f"recipe {config.recipe.kind} takes its noise from a bank; set recipe.strength=0 and name the --bank, or "
             "build a store and train on that"
         )
-    planned = plan(config, sources.index(folders, index, images, threads(num_threads)))
+    rows = sources.index(folders, index, images, threads(num_threads))
+    planned = plan(config, rows)
+    sources.name_left_out(rows)
+    for path in planned.too_small:
+        say(f"left out: {printable(path)}: smaller than a crop of {config.crop_size_px} px")
     endless = config.model_copy(update={"num_samples": 1})
     parts = [canonical(endless.model_dump(mode="json")), planned.inputs_sha256]
     identity = sha256_of([*parts, "device"] if on_device else parts)
-    return LiveGroups(planned, num_threads, on_device=on_device), identity
+    groups = LiveGroups(planned, num_threads, on_device=on_device)
+    groups.listed = rows
+    return groups, identity

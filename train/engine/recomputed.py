@@ -61,6 +61,6 @@ def recompute(net: nn.Module) -> None:
     """
     row = blocks_of(net)
     if not row:
-        raise UserError(f"{type(net).__name__} has no row of equal blocks; leave loop.checkpointing out")
+        raise UserError(f"{type(net).__name__} has no row of {_LEAST} equal blocks; leave loop.checkpointing out")
     for block in row:
         block.forward = MethodType(_again, block)  # a method of the block, so that a copy of it has its own

@@ -116,9 +116,9 @@ def _check_precision(loop: LoopConfig, device: torch.device) -> None:
     """A line where a device is slow in what the config wants; raises UserError where it has none of it."""
     if loop.precision != "bf16":
         return
-    fp32 = "the same preset ends in -fp32 (loop.precision=fp32)"
+    fp32 = "set loop.precision=fp32 (published presets: NAME-fp32)"
     if device.type == "cpu" and leads_here():
-        say(f"note: loop.precision=bf16 is for GPUs, and most CPUs are slow in it; {fp32}")
+        say(f"note: loop.precision=bf16 is for GPUs, and most CPUs are slow in it; {fp32} to be faster here")
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UserError(f"{torch.cuda.get_device_name(device)} has no bf16; {fp32}, or set loop.precision=fp16")
 

@@ -100,7 +100,11 @@ def check_identity(
     changes = Changes(step, values, bool(branching))
     if fixed:
         said = Changes(step, {fixed[0]: values[fixed[0]]}, False).text
-        raise StoreError(f"{run} holds a training of another config ({said}); use another --out, or remove {run}")
+        mend = f"use another --out, or remove {run}"
+        if {"loop.precision", "loop.channels_last"}.issuperset(fixed):
+            mend = f"--set loop.precision={before['loop.precision']} --set loop.channels_last="
+            mend += f"{json.dumps(before['loop.channels_last'])} goes on with it (published presets: NAME-fp32)"
+        raise StoreError(f"{run} holds a training of another config ({said}); {mend}")
     if known["data_sha256"] != data_sha256:
         raise StoreError(f"{run} is of other data, or starts from another model; use another --out, or remove {run}")
     if branching and not branch:

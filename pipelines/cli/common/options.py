@@ -275,7 +275,13 @@ def of_a_training(method: str, default: str, told: str) -> Callable[[F], F]:
             help="Of --source: rendered by the GPU that trains; the same steps and numbers, other last digits.",
         ),
         click.option("--out", type=LOCAL, required=True, help="Folder of the run."),
-        click.option("--preset", type=LazyChoice(presets_of(method)), default=default, show_default=True, help=told),
+        click.option(
+            "--preset",
+            type=LazyChoice(presets_of(method)),
+            default=default,
+            show_default=True,
+            help=f"{told} Published ones train in bf16, as NAME-fp32 in fp32.",
+        ),
         click.option(
             "--start-from",
             type=LOCAL,

@@ -23,6 +23,7 @@ from rwsr.train.engine.trained import Trained
 from rwsr.train.engine.training import LoopConfig, Training
 from rwsr.train.methods import METHODS
 from rwsr.train.methods.base import Given
+from rwsr.train.runs.identity import check_identity, write_identity
 from rwsr.train.train import train_run
 
 SMALL = ("loop.batch_size=4", "loop.lr_patch_px=12")
@@ -118,7 +119,7 @@ def test_what_is_computed_again_is_the_same() -> None:
     assert found[0].keys() == found[1].keys()
     for name, value in found[0].items():
         torch.testing.assert_close(value, found[1][name], rtol=1e-4, atol=1e-6, msg=name)
-    with pytest.raises(UserError, match="Conv2d has no row of equal blocks; leave loop.checkpointing out"):
+    with pytest.raises(UserError, match="Conv2d has no row of 3 equal blocks; leave loop.checkpointing out"):
         recompute(nn.Conv2d(3, 3, 3))
 
 
@@ -147,12 +148,15 @@ def test_a_device_without_bf16_is_told_of_the_preset_that_does_without(monkeypat
     assert config.precision == "bf16" and config.channels_last
     run._check_precision(config, torch.device("cpu"))  # noqa: SLF001
     assert said == [
-        "note: loop.precision=bf16 is for GPUs, and most CPUs are slow in it; the same preset ends in -fp32 "
-        "(loop.precision=fp32)"
+        "note: loop.precision=bf16 is for GPUs, and most CPUs are slow in it; set loop.precision=fp32 (published "
+        "presets: NAME-fp32) to be faster here"
     ]
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "GeForce GTX 1080")
-    with pytest.raises(UserError, match="GTX 1080 has no bf16; the same preset ends in -fp32 .*loop.precision=fp16"):
+    with pytest.raises(
+        UserError,
+        match="GTX 1080 has no bf16; set loop.precision=fp32 .*NAME-fp32., or set loop.precision=fp16",
+    ):
         run._check_precision(config, torch.device("cuda", 0))  # noqa: SLF001
     run._check_precision(compose_training("mm-realsr-code-fp32").loop, torch.device("cuda", 0))  # noqa: SLF001
 
@@ -233,3 +237,14 @@ def test_a_device_that_has_none_left_is_told_in_words(
         train_run(tmp_path / "run", stored(store.path), method_of("mm-realsr-small"), config)
     in_parts = LoopConfig(batch_size=2, accum_steps=2)
     assert "lower loop.lr_patch_px" in str(memory.out_of_memory(in_parts, Ranks()))
+
+
+def test_a_run_of_before_says_in_which_precision_it_goes_on(tmp_path: Path) -> None:
+    """Where that alone is other than it was."""
+    now = compose_training("esrgan-psnr").model_dump(mode="json")
+    write_identity(tmp_path, compose_training("esrgan-psnr-fp32").model_dump(mode="json"), "data")
+    mend = r"--set loop.precision=fp32 --set loop.channels_last=false goes on with it \(published presets: NAME-fp32\)"
+    with pytest.raises(UserError, match=mend):
+        check_identity(tmp_path, now, "data")
+    with pytest.raises(UserError, match="use another --out, or remove"):
+        check_identity(tmp_path, now | {"needs_start": True}, "data")

@@ -190,7 +190,7 @@ def test_a_training_on_it_is_reproducible(photos: Path, tmp_path: Path, monkeypa
     logs = [pq.read_table(tmp_path / run / "train.parquet") for run in ("whole", "loaders", "broken")]
     assert logs[0].equals(logs[1]) and logs[0].equals(logs[2])
     other = _live(photos, tmp_path, "mm-realsr", device=False)
-    with pytest.raises(UserError, match="other data"):
+    with pytest.raises(UserError, match='inputs.rendered_by was "device", now null'):
         train_run(tmp_path / "whole", other, method, compose(config, sets=["loop.steps=5"]))
 
 
@@ -205,6 +205,19 @@ def test_the_command_says_where_it_does_not_pay(photos: Path, tmp_path: Path) ->
     assert "--on-device is of --source; a --store is rendered already" in said
     with pytest.raises(UserError, match="on_device is of `source`"):
         Train(preset="real-esrnet", data=("s",), on_device=True).check({})
+
+
+@pytest.mark.slow
+def test_images_that_cannot_be_rendered_are_named(photos: Path, tmp_path: Path) -> None:
+    """And the exit code says so; rendered by either."""
+    (photos / "broken.png").write_bytes((photos / sorted(path.name for path in photos.iterdir())[0]).read_bytes()[:200])
+    Image.fromarray(np.zeros((40, 50, 3), dtype=np.uint8)).save(photos / "small.png")
+    sets = [part for key in TINY for part in ("--set", key)]
+    common = ("train", "mm-realsr", "--preset", "real-esrnet-fp32", "--steps", 1, *sets, "--source", photos)
+    for name, flags in (("cpu", ()), ("device", ("--on-device",))):
+        said = rwsr(*common, "--recipe", _recipe(tmp_path), *flags, "--out", tmp_path / name, code=3)
+        assert "left out: damaged: " in said and "broken.png" in said
+        assert "small.png" in said and "trained 1 steps" in said
 
 
 def _recipe(tmp_path: Path) -> Path:
