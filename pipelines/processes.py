@@ -3,12 +3,14 @@
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait as wait_for
 from os import _exit
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Any, TypeVar
 
 from ..degrade.errors import UserError
@@ -19,6 +21,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PAYS_S = 4.0  # of work that is left for each: starting a process takes a second of that
+_START_S = 30.0
 
 
 def _begin() -> None:
@@ -58,7 +61,35 @@ class _Pool:
         return self._pool.submit(attempt, function, task)
 
     def close(self) -> None:
+        """Once they have started: one that is on its way would not find what it is told by."""
+        wait(self._started, timeout=_START_S)
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _not_interrupted() -> Generator[None]:
+    """Ctrl-C is heard after the block: half a start cannot be taken back."""
+    if current_thread() is not main_thread() or signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
+        yield
+        return
+    heard: list[int] = []
+
+    def hear(number: int, _: object) -> None:
+        heard.append(number)
+
+    before = signal.signal(signal.SIGINT, hear)
+    can_block = hasattr(signal, "pthread_sigmask")
+    if can_block:  # also for what is started, before it can ignore the signal; the tracker would unblock it here
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        if can_block:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _method() -> str:
@@ -86,7 +117,8 @@ class _Running:
     def warm(self) -> None:
         """Start the processes; threads go on until they are there."""
         if self._pool is None:
-            self._pool = _Pool(self._workers, self._function)
+            with _not_interrupted():
+                self._pool = _Pool(self._workers, self._function)
 
     def submit(self, task: Any) -> None:
         try:
@@ -162,8 +194,10 @@ def on_processes(
 
 
 def _alone(function: Callable[[T], R], task: T) -> Outcome[T, R]:
-    pool = _Pool(1, function)
+    pool: _Pool | None = None
     try:
+        with _not_interrupted():
+            pool = _Pool(1, function)
         return pool.submit(function, task).result()
     except BrokenProcessPool:
         return Outcome(
@@ -174,4 +208,5 @@ def _alone(function: Callable[[T], R], task: T) -> Outcome[T, R]:
             ),
         )
     finally:
-        pool.close()
+        if pool is not None:
+            pool.close()

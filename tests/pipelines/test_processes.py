@@ -134,6 +134,17 @@ def test_ctrl_c_ends_it_once_what_is_under_way_is_done(started: "subprocess.Pope
     assert _gone(found)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.2, 0.5, 0.8])
+def test_ctrl_c_while_they_start_is_one_line(started: "subprocess.Popen[str]", after_s: float) -> None:
+    """The first tasks are done by then."""
+    assert started.stdout is not None and started.stdout.readline()
+    time.sleep(after_s)
+    os.killpg(started.pid, signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert said.count("Traceback") == 1 and said.rstrip().endswith("KeyboardInterrupt")
+
+
 def test_it_is_what_workers_mean() -> None:
     from rwsr.pipelines.executors import runner
 
