@@ -136,13 +136,14 @@ def test_ctrl_c_ends_it_once_what_is_under_way_is_done(started: "subprocess.Pope
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after_s", [0.0, 0.05, 0.2, 0.5, 0.8])
-def test_ctrl_c_while_they_start_is_one_line(started: "subprocess.Popen[str]", after_s: float) -> None:
+def test_ctrl_c_while_they_start_leaves_none_half_started(started: "subprocess.Popen[str]", after_s: float) -> None:
     """The first tasks are done by then."""
     assert started.stdout is not None and started.stdout.readline()
     time.sleep(after_s)
     os.killpg(started.pid, signal.SIGINT)
     _, said = started.communicate(timeout=60)
-    assert said.count("Traceback") == 1 and said.rstrip().endswith("KeyboardInterrupt")
+    assert said.rstrip().endswith("KeyboardInterrupt")
+    assert not any(error in said for error in ("FileNotFoundError", "EOFError", "BrokenProcessPool", "forkserver.py"))
 
 
 def test_it_is_what_workers_mean() -> None:

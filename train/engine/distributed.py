@@ -154,6 +154,7 @@ def check_alike(value: object, what: str, ranks: Ranks) -> None:
         return
     parts = _of_all(value, ranks)
     if any(part != parts[0] for part in parts):
+        wait_for_all(ranks)  # nobody leaves while another still listens
         said = ", ".join(str(part) for part in parts)
         raise UserError(f"{what} is not the same for all processes ({said}); name a folder that all of them share")
 
