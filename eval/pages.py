@@ -43,6 +43,14 @@ def _sections(rows: Sequence[MetricRow], crops: Sequence[Crop], protocols: Seque
 # ------------------------------------------------------------------------------------------------- comparison
 
 
+def _of_devices(what: str, names: Mapping[str, Sequence[str]]) -> list[Caution]:
+    """That figures are of several devices, if they are; names: of reports or models, by the device."""
+    if len(names) < 2:
+        return []
+    said = "; ".join(f"{', '.join(each)}: {device}" for device, each in names.items())
+    return [Caution(f"Not {what} was computed by one device, whose last digits may differ: {said}.")]
+
+
 def _differences(runs: Mapping[str, Sequence[MetricRow]]) -> list[Part]:
     """Why the columns of a comparison may not be comparable."""
     cautions: list[Part] = []
@@ -56,9 +64,7 @@ def _differences(runs: Mapping[str, Sequence[MetricRow]]) -> list[Part]:
             sets.setdefault(data, {}).setdefault(sha256, []).append(name)
         for device in sorted({row.device for row in rows if row.device}):
             devices.setdefault(device, []).append(name)
-    if len(devices) > 1:
-        said = "; ".join(f"{', '.join(names)}: {device}" for device, names in devices.items())
-        cautions.append(Caution(f"Not all was computed by one device, whose last digits may differ: {said}."))
+    cautions += _of_devices("all", devices)
     for metric, seen in conditions.items():
         if len(seen) > 1:
             said = "; ".join(f"{', '.join(names)}: border {c[0]}, {c[1]}, {c[2]}" for c, names in seen.items())
@@ -151,9 +157,10 @@ def write_report(
     kind = "Metric report" if len(runs) == 1 else "Metric reports compared"
     title = f"{kind}: {', '.join(runs)}" if runs else sections[0].title
     for name, rows in runs.items():
-        by_device = {row.device: row.model for row in rows if row.device}
-        if len(by_device) > 1:
-            said = "; ".join(f"{model}: {device}" for device, model in by_device.items())
-            caution = Caution(f"Not all of {name} was computed by one device, whose last digits may differ: {said}.")
-            sections.insert(0, Section("Devices", (), (caution,)))
+        by_device: dict[str, list[str]] = {}
+        for device, model in dict.fromkeys((row.device, row.model) for row in rows if row.device):
+            by_device.setdefault(device, []).append(model)
+        cautions = _of_devices(f"all of {name}", by_device)
+        if cautions:
+            sections.insert(0, Section("Devices", (), cautions))
     location.write(out, page(title, ", ".join(map(str, reports)), sections, refresh_s=refresh_s))

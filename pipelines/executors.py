@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..degrade.errors import UserError
 from ..degrade.progress import say
-from ..degrade.tasks import Outcome, Run, attempt, keep_memory
+from ..degrade.tasks import Outcome, Run, attempt
 from .processes import on_processes
 
 if TYPE_CHECKING:
@@ -27,11 +27,6 @@ class _Cluster:
 
     workers: int
     dask: str
-
-
-def _attempt_on_dask(function: Callable[[T], R], task: T) -> Outcome[T, R]:
-    keep_memory()
-    return attempt(function, task)
 
 
 @contextmanager
@@ -121,7 +116,7 @@ def _dask(at: _Cluster, function: Callable[[T], R], tasks: Sequence[T]) -> Itera
         told = False
 
         def submit(task: T) -> Any:
-            return client.submit(_attempt_on_dask, function, task, pure=False)
+            return client.submit(attempt, function, task, pure=False)
 
         def fill() -> None:
             wanted = 2 * max(1, sum(_nthreads(client).values()))

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ..degrade.errors import UserError
 from ..degrade.progress import say
-from ..degrade.tasks import Outcome, attempt, keep_memory, serial
+from ..degrade.tasks import Outcome, attempt, serial
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,7 +27,6 @@ _START_S = 30.0
 def _begin() -> None:
     """In a process of tasks: Ctrl-C is for the one that started it, and it ends with that one, however that goes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    keep_memory()
     parent = multiprocessing.parent_process()
     assert parent is not None
 

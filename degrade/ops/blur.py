@@ -97,7 +97,7 @@ def blur(image: F32, kernel: Kernel, *, border: Border = "reflect", of: Callable
 
 
 def wide_blur(image: F32, sigma: float) -> F32:
-    """A Gaussian of 4 to 9 pixels over mirrored borders, to within a tenth of a gray level, in a sixth of the time.
+    """A Gaussian of 6 to 9 pixels over mirrored borders, to within 0.2 gray levels, in a sixth of the time.
 
     What such a one leaves of an image fits into every fourth pixel: it is made smaller twice, blurred there, and made
     larger twice (Burt and Adelson's pyramid, whose own filters are part of the Gaussian).

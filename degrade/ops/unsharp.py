@@ -56,9 +56,14 @@ def _as_float(threshold_255: float) -> float:
     return float(found)
 
 
+def is_by_pyramid(radius: int, gaussian: Gaussian) -> bool:
+    """Whether it is a pyramid that blurs: where it is to be one, and the Gaussian is wide enough for it."""
+    return gaussian == "pyramid" and usm_kernel(radius).sigma_x >= LEAST_WIDE
+
+
 def _blurring(radius: int, gaussian: Gaussian) -> Callable[[F32], F32]:
     kernel = usm_kernel(radius)
-    if gaussian == "pyramid" and kernel.sigma_x >= LEAST_WIDE:
+    if is_by_pyramid(radius, gaussian):
         return lambda image: wide_blur(image, spread_of(kernel))
     return lambda image: blur(image, kernel)
 
@@ -82,7 +87,7 @@ class UnsharpMask(Step):
     threshold_255: Annotated[float, Field(ge=0, le=255)] = 10
     """Least difference that counts, in gray levels."""
     gaussian: Gaussian = "truncated"
-    """How it blurs: `truncated` as OpenCV's taps end, or as a `pyramid`, a tenth of a level off the whole Gaussian."""
+    """How it blurs: `truncated` as OpenCV's taps end, or as a `pyramid`, within 0.2 levels of the whole Gaussian."""
 
     def apply(self, at: Site) -> F32:
         return unsharp_mask(

@@ -62,7 +62,7 @@ _score = _ScoreType()
     help="LR pixels that the model sees at once, 32 or more; 0 is the whole image. Less takes less memory.  [default: "
     "512 on CUDA, or what its memory holds; else 256]",
 )
-@click.option("--half", is_flag=True, help="In fp16: on CUDA twice as fast, and off by a gray level here and there.")
+@click.option("--half", is_flag=True, help="Layers in fp16, on CUDA alone: faster there, and less exact.")
 @options.as_json
 def restore(
     images: tuple[Path, ...],

@@ -93,6 +93,7 @@ def live(
             "recipe.fixed_level=[2,30]`)"
         )
     composed = compose(store_preset(preset or "cugan"), config=config)
-    groups, identity = live_groups(folders, out / "index.parquet", composed, images, cores(), on_device=on_device)
+    index = out / "index.parquet"
+    groups, identity, rows = live_groups(folders, index, composed, images, cores(), on_device=on_device)
     noise = None if bank is None else NoiseBank.open(bank)
-    return Data(groups, identity, [composed.recipe], noise=noise, rows=groups.listed)
+    return Data(groups, identity, [composed.recipe], noise=noise, rows=rows)

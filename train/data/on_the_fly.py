@@ -44,11 +44,8 @@ class LiveGroups:
     """
 
     def __init__(self, planned: Plan, threads: int, *, on_device: bool = False) -> None:
-        """on_device: that the device that trains renders them, see `train.on_device`. listed: those that cannot be used
-        too.
-        """
+        """on_device: that the device that trains renders them, see `train.on_device`."""
         self.on_device = on_device
-        self.listed: Sequence[SourceRow] = planned.rows
         self.name = "the sources"
         self.scale = planned.config.recipe.scale
         self.lr_size_px = planned.config.lr_size_px
@@ -117,8 +114,8 @@ def live_groups(
     num_threads: int,
     *,
     on_device: bool = False,
-) -> tuple[LiveGroups, str]:
-    """The groups or pairs that a config makes of the images below the folders, and the identity of both.
+) -> tuple[LiveGroups, str, Sequence[SourceRow]]:
+    """The groups or pairs that a config makes of the images below the folders, the identity of both, and all images.
 
     num_samples of the config means nothing: there is no end. on_device: rendered by the device that trains.
 
@@ -138,6 +135,4 @@ def live_groups(
     endless = config.model_copy(update={"num_samples": 1})
     parts = [canonical(endless.model_dump(mode="json")), planned.inputs_sha256]
     identity = sha256_of([*parts, "device"] if on_device else parts)
-    groups = LiveGroups(planned, num_threads, on_device=on_device)
-    groups.listed = rows
-    return groups, identity
+    return LiveGroups(planned, num_threads, on_device=on_device), identity, rows

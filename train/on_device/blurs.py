@@ -9,10 +9,10 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn import functional
 
-from ...degrade.ops.blur import LEAST_WIDE, PYRAMID_BORDER, Blur, pyramid_line
-from ...degrade.ops.unsharp import UnsharpMask, spread_of, usm_kernel
+from ...degrade.ops.blur import PYRAMID_BORDER, Blur, pyramid_line
+from ...degrade.ops.unsharp import UnsharpMask, is_by_pyramid, spread_of, usm_kernel
 from ...eval.images.kept import kept
-from .images import Border, Stack, bordered, grouped, numbers, per_image
+from .images import Border, Stack, apart, bordered, numbers, per_image
 from .kernels import side_of, weights_of
 
 
@@ -43,29 +43,21 @@ def blurred(stack: Stack, weights: Tensor, borders: Sequence[Border]) -> Stack:
 
 def blur(stack: Stack, steps: Sequence[Blur]) -> list[Tensor]:
     """`Blur` of each image."""
-    found: list[Tensor] = [stack.values] * len(steps)
-    for members in grouped(steps, lambda step: side_of(step.kernel)).values():
-        some = [steps[i] for i in members]
-        weights = weights_of([step.kernel for step in some], stack.device)
-        made = blurred(stack.only(members), weights, [step.border for step in some])
-        for i, image in zip(members, made.each(), strict=True):
-            found[i] = image
-    return found
+    return apart(stack, steps, lambda step: side_of(step.kernel), _blurred)
+
+
+def _blurred(stack: Stack, steps: Sequence[Blur]) -> Stack:
+    weights = weights_of([step.kernel for step in steps], stack.device)
+    return blurred(stack, weights, [step.border for step in steps])
 
 
 def unsharp_mask(stack: Stack, steps: Sequence[UnsharpMask]) -> list[Tensor]:
     """`UnsharpMask` of each image, those that a pyramid blurs apart from the others."""
-    found: list[Tensor] = [stack.values] * len(steps)
-    for members in grouped(steps, lambda step: (by_pyramid(step), side_of(usm_kernel(step.radius)))).values():
-        part, some = stack.only(members), [steps[i] for i in members]
-        for i, image in zip(members, _sharpened(part, some).each(), strict=True):
-            found[i] = image
-    return found
+    return apart(stack, steps, lambda step: (_by_pyramid(step), side_of(usm_kernel(step.radius))), _sharpened)
 
 
-def by_pyramid(step: UnsharpMask) -> bool:
-    """Whether a step's Gaussian is a pyramid's."""
-    return step.gaussian == "pyramid" and usm_kernel(step.radius).sigma_x >= LEAST_WIDE
+def _by_pyramid(step: UnsharpMask) -> bool:
+    return is_by_pyramid(step.radius, step.gaussian)
 
 
 def _sharpened(stack: Stack, steps: Sequence[UnsharpMask]) -> Stack:
@@ -73,7 +65,7 @@ def _sharpened(stack: Stack, steps: Sequence[UnsharpMask]) -> Stack:
     borders: list[Border] = ["reflect"] * len(steps)
 
     def blurring(values: Tensor) -> Tensor:
-        if by_pyramid(steps[0]):
+        if _by_pyramid(steps[0]):
             return wide_blurred(stack.of(values), [spread_of(kernel) for kernel in kernels])
         return blurred(stack.of(values), weights_of(kernels, stack.device), borders).values
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...eval.images.kept import to_device
 
+S = TypeVar("S")
 Border = Literal["reflect", "replicate"]  # of OpenCV: the edge pixel once, or for ever
 _CANVASES, _STEP = (64, 128, 192, 256, 384, 512, 768, 1024), 512  # pixels
 
@@ -122,6 +123,18 @@ def grouped(items: Sequence[Any], kind: Callable[[Any], Any]) -> dict[Any, list[
     found: dict[Any, list[int]] = {}
     for i, item in enumerate(items):
         found.setdefault(kind(item), []).append(i)
+    return found
+
+
+def apart(
+    stack: Stack, steps: Sequence[S], kind: Callable[[S], Any], form: Callable[[Stack, Sequence[S]], Stack]
+) -> list[Tensor]:
+    """What a form makes of the images and their steps, those of one kind together; in the order of the images."""
+    found: list[Tensor] = [stack.values] * len(steps)
+    for members in grouped(steps, kind).values():
+        made = form(stack.only(members), [steps[i] for i in members])
+        for i, image in zip(members, made.each(), strict=True):
+            found[i] = image
     return found
 
 

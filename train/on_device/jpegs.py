@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...degrade.ops.codecs import Jpeg
 from ...eval.images.kept import kept
-from .images import Border, Stack, bordered, levels, numbers, picked
+from .images import Border, Stack, apart, bordered, levels, numbers, picked
 
 # ITU-T T.81, Annex K.1: luminance and chrominance at quality 50.
 _LUMA = (
@@ -149,18 +149,11 @@ def _near_and_next(at: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
 
 def jpeg(stack: Stack, steps: Sequence[Jpeg]) -> list[Tensor]:
     """`Jpeg` of each image, those with whole chroma apart from those with half."""
-    found: list[Tensor] = [stack.values] * len(steps)
-    for sampling in ("420", "444"):
-        members = [i for i, step in enumerate(steps) if step.sampling == sampling]
-        if members:
-            part = stack.only(members)
-            made = _jpeg(part, [steps[i].quality for i in members], halves=sampling == "420")
-            for i, image in zip(members, made.each(), strict=True):
-                found[i] = image
-    return found
+    return apart(stack, steps, lambda step: step.sampling, _jpeg)
 
 
-def _jpeg(stack: Stack, qualities: Sequence[int], *, halves: bool) -> Stack:
+def _jpeg(stack: Stack, steps: Sequence[Jpeg]) -> Stack:
+    qualities, halves = [step.quality for step in steps], steps[0].sampling == "420"
     device, (height, width) = stack.device, stack.values.shape[2:]
     sides = tuple(-(-side // 16) * 16 for side in (height, width))
     borders: list[Border] = ["replicate"] * len(stack)

@@ -11,7 +11,7 @@ from ...degrade.ops.gaussian import GaussianNoise, SpeckleNoise
 from ...degrade.ops.poisson import GRAY_WEIGHTS, POISSON_BITS, PoissonNoise, poisson_quantiles
 from ...eval.images.kept import kept
 from . import fields
-from .images import Stack, levels, numbers, per_image
+from .images import Stack, apart, levels, numbers, per_image
 
 _PEAKS = tuple(2**power for power in range(9))  # of the number of levels in an image
 
@@ -61,18 +61,11 @@ def _offsets() -> npt.NDArray[np.float32]:
 
 def poisson(stack: Stack, steps: Sequence[PoissonNoise]) -> list[Tensor]:
     """`PoissonNoise` of each image, those of one channel apart from those of three."""
-    found: list[Tensor] = [stack.values] * len(steps)
-    for gray in (False, True):
-        members = [i for i, step in enumerate(steps) if step.gray == gray]
-        if members:
-            part = stack.only(members)
-            for i, image in zip(members, _poisson(part, [steps[i] for i in members], gray=gray), strict=True):
-                found[i] = image
-    return found
+    return apart(stack, steps, lambda step: step.gray, _poisson)
 
 
-def _poisson(stack: Stack, steps: Sequence[PoissonNoise], *, gray: bool) -> list[Tensor]:
-    image, device = stack.values, stack.device
+def _poisson(stack: Stack, steps: Sequence[PoissonNoise]) -> Stack:
+    image, device, gray = stack.values, stack.device, steps[0].gray
     clipped = image.clamp(0, 1)
     if gray:
         clipped = (clipped * kept(_gray_weights, device=device)[:, None, None]).sum(dim=1, keepdim=True)
@@ -86,7 +79,7 @@ def _poisson(stack: Stack, steps: Sequence[PoissonNoise], *, gray: bool) -> list
     count = kept(_tables, device=device)[(at << POISSON_BITS) | (uniform >> (16 - POISSON_BITS))].float()
     noise = count / (2.0**power) + kept(_offsets, device=device)[at]
     scales = per_image([float(np.float32(step.scale)) for step in steps], device)
-    return stack.of((image + scales * noise).clamp(0, 1)).each()
+    return stack.of((image + scales * noise).clamp(0, 1))
 
 
 def _gray_weights() -> npt.NDArray[np.float32]:
