@@ -40,7 +40,7 @@ from rwsr.degrade.storage.provenance import provenance
 from rwsr.degrade.storage.shards.layout import ArraySpec, Layout
 from rwsr.degrade.storage.shards.reader import ShardReader
 from rwsr.degrade.storage.shards.store import open_store
-from rwsr.degrade.storage.shards.writer import begin, finish, write_shard
+from rwsr.degrade.storage.shards.writer import begin, finish, shard_writer
 from rwsr.degrade.tasks import keep_memory
 
 HR_PX = 400
@@ -182,8 +182,10 @@ def reads(folder: Path, groups: int = 512) -> bool:
 
     store = begin(folder / "r.zarr", layout, provenance("group-store", GROUPS_CONFIG, ""), attributes={})
     for shard in range(layout.num_shards):
-        of = layout.rows(shard)
-        write_shard(store, shard, {name: block[of.start : of.stop] for name, block in blocks.items()}, rows(shard))
+        with shard_writer(store, shard) as writer:
+            for sample in layout.rows(shard):
+                writer.add(**{name: block[sample] for name, block in blocks.items()})
+            writer.add_rows(rows(shard))
     finish(store)
     maps: dict[str, np.memmap] = {}
     for name, block in blocks.items():

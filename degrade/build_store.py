@@ -18,6 +18,7 @@ from .recipes.store_config import GROUPS, PAIRS, StoreConfig
 from .samples import Draw, Rendered, Source, check_bank, check_bank_named, holds, make
 from .storage.location import Place, absolute, place
 from .storage.provenance import Json, sha256_of
+from .storage.shards.commits import Commit
 from .storage.shards.layout import Layout
 from .storage.shards.store import Store, kind_of, open_store
 from .tasks import Run, serial
@@ -140,14 +141,14 @@ def preview(planned: Plan) -> Iterator[tuple[Json, Rendered]]:
             yield row, rendered
 
 
-def _render_shard(store: Store, config: StoreConfig, shard: int, open_bank: Callable[[], NoiseSource] | None) -> None:
+def _render_shard(store: Store, config: StoreConfig, shard: int, open_bank: Callable[[], NoiseSource] | None) -> Commit:
     bank = open_bank() if open_bank else None
 
     def made(rows: Iterable[Json], samples: range) -> Iterator[Made]:
         for row, _, rendered in _samples(rows, samples, config, bank):
             yield row, rendered.hr, rendered.lr
 
-    fill_shard(store, config, shard, made)
+    return fill_shard(store, config, shard, made)
 
 
 def build(out: Place, planned: Plan, run: Run = serial) -> tuple[Store, int]:

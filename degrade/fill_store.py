@@ -15,16 +15,18 @@ from .ops.step import NoiseSource
 from .recipes.store_config import StoreConfig
 from .storage.location import Place, absolute, write
 from .storage.provenance import Json, Provenance, canonical, provenance
+from .storage.shards.commits import Commit
 from .storage.shards.grow import grow
 from .storage.shards.layout import ArraySpec, Layout, samples_per_shard
 from .storage.shards.missing import render_missing
+from .storage.shards.parts import ROWS_AT_ONCE
 from .storage.shards.store import Store, open_unfinished
-from .storage.shards.writer import begin, building, check_here, write_shard
+from .storage.shards.writer import begin, building, check_here, shard_writer
 from .tasks import Run
 
 ROOTS = "sources.json"  # where the images and the bank lie on this machine; no part of the store's digest
 
-_PLAN_ROWS = 4096
+_PLAN_ROWS = 16384
 
 Shares = tuple[int, ...]  # of one part of a store: how many samples each source serves
 Made = tuple[Json, U8, U8]  # of one sample: its row of the manifest, HR [H, W, 3], LR [members, h, w, 3]
@@ -97,10 +99,12 @@ def spans(counts: Sequence[Shares]) -> Iterator[list[tuple[int, int, int]]]:
 
 
 def layout_of(config: StoreConfig) -> Layout:
-    """How the samples of a config lie in a store."""
+    """How the samples of a config lie in a store; one that has grown keeps the shards that it began with."""
+    first = config.parts[0].stop
     hr = ArraySpec("hr", (config.hr_size_px, config.hr_size_px, 3))
     lr = ArraySpec("lr", (len(config.members), config.lr_size_px, config.lr_size_px, 3))
-    return Layout(config.num_samples, samples_per_shard(hr.sample_bytes, int(config.shard_mib * 2**20)), (hr, lr))
+    per_shard = samples_per_shard(hr.sample_bytes, int(config.shard_mib * 2**20), first)
+    return Layout(config.num_samples, per_shard, (hr, lr))
 
 
 def served(row: Mapping[str, Any], samples: range) -> range:
@@ -143,22 +147,28 @@ def _grow_here(out: Place, layout: Layout, made: Provenance, attributes: Mapping
 
 def fill_shard(
     store: Store, config: StoreConfig, shard: int, make: Callable[[Iterable[Json], range], Iterable[Made]]
-) -> None:
-    """Make the samples of a shard, and write it. make: of the rows of the plan and the samples, each in its order."""
+) -> Commit:
+    """Make the samples of a shard, and write it; gives back its mark.
+
+    make: of the rows of the plan and the samples, each in its order.
+    """
     check_here(store)
-    samples = store.layout.rows(shard)
-    blocks = {a.name: np.empty((len(samples), *a.sample_shape), dtype=np.uint8) for a in store.layout.arrays}
+    schema, samples = manifest_schema(config.recipe), store.layout.rows(shard)
     rows: list[Json] = []
-    for i, (row, hr, lr) in enumerate(make(store.plan_of(shard).to_pylist(), samples)):
-        blocks["hr"][i], blocks["lr"][i] = hr, lr
-        rows.append(row)
-    write_shard(store, shard, blocks, pa.Table.from_pylist(rows, schema=manifest_schema(config.recipe)))
+    with shard_writer(store, shard) as writer:
+        for row, hr, lr in make(store.plan_of(shard).to_pylist(), samples):
+            writer.add(hr=hr, lr=lr)
+            rows.append(row)
+            if len(rows) == ROWS_AT_ONCE or row["sample"] == samples[-1]:
+                writer.add_rows(pa.Table.from_pylist(rows, schema=schema))
+                rows = []
+    return writer.commit
 
 
 def fill(
     out: Place,
     planned: Planned,
-    fill_one: Callable[[Store, StoreConfig, int], None],
+    fill_one: Callable[[Store, StoreConfig, int], Commit],
     run: Run,
     *,
     bank: Bank | None = None,

@@ -198,7 +198,7 @@ class NoiseBank:
 def layout(num_patches: int, size: int) -> Layout:
     """How a bank of that many patches lies on the disk."""
     spec = ArraySpec("patches", (size, size, 3))
-    return Layout(num_patches, samples_per_shard(spec.sample_bytes, SHARD_BYTES), (spec,))
+    return Layout(num_patches, samples_per_shard(spec.sample_bytes, SHARD_BYTES, num_patches), (spec,))
 
 
 def harvest(tiles: pa.Table, rule: CatiRule | ThresholdRule, interval: Cati | None, *, set_name: str) -> pa.Table:

@@ -21,9 +21,10 @@ from ..degrade.images.read import read_source
 from ..degrade.storage import tables
 from ..degrade.storage.location import Place, place
 from ..degrade.storage.provenance import provenance, sha256_of
+from ..degrade.storage.shards.commits import Commit
 from ..degrade.storage.shards.missing import render_missing
 from ..degrade.storage.shards.store import Store
-from ..degrade.storage.shards.writer import begin, building, check_here, write_shard
+from ..degrade.storage.shards.writer import begin, building, check_here, shard_writer
 from ..degrade.tasks import Run, serial
 from . import bank
 from .bank import BankConfig, NoiseBank, SetSummary
@@ -44,7 +45,7 @@ DISTILLED = pa.schema(
     ]
 )
 
-_PLAN_ROWS = 4096
+_PLAN_ROWS = 16384
 _PLAN = pa.schema(
     [("first", pa.int64()), ("stop", pa.int64()), ("root", pa.string()), ("path", pa.string()), *bank.PATCHES]
 )
@@ -178,23 +179,21 @@ def _planned(found: _Harvest) -> Iterator[pa.Table]:
         )
 
 
-def _cut_shard(shard: int, store: Store) -> None:
+def _cut_shard(shard: int, store: Store) -> Commit:
     """Decode each image that has patches in the shard once, and cut them."""
     check_here(store)
     plan = store.plan_of(shard)
     size = store.layout.array("patches").sample_shape[0]
-    block = np.empty((plan.num_rows, size, size, 3), dtype=np.uint8)
-    rows = enumerate(plan.to_pylist())
-    for (root, path, sha), of_image in groupby(rows, key=_image_of):
-        pixels = read_source(place(root), path, sha)
-        for i, row in of_image:
-            block[i] = bank.cut(pixels, row["y"], row["x"], size)
-    patches = plan.select(bank.PATCHES.names).replace_schema_metadata(None)
-    write_shard(store, shard, {"patches": block}, patches)
+    with shard_writer(store, shard) as writer:
+        for (root, path, sha), of_image in groupby(plan.to_pylist(), key=_image_of):
+            pixels = read_source(place(root), path, sha)
+            for row in of_image:
+                writer.add(patches=bank.cut(pixels, row["y"], row["x"], size))
+        writer.add_rows(plan.select(bank.PATCHES.names).replace_schema_metadata(None).combine_chunks())
+    return writer.commit
 
 
-def _image_of(numbered: tuple[int, dict[str, Any]]) -> tuple[str, str, str]:
-    _, row = numbered
+def _image_of(row: dict[str, Any]) -> tuple[str, str, str]:
     return row["root"], row["path"], row["source_sha256"]
 
 

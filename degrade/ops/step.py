@@ -12,7 +12,6 @@ from .. import seeds
 from ..errors import StoreError
 from ..family import Frozen, family
 from ..images.pixels import F32
-from ..storage.former import STEP_FIELDS
 
 V = TypeVar("V")
 
@@ -117,4 +116,4 @@ def _step(known: dict[str, type[Step]], row: dict[str, object]) -> Step:
     kind = known.get(str(row["op"]))
     if kind is None:
         raise StoreError(f"step {row['op']} is unknown; import the module that defines it. Known: {', '.join(known)}")
-    return kind.model_validate({STEP_FIELDS.get(name, name): value for name, value in row.items() if value is not None})
+    return kind.model_validate({name: value for name, value in row.items() if value is not None})

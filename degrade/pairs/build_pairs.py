@@ -14,6 +14,7 @@ from ..recipes.store_config import StoreConfig
 from ..seeds import stream
 from ..storage.location import Place, place
 from ..storage.provenance import Json, sha256_of
+from ..storage.shards.commits import Commit
 from ..storage.shards.layout import Layout
 from ..storage.shards.store import Store
 from ..tasks import Run, serial
@@ -199,7 +200,7 @@ def _row(sample: int, row: Mapping[str, Any], config: StoreConfig, cut: Cut) -> 
     }
 
 
-def _cut_shard(store: Store, config: StoreConfig, shard: int) -> None:
+def _cut_shard(store: Store, config: StoreConfig, shard: int) -> Commit:
     def made(rows: Iterable[Json], samples: range) -> Iterator[Made]:
         for planned in rows:
             wanted = served(planned, samples)
@@ -210,9 +211,10 @@ def _cut_shard(store: Store, config: StoreConfig, shard: int) -> None:
             for sample in wanted:
                 cut = _place_of(config, hr, lr, sample, (planned["sha256"], planned["lr_sha256"]))
                 row = _row(sample, planned, config, cut)
-                yield row, *cut_out(hr, lr, row, config.lr_size_px)
+                its_hr, its_lr = cut_out(hr, lr, row, config.lr_size_px)
+                yield row, its_hr, its_lr[None]
 
-    fill_shard(store, config, shard, made)
+    return fill_shard(store, config, shard, made)
 
 
 def build_pairs(out: Place, planned: PairPlan, run: Run = serial) -> tuple[Store, int]:

@@ -29,7 +29,6 @@ RENAMED: Mapping[str, str] = {
 _KINDS = {"shuffled": "bsrgan", "steps": "multistep"}
 _OF_KIND = {"multistep": {"factor": "gamma"}, "cosine": {"least": "min_factor"}}
 _ARCHS = {"mm-realsr": "mm-realsr", "cugan": "cunet", "rwsr-edl": "rwsr-edl"}  # by the method that trained it
-STEP_FIELDS: Mapping[str, str] = {"grey": "gray"}  # in the manifest of a store
 
 
 def config_now(value: Any) -> Any:

@@ -40,21 +40,43 @@ def _tidied(folder: Path, pid: int) -> None:
 
 
 @contextmanager
-def _beside(path: Path) -> Generator[Path]:
-    """Where a file stands while it is written, made anew, never through a link; gone when the block ends, and trouble
-    names the file itself.
-    """
+def named(path: object) -> Generator[None]:
+    """Trouble in the block names that file, whatever stands for it while it is written."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from None
+
+
+def made_beside(path: Path) -> Path:
+    """Where a file stands while it is written, made anew, never through a link."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "is not a regular file; name another place", str(path))
     _tidied(path.parent, os.getpid())
     beside = _partial(path)
-    try:
+    with named(path):
         beside.unlink(missing_ok=True)
         os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # fails where somebody put a link
-        yield beside
-    except OSError as error:
-        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from None
+    return beside
+
+
+def put(beside: Path, path: Path) -> None:
+    """Give a file that was written beside its name, once it is on the disk."""
+    with named(path):
+        with open(beside, "rb") as opened:
+            os.fsync(opened.fileno())
+        os.replace(beside, path)
+        sync_folder(path.parent)
+
+
+@contextmanager
+def _beside(path: Path) -> Generator[Path]:
+    """Where a file stands while it is written; gone when the block ends, and trouble names the file itself."""
+    beside = made_beside(path)
+    try:
+        with named(path):
+            yield beside
     finally:
         beside.unlink(missing_ok=True)
 
@@ -71,10 +93,7 @@ def written(path: Path) -> Generator[Path]:
     """A file to write, which takes the place of `path`, whole, when the block ends without an error."""
     with _beside(path) as beside:
         yield beside
-        with open(beside, "rb") as opened:
-            os.fsync(opened.fileno())
-        os.replace(beside, path)
-    sync_folder(path.parent)
+        put(beside, path)
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -94,6 +94,28 @@ def written(path: Place) -> Generator[Path]:
         path.upload(Path(folder) / path.name)
 
 
+class Staged:
+    """A local file to write over a longer time, among other work: `put` gives it its name, whole, and `drop` takes it
+    away where it was not put.
+    """
+
+    def __init__(self, path: Place) -> None:
+        self.path = path
+        self._folder = None if isinstance(path, Path) else tempfile.TemporaryDirectory()
+        self.file = local.made_beside(path) if isinstance(path, Path) else Path(self._folder.name) / path.name  # type: ignore[union-attr]
+
+    def put(self) -> None:
+        if isinstance(self.path, Path):
+            local.put(self.file, self.path)
+        else:
+            self.path.upload(self.file)
+
+    def drop(self) -> None:
+        self.file.unlink(missing_ok=True)
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
 def open_file(path: Place) -> BinaryIO:
     """A file to read and seek in; raises OSError."""
     return open(path, "rb") if isinstance(path, Path) else path.open()

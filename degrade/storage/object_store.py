@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SCHEMES = ("s3", "gs", "az")
 _READ_BYTES = 2**18  # what one request of an opened object asks for at least
 _CHUNK_BYTES = 4 * 2**20
+_PART_BYTES = 64 * 2**20  # of a file that is put in several requests; a smaller one takes one
+_PARTS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,14 @@ class ObjectPath:
         import obstore
 
         with as_os_error(self):
-            obstore.put(client_of(self.bucket), self.key, file)
+            obstore.put(
+                client_of(self.bucket),
+                self.key,
+                file,
+                use_multipart=file.stat().st_size > _PART_BYTES,
+                chunk_size=_PART_BYTES,
+                max_concurrency=_PARTS_AT_ONCE,
+            )
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Delete the object."""

@@ -15,13 +15,14 @@ from ..errors import StoreError
 from ..family import Frozen
 from .former import config_now, sharpened_as_then
 
+_RENAMED_IN = 6  # the format whose configs first had the names of now
 FORMATS = {  # of each kind of artefact; the one before is read too, and never written
     "sources-index": 6,
     "tile-statistics": 6,
-    "noise-bank": 6,
+    "noise-bank": 7,
     "distilled-list": 6,
-    "group-store": 6,
-    "pair-store": 6,
+    "group-store": 7,
+    "pair-store": 7,
     "quality-report": 7,
     "metric-report": 7,
     "metric-examples": 6,
@@ -54,7 +55,7 @@ class Provenance(Frozen):
     @property
     def values(self) -> Json:
         """The config by the names of now, where an earlier format has others."""
-        known = self.config if self.format == FORMATS[self.kind] else config_now(self.config)
+        known = self.config if self.format >= _RENAMED_IN else config_now(self.config)
         return sharpened_as_then(known)
 
 
@@ -166,11 +167,7 @@ def check_same(old: Provenance, new: Provenance, where: str) -> None:
     Raises:
         StoreError: the format, the config or the inputs are not the same.
     """
-    if old.format != new.format:
-        raise StoreError(
-            f"{where} is of format {old.format}, which is read and no longer written (now {new.format}); "
-            f"use another --out, or remove {where}"
-        )
+    check_written(old, new, where)
     if old.config != new.config:
         difference = _first_difference(old.config, new.config)
         raise StoreError(
@@ -178,6 +175,15 @@ def check_same(old: Provenance, new: Provenance, where: str) -> None:
         )
     if old.inputs_sha256 != new.inputs_sha256:
         raise StoreError(f"{where} was built from other inputs; use another --out, or remove {where}")
+
+
+def check_written(old: Provenance, new: Provenance, where: str) -> None:
+    """Raises StoreError where what lies somewhere is of a format that is no longer written."""
+    if old.format != new.format:
+        raise StoreError(
+            f"{where} is of format {old.format}, which is read and no longer written (now {new.format}); "
+            f"use another --out, or remove {where}"
+        )
 
 
 def check_same_environment(old: Provenance, new: Provenance, where: str) -> None:

@@ -78,14 +78,22 @@ def writer(
 
     dictionary: the columns whose values repeat; None is all of them.
     """
+    with location.written(path) as file, writer_of(file, schema, provenance, dictionary=dictionary) as opened:
+        yield opened
+
+
+@contextmanager
+def writer_of(
+    file: Path, schema: pa.Schema, provenance: Provenance, *, dictionary: Sequence[str] | None = None
+) -> Generator[pq.ParquetWriter]:
+    """The same into a local file, under its own name from the first."""
     schema = schema.with_metadata(_metadata(provenance))
     repeating: Any = True if dictionary is None else list(dictionary)
-    with location.written(path) as file:
-        with pq.ParquetWriter(
-            file, schema, compression="zstd", use_dictionary=repeating, write_page_checksum=True
-        ) as opened:
-            yield opened
-        _bind(file)
+    with pq.ParquetWriter(
+        file, schema, compression="zstd", use_dictionary=repeating, write_page_checksum=True
+    ) as opened:
+        yield opened
+    _bind(file)
 
 
 def write(path: Place, table: pa.Table, provenance: Provenance) -> None:

@@ -16,7 +16,9 @@ from ..location import Place
 from ..provenance import Provenance, canonical
 
 COMMITS = "commits.parquet"
-_MARKS = "building/commits"
+BUILDING = "building"
+_MARKS = f"{BUILDING}/commits"
+_ROWS = f"{BUILDING}/rows"
 
 _SCHEMA = pa.schema([("shard", pa.int64()), ("path", pa.string()), ("bytes", pa.int64()), ("sha256", pa.string())])
 
@@ -46,6 +48,11 @@ class Finished:
     shards: Mapping[int, Commit]
     manifest: StoredFile
     metadata: tuple[StoredFile, ...]
+
+
+def rows_name(shard: int, of_format: int) -> str:
+    """Where the rows of the manifest of a shard lie while the store is being built; format 6 had them as Parquet."""
+    return f"{_ROWS}/{shard:06d}.{'parquet' if of_format < 7 else 'arrow'}"
 
 
 def mark_name(shard: int) -> str:

@@ -12,12 +12,13 @@ from typing import Any
 import pyarrow as pa
 
 from ...errors import StoreError
-from .. import location, tables
+from .. import location
 from ..location import Place
-from ..provenance import Provenance, canonical, check_same_environment
-from .commits import COMMITS, Commit, mark_name
+from ..provenance import Provenance, canonical, check_same_environment, check_written
+from .commits import BUILDING, COMMITS, Commit, mark_name, rows_name
 from .layout import Layout
-from .store import BUILDING, MANIFEST, ROWS, Store, finished_of, metadata_files, open_unfinished, stored_file
+from .parts import ROWS_AT_ONCE, to_part
+from .store import MANIFEST, Store, finished_of, metadata_files, open_unfinished, stored_file
 
 _MARKED = f"{BUILDING}/grown.json"
 
@@ -30,9 +31,10 @@ def grow(
     schema: of the rows of its manifest.
 
     Raises:
-        StoreError: it is not finished, or was built in another environment.
+        StoreError: it is not finished, of a former format, or was built in another environment.
     """
     store = open_unfinished(path, provenance.kind)
+    check_written(store.provenance, provenance, str(path))
     check_same_environment(store.provenance, provenance, str(path))
     if not (path / _MARKED).is_file():
         _mark_whole_shards(store, provenance, schema)
@@ -55,8 +57,9 @@ def _mark_whole_shards(store: Store, provenance: Provenance, schema: pa.Schema) 
     for shard, commit in finished.shards.items():
         if len(store.layout.rows(shard)) < store.layout.samples_per_shard:
             continue  # the last one has room for more, and is rendered again
-        name, rows = f"{ROWS}/{shard:06d}.parquet", store.manifest_of(shard).to_pylist()
-        packed = tables.to_bytes(pa.Table.from_pylist(rows, schema=schema), provenance)
+        name, rows = rows_name(shard, provenance.format), store.manifest_of(shard).to_pylist()
+        starts = range(0, len(rows), ROWS_AT_ONCE)
+        packed = to_part([pa.Table.from_pylist(rows[i : i + ROWS_AT_ONCE], schema=schema) for i in starts])
         location.write(store.path / name, packed)
         mark = Commit(shard, commit.files, stored_file(name, packed))
         location.write(store.path / mark_name(shard), canonical(asdict(mark)).encode())

@@ -7,6 +7,9 @@ from ...errors import StoreError
 from . import checksum
 
 _ROWS_PER_GROUP = 8192
+_MOST_SHARDS = 8192  # of a store: no folder of it has more files, whatever lists it is done soon
+_SAMPLES_AT_FIRST = 1024
+SEPARATORS = (".", "/")
 
 
 @dataclass(frozen=True)
@@ -25,18 +28,18 @@ class ArraySpec:
         """Of one chunk: the sample and its crc32c."""
         return self.sample_bytes + checksum.BYTES
 
-    def shard_name(self, shard: int) -> str:
-        """The path of a shard inside the store."""
-        return "/".join([self.name, "c", str(shard), *("0" for _ in self.sample_shape)])
-
 
 @dataclass(frozen=True)
 class Layout:
-    """How many samples a store holds, in which arrays, and how many go into a shard."""
+    """How many samples a store holds, in which arrays, and how many go into a shard.
+
+    separator: in the names of shards; with / each lies in a folder of its own, as those of format 6 do.
+    """
 
     num_samples: int
     samples_per_shard: int
     arrays: tuple[ArraySpec, ...]
+    separator: str = "."
 
     @property
     def num_shards(self) -> int:
@@ -52,6 +55,10 @@ class Layout:
         start = shard * self.samples_per_shard
         return range(start, min(start + self.samples_per_shard, self.num_samples))
 
+    def shard_name(self, spec: ArraySpec, shard: int) -> str:
+        """The path of a shard of an array inside the store."""
+        return f"{spec.name}/" + self.separator.join(["c", str(shard), *("0" for _ in spec.sample_shape)])
+
     def array(self, name: str) -> ArraySpec:
         """The array of that name; raises StoreError when there is none."""
         for spec in self.arrays:
@@ -60,6 +67,11 @@ class Layout:
         raise StoreError(f"there is no array {name}; known here: {', '.join(spec.name for spec in self.arrays)}")
 
 
-def samples_per_shard(sample_bytes: int, shard_bytes: int) -> int:
-    """The power of two whose shard of samples is nearest below `shard_bytes`, at most 1024, at least 1."""
-    return 1 << min(10, max(0, (shard_bytes // max(1, sample_bytes)).bit_length() - 1))
+def samples_per_shard(sample_bytes: int, shard_bytes: int, num_samples: int) -> int:
+    """The power of two whose shard of samples is nearest below `shard_bytes`, at most 1024, at least 1; more where the
+    store would have more than 8,192 shards: ten million groups of 256 px have 4,883 of 500 MB.
+    """
+    count = min(_SAMPLES_AT_FIRST, 1 << max(0, (shard_bytes // max(1, sample_bytes)).bit_length() - 1))
+    while count * _MOST_SHARDS < num_samples:
+        count *= 2
+    return count

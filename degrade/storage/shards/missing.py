@@ -9,15 +9,17 @@ from ...errors import UserError
 from ...progress import progress
 from ...tasks import Run
 from .. import location
+from .commits import BUILDING, Commit
+from .parts import merging
 from .store import Store
-from .writer import finish, prepare
+from .writer import prepare
 
 _HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of the target: no other shard fares better
 
 
 def render_missing(
     store: Store,
-    render: Callable[[int], None],
+    render: Callable[[int], Commit],
     run: Run,
     still_ours: Callable[[], None],
     *,
@@ -25,7 +27,8 @@ def render_missing(
     schema: pa.Schema,
     plan: Callable[[], Iterable[pa.Table]],
 ) -> int:
-    """Call `render` for each shard without a mark, then finish the store; gives back how many samples were rendered.
+    """Call `render`, which gives back the mark that it wrote, for each shard without one, until the store is whole;
+    gives back how many samples were rendered.
 
     still_ours: of the lock on the store, which the caller holds. schema, plan: as of `prepare`. A shard that fails is
     named and the others go on; the next run renders it.
@@ -34,23 +37,43 @@ def render_missing(
         UserError: some shards could not be rendered, with the reason of the first.
     """
     location.remove_partials(store.path)
-    todo = prepare(store, schema, plan)
+    prepared = prepare(store, schema, plan)
+    if prepared.finished is not None:
+        rendered = _render(store, prepared.todo, render, run, still_ours, title, lambda _: None)
+    else:
+        with merging(store, prepared.marks) as manifest:
+            rendered = _render(store, prepared.todo, render, run, still_ours, title, manifest.add)
+    location.remove_below(store.path / BUILDING)
+    return rendered
+
+
+def _render(
+    store: Store,
+    todo: list[int],
+    render: Callable[[int], Commit],
+    run: Run,
+    still_ours: Callable[[], None],
+    title: str,
+    done: Callable[[Commit], None],
+) -> int:
+    if not todo:
+        return 0
     failures: list[tuple[int, Exception]] = []
     rendered = 0
-    if todo:
-        with progress(title, sum(len(store.layout.rows(shard)) for shard in todo)) as advance:
-            for outcome in run(render, todo):
-                still_ours()
-                if outcome.error is not None:
-                    failures.append((outcome.task, outcome.error))
-                    if isinstance(outcome.error, OSError) and outcome.error.errno in _HOPELESS:
-                        break
-                else:
-                    rendered += len(store.layout.rows(outcome.task))
-                advance(len(store.layout.rows(outcome.task)), f"{len(failures)} shards failed" if failures else "")
+    with progress(title, sum(len(store.layout.rows(shard)) for shard in todo)) as advance:
+        for outcome in run(render, todo):
+            still_ours()
+            if outcome.error is not None:
+                failures.append((outcome.task, outcome.error))
+                if isinstance(outcome.error, OSError) and outcome.error.errno in _HOPELESS:
+                    break
+            else:
+                assert outcome.result is not None
+                done(outcome.result)
+                rendered += len(store.layout.rows(outcome.task))
+            advance(len(store.layout.rows(outcome.task)), f"{len(failures)} shards failed" if failures else "")
     if failures:
         raise _failed(store, failures)
-    finish(store)
     return rendered
 
 

@@ -57,7 +57,7 @@ class ShardReader:
         self.__init__(*state)
 
     def _path(self, shard: int) -> Place:
-        return self._store.path / self._spec.shard_name(shard)
+        return self._store.path / self._store.layout.shard_name(self._spec, shard)
 
     def _file(self, shard: int, path: Path) -> FileIO:
         """An open file of the shard; the caller holds the lock until it has read."""

@@ -15,13 +15,11 @@ from ...errors import StoreError
 from .. import location, tables
 from ..location import Place
 from ..provenance import Json, Provenance, parse, sha256
-from .commits import COMMITS, Commit, Finished, StoredFile, read_finished, read_marks
-from .layout import ArraySpec, Layout
+from .commits import BUILDING, COMMITS, Commit, Finished, StoredFile, read_finished, read_marks, rows_name
+from .layout import SEPARATORS, ArraySpec, Layout
 
 MANIFEST = "manifest.parquet"
-BUILDING = "building"
 PLAN = f"{BUILDING}/plan.parquet"
-ROWS = f"{BUILDING}/rows"
 EMPTY_SLOT = 2**64 - 1
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # names that become those of files and folders
 _DIMENSIONS = ("member", "y", "x", "channel")  # of a group of images; an image has the last three
@@ -76,6 +74,7 @@ def metadata_files(layout: Layout, attributes: Json) -> dict[str, bytes]:
                 compressors=None,
                 filters=None,
                 fill_value=0,
+                chunk_key_encoding={"name": "default", "separator": layout.separator},
                 dimension_names=["sample", *_DIMENSIONS[-len(spec.sample_shape) :]],
                 config={"write_empty_chunks": True},
             )
@@ -126,13 +125,15 @@ def open_unfinished(path: Place, kind: str) -> Store:
     provenance = parse(value.get("provenance"), kind, str(path))
     try:
         arrays = tuple(ArraySpec(str(a["name"]), tuple(map(int, a["sample_shape"]))) for a in value["layout"]["arrays"])
-        layout = Layout(int(value["layout"]["num_samples"]), int(value["layout"]["samples_per_shard"]), arrays)
+        told = value["layout"]
+        separator = str(told.get("separator", "/"))  # format 6 names none
+        layout = Layout(int(told["num_samples"]), int(told["samples_per_shard"]), arrays, separator)
         sizes = [layout.num_samples, layout.samples_per_shard, *(side for each in arrays for side in each.sample_shape)]
         attributes = dict(value["attributes"])
         members = [str(name) for name in attributes.get("members", ())]
     except (KeyError, TypeError, ValueError):
         raise _damaged(path) from None
-    if not arrays or min(sizes) < 1:
+    if not arrays or min(sizes) < 1 or separator not in SEPARATORS:
         raise _damaged(path)
     for name in (*(each.name for each in arrays), *members):
         if not PLAIN_NAME.fullmatch(name):
@@ -201,8 +202,9 @@ def _check_metadata(store: Store, found: Finished) -> None:
 
 def _check_names(store: Store, commits: Mapping[int, Commit]) -> None:
     """Raises StoreError where a mark names other files than those of its shard."""
+    layout, of_format = store.layout, store.provenance.format
     for shard, commit in commits.items():
-        wanted = ([spec.shard_name(shard) for spec in store.layout.arrays], f"{ROWS}/{shard:06d}.parquet")
+        wanted = ([layout.shard_name(spec, shard) for spec in layout.arrays], rows_name(shard, of_format))
         if ([file.path for file in commit.files], commit.rows.path) != wanted:
             raise StoreError(f"{store.path}: the mark of shard {shard} names files of another; build it again")
 
@@ -226,15 +228,20 @@ def missing_shards(store: Store) -> list[int]:
 
 
 def missing_by(store: Store, finished: Finished | None) -> list[int]:
+    whole = whole_by(store, finished)
+    return [shard for shard in range(store.layout.num_shards) if shard not in whole]
+
+
+def whole_by(store: Store, finished: Finished | None) -> dict[int, Commit]:
+    """The marks of the shards whose files are there, of the size that the mark says."""
     commits = _commits_of(store, finished)
     files = {
         shard: {file.path: file.bytes for file in (*commit.files, *(() if finished else (commit.rows,)))}
         for shard, commit in commits.items()
     }
     there = location.sizes(store.path, (name for expected in files.values() for name in expected))
-    whole = {
-        shard
+    return {
+        shard: commits[shard]
         for shard, expected in files.items()
         if all(there.get(name) == num_bytes for name, num_bytes in expected.items())
     }
-    return [shard for shard in range(store.layout.num_shards) if shard not in whole]

@@ -23,7 +23,7 @@ def verify(store: Store, shard: int, commit: Commit | None) -> list[str]:
     """What is wrong with a shard, in words; reads every byte of it. commit: its mark, None where it has none."""
     if commit is None:
         return [f"shard {shard} has no commit mark"]
-    if [file.path for file in commit.files] != [spec.shard_name(shard) for spec in store.layout.arrays]:
+    if [file.path for file in commit.files] != [store.layout.shard_name(spec, shard) for spec in store.layout.arrays]:
         return [f"the mark of shard {shard} is the mark of another shard"]
     problems: list[str] = []
     for file in commit.files:
@@ -57,7 +57,8 @@ def _strangers(store: Store) -> list[str]:
     """Files among the shards that belong to no shard of this store."""
     found: list[str] = []
     for spec in store.layout.arrays:
-        expected = {spec.shard_name(shard) for shard in range(store.layout.num_shards)} | {f"{spec.name}/zarr.json"}
+        layout = store.layout
+        expected = {layout.shard_name(spec, shard) for shard in range(layout.num_shards)} | {f"{spec.name}/zarr.json"}
         found += [
             name
             for below in location.names_below(store.path / spec.name)

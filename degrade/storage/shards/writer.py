@@ -6,22 +6,22 @@ A finished store (degrade/README.md has an example):
     STORE/manifest.parquet     one row per sample
     STORE/commits.parquet      each file's size and SHA-256; written last, it is what makes the store whole
     STORE/<array>/zarr.json    one uint8 array [num_samples, ...]; chunk = one sample
-    STORE/<array>/c/<s>/0/...  shard s: the samples' chunks, each with its crc32c, then the index
+    STORE/<array>/c.<s>.0. ... shard s: the samples' chunks, each with its crc32c, then the index
 
 While it is being built there are also, under building/:
 
     plan.parquet               which source each sample comes from, written first
-    rows/<s>.parquet           the manifest's rows of shard s
+    rows/<s>.arrow             the manifest's rows of shard s
     commits/<s>.json           the mark of shard s, written after its files
 
 Zarr itself fills a missing shard with zeros and does not notice two swapped ones; the marks do.
 """
 
+import hashlib
 import platform
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
-from itertools import chain
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -31,27 +31,27 @@ from ...errors import StoreError
 from ...images.pixels import U8
 from ...progress import say
 from .. import location, tables
+from ..local import named
 from ..location import Place
 from ..provenance import Json, Provenance, check_same, check_same_environment, here
 from . import checksum
-from .commits import COMMITS, Commit, Finished, StoredFile, read_finished, write_finished, write_mark
+from .commits import BUILDING, COMMITS, Commit, Finished, StoredFile, read_finished, rows_name, write_mark
 from .layout import ArraySpec, Layout
+from .parts import merging, to_part
 from .store import (
-    BUILDING,
     EMPTY_SLOT,
-    MANIFEST,
     PLAN,
-    ROWS,
     Store,
     commits_of,
     finished_of,
     metadata_files,
-    metadata_of,
-    missing_by,
     missing_shards,
     open_unfinished,
     stored_file,
+    whole_by,
 )
+
+_BUFFER_BYTES = 2**20
 
 # ---------------------------------------------------------------------------------------------- create, open
 
@@ -102,8 +102,19 @@ def begin(path: Place, layout: Layout, provenance: Provenance, *, attributes: Ma
     return store
 
 
-def prepare(store: Store, schema: pa.Schema, plan: Callable[[], Iterable[pa.Table]]) -> list[int]:
-    """Write what is missing beside the shards before they are rendered; gives back the shards to render.
+@dataclass(frozen=True)
+class Prepared:
+    """What there is of a store before its shards are made. finished: the mark of the whole store; marks: of the shards
+    that are there; todo: those to make.
+    """
+
+    finished: Finished | None
+    marks: Mapping[int, Commit]
+    todo: list[int]
+
+
+def prepare(store: Store, schema: pa.Schema, plan: Callable[[], Iterable[pa.Table]]) -> Prepared:
+    """Write what is missing beside the shards before they are made.
 
     Only the builder that holds the store may call it. plan: its rows, each with the samples from column `first` to
     before column `stop` that it serves, in their order; asked for only when some shard is missing.
@@ -114,12 +125,13 @@ def prepare(store: Store, schema: pa.Schema, plan: Callable[[], Iterable[pa.Tabl
     finished = finished_of(store)
     if finished is None:
         (store.path / COMMITS).unlink(missing_ok=True)  # without its manifest it marks nothing
-    todo = missing_by(store, finished)
+    marks = whole_by(store, finished)
+    todo = [shard for shard in range(store.layout.num_shards) if shard not in marks]
     if todo and not _has_plan(store):
         with tables.writer(store.path / PLAN, schema, store.provenance) as writer:
             for rows in plan():
                 writer.write_table(rows, row_group_size=max(1, rows.num_rows))
-    return todo
+    return Prepared(finished, marks, todo)
 
 
 def check_here(store: Store) -> None:
@@ -141,68 +153,121 @@ def _has_plan(store: Store) -> bool:
 # ---------------------------------------------------------------------------------------------------- shards
 
 
-def encode_shard(spec: ArraySpec, block: U8, shard_slots: int) -> bytes:
-    """A shard file: each sample and its crc32c, then the index and its crc32c.
+class _ShardFile:
+    """A shard file in the making: each sample and its crc32c, then the index and its crc32c.
 
     Byte for byte what zarr-python writes for the same array.
     """
-    index = np.full((shard_slots, 2), EMPTY_SLOT, dtype="<u8")
-    pieces: list[bytes | memoryview] = []
-    for row, sample in enumerate(np.ascontiguousarray(block)):
-        index[row] = row * spec.stored_bytes, spec.stored_bytes
-        pieces += [memoryview(sample).cast("B"), checksum.crc32c(sample)]
-    packed = index.tobytes()
-    return b"".join([*pieces, packed, checksum.crc32c(packed)])
+
+    def __init__(self, store: Store, spec: ArraySpec, shard: int) -> None:
+        self._spec, self._slots = spec, store.layout.samples_per_shard
+        self._name = store.layout.shard_name(spec, shard)
+        self._staged = location.Staged(store.path / self._name)
+        self._file = open(self._staged.file, "wb", buffering=_BUFFER_BYTES)
+        self._digest, self._bytes, self.num_samples = hashlib.sha256(), 0, 0
+
+    def _write(self, data: bytes | memoryview) -> None:
+        with named(self._staged.path):
+            self._file.write(data)
+        self._digest.update(data)
+        self._bytes += len(data)
+
+    def add(self, sample: U8) -> None:
+        assert sample.shape == self._spec.sample_shape and sample.dtype == np.uint8
+        sample = np.ascontiguousarray(sample)
+        self._write(sample.data.cast("B"))
+        self._write(checksum.crc32c(sample))
+        self.num_samples += 1
+
+    def end(self) -> StoredFile:
+        index = np.full((self._slots, 2), EMPTY_SLOT, dtype="<u8")
+        index[: self.num_samples, 0] = np.arange(self.num_samples) * self._spec.stored_bytes
+        index[: self.num_samples, 1] = self._spec.stored_bytes
+        packed = index.tobytes()
+        self._write(packed + checksum.crc32c(packed))
+        with named(self._staged.path):
+            self._file.close()
+        return StoredFile(self._name, self._bytes, self._digest.hexdigest())
+
+    def put(self) -> None:
+        self._staged.put()
+
+    def drop(self) -> None:
+        with suppress(OSError):  # what it could not write is of no more use
+            self._file.close()
+        self._staged.drop()
 
 
-def write_shard(store: Store, shard: int, blocks: Mapping[str, U8], rows: pa.Table) -> None:
-    """Write one shard of every array and its rows of the manifest, then its mark.
+class ShardWriter:
+    """One shard of every array and its rows of the manifest, taken sample by sample: memory does not grow with it."""
 
-    blocks: [rows, *sample_shape] uint8 of each array.
+    def __init__(self, store: Store, shard: int) -> None:
+        self._store, self._shard = store, shard
+        self._files: dict[str, _ShardFile] = {}
+        self._rows: list[pa.Table] = []
+        self._commit: Commit | None = None
+
+    @property
+    def commit(self) -> Commit:
+        """The mark, once it is written."""
+        assert self._commit is not None
+        return self._commit
+
+    def begin(self) -> None:
+        for spec in self._store.layout.arrays:
+            self._files[spec.name] = _ShardFile(self._store, spec, self._shard)
+
+    def add(self, **images: U8) -> None:
+        """The next sample: [*sample_shape] uint8 of each array."""
+        assert images.keys() == self._files.keys()
+        for name, image in images.items():
+            self._files[name].add(image)
+
+    def add_rows(self, rows: pa.Table) -> None:
+        """The rows that come next, ROWS_AT_ONCE of them but for the last."""
+        self._rows.append(rows)
+
+    def put(self) -> None:
+        """Give the files their names, then write the mark."""
+        store, count = self._store, len(self._store.layout.rows(self._shard))
+        assert {count} == {file.num_samples for file in self._files.values()} | {sum(map(len, self._rows))}
+        name, packed = rows_name(self._shard, store.provenance.format), to_part(self._rows)
+        files = tuple(file.end() for file in self._files.values())
+        commit = Commit(self._shard, files, stored_file(name, packed))
+        finished = read_finished(store.path, store.provenance)
+        if finished is not None and finished.shards.get(self._shard) != commit:
+            raise StoreError(f"it comes out other than it was committed: remove {store.path} and build it again")
+        for file in self._files.values():
+            file.put()
+        if finished is None:
+            location.write(store.path / name, packed)
+            write_mark(store.path, commit)
+        self._commit = commit
+
+    def drop(self) -> None:
+        for file in self._files.values():
+            file.drop()
+
+
+@contextmanager
+def shard_writer(store: Store, shard: int) -> Generator[ShardWriter]:
+    """Write one shard: its files are there, and then its mark, when the block ends without an error.
 
     Raises:
         StoreError: the shard was committed before with other bytes; its number is for the caller to say.
     """
-    samples = store.layout.rows(shard)
-    assert rows.num_rows == len(samples)
-    data: dict[str, bytes] = {}
-    for spec in store.layout.arrays:
-        block = blocks[spec.name]
-        assert block.shape == (len(samples), *spec.sample_shape) and block.dtype == np.uint8
-        data[spec.shard_name(shard)] = encode_shard(spec, block, store.layout.samples_per_shard)
-    part = f"{ROWS}/{shard:06d}.parquet"
-    packed = tables.to_bytes(rows, store.provenance)
-    commit = Commit(shard, tuple(stored_file(name, each) for name, each in data.items()), stored_file(part, packed))
-    finished = read_finished(store.path, store.provenance)
-    if finished is not None and finished.shards.get(shard) != commit:
-        raise StoreError(f"it comes out other than it was committed: remove {store.path} and build it again")
-    for name, each in data.items():
-        location.write(store.path / name, each)
-    if finished is None:
-        location.write(store.path / part, packed)
-        write_mark(store.path, commit)
-
-
-def _row_groups(store: Store, commits: Sequence[Commit]) -> Iterator[pa.Table]:
-    """The rows of all shards, some thousand at a time."""
-    step = store.layout.shards_per_row_group
-    parts = location.read_all([store.path / commit.rows.path for commit in commits])
-    for start in range(0, len(commits), step):
-        yield pa.concat_tables([tables.parsed(next(parts)) for _ in commits[start : start + step]])
+    writer = ShardWriter(store, shard)
+    try:
+        writer.begin()
+        yield writer
+        writer.put()
+    finally:
+        writer.drop()
 
 
 def finish(store: Store) -> None:
     """Once every shard is there: put the manifest together, mark the store, and remove what only building needed."""
     if finished_of(store) is None:
-        marks = commits_of(store)
-        commits = [marks[shard] for shard in range(store.layout.num_shards)]
-        with location.written(store.path / MANIFEST) as file:
-            groups = _row_groups(store, commits)
-            first = next(groups)
-            with tables.writer(file, first.schema, store.provenance) as writer:
-                for rows in chain([first], groups):
-                    writer.write_table(rows, row_group_size=rows.num_rows)
-            manifest = StoredFile(MANIFEST, file.stat().st_size, location.sha256(file))
-        whole = Finished({commit.shard: commit for commit in commits}, manifest, metadata_of(store))
-        write_finished(store.path, whole, store.provenance)
+        with merging(store, commits_of(store)):
+            pass
     location.remove_below(store.path / BUILDING)

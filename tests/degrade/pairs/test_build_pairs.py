@@ -1,6 +1,7 @@
 """Stores of real pairs: what is cut is what the files hold, at one place; the same whoever builds, however often."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from rwsr.degrade.recipes.store_config import PAIRS
 from rwsr.degrade.storage.shards.reader import ShardReader
 from rwsr.degrade.storage.shards.store import Store, open_store
 from rwsr.degrade.storage.shards.verify import digest
+from rwsr.degrade.storage.shards.writer import ShardWriter
 from rwsr.degrade.tasks import threads
 from rwsr.noisebank.bank import NoiseBank
 
@@ -65,14 +67,14 @@ def test_any_number_of_workers_and_interruptions_make_the_same_bytes(
     planned = _plan(tmp_path, tmp_path / "set")
     whole = digest(build_pairs(tmp_path / "a.zarr", planned)[0])
     assert digest(build_pairs(tmp_path / "b.zarr", planned, threads(2))[0]) == whole
-    once = fill_store.write_shard
+    once = fill_store.shard_writer
 
-    def dies_at_the_third(store: Store, shard: int, *rest: object) -> None:
+    def dies_at_the_third(store: Store, shard: int) -> AbstractContextManager[ShardWriter]:
         if shard == 2:
             raise KeyboardInterrupt
-        once(store, shard, *rest)  # pyright: ignore[reportArgumentType]
+        return once(store, shard)
 
-    monkeypatch.setattr(fill_store, "write_shard", dies_at_the_third)
+    monkeypatch.setattr(fill_store, "shard_writer", dies_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         build_pairs(tmp_path / "c.zarr", planned)
     monkeypatch.undo()

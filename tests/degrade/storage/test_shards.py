@@ -7,6 +7,8 @@ import resource
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import permutations
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,11 +23,20 @@ from rwsr.degrade.storage import location
 from rwsr.degrade.storage.location import Place
 from rwsr.degrade.storage.lock import only_builder
 from rwsr.degrade.storage.provenance import provenance
+from rwsr.degrade.storage.shards.commits import Commit
 from rwsr.degrade.storage.shards.layout import ArraySpec, Layout, samples_per_shard
+from rwsr.degrade.storage.shards.parts import merging
 from rwsr.degrade.storage.shards.reader import ShardReader
-from rwsr.degrade.storage.shards.store import Store, commits_of, missing_shards, open_store, open_unfinished
+from rwsr.degrade.storage.shards.store import (
+    Store,
+    commits_of,
+    metadata_files,
+    missing_shards,
+    open_store,
+    open_unfinished,
+)
 from rwsr.degrade.storage.shards.verify import digest, verify, verify_whole
-from rwsr.degrade.storage.shards.writer import begin, finish, prepare, write_shard
+from rwsr.degrade.storage.shards.writer import begin, finish, prepare, shard_writer
 
 KIND = "group-store"
 LAYOUT = Layout(10, 4, (ArraySpec("hr", (16, 12, 3)), ArraySpec("lr", (5, 4, 3, 3))))
@@ -54,10 +65,13 @@ def _rows(shard: int) -> pa.Table:
     return pa.table({"sample": list(LAYOUT.rows(shard))}, schema=SCHEMA)
 
 
-def _write(store: Store, shard: int) -> None:
-    rows = LAYOUT.rows(shard)
-    blocks = {name: block[rows.start : rows.stop] for name, block in _blocks().items()}
-    write_shard(store, shard, blocks, _rows(shard))
+def _write(store: Store, shard: int, blocks: dict[str, np.ndarray] | None = None) -> Commit:
+    blocks = blocks or _blocks()
+    with shard_writer(store, shard) as writer:
+        for sample in LAYOUT.rows(shard):
+            writer.add(**{name: block[sample] for name, block in blocks.items()})
+        writer.add_rows(_rows(shard))
+    return writer.commit
 
 
 def _finished(path: Place) -> Store:
@@ -99,11 +113,12 @@ def test_our_shards_are_byte_identical_to_zarrs(store: Store, tmp_path: Path) ->
     copy = tmp_path / "by-zarr.zarr"
     shutil.copytree(store.path, copy)
     for name, block in _blocks().items():
-        shutil.rmtree(copy / name / "c")
+        for shard in range(3):
+            (copy / LAYOUT.shard_name(LAYOUT.array(name), shard)).unlink()
         array = zarr.open_group(copy, mode="r+")[name]
         array.with_config({"write_empty_chunks": True})[:] = block
         for shard in range(3):
-            file = LAYOUT.array(name).shard_name(shard)
+            file = LAYOUT.shard_name(LAYOUT.array(name), shard)
             assert (copy / file).read_bytes() == (store.path / file).read_bytes()
 
 
@@ -188,11 +203,11 @@ def _swap(a: Place, b: Place) -> None:
 
 
 FAULTS: dict[str, Callable[[Place], object]] = {
-    "a flipped bit": lambda p: _flip(p / "hr/c/1/0/0/0", 100),
-    "a missing shard": lambda p: (p / "lr/c/2/0/0/0/0").unlink(),
-    "a shard cut short": lambda p: _cut(p / "hr/c/0/0/0/0", 50),
-    "an empty shard": lambda p: _cut(p / "hr/c/0/0/0/0", 0),
-    "two shards swapped": lambda p: _swap(p / "hr/c/0/0/0/0", p / "hr/c/1/0/0/0"),
+    "a flipped bit": lambda p: _flip(p / "hr/c.1.0.0.0", 100),
+    "a missing shard": lambda p: (p / "lr/c.2.0.0.0.0").unlink(),
+    "a shard cut short": lambda p: _cut(p / "hr/c.0.0.0.0", 50),
+    "an empty shard": lambda p: _cut(p / "hr/c.0.0.0.0", 0),
+    "two shards swapped": lambda p: _swap(p / "hr/c.0.0.0.0", p / "hr/c.1.0.0.0"),
     "no marks": lambda p: (p / "commits.parquet").unlink(),
     "marks cut short": lambda p: _cut(p / "commits.parquet", 700),
     "a flipped bit among the marks": lambda p: _flip(p / "commits.parquet", 60),
@@ -204,8 +219,8 @@ FAULTS: dict[str, Callable[[Place], object]] = {
     "no array metadata": lambda p: (p / "lr/zarr.json").unlink(),
     "broken array metadata": lambda p: (p / "lr/zarr.json").write_bytes(b"{"),
     "another config": lambda p: _edit(p, lambda r: r["provenance"]["config"].update(seed=1)),
-    "a stranger among the shards": lambda p: (p / "hr/c/7").write_bytes(b"x"),
-    "a shard twice": lambda p: location.write(p / "hr/c/3/0/0/0", (p / "hr/c/0/0/0/0").read_bytes()),
+    "a stranger among the shards": lambda p: (p / "hr/c.7").write_bytes(b"x"),
+    "a shard twice": lambda p: location.write(p / "hr/c.3.0.0.0", (p / "hr/c.0.0.0.0").read_bytes()),
 }
 
 
@@ -320,26 +335,26 @@ def test_the_manifest_of_a_shard_is_its_rows(stored: Store) -> None:
 def test_a_second_commit_with_other_bytes_is_refused(somewhere: Place) -> None:
     """Two different results for one shard mean that the build is not deterministic: that is said, not hidden."""
     store = _begin(somewhere / "s.zarr")
-    blocks = {name: block[:4].copy() for name, block in _blocks().items()}
+    blocks = _blocks()
     for _ in range(2):
-        write_shard(store, 0, blocks, _rows(0))
+        _write(store, 0, blocks)
     blocks["hr"][0] ^= 1
     with pytest.raises(StoreError, match="not deterministic"):
-        write_shard(store, 0, blocks, _rows(0))
+        _write(store, 0, blocks)
 
 
 def test_a_finished_store_keeps_its_bytes(stored: Store, tree: Callable[[Place], dict[str, bytes]]) -> None:
     """The same shard again is fine; another one is refused before it touches a file."""
     before = tree(stored.path)
-    blocks = {name: block[:4].copy() for name, block in _blocks().items()}
-    write_shard(stored, 0, blocks, _rows(0))
+    blocks = _blocks()
+    _write(stored, 0, blocks)
     blocks["hr"][0] ^= 1
     with pytest.raises(StoreError, match="other than it was committed"):
-        write_shard(stored, 0, blocks, _rows(0))
+        _write(stored, 0, blocks)
     assert tree(stored.path) == before
 
 
-@pytest.mark.parametrize("lost", ["manifest.parquet", "hr/c/1/0/0/0", "commits.parquet", "lr/zarr.json"])
+@pytest.mark.parametrize("lost", ["manifest.parquet", "hr/c.1.0.0.0", "commits.parquet", "lr/zarr.json"])
 def test_what_a_finished_store_lost_is_built_again(
     stored: Store, lost: str, tree: Callable[[Place], dict[str, bytes]]
 ) -> None:
@@ -348,7 +363,7 @@ def test_what_a_finished_store_lost_is_built_again(
     (stored.path / lost).unlink()
     again = _begin(stored.path)
     todo = missing_shards(again)
-    assert todo == {"hr/c/1/0/0/0": [1], "lr/zarr.json": []}.get(lost, [0, 1, 2])
+    assert todo == {"hr/c.1.0.0.0": [1], "lr/zarr.json": []}.get(lost, [0, 1, 2])
     for shard in todo:
         assert again.plan_of(shard).num_rows >= 1
         _write(again, shard)
@@ -450,5 +465,71 @@ def test_what_is_not_our_store_is_named(stored: Store, spoil: Callable[[Place], 
 
 def test_shard_sizes_are_powers_of_two() -> None:
     """The largest power of two that fits, from 1 to 1024."""
-    assert [samples_per_shard(n, 1000) for n in (1, 10, 300, 900, 5000)] == [512, 64, 2, 1, 1]
-    assert samples_per_shard(1, 2**30) == 1024
+    assert [samples_per_shard(n, 1000, 5000) for n in (1, 10, 300, 900, 5000)] == [512, 64, 2, 1, 1]
+    assert samples_per_shard(1, 2**30, 5000) == 1024
+
+
+@pytest.mark.parametrize("num_samples", [8192, 8193, 10**6, 10**7, 10**9])
+def test_no_store_has_more_files_in_a_folder_than_can_be_listed(num_samples: int) -> None:
+    """However many samples, and however small its shards are wished."""
+    for sample_bytes in (768, 3 * 256 * 256):
+        count = samples_per_shard(sample_bytes, 2**25, num_samples)
+        assert Layout(num_samples, count, (ArraySpec("hr", (sample_bytes,)),)).num_shards <= 8192
+        assert count.bit_count() == 1
+    assert samples_per_shard(3 * 256 * 256, 1, num_samples) * 8192 >= num_samples
+
+
+def test_the_rows_of_a_shard_are_checked_before_they_go_into_the_manifest(somewhere: Place) -> None:
+    """A flipped bit in a part is named, nothing is marked as whole, and nothing half-written stays."""
+    store = _begin(somewhere / "s.zarr")
+    for shard in range(3):
+        _write(store, shard)
+    _flip(store.path / "building/rows/000001.arrow", 200)
+    with pytest.raises(StoreError, match=r"building/rows/000001.arrow is not what was committed; remove it and build"):
+        finish(store)
+    assert [n for n in location.names_below(store.path) if "partial" in n or n.startswith(("commits", "manif"))] == []
+
+
+def test_the_manifest_is_put_together_while_shards_are_made(
+    somewhere: Place, tree: Callable[[Place], dict[str, bytes]]
+) -> None:
+    """In their order, whatever order they come in, and from where an earlier run stopped; one that fails is no matter
+    for what is there, and errors of others keep their names.
+    """
+    whole = tree(_finished(somewhere / "a.zarr").path)
+    for order in permutations(range(3)):
+        store = _begin(somewhere / f"{order}.zarr")
+        marks = {order[0]: _write(store, order[0])}
+        with pytest.raises(FileNotFoundError, match="mine"), merging(store, marks) as manifest:
+            marks[order[1]] = _write(store, order[1])
+            manifest.add(marks[order[1]])
+            raise FileNotFoundError("mine")
+        assert not [name for name in location.names_below(store.path) if "manifest" in name]
+        with merging(store, marks) as manifest:
+            manifest.add(_write(store, order[2]))
+        location.remove_below(store.path / "building")
+        assert tree(store.path) == whole
+
+
+def test_a_shard_that_is_not_made_to_its_end_leaves_nothing(
+    somewhere: Place, tree: Callable[[Place], dict[str, bytes]]
+) -> None:
+    """And what its maker raised keeps its own name."""
+    store = _begin(somewhere / "s.zarr")
+    before = tree(store.path)
+    with pytest.raises(FileNotFoundError, match="a photograph"), shard_writer(store, 0) as writer:
+        writer.add(**{name: block[0] for name, block in _blocks().items()})
+        raise FileNotFoundError("a photograph")
+    assert tree(store.path) == before
+
+
+@pytest.mark.parametrize("separator", [".", "/"])
+def test_shards_of_the_format_before_lie_in_folders_of_their_own(tmp_path: Path, separator: str) -> None:
+    """Zarr finds both."""
+    layout = replace(LAYOUT, separator=separator)
+    for name, data in metadata_files(layout, {}).items():
+        location.write(tmp_path / "z" / name, data)
+    array = zarr.open_group(tmp_path / "z", mode="r+")["hr"]
+    array[:] = _blocks()["hr"]
+    for shard in range(3):
+        assert (tmp_path / "z" / layout.shard_name(layout.array("hr"), shard)).is_file()
