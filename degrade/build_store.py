@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
 
 from .errors import UserError
 from .fill_store import Bank, Made, Shares, fill, fill_shard, layout_of, served, shares, spans
 from .images import sources
-from .images.listing import SourceRow
 from .images.read import read_source
+from .images.rows import Rows, SourceRow
 from .manifest import to_row
 from .ops.step import NoiseSource
 from .recipes.store_config import GROUPS, PAIRS, StoreConfig
@@ -35,6 +36,7 @@ _PLAN = pa.schema(
         ("clean", pa.bool_()),
     ]
 )
+_OF_SOURCE = ("root", "path", "sha256", "width", "height")
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,10 @@ class Plan:
     schema: ClassVar[pa.Schema] = _PLAN
 
     config: StoreConfig
-    rows: tuple[SourceRow, ...]
+    rows: Rows
     counts: tuple[Shares, ...]
     layout: Layout
-    too_small: tuple[str, ...]
+    too_small: Rows
     bank: Bank | None
     clean: frozenset[str] = frozenset()
 
@@ -60,25 +62,15 @@ class Plan:
     @property
     def roots(self) -> list[str]:
         """Where the sources lie on this machine."""
-        return sorted({row.root for row in self.rows})
+        return sorted(self.rows.table["root"].unique().to_pylist())
 
     def tables(self) -> Iterator[pa.Table]:
         """The sources in order, some thousand at a time, and the samples from `first` to before `stop` of each."""
-        for part in spans(self.counts):
-            rows = [
-                {
-                    "first": first,
-                    "stop": stop,
-                    "root": self.rows[i].root,
-                    "path": self.rows[i].path,
-                    "sha256": self.rows[i].sha256,
-                    "width": self.rows[i].width,
-                    "height": self.rows[i].height,
-                    "clean": self.rows[i].sha256 in self.clean,
-                }
-                for i, first, stop in part
-            ]
-            yield pa.Table.from_pylist(rows, schema=_PLAN)
+        for sources_, first, stop in spans(self.counts):
+            of = self.rows[sources_.start : sources_.stop].table.combine_chunks()
+            clean = [sha256 in self.clean for sha256 in of["sha256"].to_pylist()]
+            columns = [pa.array(first), pa.array(stop), *(of[name] for name in _OF_SOURCE), pa.array(clean, pa.bool_())]
+            yield pa.Table.from_arrays(columns, schema=_PLAN)
 
 
 def plan(
@@ -95,18 +87,17 @@ def plan(
     if config.recipe.wants_bank:
         check_bank(config, bank)
     of_clean = _of_clean(config) if clean else config
-    good = sources.usable(rows)
+    good, clean = sources.usable(rows), frozenset(clean)
     fits = [holds(of_clean if row.sha256 in clean else config, row.width, row.height) for row in good]
-    large = [row for row, its in zip(good, fits, strict=True) if its]
+    large = good.where(fits)
     if not large:
         raise UserError(
             f"none of {len(good)} usable images is at least {config.crop_size_px} px on its shorter side; "
             "lower hr_size_px (--hr-size), set pad_small=true, or name larger images"
         )
-    counts = shares(config, [row.width * row.height for row in large])
-    kept = frozenset(row.sha256 for row in large) & frozenset(clean)
-    small = tuple(row.path for row, its in zip(good, fits, strict=True) if not its)
-    return Plan(config, tuple(large), counts, layout_of(config), small, bank, kept)
+    counts = shares(config, large.numbers("width") * large.numbers("height"))
+    kept = frozenset(row.sha256 for row in large if row.sha256 in clean) if clean else clean
+    return Plan(config, large, counts, layout_of(config), good.where(~np.array(fits)), bank, kept)
 
 
 def _of_clean(config: StoreConfig) -> StoreConfig:

@@ -28,7 +28,7 @@ ROOTS = "sources.json"  # where the images and the bank lie on this machine; no 
 
 _PLAN_ROWS = 16384
 
-Shares = tuple[int, ...]  # of one part of a store: how many samples each source serves
+Shares = np.ndarray[Any, np.dtype[np.int64]]  # of one part of a store: how many samples each source serves
 Made = tuple[Json, U8, U8]  # of one sample: its row of the manifest, HR [H, W, 3], LR [members, h, w, 3]
 
 
@@ -67,35 +67,37 @@ class Planned(Protocol):
         ...
 
 
-def shares(config: StoreConfig, areas: Sequence[int]) -> tuple[Shares, ...]:
+def shares(config: StoreConfig, areas: "Sequence[int] | Shares") -> tuple[Shares, ...]:
     """How many samples each source serves, by its area, of each part of the store; what is left after whole shares goes
     to some that are drawn.
     """
     return tuple(_shares_of(config, areas, number, len(part)) for number, part in enumerate(config.parts))
 
 
-def _shares_of(config: StoreConfig, areas: Sequence[int], number: int, num_samples: int) -> Shares:
+def _shares_of(config: StoreConfig, areas: "Sequence[int] | Shares", number: int, num_samples: int) -> Shares:
     drawn = seeds.stream(config.seed, "shares", *([number] if number else [])).permutation(len(areas))
     if config.weigh == "image":
         share, rest = divmod(num_samples, len(areas))
-        whole = np.full(len(areas), share)
+        whole = np.full(len(areas), share, dtype=np.int64)
     else:
         sizes = np.array(areas, dtype=np.float64)
         whole = np.floor(num_samples * sizes / sizes.sum()).astype(np.int64)
         rest = num_samples - int(whole.sum())
     whole[drawn[:rest]] += 1
-    return tuple(whole.tolist())
+    return whole
 
 
-def spans(counts: Sequence[Shares]) -> Iterator[list[tuple[int, int, int]]]:
-    """(source, its first sample, the one after its last), some thousand at a time, in the order of the samples."""
+def spans(counts: Sequence[Shares]) -> Iterator[tuple[range, Shares, Shares]]:
+    """(sources, the first sample of each, the one after its last), some thousand at a time, in the order of the
+    samples.
+    """
     first = 0
     for part in counts:
-        stops = (first + np.cumsum(part)).tolist()
         for start in range(0, len(part), _PLAN_ROWS):
-            numbers = range(start, min(start + _PLAN_ROWS, len(part)))
-            yield [(i, stops[i] - part[i], stops[i]) for i in numbers]
-        first = stops[-1]
+            some = part[start : start + _PLAN_ROWS]
+            stops = first + np.cumsum(some)
+            yield range(start, start + len(some)), stops - some, stops
+            first = int(stops[-1])
 
 
 def layout_of(config: StoreConfig) -> Layout:

@@ -7,9 +7,9 @@ import numpy as np
 from ..degrade import seeds
 from ..degrade.errors import UserError
 from ..degrade.images import sources
-from ..degrade.images.listing import SourceRow
 from ..degrade.images.pixels import U8, encode_png
 from ..degrade.images.read import read_source
+from ..degrade.images.rows import SourceRow
 from ..degrade.progress import progress
 from ..degrade.storage.location import Place, place, write
 from ..noisebank.bank import NoiseBank, cut

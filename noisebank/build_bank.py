@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from ..degrade.errors import StoreError, UserError
 from ..degrade.images import sources
-from ..degrade.images.listing import SourceRow
 from ..degrade.images.read import read_source
+from ..degrade.images.rows import SourceRow
 from ..degrade.storage import tables
 from ..degrade.storage.location import Place, place
 from ..degrade.storage.provenance import provenance, sha256_of

@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from ..degrade.errors import StoreError, UserError
 from ..degrade.images import sources
-from ..degrade.images.listing import IndexConfig, SourceRow
+from ..degrade.images.listing import IndexConfig
+from ..degrade.images.rows import Rows, SourceRow
 from ..degrade.progress import progress, say
 from ..degrade.storage import location, tables
 from ..degrade.storage.location import Place
@@ -91,7 +92,7 @@ def _parts(folder: Place, files: Sequence[SourceRow], config: ScanConfig, index_
     return parts
 
 
-def _known(found: SetScan, config: ScanConfig, index_config: IndexConfig) -> list[SourceRow] | None:
+def _known(found: SetScan, config: ScanConfig, index_config: IndexConfig) -> Rows | None:
     """The rows of a finished scan with the same settings, whatever files there are now; None where there is none."""
     try:
         made, rows = found.provenance(), found.rows()
@@ -112,9 +113,7 @@ def _is_current(rows: Sequence[SourceRow], files: Sequence[SourceRow]) -> bool:
     )
 
 
-def scan_set(
-    folders: Sequence[Place], found: SetScan, config: ScanConfig, index_config: IndexConfig, run: Run
-) -> list[SourceRow]:
+def scan_set(folders: Sequence[Place], found: SetScan, config: ScanConfig, index_config: IndexConfig, run: Run) -> Rows:
     """Measure every tile of the usable images below the folders; gives back the row of every file.
 
     A finished scan of the same, unchanged files is left as it is; of one of other files, what it measured of unchanged
@@ -164,7 +163,9 @@ def _kept(
 ) -> dict[tuple[str, str], SourceRow]:
     """The rows of unchanged files whose tiles, if any, a finished scan has."""
     measured = {(row.root, row.path) for row in known if row.status != "duplicate"}
-    return {at: row for at, row in sources.unchanged(files, found.index, config).items() if at in measured}
+    old, numbers = sources.unchanged(Rows.of(files), found.index, config)
+    kept = (sources.as_alone(old[number]) for number in numbers.tolist() if number >= 0)
+    return {(row.root, row.path): row for row in kept if (row.root, row.path) in measured}
 
 
 def _by_image(rows: Iterable[SourceRow], tables_: Iterable[pa.Table], config: ScanConfig) -> _Tiles:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from ..degrade.errors import UserError
 from ..degrade.family import Frozen
 from ..degrade.images import sources
-from ..degrade.images.listing import SourceRow
+from ..degrade.images.rows import Rows
 from ..degrade.storage import location, tables
 from ..degrade.storage.location import Place
 from ..degrade.storage.provenance import Provenance
@@ -51,7 +51,7 @@ class SetScan:
     def tiles(self) -> Place:
         return self.folder / "tiles.parquet"
 
-    def rows(self) -> list[SourceRow]:
+    def rows(self) -> Rows:
         """The row of every file."""
         return sources.read(self.index)
 

@@ -5,7 +5,7 @@ stay off. A task is a stage; Dask runs inside one of them.
 """
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from ..degrade.errors import UserError
 from ..degrade.images import sources
-from ..degrade.images.listing import SourceRow
+from ..degrade.images.rows import SourceRow
 from ..degrade.progress import Advance, say, watched_by
 from ..degrade.storage.location import Place, absolute, place
 from ..noisebank.describe import between, describe_rule
@@ -110,7 +110,7 @@ def _key(title: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in title.lower())
 
 
-def _left_out(rows: list[SourceRow]) -> str:
+def _left_out(rows: Sequence[SourceRow]) -> str:
     """The files that could not be used, as a Markdown table."""
     left = sources.left_out(rows)
     if not left:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..degrade.errors import UserError
 from ..degrade.images import sources
-from ..degrade.images.listing import SourceRow
 from ..degrade.images.pixels import U8
+from ..degrade.images.rows import SourceRow
 from ..degrade.progress import printable, say
 from ..degrade.storage.location import place
 from ..degrade.storage.object_store import ObjectPath

@@ -1,6 +1,6 @@
 """The folders of well-known data sets, told by their names, and how many images each must hold."""
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
@@ -8,8 +8,8 @@ from itertools import product
 from pathlib import PurePosixPath
 
 from ..errors import UserError
-from ..storage.location import Place
-from .listing import SourceRow
+from ..storage.location import Place, place
+from .rows import SourceRow
 
 
 @dataclass(frozen=True)
@@ -143,14 +143,22 @@ def _known(folder: Place) -> KnownFolder | None:
 
 def recognise(rows: Sequence[SourceRow]) -> list[Recognised]:
     """The folders of known data sets among those that hold the files, by path."""
-    names: dict[Place, list[str]] = defaultdict(list)
+    known: dict[tuple[str, str], KnownFolder | None] = {}
+    counts: Counter[tuple[str, str]] = Counter()
     for row in rows:
-        names[row.file.parent].append(row.file.name.lower())
-    return [
-        Recognised(folder, known, sum(fnmatch(name, known.pattern.lower()) for name in names[folder]))
-        for folder in sorted(names, key=str)
-        if (known := _known(folder)) is not None
-    ]
+        below, _, name = row.path.rpartition("/")
+        at = row.root, below
+        if at not in known:
+            known[at] = _known(_folder(at))
+        of = known[at]
+        counts[at] += of is not None and fnmatch(name.lower(), of.pattern.lower())
+    found = [Recognised(_folder(at), of, counts[at]) for at, of in known.items() if of is not None]
+    return sorted(found, key=lambda each: str(each.folder))
+
+
+def _folder(at: tuple[str, str]) -> Place:
+    root, below = at
+    return place(root) / below if below else place(root)
 
 
 def check(layout: str, rows: Sequence[SourceRow]) -> None:

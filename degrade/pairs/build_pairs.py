@@ -61,7 +61,7 @@ class PairPlan:
 
     def tables(self) -> Iterator[pa.Table]:
         """The pairs in order, some thousand at a time, and the samples from `first` to before `stop` of each."""
-        for part in spans(self.counts):
+        for numbers, firsts, stops in spans(self.counts):
             rows = [
                 {
                     "first": first,
@@ -73,7 +73,7 @@ class PairPlan:
                     "lr_path": self.pairs[i].lr.path,
                     "lr_sha256": self.pairs[i].lr.sha256,
                 }
-                for i, first, stop in part
+                for i, first, stop in zip(numbers, firsts.tolist(), stops.tolist(), strict=True)
             ]
             yield pa.Table.from_pylist(rows, schema=_PLAN)
 

@@ -8,8 +8,9 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from ..errors import UserError
-from ..images.listing import IndexConfig, SourceRow, listed_below
+from ..images.listing import IndexConfig, listed_below
 from ..images.roles import Role, paired_by_role, said_by
+from ..images.rows import SourceRow
 from ..images.sources import examine_files, write
 from ..progress import say
 from ..storage.lmdb_folder import names_in

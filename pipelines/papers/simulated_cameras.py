@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 
 from ...degrade.images import sources
-from ...degrade.images.listing import SourceRow
 from ...degrade.images.pixels import U8, encode_png
 from ...degrade.images.read import read_source
+from ...degrade.images.rows import SourceRow
 from ...degrade.ops.blur import Blur
 from ...degrade.ops.codecs import Jpeg
 from ...degrade.ops.gaussian import GaussianNoise

@@ -7,7 +7,7 @@ as Prefect tasks.
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, InstanceOf
 
 from ...degrade.errors import UserError
 from ...degrade.family import Frozen
-from ...degrade.images.listing import SourceRow
+from ...degrade.images.rows import SourceRow
 from ...degrade.storage.location import Place, place, sha256
 from ...degrade.storage.object_store import ObjectPath
 from ...degrade.storage.provenance import canonical, sha256_of
@@ -70,7 +70,7 @@ class Artifact:
     identity: str
     values: dict[str, Any]
     lines: list[str]
-    rows: list[SourceRow] = field(default_factory=list[SourceRow])
+    rows: Sequence[SourceRow] = ()
     changed: bool = True
 
 

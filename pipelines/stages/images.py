@@ -7,7 +7,8 @@ from pydantic import Field
 
 from ...degrade.errors import StoreError, UserError
 from ...degrade.images import known_datasets, sources
-from ...degrade.images.listing import IndexConfig, SourceRow
+from ...degrade.images.listing import IndexConfig
+from ...degrade.images.rows import Rows, SourceRow
 from ...degrade.progress import say
 from ...degrade.storage.location import Place, place
 from ...noisebank import build_bank
@@ -119,7 +120,7 @@ def scan_sets(
     return found, rows
 
 
-def rows_of(made: Artifact) -> list[SourceRow]:
+def rows_of(made: Artifact) -> Rows:
     """The images of an index, or of a scan's target."""
     return open_scan(made.at)[0].rows() if made.kind == Scan.kind else sources.read(made.at)
 

@@ -11,7 +11,8 @@ from ...degrade.errors import UserError
 from ...degrade.export_store import export
 from ...degrade.fill_store import as_grown
 from ...degrade.images import sources
-from ...degrade.images.listing import IndexConfig, SourceRow
+from ...degrade.images.listing import IndexConfig
+from ...degrade.images.rows import Rows, concat
 from ...degrade.quality.disorder import disorder_of
 from ...degrade.recipes.store_config import StoreConfig, store_preset
 from ...degrade.samples import check_bank_named
@@ -72,25 +73,25 @@ class Store(Stage):
     def identity(self, given: Given) -> str:
         return sha256_of([canonical(self.store_config().model_dump(mode="json")), *map(given.identity, self.inputs())])
 
-    def rows(self, at: Place, given: Given, work: Work) -> list[SourceRow]:
+    def rows(self, at: Place, given: Given, work: Work) -> Rows:
         """Every image that there is, duplicates marked; folders are indexed beside the store."""
         refs = [*self.source, *self.clean]
-        of_index = [row for ref in refs if ref in given for row in rows_of(given[ref])]
+        of_index = concat(rows_of(given[ref]) for ref in refs if ref in given)
         folders = folders_of(given, [ref for ref in refs if ref not in given])
         index_at = at.with_name(f"{at.name}.index.parquet")
         of_folders = sources.index(folders, index_at, self.images, work.run) if folders else []
-        rows = sources.mark_duplicates([*of_index, *of_folders, *open_distilled(given, self.distilled)])
+        rows = sources.mark_duplicates(concat([of_index, of_folders, open_distilled(given, self.distilled)]))
         sources.name_left_out(of_folders)
         if of_index:
             sources.write(index_at, rows, self.images)
         return rows
 
-    def plan(self, at: Place, given: Given, work: Work) -> tuple[build_store.Plan, list[SourceRow]]:
+    def plan(self, at: Place, given: Given, work: Work) -> tuple[build_store.Plan, Rows]:
         """What would be built, and of which images."""
         rows = self.rows(at, given, work)
         bank = NoiseBank.open(given.at(self.bank)) if self.bank else None
         roots = {str(absolute(folder)) for folder in folders_of(given, self.clean)}
-        clean = [row.sha256 for row in rows if row.root in roots and row.status == "ok"]
+        clean = [row.sha256 for row in rows if row.root in roots and row.status == "ok"] if roots else []
         config = as_grown(at, self.store_config())
         return build_store.plan(config, rows, bank, clean=clean), rows
 
@@ -107,7 +108,7 @@ class Store(Stage):
         if plan.too_small:
             lines.append(
                 f"{len(plan.too_small)} of them are smaller than a crop of {config.crop_size_px} px, as "
-                f"{plan.too_small[0]}"
+                f"{plan.too_small[0].path}"
             )
         if disorder is not None:
             lines.append(disorder.line)

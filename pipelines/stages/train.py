@@ -9,7 +9,8 @@ from pydantic import Field, PrivateAttr
 
 from ...degrade.errors import UserError
 from ...degrade.images import sources
-from ...degrade.images.listing import IndexConfig, SourceRow
+from ...degrade.images.listing import IndexConfig
+from ...degrade.images.rows import SourceRow
 from ...degrade.storage.location import Place, sha256
 from ...degrade.storage.provenance import canonical, sha256_of
 from ...degrade.tasks import Run

@@ -117,7 +117,8 @@ def test_a_source_that_changed_fails_its_shards_only(photos: Path, tmp_path: Pat
 def test_images_smaller_than_the_crop_are_counted(photos: Path, tmp_path: Path) -> None:
     """They are left out of the plan; when none is left, the mend is named."""
     rows = sources.index([photos], tmp_path / "i.parquet", sources.IndexConfig(), runner(1))
-    assert build_store.plan(compose(CONFIG, hr_size_px=180), rows).too_small == ("b.png",)
+    small = build_store.plan(compose(CONFIG, hr_size_px=180), rows).too_small
+    assert [row.path for row in small] == ["b.png"]
     with pytest.raises(UserError, match="lower hr_size_px"):
         build_store.plan(compose(CONFIG, hr_size_px=400), rows)
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.images.listing import IndexConfig, SourceRow
+from rwsr.degrade.images.listing import IndexConfig
+from rwsr.degrade.images.rows import SourceRow
 from rwsr.noisebank.scan import scan
 from rwsr.noisebank.set_scan import ScanConfig
 from rwsr.noisebank.tiles import TileGrid

@@ -4,9 +4,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from ...degrade.images.listing import SourceRow
 from ...degrade.images.pixels import U8
 from ...degrade.images.read import read_source
+from ...degrade.images.rows import SourceRow
 from ...degrade.storage.location import place
 
 _KEPT_BYTES = 1 << 29
@@ -19,17 +19,17 @@ class DecodedImages:
     """
 
     def __init__(self, rows: Sequence[SourceRow]) -> None:
-        self.rows = list(rows)
+        self.rows = rows
         self._begin()
 
     def _begin(self) -> None:
         self._kept: OrderedDict[int, U8] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __getstate__(self) -> list[SourceRow]:
+    def __getstate__(self) -> Sequence[SourceRow]:
         return self.rows
 
-    def __setstate__(self, rows: list[SourceRow]) -> None:
+    def __setstate__(self, rows: Sequence[SourceRow]) -> None:
         self.__init__(rows)
 
     def read(self, number: int) -> U8:

@@ -7,7 +7,8 @@ from pathlib import Path
 from ...degrade.build_store import open_samples
 from ...degrade.config import compose
 from ...degrade.errors import UserError
-from ...degrade.images.listing import IndexConfig, SourceRow
+from ...degrade.images.listing import IndexConfig
+from ...degrade.images.rows import SourceRow
 from ...degrade.pairs.recipe import RealPairs
 from ...degrade.recipes.base import Recipe
 from ...degrade.recipes.store_config import StoreConfig, store_preset

@@ -12,8 +12,9 @@ import numpy as np
 from ...degrade.build_store import Plan, plan
 from ...degrade.errors import UserError
 from ...degrade.images import sources
-from ...degrade.images.listing import IndexConfig, SourceRow
+from ...degrade.images.listing import IndexConfig
 from ...degrade.images.pixels import U8
+from ...degrade.images.rows import SourceRow
 from ...degrade.progress import printable, say
 from ...degrade.quality.group_order import disorders
 from ...degrade.recipes.store_config import StoreConfig
@@ -130,8 +131,8 @@ def live_groups(
     rows = sources.index(folders, index, images, threads(num_threads))
     planned = plan(config, rows)
     sources.name_left_out(rows)
-    for path in planned.too_small:
-        say(f"left out: {printable(path)}: smaller than a crop of {config.crop_size_px} px")
+    for row in planned.too_small:
+        say(f"left out: {printable(row.path)}: smaller than a crop of {config.crop_size_px} px")
     endless = config.model_copy(update={"num_samples": 1})
     parts = [canonical(endless.model_dump(mode="json")), planned.inputs_sha256]
     identity = sha256_of([*parts, "device"] if on_device else parts)

@@ -17,7 +17,8 @@ from .params import LOCAL, OUT, PLACE, DaskType, FloatRange, LazyChoice
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from ....degrade.images.listing import IndexConfig, SourceRow
+    from ....degrade.images.listing import IndexConfig
+    from ....degrade.images.rows import SourceRow
     from ....degrade.tasks import Run
     from ...stages.base import Artifact, Stage
 

@@ -7,7 +7,8 @@ from PIL import Image
 
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.images import known_datasets, sources
-from rwsr.degrade.images.listing import IndexConfig, SourceRow, listed
+from rwsr.degrade.images.listing import IndexConfig, listed
+from rwsr.degrade.images.rows import SourceRow
 from rwsr.pipelines.cli.store import LAYOUTS
 
 from ...commands import rwsr

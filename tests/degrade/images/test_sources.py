@@ -10,7 +10,8 @@ from PIL import Image
 
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.images import sources
-from rwsr.degrade.images.listing import IndexConfig, SourceRow
+from rwsr.degrade.images.listing import IndexConfig
+from rwsr.degrade.images.rows import SourceRow
 from rwsr.degrade.tasks import Run
 from rwsr.pipelines.console import printable
 from rwsr.pipelines.executors import runner

@@ -161,7 +161,7 @@ def test_two_that_are_called_alike_are_left_out_and_the_others_taken(tmp_path: P
     found = _listed(tmp_path, PairFiles([tmp_path / "set"]))
     assert [pair.hr.path for pair in found.pairs] == ["hr/000001.png"]
     reasons = {Path(row.path).name: row.reason for row in found.rows if row.status == "no-partner"}
-    assert "000002.jpg and" in reasons["000002.jpg"] and "000002.png are called alike; re" in reasons["000002.jpg"]
+    assert "000002.png and" in reasons["000002.jpg"] and "000002.jpg are called alike; re" in reasons["000002.jpg"]
     assert len([row for row in found.rows if row.status == "no-partner"]) == 3
 
 

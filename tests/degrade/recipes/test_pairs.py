@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from rwsr.degrade.build_store import plan
 from rwsr.degrade.config import compose
 from rwsr.degrade.errors import UserError
-from rwsr.degrade.images.listing import SourceRow
 from rwsr.degrade.images.pixels import F32, U8
+from rwsr.degrade.images.rows import SourceRow
 from rwsr.degrade.ops.bank_noise import BankNoise
 from rwsr.degrade.ops.blur import Blur
 from rwsr.degrade.ops.codecs import Jpeg, Webp
