@@ -11,9 +11,11 @@ import json
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from .errors import StoreError, UserError
 from .images.pixels import encode_png
-from .manifest import in_use
+from .manifest import I64, in_use
 from .progress import progress
 from .storage.local import write_atomic
 from .storage.location import is_empty, remove_partials
@@ -42,13 +44,13 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def _write_shard(shard: int, store: Store, samples: frozenset[int], out: Path) -> int:
-    """The files of a shard that are not there yet; each is whole or absent."""
+def _write_samples(samples: I64, store: Store, out: Path) -> int:
+    """The files of some samples that are not there yet; each is whole or absent."""
     members: list[str] = store.attributes["members"]
     written = 0
-    for sample in store.layout.rows(shard):
+    for sample in samples.tolist():
         paths = [out / folder / _name(sample) for folder in ("hr", *members)]
-        if sample not in samples or all(_is_whole(path) for path in paths):
+        if all(_is_whole(path) for path in paths):
             continue
         hr, lr = (ShardReader(store, name).read([sample])[0] for name in ("hr", "lr"))
         for path, pixels in zip(paths, (hr, *lr), strict=True):
@@ -94,13 +96,14 @@ def _export(store: Store, out: Path, run: Run) -> tuple[int, int]:
     remove_partials(out)
     samples = in_use(store)
     written = 0
-    task = partial(_write_shard, store=store, samples=frozenset(samples), out=out)
-    with progress("export", store.layout.num_samples) as advance:
-        for outcome in run(task, range(store.layout.num_shards)):
+    stops = np.arange(store.layout.samples_per_shard, store.layout.num_samples, store.layout.samples_per_shard)
+    tasks = np.split(samples, np.searchsorted(samples, stops))
+    with progress("export", len(samples)) as advance:
+        for outcome in run(partial(_write_samples, store=store, out=out), tasks):
             if outcome.error is not None:
                 raise outcome.error
             written += outcome.result or 0
-            advance(len(store.layout.rows(outcome.task)), "")
+            advance(len(outcome.task), "")
     height, width, channels = store.layout.array("hr").sample_shape
     shapes = "".join(f"{_name(sample)} ({height},{width},{channels})\n" for sample in samples)
     write_atomic(out / "meta_info.txt", shapes.encode())

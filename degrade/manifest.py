@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute
 from pydantic import BaseModel
 
 from .ops.step import Step, from_rows, to_rows
@@ -15,6 +18,9 @@ from .recipes.store_config import StoreConfig
 from .samples import Draw, Rendered, Source
 from .storage.shards.store import Store
 
+I64 = npt.NDArray[np.int64]
+
+_compute: Any = pyarrow.compute  # which has no types
 _OF_REAL_PAIRS = (
     ("lr_source", pa.string()),
     ("lr_sha256", pa.string()),
@@ -119,12 +125,22 @@ def from_row(row: Mapping[str, Any], members: tuple[str, ...]) -> Draw:
     )
 
 
-def in_use(store: Store) -> list[int]:
+def in_use(store: Store) -> I64:
     """The samples that readers give: all, but for groups that the build measured as disordered: flagged, or such as no
     draw brought in order (a flat photograph has no blur to order). Those of `recipe.order_check=keep` are given.
     """
-    samples = range(store.layout.num_samples)
     if StoreConfig.model_validate(store.provenance.values).recipe.keeps_disorder:
-        return list(samples)
-    names = store.manifest(columns=["disorder"])["disorder"].to_pylist()
-    return [sample for sample in samples if not names[sample]]
+        return np.arange(store.layout.num_samples)
+    return np.flatnonzero(~is_disordered(store.manifest(columns=["disorder"])))
+
+
+def is_disordered(rows: pa.Table) -> npt.NDArray[np.bool_]:
+    """Of rows of a manifest with the column `disorder`, which name some."""
+    lengths = [np.asarray(_compute.list_value_length(each).fill_null(0)) for each in rows["disorder"].chunks]
+    return np.concatenate([np.empty(0, np.int64), *lengths]) > 0
+
+
+def conditions_of(store: Store) -> npt.NDArray[np.float32]:
+    """What each sample of a store tells a network of its degradation, [N, C]; C is 0 where it tells nothing."""
+    told = store.manifest(columns=["condition"])["condition"].combine_chunks()
+    return told.flatten().to_numpy().astype(np.float32).reshape(store.layout.num_samples, -1)

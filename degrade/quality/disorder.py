@@ -3,7 +3,9 @@
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import pyarrow as pa
 
+from ..manifest import is_disordered
 from ..progress import printable
 from ..recipes.store_config import GROUPS, StoreConfig
 from ..storage.shards.store import Store
@@ -42,8 +44,7 @@ def disorder_of(store: Store) -> Disorder | None:
         return None
     table = store.manifest(columns=["draw", "disorder", "source"])
     draws = np.asarray(table["draw"])
-    rows = zip(table["source"].to_pylist(), table["disorder"].to_pylist(), strict=True)
-    disordered = [source for source, names in rows if names]
+    disordered = table["source"].filter(pa.array(is_disordered(table))).to_pylist()
     left_out = not StoreConfig.model_validate(store.provenance.values).recipe.keeps_disorder
     named = tuple(dict.fromkeys(map(printable, disordered)))
     return Disorder(int((draws + 1).sum()), int((draws > 0).sum()), len(disordered), named, left_out)

@@ -13,6 +13,7 @@ from ..ops.step import from_rows
 from ..recipes.store_config import GROUPS
 from ..storage.shards.reader import ShardReader
 from ..storage.shards.store import Store
+from .render_again import row_of
 
 _GALLERY_COLUMNS = 6
 
@@ -57,7 +58,7 @@ def preview_sheet(planned: Plan) -> U8:
 
 def store_sheet(store: Store, samples: Sequence[int]) -> U8:
     """Some samples of a finished store, as they are stored."""
-    rows = store.manifest().take(list(samples)).to_pylist()
+    rows = [row_of(store, sample) for sample in samples]
     hr, lr = (ShardReader(store, name).read(samples) for name in ("hr", "lr"))
     cells = [_cells(row, store.attributes["members"], hr[i], lr[i]) for i, row in enumerate(rows)]
     return contact_sheet(cells, cell_px=200)

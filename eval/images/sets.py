@@ -132,7 +132,7 @@ def of_store(store: Store) -> ImageSet:
     group = partial(_group, ShardReader(store, "hr"), ShardReader(store, "lr"), members)
     items = [
         ItemSource(partial(group, i, row["source"], row["condition"] and tuple(row["condition"])), len(members), True)
-        for i in in_use(store)
+        for i in in_use(store).tolist()
         for row in [rows[i]]
     ]
     return ImageSet(str(store.path.name), digest(store), int(store.attributes["scale"]), items)

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from ...degrade.errors import UserError
 from ...degrade.images.pixels import U8
-from ...degrade.manifest import in_use
+from ...degrade.manifest import I64, conditions_of, in_use
 from ...degrade.seeds import stream
 from ...degrade.storage.shards.reader import ShardReader
 from ...degrade.storage.shards.store import Store
@@ -52,7 +52,7 @@ class GroupSource(Protocol):
     conditions: int
 
     @property
-    def in_use(self) -> list[int] | None:
+    def in_use(self) -> "Sequence[int] | I64 | None":
         """The numbers of the groups, or none."""
         ...
 
@@ -80,22 +80,13 @@ class StoredGroups:
         self.members, self.lr_size_px = store.layout.array("lr").sample_shape[:2]
         recipe = store.provenance.values["recipe"]
         self.sharpened, self._photographed = recipe.get("usm") is not None, recipe["kind"] == "real-pairs"
-        self.in_use = list(in_use(store))
-        self._told = _conditions(store)
+        self.in_use = in_use(store)
+        self._told = conditions_of(store)
         self.conditions = self._told.shape[1]
 
     def read(self, samples: list[int]) -> Samples:
         own_noise = [self._photographed] * len(samples)
         return Samples(self._hr.read(samples), self._lr.read(samples), self._told[samples], own_noise)
-
-
-def _conditions(store: Store) -> F32:
-    """Of every sample of a store, [N, C]; only blur and noise of CUGAN are told."""
-    count = store.layout.num_samples
-    if store.provenance.values["recipe"]["kind"] != "blur-noise":
-        return np.zeros((count, 0), dtype=np.float32)
-    told = store.manifest(columns=["condition"])["condition"].combine_chunks()
-    return told.flatten().to_numpy().astype(np.float32).reshape(count, -1)
 
 
 def _levels(images: Sequence[U8]) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...degrade.errors import UserError
-from ...degrade.manifest import in_use
+from ...degrade.manifest import I64, conditions_of, in_use
 from ...degrade.recipes.store_config import GROUPS, PAIRS
 from ...degrade.seeds import stream
 from ...degrade.storage.location import Place, place
@@ -49,9 +49,9 @@ class _Samples:
     Crops and turns are drawn from the stream of (seed, epoch, sample): the same for any number of workers.
     """
 
-    def __init__(self, store: Store, samples: Sequence[int], lr_patch_px: int | None, augment: bool, seed: int) -> None:
+    def __init__(self, store: Store, samples: I64, lr_patch_px: int | None, augment: bool, seed: int) -> None:
         self._hr, self._lr = ShardReader(store, "hr"), ShardReader(store, "lr")
-        self._samples = np.asarray(samples, dtype=np.int64)
+        self._samples = samples
         self._size_px = store.layout.array("lr").sample_shape[1]
         self._patch_px = self._size_px if lr_patch_px is None else lr_patch_px
         self._augment, self._seed = augment, seed
@@ -105,7 +105,7 @@ class GroupDataset(Dataset[GroupItem]):
     ) -> None:
         store = open_store(place(path), GROUPS)
         self.members: tuple[str, ...] = tuple(store.attributes["members"])
-        kept = list(range(store.layout.num_samples)) if disordered else in_use(store)
+        kept = np.arange(store.layout.num_samples) if disordered else in_use(store)
         self._samples = _Samples(store, kept, lr_patch_px, augment, seed)
 
     def __len__(self) -> int:
@@ -130,9 +130,8 @@ class PairDataset(Dataset[PairItem]):
         self, path: str | Place, *, lr_patch_px: int | None = None, augment: bool = True, seed: int = 0
     ) -> None:
         store = open_store(place(path), PAIRS)
-        found = store.manifest(columns=["condition"])["condition"].to_pylist()
-        self._conditions = torch.tensor([values or [] for values in found], dtype=torch.float32)
-        self._samples = _Samples(store, range(store.layout.num_samples), lr_patch_px, augment, seed)
+        self._conditions = torch.from_numpy(conditions_of(store))
+        self._samples = _Samples(store, np.arange(store.layout.num_samples), lr_patch_px, augment, seed)
 
     def __len__(self) -> int:
         return len(self._samples)

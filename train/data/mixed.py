@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...degrade.errors import UserError
+from ...degrade.manifest import I64
 from ...degrade.seeds import stream
 from .batches import GroupSource, Samples
 from .epochs import Epochs
@@ -71,8 +72,8 @@ class MixedGroups:
         return Samples([hr[i] for i in order], [lr[i] for i in order], conditions, own_noise)
 
 
-def _in_use(part: GroupSource) -> list[int]:
-    if not part.in_use:
+def _in_use(part: GroupSource) -> "Sequence[int] | I64":
+    if part.in_use is None or not len(part.in_use):
         raise UserError(f"{part.name} has no sample in use; name another store")
     return part.in_use
 
