@@ -3,9 +3,9 @@
     python benchmarks/scale.py OUT [--most N] [--workers N] [--keep]
 
 All is real but the rendering: the plan and shards are those of groups of 256 px (the samples of a shard too), the rows
-of the manifest are drawn, written, merged and read as always, and only the images are of one and sixteen pixels, so that
-ten million groups take some 8 GB. A tenth as many sources as groups. Then a build of a million is killed and goes on, and what was measured
-says what a whole build would take on a cluster. Writes OUT/scale.parquet and OUT/scale.html.
+of the manifest are drawn, written, merged and read as always; only the images are of one and sixteen pixels, so that
+ten million groups take some 8 GB. There is a source for ten groups. A build of a million is killed and goes on. What
+was measured says what a build of real images would take on a cluster. Writes OUT/scale.parquet and OUT/scale.html.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import ipc
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -53,20 +54,23 @@ from rwsr.degrade.storage.shards.store import Store, open_store
 from rwsr.degrade.storage.shards.verify import digest
 from rwsr.degrade.storage.shards.writer import shard_writer
 from rwsr.degrade.tasks import Outcome, Run
-from rwsr.eval.report.page import Section, Table, page
-from rwsr.eval.report.plots import BLUE, GRAY, ORANGE, new_figure, to_plot
+from rwsr.eval.report.page import Picture, Section, Table, page
+from rwsr.eval.report.plots import BLUE, GRAY, ORANGE, Plot, new_figure, to_plot
 from rwsr.pipelines.executors import runner
 
 CONFIG = compose(store_preset("mm-realsr"), hr_size_px=256)
 ARRAYS = (ArraySpec("hr", (4, 4, 3)), ArraySpec("lr", (5, 1, 1, 3)))
 POOL = 8192  # rows that are drawn; a row group of the manifest has as many
 BATCH = 16
+_IN_ORDER = ((5.1, 5.2), (4.3, 5.4), (5.5, 6.6), (6.7, 0.0), (3.8, 7.9))  # detail and noise of the members of a group
 KILLED = 10**6
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Of a store of so many groups. Seconds, bytes and files; anonymous memory of the process that builds and reads."""
+    """Of a store of so many groups. own_s: what the building process itself computed; end_s: after the last shard was
+    made. build_mib, read_mib: memory of its own of the process that builds, and of one that trains.
+    """
 
     groups: int
     sources: int
@@ -74,12 +78,14 @@ class Measured:
     index_s: float
     plan_s: float
     build_s: float
+    own_s: float
     end_s: float
     open_s: float
     step_ms: float
     read_ms: float
     cold_read_ms: float
-    peak_mib: float
+    build_mib: float
+    read_mib: float
     files: int
     most_in_folder: int
     gib: float
@@ -96,18 +102,24 @@ def synthetic(count: int) -> Iterator[SourceRow]:
         yield SourceRow("/photographs", name, sha256(name), 3 * 10**6, i, "PNG", "RGB", 2040, 1356)
 
 
-@cache
-def pool() -> pa.Table:
+def write_pool(file: Path) -> None:
     """Rows as a build of mm-realsr draws them."""
     rows: list[dict[str, Any]] = []
-    measured = {role: Measure(5.123456 + i, 7.654321 - i) for i, role in enumerate(ROLES)}
+    measured = {role: Measure(*of) for role, of in zip(ROLES, _IN_ORDER, strict=True)}
     nothing = np.empty(0, dtype=np.uint8)
     for i in range(POOL):
         source = Source(sha256(str(i)), 2040, 1356)
         rows.append(
             to_row(i, "", source, draw_sample(CONFIG, source, i, 0, None), Rendered(nothing, nothing, measured))
         )
-    return pa.Table.from_pylist(rows, schema=manifest_schema(CONFIG.recipe)).combine_chunks()
+    table = pa.Table.from_pylist(rows, schema=manifest_schema(CONFIG.recipe)).combine_chunks()
+    with ipc.new_file(str(file), table.schema) as writer:
+        writer.write_table(table)
+
+
+@cache
+def pool(file: str) -> pa.Table:
+    return ipc.open_file(pa.memory_map(file)).read_all()
 
 
 def stand_in(store: Store, config: StoreConfig, shard: int) -> Commit:
@@ -116,7 +128,7 @@ def stand_in(store: Store, config: StoreConfig, shard: int) -> Commit:
     sizes = [min(samples.stop, stop) - max(samples.start, first) for first, stop in
              zip(planned["first"].to_pylist(), planned["stop"].to_pylist(), strict=True)]  # fmt: skip
     of = np.repeat(np.arange(len(sizes)), sizes)
-    rows = pool().take(pa.array(np.arange(samples.start, samples.stop) % POOL))
+    rows = pool(f"{store.path}/../pool.arrow").take(pa.array(np.arange(samples.start, samples.stop) % POOL))
     for name, values in (
         ("sample", pa.array(np.arange(samples.start, samples.stop))),
         ("source", planned["path"].take(pa.array(of))),
@@ -137,7 +149,7 @@ def stand_in(store: Store, config: StoreConfig, shard: int) -> Commit:
 
 
 class Memory:
-    """The most anonymous memory that this process had while it was watched; of mapped files others can have the room."""
+    """The most memory of its own that this process had while it was watched; that of mapped files, others can have."""
 
     def __init__(self) -> None:
         self.peak_mib, self._over = 0.0, threading.Event()
@@ -210,13 +222,16 @@ def read_ms(store: Store, batches: Iterable[list[int]]) -> float:
 
 def measure(folder: Path, groups: int, workers: int) -> Measured:
     """Build a store, and read from it."""
-    from rwsr.train.data.batches import GroupBatches, StoredGroups
-
     memory, took, ended = Memory(), dict[str, float](), list[float]()
     plan = planned_of(folder, groups, took)
+    own = time.process_time()
     with timed(took, "build_s"):
         fill(folder / "s.zarr", plan, stand_in, ending(runner(workers), ended), title="groups")
-    took["end_s"] = time.perf_counter() - ended[0]
+    took["own_s"], took["end_s"] = time.process_time() - own, time.perf_counter() - ended[0]
+    build_mib = memory.end()
+    memory = Memory()
+    from rwsr.train.data.batches import GroupBatches, StoredGroups  # and with it torch
+
     with timed(took, "open_s"):
         store = open_store(folder / "s.zarr", GROUPS)
         batches = GroupBatches(StoredGroups(store), batch_size=BATCH, lr_patch_px=1, seed=0)
@@ -231,7 +246,7 @@ def measure(folder: Path, groups: int, workers: int) -> Measured:
     warm = read_ms(store, some)
     forget(store)
     cold = read_ms(store, some)
-    folders = [(Path(where), names) for where, _, names in os.walk(store.path)]
+    folders = [(Path(where), names) for where, _, names in os.walk(str(store.path))]
     return Measured(
         groups=groups,
         sources=len(plan.rows),
@@ -240,7 +255,8 @@ def measure(folder: Path, groups: int, workers: int) -> Measured:
         step_ms=round(1000 * median(steps), 3),
         read_ms=round(warm, 3),
         cold_read_ms=round(cold, 3),
-        peak_mib=round(memory.end(), 1),
+        build_mib=round(build_mib, 1),
+        read_mib=round(memory.end(), 1),
         files=sum(len(names) for _, names in folders),
         most_in_folder=max(len(names) for _, names in folders),
         gib=round(sum((where / name).stat().st_size for where, names in folders for name in names) / 2**30, 3),
@@ -324,7 +340,6 @@ def reckoned(last: Measured, groups: int, at: Cluster) -> list[tuple[str, str]]:
     render_s = one / 1000 * layout.samples_per_shard
     put_s = 4 * at.put_latency_ms / 1000 + shard_mib / at.put_mib_s
     rounds = -(-layout.num_shards // workers)
-    coordinator_s = last.end_s + (last.build_s - last.end_s) / last.shards
     total = rounds * (render_s + put_s) + last.index_s + last.plan_s + last.end_s
     return [
         ("groups", f"{groups:,} in {layout.num_shards:,} shards of {layout.samples_per_shard} ({shard_mib:.0f} MiB)"),
@@ -333,7 +348,10 @@ def reckoned(last: Measured, groups: int, at: Cluster) -> list[tuple[str, str]]:
         (f"a shard, put: 4 requests of {at.put_latency_ms:g} ms, {at.put_mib_s:g} MiB/s a worker", f"{put_s:.1f} s"),
         (f"rounds on {at.machines} machines of {at.cores} cores", f"{rounds}"),
         ("index, plan and end (measured, of the largest)", f"{last.index_s + last.plan_s + last.end_s:.0f} s"),
-        ("the coordinator, a shard at most (measured, with the stand-in)", f"{coordinator_s * 1000:.0f} ms"),
+        (
+            "the coordinator computes for a shard (measured); so many workers' shards it can take",
+            f"{1000 * last.own_s / last.shards:.0f} ms; {render_s * last.shards / last.own_s:,.0f}",
+        ),
         ("all", f"{total / 60:.0f} min; of it rendering {100 * rounds * render_s / total:.0f} %"),
     ]
 
@@ -341,13 +359,13 @@ def reckoned(last: Measured, groups: int, at: Cluster) -> list[tuple[str, str]]:
 # ------------------------------------------------------------------------------------------------ all of it
 
 
-def plots(found: Sequence[Measured]) -> list[Any]:
+def plots(found: Sequence[Measured]) -> Plot:
     """Wall, memory, files and the times of a reader over the size."""
     sizes = [each.groups for each in found]
     figure, axes = new_figure(13, 3.4, 4)
     panels = [
         ("seconds", {"build": "build_s", "index and plan": "plan_s", "end": "end_s", "open": "open_s"}),
-        ("memory, MiB", {"at most": "peak_mib"}),
+        ("memory, MiB", {"of a build": "build_mib", "of a training": "read_mib"}),
         ("files", {"all": "files", "in a folder at most": "most_in_folder"}),
         ("ms", {"a training step of 16": "step_ms", "16 groups, warm": "read_ms", "16 groups, cold": "cold_read_ms"}),
     ]
@@ -362,15 +380,23 @@ def plots(found: Sequence[Measured]) -> list[Any]:
         else:
             ax.set_ylim(0)
         ax.legend(frameon=False, fontsize=8)
-    return [to_plot(figure)]
+    return to_plot(figure)
 
 
 def write(out: Path, found: Sequence[Measured], resumed: Resumed | None, cluster: list[tuple[str, str]]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist([asdict(each) for each in found]), out / "scale.parquet")
     columns = [name for name in asdict(found[0]) if name != "digest"]
     rows = tuple(tuple(f"{getattr(each, name):,}" for name in columns) for each in found)
-    sections = [Section("By the number of groups", (), [*plots(found), Table(tuple(columns), rows)])]
+    sections = [
+        Section(
+            "By the number of groups",
+            (),
+            [
+                Picture(plots(found), "Wall, memory, files and a reader by the number of groups."),
+                Table(tuple(columns), rows),
+            ],
+        )
+    ]
     if resumed is not None:
         same = "the same as" if resumed.same_digest else "OTHER than"
         at = ", ".join(map(str, resumed.killed_at))
@@ -385,7 +411,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--most", type=int, default=10**7)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--keep", action="store_true", help="the largest store stays, in OUT/kept")
+    parser.add_argument("--keep", action="store_true", help="the largest store stays as OUT/kept.zarr")
     parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--only-build", type=int, help=argparse.SUPPRESS)
     told = parser.parse_args()
@@ -399,19 +425,24 @@ def main() -> None:
         return
     found: list[Measured] = []
     resumed = None
+    told.out.mkdir(parents=True, exist_ok=True)
+    pool_at = told.out / "pool.arrow"
+    write_pool(pool_at)
     for groups in (10**4, 10**5, 10**6, 10**7):
         if groups > told.most:
             break
-        with tempfile.TemporaryDirectory(dir=told.out.parent) as folder:
+        with tempfile.TemporaryDirectory(dir=told.out) as folder:
+            shutil.copy(pool_at, folder)
             found.append(Measured(**in_process(folder, "--only", groups, "--workers", told.workers)))
             print(found[-1], flush=True)
             if told.keep and groups * 10 > told.most:
-                shutil.move(folder, told.out / "kept")
-                Path(folder).mkdir()
+                shutil.move(f"{folder}/s.zarr", told.out / "kept.zarr")
         if groups == min(KILLED, told.most):
-            with tempfile.TemporaryDirectory(dir=told.out.parent) as folder:
+            with tempfile.TemporaryDirectory(dir=told.out) as folder:
+                shutil.copy(pool_at, folder)
                 resumed = killed_and_resumed(Path(folder), groups, told.workers, found[-1].digest)
                 print(resumed, flush=True)
+    pool_at.unlink()
     cluster = reckoned(found[-1], 10**7, Cluster())
     for what, takes in cluster:
         print(f"{what}: {takes}")

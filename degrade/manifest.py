@@ -142,5 +142,8 @@ def is_disordered(rows: pa.Table) -> npt.NDArray[np.bool_]:
 
 def conditions_of(store: Store) -> npt.NDArray[np.float32]:
     """What each sample of a store tells a network of its degradation, [N, C]; C is 0 where it tells nothing."""
+    count = store.layout.num_samples
+    if not StoreConfig.model_validate(store.provenance.values).recipe.num_conditions:
+        return np.zeros((count, 0), dtype=np.float32)
     told = store.manifest(columns=["condition"])["condition"].combine_chunks()
-    return told.flatten().to_numpy().astype(np.float32).reshape(store.layout.num_samples, -1)
+    return told.flatten().to_numpy().astype(np.float32).reshape(count, -1)

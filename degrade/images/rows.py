@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
 
 _BATCH = 8192
 _IN_MEMORY = 8 * _BATCH  # rows: some 15 MiB
-_AT_ONCE = 2**19  # rows that are sorted in memory
+_AT_ONCE = 2**17  # rows that are sorted in memory
 _VALUES = attrgetter(*SCHEMA.names)
 _compute: Any = pyarrow.compute  # which has no types
 Numbers = np.ndarray[Any, np.dtype[np.int64]]

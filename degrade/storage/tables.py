@@ -213,10 +213,16 @@ def row_groups(path: Place, kind: str) -> Iterator[pa.Table]:
             yield opened.read_row_group(group, use_threads=False).replace_schema_metadata(None)
 
 
-def read_row_group(path: Place, kind: str, group: int) -> pa.Table:
-    """One row group of a table; raises as `read_provenance`."""
+def read_rows(path: Place, kind: str, span: range) -> pa.Table:
+    """The rows with those numbers, out of the row groups that have them; raises as `read_provenance`."""
     with _readable(path, kind) as (source, _), pq.ParquetFile(source, page_checksum_verification=True) as opened:
-        return opened.read_row_group(group, use_threads=False)
+        stops = np.cumsum([opened.metadata.row_group(i).num_rows for i in range(opened.num_row_groups)])
+        groups = [
+            i for i, stop in enumerate(stops.tolist()) if stop > span.start and (not i or stops[i - 1] < span.stop)
+        ]
+        rows = opened.read_row_groups(groups, use_threads=False)
+        first = int(stops[groups[0] - 1]) if groups and groups[0] else 0
+    return rows.slice(span.start - first, len(span))
 
 
 def read_overlapping(path: Place, kind: str, span: range, *, first: str, stop: str) -> pa.Table:

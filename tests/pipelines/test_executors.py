@@ -8,9 +8,11 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from click.testing import CliRunner
+from distributed import Client
 
 from rwsr.degrade.errors import UserError
 from rwsr.pipelines.cli.main import root
@@ -69,6 +71,77 @@ def test_a_lost_worker_costs_only_what_it_was_doing(start: Start, tmp_path: Path
             os.killpg(workers[0].pid, signal.SIGKILL)
     assert sorted(done) == list(range(20))
     assert 20 <= len(list(tmp_path.iterdir())) <= 22
+
+
+@pytest.mark.slow
+def test_what_a_worker_does_not_come_to_an_end_with_another_does_too(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of three is stopped in the middle, as where its disk does not answer: nothing waits for it, nothing is given
+    back twice.
+    """
+    for name, value in (("_LOOK_S", 0.5), ("_PATIENCE_S", 1.5)):
+        monkeypatch.setattr(f"rwsr.pipelines.executors.{name}", value)
+    said: list[str] = []
+    monkeypatch.setattr("rwsr.pipelines.executors.say", said.append)
+    address = scheduler(start)
+    workers = [worker(start, address) for _ in range(3)]
+    done: list[int | None] = []
+    for outcome in runner(1, address)(partial(_slowly, folder=tmp_path), range(20)):
+        done.append(outcome.result)
+        if len(done) == 6:
+            os.killpg(workers[0].pid, signal.SIGSTOP)
+    assert sorted(done) == list(range(20))  # type: ignore[type-var]
+    told = [line for line in said if "is given what another has been at for" in line]
+    assert 1 <= len(told) <= 3
+    os.killpg(workers[0].pid, signal.SIGCONT)
+
+
+def _stops_then(task: int) -> int:
+    """The worker of task 0 stops once it has handed its word back that it is done."""
+    if task == 0:
+        Timer(0.5, os.kill, (os.getpid(), signal.SIGSTOP)).start()
+    return task
+
+
+@pytest.mark.slow
+def test_what_a_worker_has_done_and_does_not_hand_over_another_does_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody asked for the result before its worker stopped."""
+    monkeypatch.setattr("rwsr.pipelines.executors._PATIENCE_S", 1.5)
+    said: list[str] = []
+    monkeypatch.setattr("rwsr.pipelines.executors.say", said.append)
+    address = scheduler(start)
+    for _ in range(2):
+        worker(start, address)
+    with Client(address) as client:
+        client.wait_for_workers(2, timeout=30)
+    done: list[int | None] = []
+    for outcome in runner(1, address)(_stops_then, [1, 2, 3, 0]):
+        done.append(outcome.result)
+        if len(done) == 1:
+            time.sleep(2)
+    assert sorted(done) == [0, 1, 2, 3]  # type: ignore[type-var]
+    assert done[0] == 0 or any("does not hand over what it has done" in line for line in said)
+
+
+@pytest.mark.slow
+def test_workers_that_come_later_get_their_share(start: Start, tmp_path: Path) -> None:
+    """A cluster that adapts itself: one worker at first, a second while it works."""
+    address = scheduler(start)
+    worker(start, address)
+    by: set[str] = set()
+    for number, outcome in enumerate(runner(1, address)(_where, range(30))):
+        by.add(str(outcome.result))
+        if number == 3:
+            worker(start, address)
+    assert len(by) == 2
+
+
+def _where(task: int) -> int:
+    time.sleep(0.3)
+    return os.getpid()
 
 
 @pytest.mark.slow

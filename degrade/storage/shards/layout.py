@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ...errors import StoreError
 from . import checksum
 
-_ROWS_PER_GROUP = 8192
+_ROWS_PER_GROUP, _MOST_GROUPS = 8192, 512
 _MOST_SHARDS = 8192  # of a store: no folder of it has more files, whatever lists it is done soon
 _SAMPLES_AT_FIRST = 1024
 SEPARATORS = (".", "/")
@@ -47,8 +47,8 @@ class Layout:
 
     @property
     def shards_per_row_group(self) -> int:
-        """Of the manifest: some thousand rows, so that its footer stays small however many shards there are."""
-        return max(1, _ROWS_PER_GROUP // self.samples_per_shard)
+        """Of the manifest: some thousand rows, more of many, so that its footer, which readers hold, stays small."""
+        return max(1, max(_ROWS_PER_GROUP, self.num_samples // _MOST_GROUPS) // self.samples_per_shard)
 
     def rows(self, shard: int) -> range:
         """The samples of a shard."""

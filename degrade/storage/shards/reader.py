@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from io import FileIO
 from pathlib import Path
 
@@ -22,8 +23,19 @@ from . import checksum
 from .layout import ArraySpec
 from .store import Store
 
-_MAX_OPEN_FILES = 64  # of a reader: a training has four, beside a usual limit of 1,024 a process
+_READERS = 16  # at once in a process, which share the files that it may have open; a training has four
+_MOST_OPEN = 4096
 _REQUESTS_AT_ONCE = 16
+
+
+@cache
+def _open_files() -> int:
+    """How many files a reader keeps open: 64 of the usual limit of 1,024 a process."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit but one of C's, of 512
+        return 512 // _READERS
+    return max(1, min(_MOST_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _READERS))
 
 
 class ShardReader:
@@ -64,7 +76,7 @@ class ShardReader:
         if shard in self._files:
             self._files.move_to_end(shard)
             return self._files[shard]
-        if len(self._files) >= _MAX_OPEN_FILES:
+        if len(self._files) >= _open_files():
             self._files.popitem(last=False)[1].close()
         self._files[shard] = FileIO(path)
         return self._files[shard]

@@ -44,9 +44,7 @@ class Store:
 
     def manifest_of(self, shard: int) -> pa.Table:
         """The rows of one shard's samples."""
-        group, place = divmod(shard, self.layout.shards_per_row_group)
-        rows = tables.read_row_group(self.path / MANIFEST, self.provenance.kind, group)
-        return rows.slice(place * self.layout.samples_per_shard, len(self.layout.rows(shard)))
+        return tables.read_rows(self.path / MANIFEST, self.provenance.kind, self.layout.rows(shard))
 
     def plan_of(self, shard: int) -> pa.Table:
         """The rows of the plan that some sample of a shard was planned by; only while the store is being built."""
