@@ -232,8 +232,9 @@ def _dask(at: _Cluster, function: Callable[[T], R], tasks: Sequence[T]) -> Itera
             running.submit(task)
             while running.tasks:
                 for outcome in running.ended():
-                    killed = isinstance(outcome.error, KilledWorker)
-                    yield replace(outcome, error=_told(outcome.error, at.dask)) if killed else outcome
+                    error = outcome.error
+                    killed = isinstance(error, KilledWorker)
+                    yield replace(outcome, error=_told(error, at.dask)) if killed else outcome
 
 
 def runner(workers: int = 1, dask: str | None = None) -> Run:

@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from uuid import uuid4
@@ -45,11 +46,14 @@ def new_bucket(port: int) -> str:
 
 
 class Trouble:
-    """Passes requests on to a server, as its mood is: well, with errors 500, in silence, or by dropping connections."""
+    """Passes requests on to a server, as its mood is: well, with errors 500, in silence, or by dropping connections;
+    each as late as is wished, and counted by its kind (LIST is GET of names).
+    """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, delay_s: float = 0) -> None:
         self.mood: Mood = "well"
         self.troubled = 0
+        self.requests: Counter[str] = Counter()
         trouble = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -68,6 +72,8 @@ class Trouble:
 
             def _handle(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                trouble.requests["LIST" if "list-type" in self.path else self.command] += 1
+                time.sleep(delay_s)
                 if trouble.mood != "well":
                     trouble.troubled += 1
                     if trouble.mood == "errors":

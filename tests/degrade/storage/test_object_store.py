@@ -5,14 +5,17 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from torch.utils.data import DataLoader
 
-from rwsr.degrade.storage.location import Place, names_below, write
+from rwsr.degrade.storage.location import Place, Staged, names_below, write
 from rwsr.degrade.storage.object_store import ObjectPath
 from rwsr.pipelines.cli.main import root
 from rwsr.train.data.datasets import GroupDataset
@@ -102,6 +105,41 @@ def test_a_store_is_the_same_wherever_it_and_its_sources_lie(
     assert json.loads(on_objects.pop("sources.json")) == {"bank": None, "roots": [f"{bucket}/photos"]}
     on_disk.pop("sources.json")
     assert on_objects == on_disk
+
+
+@pytest.mark.slow
+def test_requests_grow_with_the_shards_and_lists_do_not(
+    s3: Callable[[], ObjectPath], photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each shard: its two files, its rows and its mark are put; a build is begun and ended in the same requests."""
+    bucket, port = s3(), urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
+    assert port is not None
+    counted = Trouble(port)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", counted.url)
+    found: list[Counter[str]] = []
+    for shards in (2, 10):
+        counted.requests.clear()
+        command = [sys.executable, "-m", "rwsr", "degrade", "build", "--preset", "bicubic", "--source", str(photos)]
+        command += ["--out", f"{bucket}/{shards}.zarr", "--hr-size", "64", "--samples", str(4 * shards)]
+        subprocess.run([*command, "--set", "shard_mib=0.05", "--workers", "1"], check=True, capture_output=True)
+        found.append(counted.requests.copy())
+    counted.close()
+    few, many = found
+    assert (many["PUT"] - few["PUT"]) / 8 == 4
+    assert (many["GET"] - few["GET"]) / 8 <= 6 and (many["HEAD"] - few["HEAD"]) / 8 <= 2
+    assert many["LIST"] == few["LIST"] <= 10 and many["POST"] == few["POST"]
+
+
+def test_a_large_file_is_put_in_parts(bucket: ObjectPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is there whole, or not at all."""
+    monkeypatch.setattr("rwsr.degrade.storage.object_store._PART_BYTES", 5 * 2**20)
+    data = np.random.default_rng(0).bytes(12 * 2**20)
+    staged = Staged(bucket / "large")
+    staged.file.write_bytes(data)
+    assert not (bucket / "large").is_file()
+    staged.put()
+    staged.drop()
+    assert (bucket / "large").read_bytes() == data and not staged.file.exists()
 
 
 def test_images_that_come_and_go_are_noticed(bucket: ObjectPath) -> None:
