@@ -53,7 +53,7 @@ layers: $(VENV)/.rwsr-dev  ## import-linter: who may import whom
 	@$(BIN)/lint-imports
 
 # evaluation.py, training.py and those of papers/ need folders of yours; each says which.
-BENCHMARKS := degrade noisebank pipelines faults damage crash_points demo
+BENCHMARKS := degrade readers noisebank pipelines faults damage crash_points demo
 
 bench: $(VENV)/.rwsr-test  ## The measurements behind the figures we give, but those that need your folders
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done

@@ -1,4 +1,4 @@
-"""What the degradation engine promises: cheap groups and pairs, two workers, fast reads, flat memory, an order.
+"""What the degradation engine promises: cheap groups and pairs, two workers, flat memory, an order.
 
     python benchmarks/degrade.py [FOLDER ...]
 
@@ -21,7 +21,6 @@ from subprocess import run
 
 import cv2
 import numpy as np
-import pyarrow as pa
 from commands import rwsr
 
 from rwsr.degrade.config import compose
@@ -36,11 +35,6 @@ from rwsr.degrade.recipes import PRESETS
 from rwsr.degrade.recipes.mm_realsr import ROLES, Role
 from rwsr.degrade.recipes.store_config import StoreConfig, store_preset
 from rwsr.degrade.samples import Source, draw_sample, make, render
-from rwsr.degrade.storage.provenance import provenance
-from rwsr.degrade.storage.shards.layout import ArraySpec, Layout
-from rwsr.degrade.storage.shards.reader import ShardReader
-from rwsr.degrade.storage.shards.store import open_store
-from rwsr.degrade.storage.shards.writer import begin, finish, shard_writer
 from rwsr.degrade.tasks import keep_memory
 
 HR_PX = 400
@@ -169,40 +163,6 @@ def two_workers(images: list[tuple[Source, U8]], folder: Path, serial_s: float =
     return alone / both >= 1.85
 
 
-def reads(folder: Path, groups: int = 512) -> bool:
-    """Whole groups at random places, warm, against a memmap of the same arrays."""
-    shapes = {"hr": (HR_PX, HR_PX, 3), "lr": (len(ROLES), HR_PX // 4, HR_PX // 4, 3)}
-    layout = Layout(groups, 64, tuple(ArraySpec(name, shape) for name, shape in shapes.items()))
-    rng = np.random.default_rng(0)
-    blocks = {name: rng.integers(0, 256, (groups, *shape), dtype=np.uint8) for name, shape in shapes.items()}
-    schema = pa.schema([("sample", pa.int64())])
-
-    def rows(shard: int) -> pa.Table:
-        return pa.table({"sample": list(layout.rows(shard))}, schema=schema)
-
-    store = begin(folder / "r.zarr", layout, provenance("group-store", GROUPS_CONFIG, ""), attributes={})
-    for shard in range(layout.num_shards):
-        with shard_writer(store, shard) as writer:
-            for sample in layout.rows(shard):
-                writer.add(**{name: block[sample] for name, block in blocks.items()})
-            writer.add_rows(rows(shard))
-    finish(store)
-    maps: dict[str, np.memmap] = {}
-    for name, block in blocks.items():
-        block.tofile(folder / name)
-        maps[name] = np.memmap(folder / name, dtype=np.uint8, mode="r", shape=block.shape)
-    readers = {name: ShardReader(open_store(store.path, "group-store"), name) for name in shapes}
-    order = rng.permutation(groups).tolist()
-    batches = [order[i : i + 16] for i in range(0, groups, 16)]
-    ours = best(lambda: [reader.read(batch) for batch in batches for reader in readers.values()])
-    bare = best(lambda: [mapped[batch] for batch in batches for mapped in maps.values()])
-    print(
-        f"random reads of whole groups: {bare / ours:.2f} times a memmap (promised: 0.5); "
-        f"{groups / ours:.0f} groups/s against {groups / bare:.0f}"
-    )
-    return bare / ours >= 0.5
-
-
 def memory(folder: Path) -> bool:
     """Peak memory of `rwsr degrade build` for 100 and for 1,500 groups."""
     photos = folder / "photos"
@@ -326,7 +286,7 @@ def main() -> int:
     print(f"{len(images)} photographs")
     kept = [cost(images), pairs(images)]
     with tempfile.TemporaryDirectory() as name:
-        kept += [two_workers(images, Path(name)), reads(Path(name)), memory(Path(name))]
+        kept += [two_workers(images, Path(name)), memory(Path(name))]
         processors(sys.argv[1:], Path(name))
     kept += [order(images), aligned()]
     return 0 if all(kept) else 1

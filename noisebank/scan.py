@@ -41,10 +41,9 @@ class _Part:
     path: Place
     rows: tuple[SourceRow, ...]
 
-    def write(self, rows: Sequence[SourceRow], tables_: Sequence[pa.Table]) -> None:
+    def write(self, rows: Sequence[SourceRow], table: pa.Table) -> None:
         """Put the part on the disk, whole."""
         metadata = {_ROWS: json.dumps([row.as_dict() for row in rows])}
-        table = pa.concat_tables([tiles.SCHEMA.empty_table(), *tables_]).unify_dictionaries()
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, tiles.SCHEMA.with_metadata(metadata)) as writer:
             writer.write_table(table.replace_schema_metadata(metadata))
@@ -62,14 +61,13 @@ def _scan_part(part: _Part, config: ScanConfig, index_config: IndexConfig) -> in
     if part.path.is_file():
         return len(sources.left_out(part.read()[0]))
     rows: list[SourceRow] = []
-    found: list[pa.Table] = []
+    found: list[tuple[tiles.TileStats, str, str]] = []
     for row in part.rows:
         row, pixels = sources.examine(row, index_config)
         rows.append(row)
         if pixels is not None:
-            stats = tiles.tile_stats(pixels, config.grids)
-            found.append(tiles.to_table(stats, source=row.path, source_sha256=row.sha256))
-    part.write(rows, found)
+            found.append((tiles.tile_stats(pixels, config.grids), row.path, row.sha256))
+    part.write(rows, tiles.to_table(found))
     return len(sources.left_out(rows))
 
 

@@ -45,6 +45,8 @@ SCHEMA = pa.schema(
     ]
 )
 
+_OF_TILES = ("y", "x", "size", "mean", "variance", "clipped")
+_OF_CHANNELS = ("channel_mean", "channel_variance")
 _CELL_PX = range(8, 65)  # below, summing tile by tile costs less; above, long loops over few rows
 _FLOAT32_ROWS = 256  # the squares of so many 8-bit levels sum to less than 2^24: exact in float32
 _BLOCK_FLOATS = 2**17
@@ -209,22 +211,16 @@ def tile_stats(pixels: U8, grids: Sequence[TileGrid]) -> TileStats:
     )
 
 
-def to_table(stats: TileStats, *, source: str, source_sha256: str) -> pa.Table:
-    """The statistics of one image's tiles as rows of `SCHEMA`."""
-    numbers = np.zeros(len(stats.y), dtype=np.int32)
+def to_table(found: Sequence[tuple[TileStats, str, str]]) -> pa.Table:
+    """The statistics of the tiles of some images, each with its path and its hash, as rows of `SCHEMA`."""
+    stats = [each for each, _, _ in found] or [_NONE]
+    image = np.repeat(np.arange(len(stats), dtype=np.int32), [len(each.y) for each in stats])
+    mean, variance = (np.concatenate([getattr(each, name) for each in stats]) for name in _OF_CHANNELS)
     columns = {
-        "source": pa.DictionaryArray.from_arrays(numbers, [source]),
-        "source_sha256": pa.DictionaryArray.from_arrays(numbers, [source_sha256]),
-        "y": stats.y,
-        "x": stats.x,
-        "size": stats.size,
-        "mean": stats.mean,
-        "variance": stats.variance,
-        **{f"mean_{c}": stats.channel_mean[:, i] for i, c in enumerate("rgb")},
-        **{f"variance_{c}": stats.channel_variance[:, i] for i, c in enumerate("rgb")},
-        "clipped": stats.clipped,
+        "source": pa.DictionaryArray.from_arrays(image, pa.array([path for _, path, _ in found], pa.string())),
+        "source_sha256": pa.DictionaryArray.from_arrays(image, pa.array([of for _, _, of in found], pa.string())),
+        **{name: np.concatenate([getattr(each, name) for each in stats]) for name in _OF_TILES},
+        **{f"mean_{c}": mean[:, i] for i, c in enumerate("rgb")},
+        **{f"variance_{c}": variance[:, i] for i, c in enumerate("rgb")},
     }
-    return pa.Table.from_arrays(
-        [pa.array(columns[field.name], field.type) for field in SCHEMA],
-        schema=SCHEMA,
-    )
+    return pa.Table.from_arrays([pa.array(columns[field.name], field.type) for field in SCHEMA], schema=SCHEMA)

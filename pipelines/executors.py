@@ -125,7 +125,7 @@ class _Running(Generic[T, R]):
         return future
 
     def ended(self) -> "Iterator[Outcome[T, R]]":
-        """What becomes of the tasks that end next, KilledWorker as Dask has it; of none where nothing has for a while."""
+        """What becomes of the tasks that end next, KilledWorker as Dask has it; of none where none has for a while."""
         from dask.distributed import TimeoutError as DaskTimeout
         from dask.distributed import wait as wait_for
 

@@ -82,7 +82,7 @@ def test_a_saturated_red_is_clipped_in_every_channel_though_its_luma_is_not() ->
 def test_rows_name_their_image() -> None:
     """Each row of the table has the image's path and hash, as text once it leaves the dictionary."""
     stats = tile_stats(np.zeros((32, 48, 3), np.uint8), [TileGrid(size=16, stride=16)])
-    table = to_table(stats, source="a/b.png", source_sha256="00ff")
+    table = to_table([(stats, "a/b.png", "00ff")])
     assert table["source"].cast(pa.string()).to_pylist() == ["a/b.png"] * 6 and table["x"].to_pylist()[:3] == [
         0,
         16,

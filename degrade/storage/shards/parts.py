@@ -17,7 +17,7 @@ from ..provenance import sha256
 from .commits import Commit, Finished, StoredFile, write_finished
 from .store import MANIFEST, Store, metadata_of
 
-ROWS_AT_ONCE = 256
+ROWS_AT_ONCE = 1024
 _SHARDS_AT_ONCE = 4  # whose rows are put into the manifest while workers wait for more to do
 
 
