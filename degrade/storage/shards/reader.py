@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,25 @@ def _open_files() -> int:
     return max(1, min(_MOST_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _READERS))
 
 
+class _File(FileIO):
+    """A file that closes itself once nobody has it, and is read at any place by any thread."""
+
+    def __init__(self, path: Place) -> None:
+        super().__init__(str(path))
+        self._lock = threading.Lock()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def read_at(self, start: int, *targets: U8) -> int:
+        """Fill arrays with what follows a place; gives back how many bytes there were."""
+        if hasattr(os, "preadv"):
+            return os.preadv(self.fileno(), list[Any](targets), start)
+        with self._lock:  # Windows has one place for all
+            self.seek(start)
+            return sum(self.readinto(target.data) for target in targets)
+
+
 class ShardReader:
     """Samples of one array of a store, in any order. Safe under threads, fork and pickling.
 
@@ -45,7 +65,7 @@ class ShardReader:
     """
 
     def __init__(self, store: Store, array: str) -> None:
-        self._files: OrderedDict[int, FileIO] = OrderedDict()
+        self._files: OrderedDict[int, _File] = OrderedDict()
         self._store = store
         self._spec: ArraySpec = store.layout.array(array)
         self._begin_process()
@@ -71,53 +91,49 @@ class ShardReader:
     def _path(self, shard: int) -> Place:
         return self._store.path / self._store.layout.shard_name(self._spec, shard)
 
-    def _file(self, shard: int, path: Path) -> FileIO:
-        """An open file of the shard; the caller holds the lock until it has read."""
-        if shard in self._files:
-            self._files.move_to_end(shard)
-            return self._files[shard]
-        if len(self._files) >= _open_files():
-            self._files.popitem(last=False)[1].close()
-        self._files[shard] = FileIO(path)
-        return self._files[shard]
+    def _file(self, shard: int) -> _File:
+        """An open file of the shard, which stays open as long as somebody has it."""
+        with self._lock:
+            if shard in self._files:
+                self._files.move_to_end(shard)
+                return self._files[shard]
+            while len(self._files) >= _open_files():
+                self._files.popitem(last=False)
+            self._files[shard] = found = _File(self._path(shard))
+            return found
 
-    def _read_pieces(self, shard: int, path: Path, rows: Sequence[int], targets: Sequence[U8]) -> list[bytes]:
-        """Read samples of a shard on a disk into their places; gives back their stored checksums."""
-        found: list[bytes] = []
-        for row, target in zip(rows, targets, strict=True):
-            stored = bytearray(checksum.BYTES)
-            with self._lock:
-                file = self._file(shard, path)
-                file.seek(row * self._spec.stored_bytes)
-                got = file.readinto(target.data.cast("B")) + file.readinto(stored)
-            found.append(bytes(stored) if got == self._spec.stored_bytes else b"")
-        return found
-
-    def _fetch(self, path: ObjectPath, rows: Sequence[int], targets: Sequence[U8]) -> list[bytes]:
-        """The same of a shard on object storage, in few requests."""
-        starts = [row * self._spec.stored_bytes for row in rows]
-        pieces = path.read_ranges(starts, self._spec.stored_bytes)
-        for piece, target in zip(pieces, targets, strict=True):
-            if len(piece) == self._spec.stored_bytes:
-                target.reshape(-1)[:] = np.frombuffer(piece, dtype=np.uint8, count=target.size)
-        return [piece[self._spec.sample_bytes :] for piece in pieces]
-
-    def _read_shard(self, shard: int, rows: Sequence[int], targets: Sequence[U8]) -> None:
-        path = self._path(shard)
+    def _read_file(self, shard: int, row: int, image: U8, of: U8) -> None:
+        """Read a sample of a shard on a disk, and its stored checksum, into their places, and check it."""
         try:
-            if isinstance(path, Path):
-                stored = self._read_pieces(shard, path, rows, targets)
-            else:
-                stored = self._fetch(path, rows, targets)
+            num_bytes = self._file(shard).read_at(row * self._spec.stored_bytes, image, of)
         except OSError as error:
             mend = "raise `ulimit -n`" if error.errno in (errno.EMFILE, errno.ENFILE) else "verify the store"
-            raise StoreError(f"{path} cannot be read: {error.strerror}; {mend}") from None
-        for row, found, target in zip(rows, stored, targets, strict=True):
-            sample = shard * self._store.layout.samples_per_shard + row
-            if len(found) != checksum.BYTES:
-                raise StoreError(f"{path} ends inside sample {sample}; verify the store")
-            if found != checksum.crc32c(target):
-                raise StoreError(f"{path}: sample {sample} fails its checksum; verify the store")
+            raise self._unread(shard, error, mend) from None
+        self._check(shard, row, num_bytes, image, of)
+
+    def _fetch(self, shard: int, rows: Sequence[int], images: Sequence[U8], sums: Sequence[U8]) -> None:
+        """The same of samples of a shard on object storage, in few requests."""
+        path = self._path(shard)
+        assert isinstance(path, ObjectPath)
+        try:
+            pieces = path.read_ranges([row * self._spec.stored_bytes for row in rows], self._spec.stored_bytes)
+        except OSError as error:
+            raise self._unread(shard, error, "verify the store") from None
+        for row, piece, image, of in zip(rows, pieces, images, sums, strict=True):
+            if len(piece) == self._spec.stored_bytes:
+                image[:] = np.frombuffer(piece, dtype=np.uint8, count=image.size)
+                of[:] = np.frombuffer(piece, dtype=np.uint8, offset=image.size)
+            self._check(shard, row, len(piece), image, of)
+
+    def _unread(self, shard: int, error: OSError, mend: str) -> StoreError:
+        return StoreError(f"{self._path(shard)} cannot be read: {error.strerror}; {mend}")
+
+    def _check(self, shard: int, row: int, num_bytes: int, image: U8, of: U8) -> None:
+        sample = shard * self._store.layout.samples_per_shard + row
+        if num_bytes != self._spec.stored_bytes:
+            raise StoreError(f"{self._path(shard)} ends inside sample {sample}; verify the store")
+        if of.tobytes() != checksum.crc32c(image):
+            raise StoreError(f"{self._path(shard)}: sample {sample} fails its checksum; verify the store")
 
     def read(self, samples: Sequence[int]) -> U8:
         """[len(samples), *sample_shape] uint8, in the order asked for.
@@ -128,24 +144,29 @@ class ShardReader:
         """
         if self._pid != os.getpid():
             self._begin_process()
-        out = np.empty((len(samples), *self._spec.sample_shape), dtype=np.uint8)
-        by_shard: dict[int, list[tuple[int, U8]]] = {}
-        for sample, target in zip(samples, out, strict=True):
-            if not 0 <= sample < len(self):
-                raise IndexError(f"sample {sample} is not in 0..{len(self) - 1}")
-            shard, row = divmod(int(sample), self._store.layout.samples_per_shard)
-            by_shard.setdefault(shard, []).append((row, target))
-        reads = [(shard, [row for row, _ in each], [target for _, target in each]) for shard, each in by_shard.items()]
-        if isinstance(self._store.path, Path) or len(reads) == 1:
-            for read in reads:
-                self._read_shard(*read)
+        wanted = np.asarray(samples, dtype=np.int64).reshape(-1)
+        beyond = (wanted < 0) | (wanted >= len(self))
+        if beyond.any():
+            raise IndexError(f"sample {wanted[beyond][0]} is not in 0..{len(self) - 1}")
+        images = np.empty((len(wanted), self._spec.sample_bytes), dtype=np.uint8)
+        sums = np.empty((len(wanted), checksum.BYTES), dtype=np.uint8)
+        shards, rows = (each.tolist() for each in np.divmod(wanted, self._store.layout.samples_per_shard))
+        if isinstance(self._store.path, Path):
+            for each in zip(shards, rows, images, sums, strict=True):
+                self._read_file(*each)
         else:
-            with ThreadPoolExecutor(min(len(reads), _REQUESTS_AT_ONCE)) as pool:
-                for done in [pool.submit(self._read_shard, *read) for read in reads]:
-                    done.result()
-        return out
+            by_shard: dict[int, list[int]] = {}
+            for place, shard in enumerate(shards):
+                by_shard.setdefault(shard, []).append(place)
+            with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+                fetched = [
+                    pool.submit(self._fetch, shard, *([part[i] for i in at] for part in (rows, images, sums)))
+                    for shard, at in by_shard.items()
+                ]
+                for each in fetched:
+                    each.result()
+        return images.reshape(len(wanted), *self._spec.sample_shape)
 
     def close(self) -> None:
-        """Close the files; the next read opens them again."""
-        while self._files:
-            self._files.popitem()[1].close()
+        """Close the files, once nobody reads them any more; the next read opens them again."""
+        self._files.clear()
