@@ -5,7 +5,7 @@
 All is real but the rendering: the plan and shards are those of groups of 256 px (the samples of a shard too), the rows
 of the manifest are drawn, written, merged and read as always; only the images are of one and sixteen pixels, so that
 ten million groups take some 8 GB. There is a source for ten groups. A build of a million is killed and goes on. What
-was measured says what a build of real images would take on a cluster. Writes OUT/scale.parquet and OUT/scale.html.
+was measured says what a build of real images would take on a cluster. Writes OUT/scale.html, and figures as Parquet.
 """
 
 import argparse
@@ -271,6 +271,40 @@ def in_process(*arguments: object) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@dataclass(frozen=True)
+class OfSources:
+    """Of so many images: listed (here made up), duplicates looked for, written as an index, read, planned, and the plan
+    of a store of as many groups written. mib: memory of its own of the process.
+    """
+
+    sources: int
+    listed_s: float
+    duplicates_s: float
+    write_s: float
+    read_s: float
+    plan_s: float
+    tables_s: float
+    mib: float
+
+
+def measure_sources(folder: Path, count: int) -> OfSources:
+    memory, took = Memory(), dict[str, float]()
+    with timed(took, "listed_s"):
+        rows = Rows.of(synthetic(count))
+    with timed(took, "duplicates_s"):
+        rows = sources.mark_duplicates(rows)
+    with timed(took, "write_s"):
+        sources.write(folder / "index.parquet", rows, IndexConfig())
+    with timed(took, "read_s"):
+        rows = sources.read(folder / "index.parquet")
+    with timed(took, "plan_s"):
+        plan = build_store.plan(compose(CONFIG, num_samples=count), rows)
+    with timed(took, "tables_s"), pq.ParquetWriter(folder / "plan.parquet", plan.schema) as writer:
+        for table in plan.tables():
+            writer.write_table(table)
+    return OfSources(count, **{name: round(each, 3) for name, each in took.items()}, mib=round(memory.end(), 1))
+
+
 # ------------------------------------------------------------------------------------------------ killed
 
 
@@ -383,8 +417,15 @@ def plots(found: Sequence[Measured]) -> Plot:
     return to_plot(figure)
 
 
-def write(out: Path, found: Sequence[Measured], resumed: Resumed | None, cluster: list[tuple[str, str]]) -> None:
+def write(
+    out: Path,
+    found: Sequence[Measured],
+    of_sources: Sequence[OfSources],
+    resumed: Resumed | None,
+    cluster: list[tuple[str, str]],
+) -> None:
     pq.write_table(pa.Table.from_pylist([asdict(each) for each in found]), out / "scale.parquet")
+    pq.write_table(pa.Table.from_pylist([asdict(each) for each in of_sources]), out / "sources.parquet")
     columns = [name for name in asdict(found[0]) if name != "digest"]
     rows = tuple(tuple(f"{getattr(each, name):,}" for name in columns) for each in found)
     sections = [
@@ -397,6 +438,9 @@ def write(out: Path, found: Sequence[Measured], resumed: Resumed | None, cluster
             ],
         )
     ]
+    names = tuple(asdict(of_sources[0]))
+    cells = tuple(tuple(f"{getattr(each, name):,}" for name in names) for each in of_sources)
+    sections.append(Section("By the number of images", (), [Table(names, cells)]))
     if resumed is not None:
         same = "the same as" if resumed.same_digest else "OTHER than"
         at = ", ".join(map(str, resumed.killed_at))
@@ -413,10 +457,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", action="store_true", help="the largest store stays as OUT/kept.zarr")
     parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--only-sources", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--only-build", type=int, help=argparse.SUPPRESS)
     told = parser.parse_args()
     if told.only is not None:
         print(json.dumps(asdict(measure(told.out, told.only, told.workers))))
+        return
+    if told.only_sources is not None:
+        print(json.dumps(asdict(measure_sources(told.out, told.only_sources))))
         return
     if told.only_build is not None:
         plan = planned_of(told.out, told.only_build, {})
@@ -424,6 +472,7 @@ def main() -> None:
         print(json.dumps(digest(store)))
         return
     found: list[Measured] = []
+    of_sources: list[OfSources] = []
     resumed = None
     told.out.mkdir(parents=True, exist_ok=True)
     pool_at = told.out / "pool.arrow"
@@ -437,6 +486,9 @@ def main() -> None:
             print(found[-1], flush=True)
             if told.keep and groups * 10 > told.most:
                 shutil.move(f"{folder}/s.zarr", told.out / "kept.zarr")
+        with tempfile.TemporaryDirectory(dir=told.out) as folder:
+            of_sources.append(OfSources(**in_process(folder, "--only-sources", groups)))
+            print(of_sources[-1], flush=True)
         if groups == min(KILLED, told.most):
             with tempfile.TemporaryDirectory(dir=told.out) as folder:
                 shutil.copy(pool_at, folder)
@@ -446,7 +498,7 @@ def main() -> None:
     cluster = reckoned(found[-1], 10**7, Cluster())
     for what, takes in cluster:
         print(f"{what}: {takes}")
-    write(told.out, found, resumed, cluster)
+    write(told.out, found, of_sources, resumed, cluster)
     sys.exit(0 if resumed is None or resumed.same_digest else 1)
 
 

@@ -12,12 +12,13 @@ from .errors import StoreError
 from .images.pixels import U8
 from .manifest import manifest_schema
 from .ops.step import NoiseSource
+from .progress import say
 from .recipes.store_config import StoreConfig
 from .storage.location import Place, absolute, write
 from .storage.provenance import Json, Provenance, canonical, provenance
 from .storage.shards.commits import Commit
 from .storage.shards.grow import grow
-from .storage.shards.layout import ArraySpec, Layout, samples_per_shard
+from .storage.shards.layout import MOST_SHARDS, ArraySpec, Layout, samples_per_shard
 from .storage.shards.missing import render_missing
 from .storage.shards.parts import ROWS_AT_ONCE
 from .storage.shards.store import Store, open_unfinished
@@ -194,6 +195,9 @@ def fill(
         made = provenance(config.kind, config, planned.inputs_sha256, also=config.recipe.packages)
         _grow_here(out, layout, made, attributes)
         store = begin(out, layout, made, attributes=attributes)
+        if layout.num_shards > MOST_SHARDS:
+            began = f"{config.parts[0].stop} samples has shards of {layout.samples_per_shard}, and keeps them"
+            say(f"note: a store that began with {began}: {layout.num_shards} files of each array in one folder")
         write(out / ROOTS, canonical(where).encode())
         task = partial(fill_one, store, config)
         schema, plan = planned.schema, planned.tables

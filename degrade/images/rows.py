@@ -1,5 +1,6 @@
 """Rows of an index, as many as there are: columns in memory while they are few, in a file of their own beyond."""
 
+import os
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -219,12 +220,15 @@ def _evenly(held: list[pa.RecordBatch], batches: Iterator[pa.RecordBatch]) -> It
 
 
 def _on_disk(batches: Iterable[pa.RecordBatch]) -> Rows:
-    """The same rows out of a file that is gone once nobody has them."""
+    """The same rows out of a file without a name, which is gone once nobody has them, however the process ends."""
     folder = tempfile.TemporaryDirectory(prefix="rwsr-rows-", ignore_cleanup_errors=True)
     file = Path(folder.name) / "rows.arrow"
     with ipc.new_file(str(file), SCHEMA) as writer:
         for batch in batches:
             writer.write_batch(batch)
     found = Rows(ipc.open_file(pa.memory_map(str(file))).read_all().to_batches())
-    weakref.finalize(found, folder.cleanup)
+    if os.name == "nt":  # where a file that is mapped cannot go
+        weakref.finalize(found, folder.cleanup)
+    else:
+        folder.cleanup()
     return found

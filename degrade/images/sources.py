@@ -195,9 +195,13 @@ def read(path: Place) -> Rows:
     rows = Rows.of_batches(batch for table in tables.row_groups(path, KIND) for batch in table.to_batches())
     names = (name for chunk in rows.table["path"].chunks for name in chunk.to_pylist())
     for number, name in enumerate(names):
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+        if (".." in name or name[:1] in ("/", "\\") or ":" in name[:2]) and _leads_out(name):
             raise StoreError(f"{path} names {name}, outside of {rows[number].root}; index the folder again")
     return rows
+
+
+def _leads_out(name: str) -> bool:
+    return Path(name).is_absolute() or ".." in Path(name).parts
 
 
 def usable(rows: Sequence[SourceRow]) -> Rows:

@@ -10,6 +10,7 @@ from rwsr.degrade.config import compose
 from rwsr.degrade.errors import StoreError, UserError
 from rwsr.degrade.fill_store import as_grown
 from rwsr.degrade.images import sources
+from rwsr.degrade.images.rows import Rows
 from rwsr.degrade.recipes.store_config import StoreConfig, store_preset
 from rwsr.degrade.storage import location
 from rwsr.degrade.storage.shards.inspect import problems
@@ -27,11 +28,11 @@ CONFIG = compose(
 
 
 @pytest.fixture
-def rows(photos: Path, tmp_path: Path) -> list[sources.SourceRow]:
+def rows(photos: Path, tmp_path: Path) -> Rows:
     return sources.index([photos], tmp_path / "index.parquet", sources.IndexConfig())
 
 
-def _build(out: Path, rows: list[sources.SourceRow], config: StoreConfig) -> tuple[Store, int]:
+def _build(out: Path, rows: Rows, config: StoreConfig) -> tuple[Store, int]:
     return build_store.build(out, build_store.plan(as_grown(out, config), rows))
 
 
@@ -49,7 +50,7 @@ def _held(store: Store, count: int) -> tuple[np.ndarray, np.ndarray, list[object
 
 
 @pytest.mark.slow
-def test_the_first_samples_stay_and_only_what_comes_is_rendered(rows: list[sources.SourceRow], tmp_path: Path) -> None:
+def test_the_first_samples_stay_and_only_what_comes_is_rendered(rows: Rows, tmp_path: Path) -> None:
     """Twice; each source serves its share of what comes; the same command again does nothing."""
     before = _held(_build(tmp_path / "a.zarr", rows, CONFIG)[0], 10)
     store, rendered = _build(tmp_path / "a.zarr", rows, _more(19))
@@ -66,7 +67,7 @@ def test_the_first_samples_stay_and_only_what_comes_is_rendered(rows: list[sourc
     assert all(max(of.values()) - min(of.values()) <= 1 for of in counts)
 
 
-def test_it_is_the_store_that_its_config_builds_at_once(rows: list[sources.SourceRow], tmp_path: Path) -> None:
+def test_it_is_the_store_that_its_config_builds_at_once(rows: Rows, tmp_path: Path) -> None:
     """Where somebody else builds by the config that it carries; one that has not grown says nothing of it."""
     first, _ = _build(tmp_path / "a.zarr", rows, CONFIG)
     assert "grown_from" not in first.provenance.config
@@ -77,9 +78,7 @@ def test_it_is_the_store_that_its_config_builds_at_once(rows: list[sources.Sourc
 
 
 @pytest.mark.slow
-def test_it_may_be_killed_anywhere_on_the_way(
-    rows: list[sources.SourceRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_may_be_killed_anywhere_on_the_way(rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before each file that is written: the same command ends at the same store."""
     _build(tmp_path / "whole.zarr", rows, CONFIG)
     wanted = digest(_build(tmp_path / "whole.zarr", rows, _more(15))[0])
@@ -108,9 +107,24 @@ def test_it_may_be_killed_anywhere_on_the_way(
     assert stops > 8
 
 
-def test_what_cannot_grow_is_told(
-    rows: list[sources.SourceRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_one_that_grows_out_of_its_shards_is_told_of_them(
+    rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It keeps them, where one that is begun as large has fewer."""
+    for module in ("fill_store", "storage.shards.layout"):
+        monkeypatch.setattr(f"rwsr.degrade.{module}.MOST_SHARDS", 3)
+    said: list[str] = []
+    monkeypatch.setattr(fill_store, "say", said.append)
+    store, _ = _build(tmp_path / "a.zarr", rows, CONFIG)
+    assert (store.layout.num_shards, store.layout.samples_per_shard) == (3, 4) and not said
+    assert _build(tmp_path / "a.zarr", rows, _more(19))[0].layout.samples_per_shard == 4
+    [line] = said
+    assert line.startswith("note: a store that began with 10 samples has shards of 4, and keeps them: 5 files of each")
+    large, _ = _build(tmp_path / "b.zarr", rows, _more(19))
+    assert large.layout.samples_per_shard == 8 and len(said) == 1
+
+
+def test_what_cannot_grow_is_told(rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _build(tmp_path / "a.zarr", rows, CONFIG)
     with pytest.raises(StoreError, match="num_samples was 10, now 9"):
         _build(tmp_path / "a.zarr", rows, _more(9))

@@ -7,7 +7,7 @@ from ...errors import StoreError
 from . import checksum
 
 _ROWS_PER_GROUP, _MOST_GROUPS = 8192, 512
-_MOST_SHARDS = 8192  # of a store: no folder of it has more files, whatever lists it is done soon
+MOST_SHARDS = 8192  # of a store: no folder of it has more files, whatever lists it is done soon
 _SAMPLES_AT_FIRST = 1024
 SEPARATORS = (".", "/")
 
@@ -72,6 +72,6 @@ def samples_per_shard(sample_bytes: int, shard_bytes: int, num_samples: int) -> 
     store would have more than 8,192 shards: ten million groups of 256 px have 4,883 of 500 MB.
     """
     count = min(_SAMPLES_AT_FIRST, 1 << max(0, (shard_bytes // max(1, sample_bytes)).bit_length() - 1))
-    while count * _MOST_SHARDS < num_samples:
+    while count * MOST_SHARDS < num_samples:
         count *= 2
     return count

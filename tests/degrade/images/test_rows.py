@@ -1,7 +1,9 @@
 """Rows of an index are a sequence like a list of them, in memory or on the disk; their order by content is exact."""
 
+import gc
 import hashlib
 import pickle
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,8 +41,8 @@ def _some() -> list[SourceRow]:
     return found
 
 
-def _files_of(rows: Rows) -> int:
-    return sum(1 for _ in Path(tempfile.gettempdir()).glob("rwsr-rows-*"))
+def _mapped() -> int:
+    return Path("/proc/self/maps").read_text().count("rwsr-rows-")
 
 
 def test_they_are_a_sequence(few: None) -> None:
@@ -85,15 +87,20 @@ def test_the_first_of_a_content_is_the_one_that_counts(few: None) -> None:
     assert sources.mark_duplicates(_some()) == expected
 
 
-def test_a_file_of_theirs_goes_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks at the maps of the process")
+def test_their_file_has_no_name_and_goes_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "_IN_MEMORY", 28)
     monkeypatch.setattr(rows_module, "_BATCH", 7)
-    before = _files_of(Rows())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = _mapped()
     rows = Rows.of(_some())
     part = rows[10:20]
-    assert _files_of(rows) == before + 1
+    assert _mapped() > before and not list(tmp_path.iterdir())
     del rows
-    assert _files_of(part) == before and part == _some()[10:20]
+    assert part == _some()[10:20]
+    del part
+    gc.collect()
+    assert _mapped() == before
 
 
 def test_they_are_written_and_read(few: None, tmp_path: Path) -> None:
