@@ -45,6 +45,7 @@ from rwsr.degrade.quality.group_order import Measure
 from rwsr.degrade.recipes.mm_realsr import ROLES
 from rwsr.degrade.recipes.store_config import GROUPS, StoreConfig, store_preset
 from rwsr.degrade.samples import Rendered, Source, draw_sample, make
+from rwsr.degrade.storage.location import place
 from rwsr.degrade.storage.provenance import sha256
 from rwsr.degrade.storage.shards.commits import Commit
 from rwsr.degrade.storage.shards.layout import ArraySpec
@@ -53,10 +54,11 @@ from rwsr.degrade.storage.shards.reader import ShardReader
 from rwsr.degrade.storage.shards.store import Store, open_store
 from rwsr.degrade.storage.shards.verify import digest
 from rwsr.degrade.storage.shards.writer import shard_writer
-from rwsr.degrade.tasks import Outcome, Run
+from rwsr.degrade.tasks import Outcome, Run, serial
 from rwsr.eval.report.page import Picture, Section, Table, page
 from rwsr.eval.report.plots import BLUE, GRAY, ORANGE, Plot, new_figure, to_plot
 from rwsr.pipelines.executors import runner
+from tests.loopback import CREDENTIALS, Trouble, free_port, new_bucket, start_s3
 
 CONFIG = compose(store_preset("mm-realsr"), hr_size_px=256)
 ARRAYS = (ArraySpec("hr", (4, 4, 3)), ArraySpec("lr", (5, 1, 1, 3)))
@@ -142,6 +144,17 @@ def stand_in(store: Store, config: StoreConfig, shard: int) -> Commit:
             writer.add(**{name: each[i] for name, each in images.items()})
         for start in range(0, len(samples), ROWS_AT_ONCE):
             writer.add_rows(rows.slice(start, ROWS_AT_ONCE).combine_chunks())
+    return writer.commit
+
+
+def without_rows(store: Store, config: StoreConfig, shard: int) -> Commit:
+    """The same without what was drawn."""
+    rows = [{"sample": sample} for sample in store.layout.rows(shard)]
+    store.plan_of(shard)
+    with shard_writer(store, shard) as writer:
+        for _ in rows:
+            writer.add(**{a.name: np.zeros(a.sample_shape, dtype=np.uint8) for a in ARRAYS})
+        writer.add_rows(pa.Table.from_pylist(rows, schema=manifest_schema(config.recipe)))
     return writer.commit
 
 
@@ -345,7 +358,7 @@ class Cluster:
 
     machines: int = 16
     cores: int = 16
-    put_latency_ms: float = 30
+    latency_ms: float = 30
     put_mib_s: float = 100
 
 
@@ -365,21 +378,45 @@ def render_ms() -> float:
     return 1000 * float(np.mean(times[10:]))
 
 
-def reckoned(last: Measured, groups: int, at: Cluster) -> list[tuple[str, str]]:
+def requests_s(folder: Path, latency_ms: float) -> float:
+    """What the requests of a shard take on object storage that answers so late, by moto: of tiny files, one after
+    another.
+    """
+    port = free_port()
+    server = start_s3(port)
+    late = Trouble(port, delay_s=latency_ms / 1000)
+    try:
+        os.environ.update(CREDENTIALS | {"AWS_ENDPOINT_URL": late.url})
+        took: list[float] = []
+        for shards in (2, 10):
+            plan = planned_of(folder, 16 * shards, {})
+            plan = replace(plan, layout=replace(plan.layout, samples_per_shard=16))
+            started = time.perf_counter()
+            fill(place(new_bucket(port)) / "s.zarr", plan, without_rows, serial, title="groups")
+            took.append(time.perf_counter() - started)
+        return (took[1] - took[0]) / 8
+    finally:
+        late.close()
+        server.terminate()
+        server.wait()
+
+
+def reckoned(last: Measured, groups: int, at: Cluster, requests: float) -> list[tuple[str, str]]:
     """What a whole build takes, by its parts."""
     layout = layout_of(compose(CONFIG, num_samples=groups))
     one = render_ms()
     workers = at.machines * at.cores
     shard_mib = sum(spec.stored_bytes for spec in layout.arrays) * layout.samples_per_shard / 2**20
     render_s = one / 1000 * layout.samples_per_shard
-    put_s = 4 * at.put_latency_ms / 1000 + shard_mib / at.put_mib_s
+    put_s = requests + shard_mib / at.put_mib_s
     rounds = -(-layout.num_shards // workers)
     total = rounds * (render_s + put_s) + last.index_s + last.plan_s + last.end_s
     return [
         ("groups", f"{groups:,} in {layout.num_shards:,} shards of {layout.samples_per_shard} ({shard_mib:.0f} MiB)"),
         ("a group, one core (measured)", f"{one:.1f} ms"),
         ("a shard, rendered", f"{render_s:.0f} s"),
-        (f"a shard, put: 4 requests of {at.put_latency_ms:g} ms, {at.put_mib_s:g} MiB/s a worker", f"{put_s:.1f} s"),
+        (f"its requests, {at.latency_ms:g} ms late each (measured by moto)", f"{requests:.2f} s"),
+        (f"all of its putting, at {at.put_mib_s:g} MiB/s a worker", f"{put_s:.1f} s"),
         (f"rounds on {at.machines} machines of {at.cores} cores", f"{rounds}"),
         ("index, plan and end (measured, of the largest)", f"{last.index_s + last.plan_s + last.end_s:.0f} s"),
         (
@@ -494,10 +531,12 @@ def main() -> None:
                 shutil.copy(pool_at, folder)
                 resumed = killed_and_resumed(Path(folder), groups, told.workers, found[-1].digest)
                 print(resumed, flush=True)
-    pool_at.unlink()
-    cluster = reckoned(found[-1], 10**7, Cluster())
+    at = Cluster()
+    with tempfile.TemporaryDirectory(dir=told.out) as folder:
+        cluster = reckoned(found[-1], 10**7, at, requests_s(Path(folder), at.latency_ms))
     for what, takes in cluster:
         print(f"{what}: {takes}")
+    pool_at.unlink()
     write(told.out, found, of_sources, resumed, cluster)
     sys.exit(0 if resumed is None or resumed.same_digest else 1)
 

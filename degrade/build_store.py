@@ -88,7 +88,8 @@ def plan(
         check_bank(config, bank)
     of_clean = _of_clean(config) if clean else config
     good, clean = sources.usable(rows), frozenset(clean)
-    fits = [holds(of_clean if row.sha256 in clean else config, row.width, row.height) for row in good]
+    its_config = (of_clean if row.sha256 in clean else config for row in good)
+    fits = np.fromiter(map(holds, its_config, good.numbers("width"), good.numbers("height")), bool, len(good))
     large = good.where(fits)
     if not large:
         raise UserError(
@@ -97,7 +98,7 @@ def plan(
         )
     counts = shares(config, large.numbers("width") * large.numbers("height"))
     kept = frozenset(row.sha256 for row in large if row.sha256 in clean) if clean else clean
-    return Plan(config, large, counts, layout_of(config), good.where(~np.array(fits)), bank, kept)
+    return Plan(config, large, counts, layout_of(config), good.where(~fits), bank, kept)
 
 
 def _of_clean(config: StoreConfig) -> StoreConfig:
