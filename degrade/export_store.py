@@ -22,7 +22,7 @@ from .storage.location import is_empty, remove_partials
 from .storage.lock import only_builder
 from .storage.provenance import canonical
 from .storage.shards.reader import ShardReader
-from .storage.shards.store import MANIFEST, Store
+from .storage.shards.store import Store
 from .storage.shards.verify import digest
 from .tasks import Run
 
@@ -110,6 +110,7 @@ def _export(store: Store, out: Path, run: Run) -> tuple[int, int]:
     for member in store.attributes["members"]:
         pairs = "".join(f"hr/{_name(sample)}, {member}/{_name(sample)}\n" for sample in samples)
         write_atomic(out / f"meta_info_{member}.txt", pairs.encode())
-    write_atomic(out / MANIFEST, (store.path / MANIFEST).read_bytes())
+    for name in store.layout.manifests:
+        write_atomic(out / name, (store.path / name).read_bytes())
     write_atomic(out / _MARK, canonical({"store": identity, "done": True}).encode())
     return len(samples), written

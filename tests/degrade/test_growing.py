@@ -124,6 +124,17 @@ def test_one_that_grows_out_of_its_shards_is_told_of_them(
     assert large.layout.samples_per_shard == 8 and len(said) == 1
 
 
+def test_its_manifest_may_become_several_files(rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of twelve rows each: one holds ten samples and not nineteen; nothing of what was is left."""
+    monkeypatch.setattr("rwsr.degrade.storage.shards.layout._ROWS_PER_MANIFEST", 12)
+    out = tmp_path / "a.zarr"
+    before = _build(out, rows, CONFIG)[0].manifest()
+    assert (out / "manifest.parquet").is_file()
+    grown, _ = _build(out, rows, _more(19))
+    assert sorted(path.name for path in out.glob("manifest*")) == ["manifest-0000.parquet", "manifest-0001.parquet"]
+    assert grown.manifest().slice(0, 10).to_pylist() == before.to_pylist() and not problems(out, serial)
+
+
 def test_what_cannot_grow_is_told(rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _build(tmp_path / "a.zarr", rows, CONFIG)
     with pytest.raises(StoreError, match="num_samples was 10, now 9"):

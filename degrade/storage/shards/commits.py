@@ -46,7 +46,7 @@ class Finished:
     """What commits.parquet says of a whole store. metadata: the zarr.json of the group and of each array."""
 
     shards: Mapping[int, Commit]
-    manifest: StoredFile
+    manifests: tuple[StoredFile, ...]
     metadata: tuple[StoredFile, ...]
 
 
@@ -90,7 +90,7 @@ def read_marks(store: Place, num_shards: int) -> dict[int, Commit]:
 def write_finished(store: Place, found: Finished, provenance: Provenance) -> None:
     """Mark the whole store; the last thing that is written of it."""
     rows = [{"shard": c.shard, **asdict(file)} for c in found.shards.values() for file in (*c.files, c.rows)]
-    rows += [{"shard": None, **asdict(file)} for file in (*found.metadata, found.manifest)]
+    rows += [{"shard": None, **asdict(file)} for file in (*found.metadata, *found.manifests)]
     table = pa.Table.from_pylist(rows, schema=_SCHEMA)
     tables.write(store / COMMITS, table, provenance)
 
@@ -110,7 +110,9 @@ def read_finished(store: Place, provenance: Provenance) -> Finished | None:
         files: dict[int | None, list[StoredFile]] = {}
         for row in table.to_pylist():
             files.setdefault(row.pop("shard"), []).append(StoredFile(**row))
-        *metadata, manifest = files.pop(None)
+        others = files.pop(None)
+        metadata = tuple(each for each in others if each.path.endswith("zarr.json"))
+        manifests = tuple(each for each in others if each not in metadata)
         shards = {s: Commit(s, tuple(parts[:-1]), parts[-1]) for s, parts in files.items() if s is not None}
     except StoreError:
         raise
@@ -120,4 +122,4 @@ def read_finished(store: Place, provenance: Provenance) -> Finished | None:
         raise StoreError(
             f"{path} and zarr.json are not of one store; restore the one that was changed, or build again elsewhere"
         )
-    return Finished(shards, manifest, tuple(metadata))
+    return Finished(shards, manifests, metadata)

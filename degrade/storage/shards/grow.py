@@ -18,7 +18,7 @@ from ..provenance import Provenance, canonical, check_same_environment, check_wr
 from .commits import BUILDING, COMMITS, Commit, mark_name, rows_name
 from .layout import Layout
 from .parts import ROWS_AT_ONCE, to_part
-from .store import MANIFEST, Store, finished_of, metadata_files, open_unfinished, stored_file
+from .store import Store, finished_of, metadata_files, open_unfinished, stored_file
 
 _MARKED = f"{BUILDING}/grown.json"
 
@@ -43,7 +43,7 @@ def grow(
     for name, data in files.items():
         if name != "zarr.json":
             location.write(path / name, data)
-    for name in (COMMITS, MANIFEST):
+    for name in (COMMITS, *store.layout.manifests):
         (path / name).unlink(missing_ok=True)
     location.write(path / "zarr.json", files["zarr.json"])
 

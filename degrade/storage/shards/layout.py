@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from ...errors import StoreError
 from . import checksum
 
-_ROWS_PER_GROUP, _MOST_GROUPS = 8192, 512
+_ROWS_PER_GROUP = 8192
+_ROWS_PER_MANIFEST = 2**20  # whose footer takes 30 MiB of memory
 MOST_SHARDS = 8192  # of a store: no folder of it has more files, whatever lists it is done soon
 _SAMPLES_AT_FIRST = 1024
 SEPARATORS = (".", "/")
@@ -47,8 +48,19 @@ class Layout:
 
     @property
     def shards_per_row_group(self) -> int:
-        """Of the manifest: some thousand rows, more of many, so that its footer, which readers hold, stays small."""
-        return max(1, max(_ROWS_PER_GROUP, self.num_samples // _MOST_GROUPS) // self.samples_per_shard)
+        """Of the manifest: some thousand rows."""
+        return max(1, _ROWS_PER_GROUP // self.samples_per_shard)
+
+    @property
+    def shards_per_manifest(self) -> int:
+        """A million rows are in a file, so that no more than its footer is held; format 6 has one file."""
+        return self.num_shards if self.separator == "/" else max(1, _ROWS_PER_MANIFEST // self.samples_per_shard)
+
+    @property
+    def manifests(self) -> list[str]:
+        """The names of the files of the manifest, in the order of their rows."""
+        count = math.ceil(self.num_shards / self.shards_per_manifest)
+        return ["manifest.parquet"] if count == 1 else [f"manifest-{number:04d}.parquet" for number in range(count)]
 
     def rows(self, shard: int) -> range:
         """The samples of a shard."""

@@ -15,7 +15,7 @@ from .. import location, tables
 from ..local import named
 from ..provenance import sha256
 from .commits import Commit, Finished, StoredFile, write_finished
-from .store import MANIFEST, Store, metadata_of
+from .store import Store, metadata_of
 
 ROWS_AT_ONCE = 1024
 _SHARDS_AT_ONCE = 4  # whose rows are put into the manifest while workers wait for more to do
@@ -51,9 +51,10 @@ class Merging:
         self._store, self._marks = store, dict(marks)
         self._done = 0  # shards whose rows are taken
         self._rows: list[pa.Table] = []  # of the row group that is not full yet
+        self._files: list[StoredFile] = []  # of it, that are whole
         self._open = ExitStack()
         self._writer: Any = None
-        self._staged: location.Staged | None = None
+        self._staged: location.Staged | None = None  # the file that is not
 
     def add(self, commit: Commit) -> None:
         """Take the mark of a shard that has been made, and the rows of some of those that are there."""
@@ -71,30 +72,40 @@ class Merging:
             self._rows.append(_rows_of(self._store, commit, data))
             self._done += 1
             layout = self._store.layout
-            if self._done % layout.shards_per_row_group == 0 or self._done == layout.num_shards:
+            is_end = self._done % layout.shards_per_manifest == 0 or self._done == layout.num_shards
+            if is_end or self._done % layout.shards_per_row_group == 0:
                 self._write(pa.concat_tables(self._rows))
                 self._rows = []
+            if is_end:
+                self._end_file()
 
     def _write(self, rows: pa.Table) -> None:
         if self._staged is None:
-            self._staged = location.Staged(self._store.path / MANIFEST)
+            name = self._store.layout.manifests[len(self._files)]
+            self._staged, self._open = location.Staged(self._store.path / name), ExitStack()
             self._writer = self._open.enter_context(
                 tables.writer_of(self._staged.file, rows.schema, self._store.provenance)
             )
         with named(self._staged.path):
             self._writer.write_table(rows, row_group_size=rows.num_rows)
 
-    def put(self) -> None:
-        """Once every shard is there: the manifest takes its place, and the store is marked as whole."""
-        self._take()
-        assert self._done == self._store.layout.num_shards and self._staged is not None
+    def _end_file(self) -> None:
+        assert self._staged is not None
         with named(self._staged.path):
             self._open.close()
         file = self._staged.file
-        manifest = StoredFile(MANIFEST, file.stat().st_size, location.sha256(file))
+        self._files.append(StoredFile(self._staged.path.name, file.stat().st_size, location.sha256(file)))
         self._staged.put()
+        self._staged.drop()
+        self._staged = None
+
+    def put(self) -> None:
+        """Once every shard is there: the last rows take their place, and the store is marked as whole."""
+        self._take()
+        assert self._done == self._store.layout.num_shards
         commits = {shard: self._marks[shard] for shard in range(self._done)}
-        write_finished(self._store.path, Finished(commits, manifest, metadata_of(self._store)), self._store.provenance)
+        found = Finished(commits, tuple(self._files), metadata_of(self._store))
+        write_finished(self._store.path, found, self._store.provenance)
 
     def drop(self) -> None:
         """Take away what is half written."""

@@ -18,7 +18,6 @@ from ..provenance import Json, Provenance, parse, sha256
 from .commits import BUILDING, COMMITS, Commit, Finished, StoredFile, read_finished, read_marks, rows_name
 from .layout import SEPARATORS, ArraySpec, Layout
 
-MANIFEST = "manifest.parquet"
 PLAN = f"{BUILDING}/plan.parquet"
 EMPTY_SLOT = 2**64 - 1
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # names that become those of files and folders
@@ -40,11 +39,15 @@ class Store:
 
     def manifest(self, *, columns: Sequence[str] | None = None) -> pa.Table:
         """What is known of every sample: one row each."""
-        return tables.read(self.path / MANIFEST, self.provenance.kind, columns=columns)[0]
+        kind, names = self.provenance.kind, self.layout.manifests
+        return pa.concat_tables([tables.read(self.path / name, kind, columns=columns)[0] for name in names])
 
     def manifest_of(self, shard: int) -> pa.Table:
         """The rows of one shard's samples."""
-        return tables.read_rows(self.path / MANIFEST, self.provenance.kind, self.layout.rows(shard))
+        number, place = divmod(shard, self.layout.shards_per_manifest)
+        first = place * self.layout.samples_per_shard
+        rows = range(first, first + len(self.layout.rows(shard)))
+        return tables.read_rows(self.path / self.layout.manifests[number], self.provenance.kind, rows)
 
     def plan_of(self, shard: int) -> pa.Table:
         """The rows of the plan that some sample of a shard was planned by; only while the store is being built."""
@@ -157,7 +160,9 @@ def open_store(path: Place, kind: str) -> Store:
             "run the command that built it again, it goes on from there"
         )
     if finished is None:
-        raise StoreError(f"{path} lacks its {MANIFEST}; run the command that built it again, it goes on from there")
+        raise StoreError(
+            f"{path} lacks its {store.layout.manifests[0]}; run the command that built it again, it goes on from there"
+        )
     return store
 
 
@@ -168,7 +173,10 @@ def finished_of(store: Store) -> Finished | None:
         return None
     _check_metadata(store, found)
     _check_names(store, found.shards)
-    return found if location.size(store.path / MANIFEST) == found.manifest.bytes else None
+    if [each.path for each in found.manifests] != store.layout.manifests:
+        raise StoreError(f"{store.path / COMMITS} names other manifests than zarr.json; build it again")
+    whole = all(location.size(store.path / each.path) == each.bytes for each in found.manifests)
+    return found if whole else None
 
 
 def _metadata_names(store: Store) -> list[str]:

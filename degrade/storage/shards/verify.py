@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from .. import location, tables
 from ..provenance import canonical, sha256
 from .commits import Commit, read_finished
-from .store import MANIFEST, Store, commits_of, metadata_files, metadata_of
+from .store import Store, commits_of, metadata_files, metadata_of
 
 
 def digest(store: Store) -> str:
@@ -79,16 +79,19 @@ def _verify_manifest(store: Store) -> list[str]:
     """What is wrong with the manifest, in words."""
     finished = read_finished(store.path, store.provenance)
     if finished is None:
-        return [f"{MANIFEST} has no commit mark: the store is not finished"]
-    path = store.path / MANIFEST
-    try:
-        found = location.sha256(path)
-    except OSError as error:
-        return [f"{MANIFEST} cannot be read: {error.strerror}"]
-    if found != finished.manifest.sha256:
-        return [f"{MANIFEST} is not the one that was committed"]
-    with location.open_file(path) as opened:
-        rows = pq.read_metadata(opened).num_rows
-    if rows != store.layout.num_samples or tables.read_provenance(path, store.provenance.kind) != store.provenance:
-        return [f"{MANIFEST} is that of another store"]
-    return []
+        return [f"{store.layout.manifests[0]} has no commit mark: the store is not finished"]
+    problems: list[str] = []
+    rows = 0
+    for committed in finished.manifests:
+        path = store.path / committed.path
+        try:
+            found = location.sha256(path)
+        except OSError as error:
+            return [*problems, f"{committed.path} cannot be read: {error.strerror}"]
+        if found != committed.sha256:
+            return [*problems, f"{committed.path} is not the one that was committed"]
+        with location.open_file(path) as opened:
+            rows += pq.read_metadata(opened).num_rows
+        if tables.read_provenance(path, store.provenance.kind) != store.provenance:
+            problems.append(f"{committed.path} is that of another store")
+    return problems or ([] if rows == store.layout.num_samples else [f"the manifest has {rows} rows"])

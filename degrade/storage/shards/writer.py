@@ -3,7 +3,7 @@
 A finished store (degrade/README.md has an example):
 
     STORE/zarr.json            the group; attributes.rwsr = provenance, layout, attributes
-    STORE/manifest.parquet     one row per sample
+    STORE/manifest.parquet     one row per sample; of more than a million manifest-0000.parquet, ...
     STORE/commits.parquet      each file's size and SHA-256; written last, it is what makes the store whole
     STORE/<array>/zarr.json    one uint8 array [num_samples, ...]; chunk = one sample
     STORE/<array>/c.<s>.0. ... shard s: the samples' chunks, each with its crc32c, then the index

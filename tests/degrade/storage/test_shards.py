@@ -511,6 +511,45 @@ def test_the_manifest_is_put_together_while_shards_are_made(
         assert tree(store.path) == whole
 
 
+@pytest.fixture
+def several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Manifests of four rows a file."""
+    monkeypatch.setattr("rwsr.degrade.storage.shards.layout._ROWS_PER_MANIFEST", 4)
+
+
+def test_a_large_manifest_lies_in_several_files(several: None, somewhere: Place) -> None:
+    """Read as one; each is watched."""
+    store = _finished(somewhere / "s.zarr")
+    names = [name for name in location.names_below(store.path) if "manifest" in name]
+    assert names == store.layout.manifests == [f"manifest-{i:04d}.parquet" for i in range(3)]
+    assert open_store(store.path, KIND).manifest()["sample"].to_pylist() == list(range(10))
+    assert [store.manifest_of(s)["sample"].to_pylist() for s in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert _problems(store) == []
+    _flip(store.path / names[1], 60)
+    assert _problems(store) == ["manifest-0001.parquet is not the one that was committed"]
+    (store.path / names[2]).unlink()
+    with pytest.raises(StoreError, match=r"lacks .* shards \(the first is 0\)|lacks its manifest"):
+        open_store(store.path, KIND)
+
+
+def test_a_build_that_is_killed_between_two_files_of_the_manifest_goes_on(
+    several: None, somewhere: Place, tree: Callable[[Place], dict[str, bytes]]
+) -> None:
+    """What is whole of it counts for nothing before the end."""
+    whole = tree(_finished(somewhere / "a.zarr").path)
+    store = _begin(somewhere / "b.zarr")
+    with pytest.raises(KeyboardInterrupt), merging(store, {}) as manifest:
+        for shard in range(2):
+            manifest.add(_write(store, shard))
+        raise KeyboardInterrupt
+    assert "manifest-0001.parquet" in location.names_below(store.path)
+    with pytest.raises(StoreError, match="lacks 1 of 3 shards"):
+        open_store(store.path, KIND)
+    _write(_begin(store.path), 2)
+    finish(store)
+    assert tree(store.path) == whole
+
+
 def test_a_shard_that_is_not_made_to_its_end_leaves_nothing(
     somewhere: Place, tree: Callable[[Place], dict[str, bytes]]
 ) -> None:
