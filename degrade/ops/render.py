@@ -10,23 +10,53 @@ from ..images.pixels import F32, U8, to_float, to_uint8
 from .step import Degradation, Memory, NoiseSource, Site, Step
 
 
-def _by_first_step(degradations: Sequence[Degradation]) -> dict[Step, list[int]]:
-    """Which of them begin with which step."""
-    found: dict[Step, list[int]] = {}
-    for i, degradation in enumerate(degradations):
-        if degradation:
-            found.setdefault(degradation[0], []).append(i)
-    return found
+class _Node:
+    """A step of some degradations that begin alike. left: how many of them are still to be rendered."""
+
+    def __init__(self, before: "_Node | None", step: Step | None) -> None:
+        self.before, self.step = before, step
+        self.after: dict[Step, _Node] = {}
+        self.left = 0
+        self.site: Site | None = None
 
 
-def _render(image: F32, degradations: Sequence[Degradation], shared: Memory, bank: NoiseSource | None) -> list[F32]:
-    rendered = [image] * len(degradations)
-    site = Site(image, shared, bank)
-    for step, members in _by_first_step(degradations).items():
-        rest = [degradations[i][1:] for i in members]
-        for i, result in zip(members, _render(step.apply(site), rest, shared, bank), strict=True):
-            rendered[i] = result
-    return rendered
+class Rendering:
+    """Degradations of an image [H, W, 3] float32 RGB in [0, 1], each rendered when it is asked for, once.
+
+    bank: where `BankNoise` steps take their noise from.
+    """
+
+    def __init__(self, image: F32, degradations: Sequence[Degradation], *, bank: NoiseSource | None = None) -> None:
+        self._shared, self._bank = Memory(), bank
+        first = _Node(None, None)
+        first.site = Site(image, self._shared, bank)
+        self._ends: list[_Node] = []
+        for degradation in degradations:
+            node = first
+            node.left += 1
+            for step in degradation:
+                if step not in node.after:
+                    node.after[step] = _Node(node, step)
+                node = node.after[step]
+                node.left += 1
+            self._ends.append(node)
+
+    def image(self, number: int) -> F32:
+        """[h, w, 3] float32, not to be written to; raises as `render_all`."""
+        found = self._site(self._ends[number]).image
+        node: _Node | None = self._ends[number]
+        while node is not None:
+            node.left -= 1
+            if not node.left:
+                node.site = None  # nobody else needs it
+            node = node.before
+        return found
+
+    def _site(self, node: _Node) -> Site:
+        if node.site is None:
+            assert node.before is not None and node.step is not None
+            node.site = Site(node.step.apply(self._site(node.before)), self._shared, self._bank)
+        return node.site
 
 
 def render_all(image: F32, degradations: Sequence[Degradation], *, bank: NoiseSource | None = None) -> list[F32]:
@@ -37,7 +67,8 @@ def render_all(image: F32, degradations: Sequence[Degradation], *, bank: NoiseSo
     Raises:
         UserError: a step wants noise from a bank that is not given, or that its patches do not hold.
     """
-    return _render(image, degradations, Memory(), bank)
+    rendering = Rendering(image, degradations, bank=bank)
+    return [rendering.image(number) for number in range(len(degradations))]
 
 
 def apply_all(pixels: U8, degradations: Sequence[Degradation], *, bank: NoiseSource | None = None) -> list[U8]:

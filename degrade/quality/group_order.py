@@ -48,12 +48,16 @@ def measure(rendered: U8, noiseless: F32) -> Measure:
 
 
 def disorders(of: Mapping[Role, Measure]) -> Sequence[str]:
-    """Which of the four statements do not hold: "blur", "noise", "worst-blur", "worst-noise"."""
-    degraded = [of[role] for role in (Role.BASE, Role.BLURRIER, Role.NOISIER)]
+    """Which of the four statements do not hold: "blur", "noise", "worst-blur", "worst-noise"; of some members, which of
+    those that speak of them.
+    """
+    base, worst = of.get(Role.BASE), of.get(Role.WORST)
+    blurrier, noisier = of.get(Role.BLURRIER), of.get(Role.NOISIER)
+    degraded = [each for each in (base, blurrier, noisier) if each is not None]
     holds = {
-        "blur": of[Role.BLURRIER].detail < of[Role.BASE].detail - _TELLING,
-        "noise": of[Role.NOISIER].noise > of[Role.BASE].noise + _TELLING,
-        "worst-blur": of[Role.WORST].detail <= min(each.detail for each in degraded) + _TELLING,
-        "worst-noise": of[Role.WORST].noise >= max(each.noise for each in degraded) - _TELLING,
+        "blur": not base or not blurrier or blurrier.detail < base.detail - _TELLING,
+        "noise": not base or not noisier or noisier.noise > base.noise + _TELLING,
+        "worst-blur": not worst or all(worst.detail <= each.detail + _TELLING for each in degraded),
+        "worst-noise": not worst or all(worst.noise >= each.noise - _TELLING for each in degraded),
     }
     return [name for name, true in holds.items() if not true]
