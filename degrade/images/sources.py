@@ -91,28 +91,29 @@ def mark_duplicates(rows: Sequence[SourceRow]) -> Rows:
     )
 
 
-def unchanged(rows: Rows, out: Place, config: IndexConfig) -> "tuple[Rows, Numbers]":
+def unchanged(rows: Rows, out: Place, config: IndexConfig) -> tuple[Rows, Numbers]:
     """The rows of an earlier index at `out`, and for each of `rows` which of those has its file with the size and time
     that it has now; -1 where none has.
     """
-    none = np.full(len(rows), -1, dtype=np.int64)
+    which = np.full(len(rows), -1, dtype=np.int64)
     if config.rehash:
-        return Rows(), none
+        return Rows(), which
     try:
         old = read(out)
         old_config = tables.read_provenance(out, KIND).values
     except StoreError:
-        return Rows(), none
+        return Rows(), which
     if old_config != config.model_dump(mode="json"):
-        return Rows(), none
+        return Rows(), which
     keys = np.fromiter(map(_key, old), dtype=np.int64, count=len(old))
     order = np.argsort(keys, kind="stable")
-    at = np.searchsorted(keys, wanted := np.fromiter(map(_key, rows), np.int64, len(rows)), sorter=order)
+    wanted = np.fromiter(map(_key, rows), dtype=np.int64, count=len(rows))
+    at = np.searchsorted(keys, wanted, sorter=order)
     for number in np.flatnonzero(at < len(old)).tolist():
         found = int(order[at[number]])
         if keys[found] == wanted[number] and _is_same(old[found], rows[number]):
-            none[number] = found
-    return old, none
+            which[number] = found
+    return old, which
 
 
 def _key(row: SourceRow) -> int:
