@@ -44,6 +44,8 @@ def problems(path: Place, run: Run) -> list[str]:
     store = _open(path)
     found = verify_whole(store)
     marks = commits_of(store)
+    if not marks:
+        return [*found, f"none of {store.layout.num_shards} shards has a commit mark; run the build again"]
     tasks = [(shard, marks.get(shard)) for shard in range(store.layout.num_shards)]
     by_shard: dict[int, list[str]] = {}
     with progress("verify", len(tasks)) as advance:

@@ -33,7 +33,7 @@ def verify(store: Store, shard: int, commit: Commit | None) -> list[str]:
             problems.append(f"{file.path} cannot be read: {error.strerror}")
             continue
         if found != file.sha256:
-            problems.append(f"{file.path} is not what was committed")
+            problems.append(f"{file.path} is not what was committed; remove it, and the build makes it again")
     return problems
 
 

@@ -119,10 +119,10 @@ def prepare(store: Store, schema: pa.Schema, plan: Callable[[], Iterable[pa.Tabl
     Only the builder that holds the store may call it. plan: its rows, each with the samples from column `first` to
     before column `stop` that it serves, in their order; asked for only when some shard is missing.
     """
-    for name, data in metadata_files(store.layout, {}).items():
-        if name != "zarr.json" and not (store.path / name).is_file():
-            location.write(store.path / name, data)
     finished = finished_of(store)
+    for name, data in metadata_files(store.layout, {}).items():
+        if name != "zarr.json" and not _is_there(store.path / name, data):
+            location.write(store.path / name, data)
     if finished is None:
         (store.path / COMMITS).unlink(missing_ok=True)  # without its manifest it marks nothing
     marks = whole_by(store, finished)
@@ -132,6 +132,10 @@ def prepare(store: Store, schema: pa.Schema, plan: Callable[[], Iterable[pa.Tabl
             for rows in plan():
                 writer.write_table(rows, row_group_size=max(1, rows.num_rows))
     return Prepared(finished, marks, todo)
+
+
+def _is_there(file: Place, data: bytes) -> bool:
+    return file.is_file() and file.read_bytes() == data
 
 
 def check_here(store: Store) -> None:

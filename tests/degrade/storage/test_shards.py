@@ -24,6 +24,7 @@ from rwsr.degrade.storage.location import Place
 from rwsr.degrade.storage.lock import only_builder
 from rwsr.degrade.storage.provenance import provenance
 from rwsr.degrade.storage.shards.commits import Commit
+from rwsr.degrade.storage.shards.inspect import problems
 from rwsr.degrade.storage.shards.layout import ArraySpec, Layout, samples_per_shard
 from rwsr.degrade.storage.shards.parts import merging
 from rwsr.degrade.storage.shards.reader import ShardReader
@@ -37,6 +38,7 @@ from rwsr.degrade.storage.shards.store import (
 )
 from rwsr.degrade.storage.shards.verify import digest, verify, verify_whole
 from rwsr.degrade.storage.shards.writer import begin, finish, prepare, shard_writer
+from rwsr.degrade.tasks import serial
 
 KIND = "group-store"
 LAYOUT = Layout(10, 4, (ArraySpec("hr", (16, 12, 3)), ArraySpec("lr", (5, 4, 3, 3))))
@@ -548,6 +550,29 @@ def test_a_build_that_is_killed_between_two_files_of_the_manifest_goes_on(
     _write(_begin(store.path), 2)
     finish(store)
     assert tree(store.path) == whole
+
+
+@pytest.mark.parametrize("spoil", [lambda p: _cut(p, 100), lambda p: _replace(p, "16", "17"), lambda p: p.unlink()])
+def test_what_describes_an_array_is_made_anew_while_a_store_is_built(
+    somewhere: Place, tree: Callable[[Place], dict[str, bytes]], spoil: Callable[[Place], object]
+) -> None:
+    """What a damaged one would say never becomes what was committed."""
+    whole = tree(_finished(somewhere / "a.zarr").path)
+    store = _begin(somewhere / "b.zarr")
+    _write(store, 0)
+    spoil(store.path / "hr/zarr.json")
+    again = _begin(store.path)
+    for shard in (1, 2):
+        _write(again, shard)
+    finish(again)
+    assert tree(store.path) == whole and _problems(again) == []
+
+
+def test_a_store_without_any_mark_is_told_in_one_line(store: Store) -> None:
+    (store.path / "commits.parquet").unlink()
+    assert [line for line in problems(store.path, serial) if "commit mark" in line][1:] == [
+        "none of 3 shards has a commit mark; run the build again"
+    ]
 
 
 def test_a_shard_that_is_not_made_to_its_end_leaves_nothing(
