@@ -132,7 +132,7 @@ def test_workers_that_come_later_get_their_share(start: Start, tmp_path: Path) -
     address = scheduler(start)
     worker(start, address)
     by: set[str] = set()
-    for number, outcome in enumerate(runner(1, address)(_where, range(30))):
+    for number, outcome in enumerate(runner(1, address)(_where, range(24))):
         by.add(str(outcome.result))
         if number == 3:
             worker(start, address)
