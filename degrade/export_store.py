@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from .errors import StoreError, UserError
-from .images.pixels import encode_png
-from .manifest import I64, in_use
+from .images.pixels import I64, encode_png
+from .manifest import in_use
 from .progress import progress
 from .storage.local import write_atomic
 from .storage.location import is_empty, remove_partials

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from . import seeds
 from .errors import StoreError
-from .images.pixels import U8
+from .images.pixels import I64, U8
 from .manifest import manifest_schema
 from .ops.step import NoiseSource
 from .progress import say
@@ -29,7 +29,7 @@ ROOTS = "sources.json"  # where the images and the bank lie on this machine; no 
 
 _PLAN_ROWS = 16384
 
-Shares = np.ndarray[Any, np.dtype[np.int64]]  # of one part of a store: how many samples each source serves
+Shares = I64  # of one part of a store: how many samples each source serves
 Made = tuple[Json, U8, U8]  # of one sample: its row of the manifest, HR [H, W, 3], LR [members, h, w, 3]
 
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute
 from pydantic import BaseModel
 
+from .images.pixels import I64
 from .ops.step import Step, from_rows, to_rows
 from .pairs.recipe import RealPairs
 from .quality.group_order import MEASURE_TYPE, disorders
@@ -17,10 +17,8 @@ from .recipes.base import Recipe
 from .recipes.store_config import StoreConfig
 from .samples import Draw, Rendered, Source
 from .storage.shards.store import Store
+from .storage.tables import compute
 
-I64 = npt.NDArray[np.int64]
-
-_compute: Any = pyarrow.compute  # which has no types
 _OF_REAL_PAIRS = (
     ("lr_source", pa.string()),
     ("lr_sha256", pa.string()),
@@ -136,7 +134,7 @@ def in_use(store: Store) -> I64:
 
 def is_disordered(rows: pa.Table) -> npt.NDArray[np.bool_]:
     """Of rows of a manifest with the column `disorder`, which name some."""
-    lengths = [np.asarray(_compute.list_value_length(each).fill_null(0)) for each in rows["disorder"].chunks]
+    lengths = [np.asarray(compute.list_value_length(each).fill_null(0)) for each in rows["disorder"].chunks]
     return np.concatenate([np.empty(0, np.int64), *lengths]) > 0
 
 

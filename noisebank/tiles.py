@@ -16,11 +16,10 @@ import pyarrow as pa
 from pydantic import Field
 
 from ..degrade.family import Frozen
-from ..degrade.images.pixels import U8, luma
+from ..degrade.images.pixels import I64, U8, luma
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 STATISTICS = [
     ("mean", pa.float64()),

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 U8 = npt.NDArray[np.uint8]
 U16 = npt.NDArray[np.uint16]
+I64 = npt.NDArray[np.int64]  # counts, and numbers of samples
 Levels = TypeVar("Levels", U8, U16)
 F32 = npt.NDArray[np.float32]
 BT601 = (0.299, 0.587, 0.114)  # of R, G, B in luma

@@ -12,10 +12,11 @@ from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 from pyarrow import ipc
 
 from ..storage.location import Place, place
+from ..storage.tables import compute
+from .pixels import I64
 
 SCHEMA = pa.schema(
     [
@@ -39,8 +40,6 @@ _BATCH = 8192
 _IN_MEMORY = 8 * _BATCH  # rows: some 15 MiB
 _AT_ONCE = 2**17  # rows that are sorted in memory
 _VALUES = attrgetter(*SCHEMA.names)
-_compute: Any = pyarrow.compute  # which has no types
-Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ class Rows(Sequence[SourceRow]):
         """All rows as columns; those on the disk are mapped, not read."""
         return pa.Table.from_batches(self._batches, schema=SCHEMA)
 
-    def numbers(self, name: str) -> Numbers:
+    def numbers(self, name: str) -> I64:
         """A column of numbers."""
         return np.concatenate([np.empty(0, np.int64), *(np.asarray(each[name]) for each in self._batches)])
 
@@ -126,9 +125,9 @@ class Rows(Sequence[SourceRow]):
     def with_status(self, *names: str) -> "Rows":
         """Those rows that have one of some statuses."""
         wanted = pa.array(names)
-        return Rows.of_batches(each.filter(_compute.is_in(each["status"], wanted)) for each in self._batches)
+        return Rows.of_batches(each.filter(compute.is_in(each["status"], wanted)) for each in self._batches)
 
-    def by_hash(self) -> Iterator[tuple[Numbers, pa.Table]]:
+    def by_hash(self) -> Iterator[tuple[I64, pa.Table]]:
         """The rows with status ok by their content, some hundred thousand at a time, those of one content in their
         order: the numbers of some rows, and these.
         """
@@ -139,14 +138,14 @@ class Rows(Sequence[SourceRow]):
         for low, high in zip(["", *bounds], [*bounds, None], strict=True):
             yield self._of_hashes(low, high)
 
-    def _of_hashes(self, low: str, high: str | None) -> tuple[Numbers, pa.Table]:
+    def _of_hashes(self, low: str, high: str | None) -> tuple[I64, pa.Table]:
         """Those of `by_hash` whose hash is not below one text, and below another."""
         kept: list[pa.RecordBatch] = []
         numbers = [np.empty(0, np.int64)]
         for start, batch in zip([0, *self._stops.tolist()], self._batches, strict=False):
-            mask = _compute.and_(_compute.equal(batch["status"], "ok"), _compute.greater_equal(batch["sha256"], low))
+            mask = compute.and_(compute.equal(batch["status"], "ok"), compute.greater_equal(batch["sha256"], low))
             if high is not None:
-                mask = _compute.and_(mask, _compute.less(batch["sha256"], high))
+                mask = compute.and_(mask, compute.less(batch["sha256"], high))
             kept.append(batch.filter(mask))
             numbers.append(start + np.flatnonzero(np.asarray(mask)))
         table = pa.Table.from_batches(kept, schema=SCHEMA).append_column("number", pa.array(np.concatenate(numbers)))

@@ -18,9 +18,9 @@ from ..storage.provenance import provenance, sha256_of
 from ..tasks import Run, serial
 from .decode import decode
 from .listing import KIND, IndexConfig, listed
-from .pixels import U8
+from .pixels import I64, U8
 from .read import read_bytes
-from .rows import SCHEMA, Numbers, Rows, SourceRow
+from .rows import SCHEMA, Rows, SourceRow
 
 FILES_PER_TASK = 16
 _ROWS_PER_GROUP = 2**16
@@ -55,7 +55,7 @@ class _Files:
 class _Tasks(Sequence[_Files]):
     """The files with some numbers, FILES_PER_TASK of them at a time, taken from their rows when they are asked for."""
 
-    def __init__(self, rows: Rows, numbers: Numbers) -> None:
+    def __init__(self, rows: Rows, numbers: I64) -> None:
         self._rows, self._numbers = rows, numbers
 
     def __len__(self) -> int:
@@ -91,7 +91,7 @@ def mark_duplicates(rows: Sequence[SourceRow]) -> Rows:
     )
 
 
-def unchanged(rows: Rows, out: Place, config: IndexConfig) -> tuple[Rows, Numbers]:
+def unchanged(rows: Rows, out: Place, config: IndexConfig) -> tuple[Rows, I64]:
     """The rows of an earlier index at `out`, and for each of `rows` which of those has its file with the size and time
     that it has now; -1 where none has.
     """
@@ -152,7 +152,7 @@ def examine_files(files: Sequence[SourceRow], out: Place, config: IndexConfig, r
     return Rows.of(_examined(files, old, found, config, run))
 
 
-def _examined(files: Rows, old: Rows, found: Numbers, config: IndexConfig, run: Run) -> Iterator[SourceRow]:
+def _examined(files: Rows, old: Rows, found: I64, config: IndexConfig, run: Run) -> Iterator[SourceRow]:
     """Each row in its order; what is done before it waits for it."""
     todo = np.flatnonzero(found < 0)
     done: dict[int, list[SourceRow]] = {}

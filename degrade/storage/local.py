@@ -88,14 +88,6 @@ def _write(file: Path, data: bytes) -> None:
         os.fsync(opened.fileno())
 
 
-@contextmanager
-def written(path: Path) -> Generator[Path]:
-    """A file to write, which takes the place of `path`, whole, when the block ends without an error."""
-    with _beside(path) as beside:
-        yield beside
-        put(beside, path)
-
-
 def write_atomic(path: Path, data: bytes) -> None:
     """Put a file under its name, whole, replacing what was there."""
     with _beside(path) as beside:

@@ -82,18 +82,6 @@ def write_once(path: Place, data: bytes) -> None:
         )
 
 
-@contextmanager
-def written(path: Place) -> Generator[Path]:
-    """A local file to write; it is put under its name, whole, when the block ends without an error."""
-    if isinstance(path, Path):
-        with local.written(path) as beside:
-            yield beside
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder) / path.name
-        path.upload(Path(folder) / path.name)
-
-
 class Staged:
     """A local file to write over a longer time, among other work: `put` gives it its name, whole, and `drop` takes it
     away where it was not put.
@@ -114,6 +102,18 @@ class Staged:
         self.file.unlink(missing_ok=True)
         if self._folder is not None:
             self._folder.cleanup()
+
+
+@contextmanager
+def written(path: Place) -> Generator[Path]:
+    """A local file to write; it is put under its name, whole, when the block ends without an error."""
+    staged = Staged(path)
+    try:
+        with local.named(path):
+            yield staged.file
+        staged.put()
+    finally:
+        staged.drop()
 
 
 def open_file(path: Place) -> BinaryIO:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 
 from ..errors import StoreError
@@ -20,6 +21,7 @@ from . import location
 from .location import Place
 from .provenance import Provenance, parse, sha256
 
+compute: Any = pyarrow.compute  # which has no types
 _KEY, _BODY, _FOOTER = b"rwsr", b"rwsr-body", b"rwsr-footer"
 _BLANKS = {_BODY: b"+" * 64, _FOOTER: b"#" * 64}
 _TAIL = 8  # bytes: the length of the footer, and PAR1

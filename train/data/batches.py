@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...degrade.errors import UserError
-from ...degrade.images.pixels import U8
-from ...degrade.manifest import I64, conditions_of, in_use
+from ...degrade.images.pixels import I64, U8
+from ...degrade.manifest import conditions_of, in_use
 from ...degrade.seeds import stream
 from ...degrade.storage.shards.reader import ShardReader
 from ...degrade.storage.shards.store import Store

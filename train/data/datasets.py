@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ...degrade.errors import UserError
-from ...degrade.manifest import I64, conditions_of, in_use
+from ...degrade.images.pixels import I64
+from ...degrade.manifest import conditions_of, in_use
 from ...degrade.recipes.store_config import GROUPS, PAIRS
 from ...degrade.seeds import stream
 from ...degrade.storage.location import Place, place

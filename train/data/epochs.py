@@ -3,9 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from ...degrade.images.pixels import I64
 from ...degrade.seeds import stream
-
-I64 = npt.NDArray[np.int64]
 
 
 class Epochs:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...degrade.errors import UserError
-from ...degrade.manifest import I64
+from ...degrade.images.pixels import I64
 from ...degrade.seeds import stream
 from .batches import GroupSource, Samples
 from .epochs import Epochs

@@ -234,8 +234,12 @@ def missing_shards(store: Store) -> list[int]:
 
 
 def missing_by(store: Store, finished: Finished | None) -> list[int]:
-    whole = whole_by(store, finished)
-    return [shard for shard in range(store.layout.num_shards) if shard not in whole]
+    return lacking(store, whole_by(store, finished))
+
+
+def lacking(store: Store, marks: Mapping[int, Commit]) -> list[int]:
+    """The shards that are not among some."""
+    return [shard for shard in range(store.layout.num_shards) if shard not in marks]
 
 
 def whole_by(store: Store, finished: Finished | None) -> dict[int, Commit]:

@@ -44,6 +44,7 @@ from .store import (
     Store,
     commits_of,
     finished_of,
+    lacking,
     metadata_files,
     missing_shards,
     open_unfinished,
@@ -126,7 +127,7 @@ def prepare(store: Store, schema: pa.Schema, plan: Callable[[], Iterable[pa.Tabl
     if finished is None:
         (store.path / COMMITS).unlink(missing_ok=True)  # without its manifest it marks nothing
     marks = whole_by(store, finished)
-    todo = [shard for shard in range(store.layout.num_shards) if shard not in marks]
+    todo = lacking(store, marks)
     if todo and not _has_plan(store):
         with tables.writer(store.path / PLAN, schema, store.provenance) as writer:
             for rows in plan():

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rwsr.degrade.storage import local
-from rwsr.degrade.storage.local import write_atomic, write_new, written
+from rwsr.degrade.storage.local import write_atomic, write_new
+from rwsr.degrade.storage.location import written
 from rwsr.degrade.storage.machine import machine
 
 
