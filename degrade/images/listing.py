@@ -69,11 +69,6 @@ def _leads_out(path: str, root: str) -> str | None:
     return None if os.path.commonpath([real, root]) == root else real
 
 
-def _as_path(entry: os.DirEntry[str]) -> str:
-    """What entries are sorted by, so that a walk goes through all files by their paths."""
-    return f"{entry.name}/" if os.path.isdir(entry.path) else entry.name
-
-
 def _walk(folder: Path, config: IndexConfig, others: _Others) -> Iterator[_Found]:
     """Everything below a folder that is or may hold an image, by path; each real folder once, however links run in
     circles.
@@ -89,7 +84,8 @@ def _walk(folder: Path, config: IndexConfig, others: _Others) -> Iterator[_Found
         if isinstance(entry, _Found):
             yield entry
             continue
-        path, is_folder = Path(entry.path), os.path.isdir(entry.path)
+        entry, is_folder = entry
+        path = Path(entry.path)
         if (is_folder and is_debris_folder(entry.name)) or (not is_folder and not is_image(entry.name)):
             others[f"*{path.suffix}"] += 1
         elif entry.is_symlink() and not config.follow_links and (out := _leads_out(entry.path, root)) is not None:
@@ -100,19 +96,22 @@ def _walk(folder: Path, config: IndexConfig, others: _Others) -> Iterator[_Found
             yield _stated(path)
 
 
-def _entries(folder: Path, seen: set[str]) -> Iterator["os.DirEntry[str] | _Found"]:
-    """What is in a folder that was not seen before, or that it cannot be looked at."""
+def _entries(folder: Path, seen: set[str]) -> Iterator["tuple[os.DirEntry[str], bool] | _Found"]:
+    """What is in a folder that was not seen before, and whether it is a folder; or that it cannot be looked at.
+
+    In the order that a walk needs to go through all files by their paths.
+    """
     real = os.path.realpath(folder)
     if real in seen:
         return
     seen.add(real)
     try:
         with os.scandir(folder) as listing:
-            entries = sorted(listing, key=_as_path)
+            entries = [(entry, os.path.isdir(entry.path)) for entry in listing]
     except OSError as error:
         yield _Found(folder, "unreadable", f"cannot be listed: {error.strerror}; change its permissions")
         return
-    yield from entries
+    yield from sorted(entries, key=lambda each: f"{each[0].name}/" if each[1] else each[0].name)
 
 
 def _stated(path: Path) -> _Found:
