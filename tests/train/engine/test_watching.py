@@ -117,5 +117,5 @@ def test_weights_and_biases_gets_what_the_log_gets(
     first = (tmp_path / "run/wandb.txt").read_text()
     assert _train(tmp_path / "run", store, config, CPU, _nothing)
     folders = sorted((tmp_path / "run/wandb").glob("offline-run-*"))
-    assert len(folders) == 2 and all(folder.name.endswith(first) for folder in folders)
+    assert len(folders) == 2 and all(f"-{first}" in folder.name for folder in folders)  # a second of both ends in -1
     assert all(list(folder.glob("*.wandb")) for folder in folders)
