@@ -15,6 +15,7 @@ from ..degrade.errors import StoreError, UserError
 from ..degrade.storage.local import write_atomic
 from ..degrade.storage.provenance import FORMATS
 from .files.open import IN_PTH, by_spandrel, is_ours, open_restorer, weights_in
+from .networks.base import Conditioned
 from .networks.cunet import CUnet, to_theirs
 from .networks.mm_realsr import MMRealSR
 from .networks.spandrel_arch import fold
@@ -82,7 +83,7 @@ def _by_others(path: Path, net: torch.nn.Module) -> list[str]:
 class _Told(torch.nn.Module):
     """The network with its scores, or CUGAN's condition, as an input: [B, 2], blur and noise."""
 
-    def __init__(self, net: MMRealSR | CUnet) -> None:
+    def __init__(self, net: MMRealSR | Conditioned) -> None:
         super().__init__()
         self.net = net
 
@@ -120,7 +121,7 @@ def to_onnx(run: Path, out: Path) -> list[str]:
     raise failed
 
 
-def _as_onnx(net: torch.nn.Module, steered: MMRealSR | CUnet | None, sides: tuple[int, int]) -> bytes:
+def _as_onnx(net: torch.nn.Module, steered: MMRealSR | Conditioned | None, sides: tuple[int, int]) -> bytes:
     """The file that torch's exporter makes of a network by an image of that size; raises UserError as `to_onnx`."""
     kind = type(net).__name__
     lr = torch.rand(2, 3, *sides, generator=torch.Generator().manual_seed(0))

@@ -11,7 +11,7 @@ from ..eval.protocols.base import Far, Reconstruction, Subject
 from ..eval.report.table import setting_of
 from .files.open import Restorer, open_restorer
 from .methods.hr_aware_validation import reconstructing
-from .networks.cunet import CUnet
+from .networks.base import Conditioned
 from .networks.lr_reconstruction import encoder_for, far_of, open_reconstruction
 from .networks.mm_realsr import MMRealSR, scores_of, under_whole_scores
 from .runs.moments import model_file
@@ -35,7 +35,7 @@ def subject_of(restorer: Restorer) -> Subject:
     )
 
 
-def _own_scores(net: MMRealSR | CUnet) -> Model:
+def _own_scores(net: MMRealSR | Conditioned) -> Model:
     """What a network is given for the dimension that is not swept: the UDEM's score, or nothing where none is."""
     return partial(scores_of, net) if isinstance(net, MMRealSR) else (lambda lr: lr.new_zeros(lr.shape[0], 2))
 

@@ -18,7 +18,7 @@ from ..eval.protocols.restoration import evaluate
 from .engine.distributed import Ranks
 from .engine.run import Show, Validate
 from .methods.hr_aware_validation import reconstructed
-from .networks.cunet import wants_condition
+from .networks.base import wants_condition
 from .networks.lr_reconstruction import LrReconstruction
 from .runs.pictures import plain_name
 

@@ -19,7 +19,7 @@ from ...degrade.family import family
 from ...degrade.storage import location
 from ...degrade.storage.provenance import Json
 from ..networks import cunet, mm_realsr, rwsr_edl, spandrel_arch
-from ..networks.base import NetworkConfig
+from ..networks.base import Conditioned, NetworkConfig, wants_condition
 from ..networks.published import compact, imdn, rlfn
 from ..runs.model_file import Weights, check_numbers, checked_weights, config_now, config_of, read_model
 from ..runs.moments import checkpoint_at, model_file, moment_of
@@ -63,12 +63,12 @@ class Restorer:
         return self.net if isinstance(self.net, mm_realsr.MMRealSR) and self.net.modulated else None
 
     @property
-    def conditioned(self) -> cunet.CUnet | None:
+    def conditioned(self) -> Conditioned | None:
         """The network, where it needs a condition: how an image is degraded."""
-        return cunet.wants_condition(self.net)
+        return wants_condition(self.net)
 
     @property
-    def steered(self) -> mm_realsr.MMRealSR | cunet.CUnet | None:
+    def steered(self) -> mm_realsr.MMRealSR | Conditioned | None:
         """The network, where it has two numbers, for blur and noise, to be steered by."""
         return self.modulated or self.conditioned
 

@@ -48,6 +48,8 @@ class CuganConfig(TrainingConfig):
     """Sizes of the CUnet."""
     discriminator_feats: Annotated[int, Field(ge=1, le=4096)] = 64
     """Its width, where there is a GAN loss."""
+    discriminator_modulated: bool = True
+    """It is told z too (GFM, section 3.3); without it nothing but images (figure 8)."""
     losses: CuganLosses = CuganLosses()
     """What is minimised."""
 
@@ -106,7 +108,8 @@ def build(config: CuganConfig, given: Given) -> Training[GroupBatch]:
     perceptual = perceptual_loss(weights.perceptual)
     judge: ConditionedDiscriminator | None = None
     if weights.gan:
-        judge = built(partial(ConditionedDiscriminator, config.discriminator_feats), config.loop.seed)
+        kind = partial(ConditionedDiscriminator, config.discriminator_feats, modulated=config.discriminator_modulated)
+        judge = built(kind, config.loop.seed)
     start_judge(judge, given.judge)
     return adversarial(
         net,
@@ -194,7 +197,10 @@ PRESETS = with_fp32(
         "cunet": Preset(_CUNET, "Stage 1: CUnet, by MSE, the paper's numbers, 1,000K steps.", "cugan"),
         "cugan": Preset(_CUGAN, "Stage 2: CUGAN, from a run of cunet, 500K steps.", "cugan"),
         "unet": Preset(_CUNET.model_copy(update=_UNTOLD), "The paper's Unet: no condition, on one degradation."),
-        "ugan": Preset(_CUGAN.model_copy(update=_UNTOLD), "The paper's UGAN, from a run of unet; on one degradation."),
+        "ugan": Preset(
+            _CUGAN.model_copy(update=_UNTOLD | {"discriminator_modulated": False}),
+            "The paper's UGAN, from a run of unet; on one degradation.",
+        ),
     },
     {
         "cunet-small": Preset(_SMALL, "Stage 1 in minutes on a CPU: for demos and tests.", "cugan"),

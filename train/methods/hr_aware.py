@@ -21,7 +21,7 @@ from ..files.open import FINE_TUNED
 from ..losses.far import Strength, hqi_of, strength_of
 from ..losses.far_encoders import Established
 from ..losses.reconstruction import ReconstructionLossConfig, detail, reconstruction_terms
-from ..networks.cunet import wants_condition
+from ..networks.base import wants_condition
 from ..networks.keyed_noise import Normal
 from ..networks.lr_reconstruction import LrReconstruction, far_of
 from ..networks.mm_realsr import MMRealSR

@@ -38,6 +38,24 @@ class NetworkConfig(Frozen, ABC):
         return None
 
 
+class Conditioned(nn.Module):
+    """A network that is told how each image is degraded: LR [B, 3, h, w] and z [B, 2], blur and noise in 0..1 -> SR.
+
+    conditioned: False of a variant that is told nothing, and trained on one degradation.
+    """
+
+    conditioned: bool
+
+    def restore_at(self, image: Tensor, blur: float, noise: float) -> Tensor:
+        """Every image restored under the same z = (blur, noise)."""
+        return self(image, image.new_tensor([[blur, noise]]).expand(image.shape[0], -1))
+
+
+def wants_condition(net: object) -> Conditioned | None:
+    """The network, where it is one that needs a condition: how an image is degraded."""
+    return net if isinstance(net, Conditioned) and net.conditioned else None
+
+
 def compile_parts(net: nn.Module) -> None:
     """Compile a network, or the parts of it that its class names, "" for itself: whatever is called as a module, since
     a method that is called by its name runs as it is written.

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .base import NetworkConfig, Shapes
+from .base import Conditioned, NetworkConfig, Shapes
 from .rrdb import scaled_kaiming
 
 _THEIRS = {  # names in the authors' code, and here
@@ -28,19 +28,18 @@ _THEIRS = {  # names in the authors' code, and here
 }
 _OURS = {ours: theirs for theirs, ours in _THEIRS.items()}
 _Feats = Annotated[int, Field(ge=1, le=4096)]
-_MULTIPLE = 4  # of the sides that two strided convs take without losing a row
 
 
 class CUnetConfig(NetworkConfig):
-    """Widths of the three scales and residual blocks on each side of each; the defaults are the paper's."""
+    """Widths of the scales and residual blocks on each side of each; the defaults are the paper's."""
 
     arch: Literal["cunet"] = "cunet"
     scale: Literal[1] = 1
     """It restores, and does not enlarge."""
-    num_feat: tuple[_Feats, _Feats, _Feats] = (64, 128, 256)
-    """Widths of the three scales."""
+    num_feat: Annotated[tuple[_Feats, ...], Field(min_length=1, max_length=3)] = (64, 128, 256)
+    """Widths of the scales, from the finest; one is a plain network (figure 7's CUGAN-1)."""
     num_block: Annotated[int, Field(ge=1, le=256)] = 2
-    """Residual blocks on each side of each scale."""
+    """Residual blocks on each side of each scale; of figure 7 6 with one scale, 3 with two, 2 with three."""
     conditioned: bool = True
     """Without it no residual is weighed and nothing is said of the degradation: the paper's Unet and UGAN, each trained
     on one.
@@ -61,13 +60,13 @@ class CUnetConfig(NetworkConfig):
     @classmethod
     def detect(cls, shapes: Shapes) -> Self | None:
         """Of their file; one without a condition, or that gives the image back at z = 0, is ours."""
-        widths = [shapes.get(f"{name}.weight", (0, 0))[:2] for name in ("conv_first", "down1", "down2")]
+        strided = (name for name in ("conv_first", "down1", "down2") if f"{name}.weight" in shapes)
+        widths = tuple(shapes[f"{name}.weight"][0] for name in strided)
         blocks = len({name.split(".")[1] for name in shapes if re.match(r"left1\.\d+\.conv1", name)})
-        if not blocks or not all(width for width, _ in widths) or "fuse_image.fc.weight" not in shapes:
+        if not blocks or not widths or "fuse_image.fc.weight" not in shapes:
             return None
-        (fine, _), (middle, _), (coarse, _) = widths
         bias = "fuse_image.fc.bias" in shapes
-        return cls(num_feat=(fine, middle, coarse), num_block=blocks, identity_at_zero=not bias)
+        return cls(num_feat=widths, num_block=blocks, identity_at_zero=not bias)
 
 
 def to_ours(name: str) -> str:
@@ -124,7 +123,7 @@ class Blocks(nn.ModuleList):
         return x
 
 
-class CUnet(nn.Module):
+class CUnet(Conditioned):
     """Degraded [B, 3, h, w] in [0, 1] and z [B, 2] = (r / 4, sigma / 50) -> restored [B, 3, h, w].
 
     6,534,476 parameters, 5,961 of them the condition network (the paper prints 1.370M, which its own widths do not
@@ -136,41 +135,35 @@ class CUnet(nn.Module):
 
     def __init__(self, config: CUnetConfig) -> None:
         super().__init__()
-        fine, middle, coarse = config.num_feat
+        widths = config.num_feat
         self.conditioned = config.conditioned
-        self.conv_first = nn.Conv2d(3, fine, 3, padding=1)
-        self.left1 = Blocks(fine, config)
-        self.down1 = nn.Conv2d(fine, middle, 2, 2)
-        self.left2 = Blocks(middle, config)
-        self.down2 = nn.Conv2d(middle, coarse, 2, 2)
-        self.left3 = Blocks(coarse, config)
-        self.right3 = Blocks(coarse, config)
-        self.up2 = nn.ConvTranspose2d(coarse, middle, 2, 2)
-        self.fuse2 = Gate(middle, config)
-        self.right2 = Blocks(middle, config)
-        self.up1 = nn.ConvTranspose2d(middle, fine, 2, 2)
-        self.fuse1 = Gate(fine, config)
-        self.right1 = Blocks(fine, config)
-        self.conv_last = nn.Conv2d(fine, 3, 3, padding=1)
+        self.num_scales = len(widths)
+        self.conv_first = nn.Conv2d(3, widths[0], 3, padding=1)
+        for i, width in enumerate(widths, 1):
+            self.add_module(f"left{i}", Blocks(width, config))
+            if i < len(widths):
+                self.add_module(f"down{i}", nn.Conv2d(width, widths[i], 2, 2))
+        for i in range(len(widths), 0, -1):
+            self.add_module(f"right{i}", Blocks(widths[i - 1], config))
+            if i > 1:
+                self.add_module(f"up{i - 1}", nn.ConvTranspose2d(widths[i - 1], widths[i - 2], 2, 2))
+                self.add_module(f"fuse{i - 1}", Gate(widths[i - 2], config))
+        self.conv_last = nn.Conv2d(widths[0], 3, 3, padding=1)
         self.fuse_image = Gate(3, config)
         scaled_kaiming(self, 0.1)  # but for the transposed convs, as published
 
     def forward(self, image: Tensor, z: Tensor | None = None) -> Tensor:
         height, width = image.shape[2:]
-        padded = functional.pad(image, (0, -width % _MULTIPLE, 0, -height % _MULTIPLE), mode="replicate")
-        fine = self.left1(self.conv_first(padded), z)
-        middle = self.left2(self.down1(fine), z)
-        coarse = self.right3(self.left3(self.down2(middle), z), z)
-        middle = self.right2(middle + self.fuse2(self.up2(coarse), z), z)
-        fine = self.right1(fine + self.fuse1(self.up1(middle), z), z)
-        restored = padded + self.fuse_image(self.conv_last(fine), z)
+        multiple = 2 ** (self.num_scales - 1)  # which strided convs take without losing a row
+        padded = functional.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+        restored = padded + self.fuse_image(self.conv_last(self._within(1, self.conv_first(padded), z)), z)
         return restored[:, :, :height, :width]
 
-    def restore_at(self, image: Tensor, blur: float, noise: float) -> Tensor:
-        """Every image restored under the same z = (blur, noise)."""
-        return self(image, image.new_tensor([[blur, noise]]).expand(image.shape[0], -1))
-
-
-def wants_condition(net: object) -> CUnet | None:
-    """The network, where it is one that needs a condition: how an image is degraded."""
-    return net if isinstance(net, CUnet) and net.conditioned else None
+    def _within(self, i: int, x: Tensor, z: Tensor | None) -> Tensor:
+        """The i-th scale, with all that are coarser inside it."""
+        part = self.get_submodule
+        x = part(f"left{i}")(x, z)
+        if i < self.num_scales:
+            coarse = part(f"up{i}")(self._within(i + 1, part(f"down{i}")(x), z))
+            x = x + part(f"fuse{i}")(coarse, z)
+        return part(f"right{i}")(x, z)

@@ -221,15 +221,23 @@ class FeatureModulation(nn.Module):
         return x * self.alpha(z)[:, :, None, None] + self.beta(z)[:, :, None, None]
 
 
+class _Unmodulated(nn.Module):
+    """What stands in its place where z is not told."""
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        return x
+
+
 class ConditionedDiscriminator(nn.Module):
     """Image [B, 3, H, W] of 32 px or more and z [B, 2] -> logits [B, 1].
 
     The module is missing from the published code. The paper says: ten convs, widths that double up to 512, leaky ReLU,
     modulation after each batch normalisation, global average pooling, two linear layers; strides and the rest are those
     of the VGG-128 in the same family of code. 13,748,681 parameters, 17,280 of them the condition network C_D.
+    modulated: False is told nothing (figure 8's CUGAN without GFM, and UGAN).
     """
 
-    def __init__(self, feats: int = 64) -> None:
+    def __init__(self, feats: int = 64, *, modulated: bool = True) -> None:
         super().__init__()
         widths = [feats, 2 * feats, 4 * feats, 8 * feats, 8 * feats]
         self.num_conv, self.norms, self.modulations = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
@@ -241,7 +249,7 @@ class ConditionedDiscriminator(nn.Module):
             ]
             normalised = 1 if stage == 0 else 2  # the first conv is not
             self.norms += [nn.BatchNorm2d(width) for _ in range(normalised)]
-            self.modulations += [FeatureModulation(width) for _ in range(normalised)]
+            self.modulations += [FeatureModulation(width) if modulated else _Unmodulated() for _ in range(normalised)]
             came = width
         self.linear1 = nn.Linear(came, _HIDDEN)
         self.linear2 = nn.Linear(_HIDDEN, 1)

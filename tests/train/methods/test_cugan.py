@@ -80,6 +80,27 @@ def test_sizes_are_those_of_the_released_code() -> None:
     assert (_count(judge), _count(judge, "modulations")) == (13_731_401 + 17_280, 17_280)
 
 
+@pytest.mark.parametrize(("widths", "blocks"), [([64], 6), ([64, 128], 3), ([64, 128, 256], 2)])
+def test_figure_7_has_twelve_blocks_on_any_number_of_scales(widths: list[int], blocks: int) -> None:
+    """CUGAN-1, -2 and -3; each is known again by its shapes, and gives an image of any size back at z = 0."""
+    config = CUnetConfig.model_validate({"num_feat": widths, "num_block": blocks})
+    net = CUnet(config)
+    assert sum(name.endswith("conv1.weight") for name in net.state_dict()) == 12
+    assert CUnetConfig.detect({name: tuple(value.shape) for name, value in net.state_dict().items()}) == config
+    image = torch.rand(1, 3, 13, 10)
+    assert torch.equal(net(image, torch.zeros(1, 2)), image)
+
+
+def test_figure_8_has_a_discriminator_that_is_told_nothing() -> None:
+    judge, image = ConditionedDiscriminator(4, modulated=False).eval(), torch.rand(2, 3, 32, 32)
+    assert torch.equal(judge(image, torch.zeros(2, 2)), judge(image, torch.ones(2, 2)))
+    told = ConditionedDiscriminator(4).eval()
+    assert not torch.equal(told(image, torch.zeros(2, 2)), told(image, torch.ones(2, 2)))
+    assert _count(ConditionedDiscriminator(modulated=False)) == 13_731_401
+    ugan = compose_training("ugan")
+    assert isinstance(ugan, CuganConfig) and not ugan.discriminator_modulated
+
+
 def test_z_of_zero_changes_nothing_at_the_start() -> None:
     """Exactly, at any size; with zero_keeps for ever, since no weight of z = 0 can move."""
     torch.manual_seed(0)
