@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,26 +11,54 @@ from ...degrade.progress import printable, say
 from .common import options, params
 
 
-class _ScoreType(click.ParamType[float | None]):
-    """A score, or `auto`."""
+class _Scores(click.ParamType[tuple[float | None, ...]]):
+    """A score from 0 to 1, several of them, or evenly spaced ones; where there is a UDEM, `auto` is its own."""
 
     name = "score"
 
+    def __init__(self, *, auto: bool) -> None:
+        self._auto = auto
+
     def convert(
-        self, value: str | float | None, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | None:
-        if value is None or value == "auto":
+        self, value: str | tuple[float | None, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float | None, ...]:
+        if not isinstance(value, str):
+            return value
+        if value.count(":") == 2:
+            first, last, count = value.split(":")
+            if not count.isdigit() or not 2 <= int(count) <= 1000:
+                self.fail(f"{value!r} is no FIRST:LAST:COUNT of 2 to 1000 scores", param, ctx)
+            ends = [self._one(each, value, param, ctx) for each in (first, last)]
+            if None in ends:
+                self.fail(f"{value!r} does not go from one number to another", param, ctx)
+            a, b = (float(each or 0) for each in ends)
+            steps = int(count) - 1
+            return tuple(round(a + (b - a) * i / steps, 6) for i in range(steps + 1))
+        return tuple(self._one(each, value, param, ctx) for each in value.split(","))
+
+    def _one(self, text: str, whole: str, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        if text.strip() == "auto" and self._auto:
             return None
         try:
-            score = float(value)
+            score = float(text)
         except ValueError:
             score = -1.0
         if not 0 <= score <= 1:
-            self.fail(f"{value!r} is neither a number from 0 to 1 nor `auto`", param, ctx)
+            of = "" if text == whole else f" of {whole!r}"
+            self.fail(
+                f"{text!r}{of} is neither a number from 0 to 1" + (" nor `auto`" if self._auto else ""), param, ctx
+            )
         return score
 
 
-_score = _ScoreType()
+def _some(scores: tuple[float | None, ...]) -> float | None:
+    """A score that was named, if any."""
+    return next((score for score in scores if score is not None), None)
+
+
+_score = _Scores(auto=True)
+_level = _Scores(auto=False)
+_MANY = "Several (0,0.5,1 or 0:1:11) restore under each, with a strip and a film."
 
 
 @click.command(short_help="Images restored by any model")
@@ -45,15 +74,36 @@ _score = _ScoreType()
 @click.option(
     "--out", type=params.LOCAL, required=True, help="Folder for the restored PNG files; of one image its .png."
 )
-@click.option("--blur", type=_score, default="auto", show_default=True, help="Blur score 0..1; auto is the UDEM's.")
-@click.option("--noise", type=_score, default="auto", show_default=True, help="Noise score 0..1; auto is the UDEM's.")
+@click.option(
+    "--blur",
+    type=_score,
+    default="auto",
+    show_default=True,
+    metavar="SCORES",
+    help=f"Blur score 0..1; auto is the UDEM's. {_MANY}",
+)
+@click.option(
+    "--noise",
+    type=_score,
+    default="auto",
+    show_default=True,
+    metavar="SCORES",
+    help="Noise score 0..1; auto is the UDEM's. As --blur.",
+)
 @click.option(
     "--condition",
     nargs=2,
-    type=params.FloatRange(0, 1),
+    type=_level,
     default=None,
     metavar="BLUR NOISE",
-    help="For a run of CUGAN: what is in the images, blur of sigma 4 and noise of 50 gray levels being 1.",
+    help="For a run of CUGAN: what is in the images, blur of sigma 4 and noise of 50 gray levels being 1. As --blur.",
+)
+@click.option(
+    "--alpha",
+    type=_level,
+    default=None,
+    metavar="SCORES",
+    help="With two --model of one network: those between them, 0 being the first. As --blur.",
 )
 @click.option(
     "--tile",
@@ -68,9 +118,10 @@ def restore(
     images: tuple[Path, ...],
     models: tuple[Path, ...],
     out: Path,
-    blur: float | None,
-    noise: float | None,
-    condition: tuple[float, float] | None,
+    blur: tuple[float | None, ...],
+    noise: tuple[float | None, ...],
+    condition: tuple[tuple[float, ...], tuple[float, ...]] | None,
+    alpha: tuple[float, ...] | None,
     tile: int | None,
     half: bool,
     json_: bool,
@@ -85,17 +136,30 @@ def restore(
     \b
     Example:
       rwsr restore photos/cat.png --model run --out restored --noise 0.8
+      rwsr restore photos/cat.png --model run --out turned --noise 0:1:11
     """
     from ..restore import restore_files, told_model
     from ..side_by_side import places_of, write_side_by_side
+    from ..sweep import restore_sweep, sweep_of
 
-    places = places_of(models, out, images)
-    restorers = [told_model(model, blur=blur, noise=noise, condition=condition) for model, _ in places]
-    done, left_out = [], []
-    for restorer, (_, folder) in zip(restorers, places, strict=True):
-        made, lost = restore_files(
-            images, restorer, folder, blur=blur, noise=noise, condition=condition, tile_px=tile, half=half
-        )
+    if alpha is not None and len(models) != 2:
+        raise click.UsageError("--alpha is of the networks between two models; name two --model")
+    sweep = sweep_of(*(condition or (blur, noise)), alpha)
+    told: dict[str, Any] = {
+        "blur": _some(blur),
+        "noise": _some(noise),
+        "condition": None if condition is None else (condition[0][0], condition[1][0]),
+    }
+    places = [(model, out) for model in models] if alpha is not None else places_of(models, out, images)
+    opened = [(told_model(model, **told), folder) for model, folder in places]
+    other = None if alpha is None else opened.pop()[0]
+    done, left_out, pictures = [], [], []
+    for restorer, folder in opened:
+        if sweep is not None:
+            made, lost, drawn = restore_sweep(images, restorer, other, folder, sweep, tile_px=tile, half=half)
+            pictures += drawn
+        else:
+            made, lost = restore_files(images, restorer, folder, tile_px=tile, half=half, **told)
         done, left_out = [*done, *made], [*left_out, *lost]
     for each in dict.fromkeys(left_out):
         say(f"left out: {printable(each.path)}: {each.reason}")
@@ -105,9 +169,11 @@ def restore(
         + ("" if each.blur is None else f" (blur {each.blur:.2f}, noise {each.noise:.2f})")
         for each in done
     ]
-    if len(models) > 1 and done:
+    lines += [f"wrote {path}" for path in pictures]
+    if len(opened) > 1 and done and sweep is None:
         lines.append(f"wrote {write_side_by_side(done, out)}")
     values = {"restored": [asdict(each) for each in done], "left_out": [asdict(each) for each in left_out]}
+    values |= {"pictures": pictures} if sweep else {}
     options.tell(values, lines, json_=json_)
     if left_out:
         sys.exit(options.LEFT_OUT_EXIT_CODE)
