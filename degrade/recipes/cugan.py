@@ -34,6 +34,9 @@ class BlurNoise(Recipe):
     """How often only one of the two is applied (each as often). Ends of a range are drawn half as often as what lies
     between, as in the published script.
     """
+    levels: Literal["uniform", "light"] = "uniform"
+    """How levels are drawn: all as often; or as CResMD, light ones more (Beta(1/2, 1): a third of the most is the
+    mean)."""
     fixed_level: tuple[float, float] | None = None
     """(r, sigma) of every pair, instead of drawn levels: what the paper's single-level baselines are trained on."""
 
@@ -61,8 +64,8 @@ class BlurNoise(Recipe):
         draw = rng.random()
         blurred, noisy = draw >= self.single_prob / 2, draw < self.single_prob / 2 or draw >= self.single_prob
         r, sigma_255 = (
-            _level(rng, self.blur_max, self.blur_step),
-            _level(rng, self.noise_max, self.noise_step),
+            _level(rng, self.blur_max, self.blur_step, self.levels),
+            _level(rng, self.noise_max, self.noise_step, self.levels),
         )
         if self.fixed_level is not None:
             blurred, noisy, (r, sigma_255) = True, True, self.fixed_level
@@ -76,9 +79,12 @@ class BlurNoise(Recipe):
         return Drawn({"lr": tuple(steps)}, condition=condition)
 
 
-def _level(rng: np.random.Generator, most: float, step: float) -> float:
-    """round(U(0, 1) * n) steps: the two ends half as often as the levels between."""
-    return min(round(rng.random() * most / step) * step, most)
+def _level(rng: np.random.Generator, most: float, step: float, levels: Literal["uniform", "light"]) -> float:
+    """round(U(0, 1) * n) steps: the two ends half as often as the levels between; light ones by the square of U, which
+    is Beta(1/2, 1).
+    """
+    share = rng.random() ** (2 if levels == "light" else 1)
+    return min(round(share * most / step) * step, most)
 
 
 PRESETS = {
@@ -86,5 +92,8 @@ PRESETS = {
         BlurNoise(),
         480,
         "CUGAN's blur and noise pairs at one size: r in [0, 4] by 0.1, sigma in [0, 50], and the condition z.",
-    )
+    ),
+    "cresmd": Preset(
+        BlurNoise(levels="light"), 480, "The same as CResMD draws it: light levels more often than strong ones."
+    ),
 }

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ...degrade.storage.location import Place
+from .baselines import commands
 from .common import options, params
 
 
@@ -31,7 +32,7 @@ def _every_preset() -> list[str]:
     return [name for each in METHODS for name in each.presets] + _fine_tunings()
 
 
-def _train(
+def train_by(
     *,
     stores: tuple[Place, ...],
     weights: tuple[float, ...],
@@ -106,7 +107,7 @@ def train_mm_realsr(**told: Any) -> None:
     Example:
       rwsr train mm-realsr --store groups.zarr --out run --preset mm-realsr-small
     """
-    _train(**told)
+    train_by(**told)
 
 
 _bank = click.option(
@@ -128,7 +129,7 @@ def train_sr(**told: Any) -> None:
     Example:
       rwsr train sr --store pairs.zarr --out run --preset psnr --set network.arch=span
     """
-    _train(**told)
+    train_by(**told)
 
 
 @train.command("cugan", short_help="CUGAN and its baselines")
@@ -148,7 +149,7 @@ def train_cugan(**told: Any) -> None:
     Example:
       rwsr train cugan --store pairs.zarr --out run --preset cunet-small
     """
-    _train(**told)
+    train_by(**told)
 
 
 _far_model = click.option(
@@ -175,7 +176,7 @@ def train_hr_aware_pretrain(**told: Any) -> None:
     Example:
       rwsr train hr-aware-pretrain --store pairs.zarr --out reconstruction --preset hr-aware-pretrain-small
     """
-    _train(**told)
+    train_by(**told)
 
 
 EDL_TOLD = (
@@ -198,7 +199,7 @@ def train_rwsr_edl(**told: Any) -> None:
     Example:
       rwsr train rwsr-edl --store pairs.zarr --bank bank.zarr --out run --preset rwsr-edl-small
     """
-    _train(**told)
+    train_by(**told)
 
 
 @train.command("hr-aware", short_help="Any SR model adapted to LR photographs alone")
@@ -325,3 +326,7 @@ def train_interpolate(a: Path, b: Path, alpha: float, out: Path, json_: bool) ->
 
     file = interpolate(a, b, alpha, out)
     options.tell({"model": file}, [f"wrote {file}"], json_=json_)
+
+
+for baseline in commands(train_by):
+    train.add_command(baseline)

@@ -20,12 +20,25 @@ from ...degrade.storage import location
 from ...degrade.storage.provenance import Json
 from ..networks import cunet, mm_realsr, rwsr_edl, spandrel_arch
 from ..networks.base import Conditioned, NetworkConfig, wants_condition
+from ..networks.baselines import adafm, cfsnet, cresmd, dynamic_net
 from ..networks.published import compact, imdn, rlfn
 from ..runs.model_file import Weights, check_numbers, checked_weights, config_now, config_of, read_model
 from ..runs.moments import checkpoint_at, model_file, moment_of
 from . import ncnn
 
-_OTHERS = (compact, cunet, imdn, mm_realsr, rlfn, rwsr_edl, spandrel_arch)  # whose configs are known by being imported
+_OTHERS = (
+    adafm,
+    cfsnet,
+    compact,
+    cresmd,
+    cunet,
+    dynamic_net,
+    imdn,
+    mm_realsr,
+    rlfn,
+    rwsr_edl,
+    spandrel_arch,
+)  # whose configs are known by being imported
 FINE_TUNED: Literal["hr-aware"] = "hr-aware"  # the method whose config has the config of a model of another
 PRETRAINED: Literal["hr-aware-pretrain"] = "hr-aware-pretrain"  # of networks that restore nothing
 JUDGE = "discriminator.safetensors"  # in a checkpoint

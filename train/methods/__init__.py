@@ -4,6 +4,7 @@ from typing import Any
 
 from . import cugan, hr_aware_pretrain, mm_realsr, rwsr_edl, sr
 from .base import Method
+from .baselines import adafm, cfsnet, cresmd, dynamic_net
 
 METHODS: tuple[Method[Any], ...] = (
     mm_realsr.METHOD,
@@ -11,4 +12,8 @@ METHODS: tuple[Method[Any], ...] = (
     rwsr_edl.METHOD,
     hr_aware_pretrain.METHOD,
     sr.METHOD,
+    cresmd.METHOD,
+    adafm.METHOD,
+    cfsnet.METHOD,
+    dynamic_net.METHOD,
 )

@@ -1,0 +1,1 @@
+"""Networks of the methods that the papers compare with, a file each."""
