@@ -113,11 +113,6 @@ def crop_strips(crops: Sequence[Crop], rows: Sequence[MetricRow], metric: str) -
     return found
 
 
-def as_printed(value: float) -> str:
-    """With as many digits as the paper has."""
-    return f"{value:.2f}" if round(value, 2) == value else f"{value:.4f}".rstrip("0")
-
-
 def beside_papers(rows: Sequence[MetricRow]) -> list[Part]:
     """What papers print for a set of that name."""
     metrics = unique_of(row.metric.partition(",")[0] for row in rows)
@@ -125,8 +120,7 @@ def beside_papers(rows: Sequence[MetricRow]) -> list[Part]:
     if not found:
         return []
     lines = tuple(
-        (each.paper, each.table, each.method, each.member, each.metric, as_printed(each.value), each.note)
-        for each in found
+        (each.paper, each.table, each.method, each.member, each.metric, each.printed, each.note) for each in found
     )
     caution = Caution(
         f"Published figures for {found[0].data}, as they are printed: other images, borders, LR or weights than in "

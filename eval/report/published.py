@@ -20,7 +20,8 @@ _FINE_TUNED = "RealESRGAN+"  # which HR-aware's ablations fine-tune
 class Published:
     """A figure of a paper: a method's mean on a set of images. metric: as in `metrics`, where the paper says enough.
 
-    member: the setting, as a report names it; none where there is only one. note: what to know before comparing.
+    member: the setting, as a report names it; none where there is only one. printed: the value with the paper's digits.
+    note: what to know before comparing.
     """
 
     paper: str
@@ -29,21 +30,19 @@ class Published:
     method: str
     member: str
     metric: str
-    value: float
+    printed: str
     note: str = ""
 
-
-def _figure(
-    paper: str, table: str, data: str, method: str, member: str, metric: str, value: str, note: str
-) -> Published:
-    return Published(paper, table, data, method, member, metric, float(value), note)
+    @property
+    def value(self) -> float:
+        return float(self.printed)
 
 
 @cache
 def published() -> tuple[Published, ...]:
-    """Every figure that is known here."""
+    """Every figure of every table of the four papers, and of IMDN's and RLFN's those that can be measured here."""
     text = (files("rwsr.eval.report") / "published.csv").read_text(encoding="utf-8")
-    return tuple(_figure(*row) for row in csv.reader(text.splitlines()[1:]))
+    return tuple(Published(*row) for row in csv.reader(text.splitlines()[1:]))
 
 
 def beside(data: str, metrics: Sequence[str], protocol: str = "restoration") -> list[Published]:
@@ -75,7 +74,8 @@ def ablation(paper: str, table: str) -> dict[str, Variants]:
     """The figures of a table of an ablation, by the set that they are of and by variant; None is not printed."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for each in published():
-        if (each.paper, each.table) == (paper, f"table {table}"):
+        of_model = paper != "HR-aware" or each.method.partition(",")[0] == _FINE_TUNED
+        if (each.paper, each.table) == (paper, f"table {table}") and of_model:
             variant = "before" if each.method == _FINE_TUNED else each.method.removeprefix(f"{_FINE_TUNED}, ")
             found.setdefault(each.data, {}).setdefault(variant, {})[each.metric.partition("-")[0]] = each.value
     metrics = ("psnr", "ssim", "lpips")

@@ -88,7 +88,8 @@ def _order(sheet: Sheet, found: Ablation) -> str:
     """Whether a metric puts the variants in the paper's order, where the paper has such a metric of all of them."""
     family = found.metric.partition("-")[0]
     column = _COLUMNS.index(family) if family in _COLUMNS else None
-    values = {} if column is None else {name: each[column] for name, each in sheet.paper.items()}
+    measured = {name: each for name, each in sheet.paper.items() if name in found.order}
+    values = {} if column is None else {name: each[column] for name, each in measured.items()}
     paper = {name: value for name, value in values.items() if value is not None}
     together = [f"{a} and {b}" for a, b in pairwise(found.order) if not found.holds(a, b)]
     if _alone(found):

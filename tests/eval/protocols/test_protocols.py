@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -331,7 +332,11 @@ def test_examples_are_the_worst_images_and_the_same_place(images: ImageSet) -> N
 
 def test_published_figures_are_whole() -> None:
     """Table 2 of CUGAN with its misprints set right, and sets found by their names."""
-    found = [each for each in published.published() if (each.paper, each.method) == ("CUGAN", "CUnet")]
+    found = [
+        each
+        for each in published.published()
+        if (each.paper, each.method, each.metric) == ("CUGAN", "CUnet", "psnr-rgb")
+    ]
     assert {each.member: each.value for each in found}["r2 sigma0"] == 30.07
     assert "printed as 20.07" in next(each.note for each in found if each.member == "r2 sigma0")
     found = published.beside("LIVE1", ["dists", "lpips-alex-cugan"], cugan_tables.CUGAN)
@@ -340,6 +345,29 @@ def test_published_figures_are_whole() -> None:
     assert [each.method for each in published.beside("set5 (bicubic x4)", ["psnr-y"])] == ["IMDN", "RLFN"]
     assert not published.beside("mine", ["psnr-y"])
     assert "RWSR-EDL" in [each.method for each in published.beside("NTIRE2020/HR x4", ["psnr-rgb"])]
+
+
+def test_every_cell_of_every_table_is_known() -> None:
+    """As many as the papers print, once each; and every distance that CUGAN prints is that of its own rows."""
+    every = published.published()
+    cells = [(each.paper, each.table, each.data, each.method, each.member, each.metric) for each in every]
+    assert len(set(cells)) == len(cells)
+    printed = {
+        "CUGAN": {"1": 60, "2": 32 + 3, "3": 24},
+        "MM-RealSR": {"1": 36, "2": 12},
+        "RWSR-EDL": {"I": 24, "II": 6, "III": 12, "IV": 21, "V": 28, "VI": 8, "VII": 6, "VIII": 4, "IX": 12, "X": 15},
+        "HR-aware": {"1": 160, "2": 16, "3": 12, "4": 8},
+    }
+    for paper, tables in printed.items():
+        found = Counter(each.table.removeprefix("table ") for each in every if each.paper == paper)
+        assert dict(found) == tables, paper
+    values = {cell: each.value for cell, each in zip(cells, every, strict=True)}
+    for (paper, table, data, method, member, name), value in values.items():
+        if name.startswith("distance-"):
+            of = name.removeprefix("distance-")
+            best = values[paper, table, data, {"CUGAN": "UGAN", "CUnet": "Unet"}[method], member, of]
+            own = values[paper, table, data, method, member, of]
+            assert value == pytest.approx(abs(best - own) if table == "table 2" else own - best, abs=1.01e-4), member
 
 
 @pytest.mark.parametrize(
@@ -375,7 +403,7 @@ def test_an_ablations_order_is_that_of_the_measured_set() -> None:
         on, rows = published.of_set("1", data)
         orders[on] = sorted(rows, key=lambda name, r=rows: -(r[name][0] or 0))
         assert on.split("-")[0] in data or data == "mine x4"
-    assert orders["RealSR-Canon"] == ["LWay", "HR-aware", "before"] != orders["NTIRE20"]
+    assert orders["RealSR-Canon"] == ["LWay", "HR-aware", "SRTTA", "before"] != orders["NTIRE20"]
 
 
 @pytest.mark.parametrize("values", [(math.nan, 4.0, 3.0), (4.0, math.nan, 3.0), (4.0, 3.0, math.nan)])
