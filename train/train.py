@@ -1,19 +1,23 @@
 """Training by a method into a folder, as one call: measured on held-out images meanwhile, with a progress bar."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from torch import Tensor
 
 from ..degrade.errors import UserError
 from ..degrade.progress import progress, say
 from ..degrade.storage.provenance import Json
 from ..eval.images.sets import ImageSet
+from .data.batches import GroupBatch, GroupSource
 from .data.of_training import Data
 from .data.on_the_fly import LiveGroups
 from .engine import run
 from .engine.distributed import leads_here, local_device
 from .engine.loop import Interrupted
 from .engine.run import OnStep
+from .engine.training import Training
 from .files.open import judge_weights, open_restorer
 from .methods.base import C, Given, Method
 from .notes import notes_on
@@ -53,6 +57,15 @@ def train_run(
     judge, judge_file = (None, None) if start_discriminator is None else judge_weights(start_discriminator)
     if isinstance(data.groups, LiveGroups) and data.groups.on_device:
         inputs["rendered_by"] = "device"
+
+    def build(groups: GroupSource, start: Mapping[str, Tensor] | None) -> Training[GroupBatch]:
+        made = method.build(config, Given(groups, start, far_model, start_partly, judge))
+        for recipe in data.recipes:
+            reason = method.why_not(config, recipe, True)  # noqa: FBT003
+            if reason is not None:
+                raise UserError(f"{groups.name} does not fit: the training {reason}")
+        return made
+
     with told(config.loop.steps, notes_on(method, config, data)) as tell:
         return run.train(
             out,
@@ -60,7 +73,7 @@ def train_run(
             data.identity,
             config,
             config.loop,
-            lambda groups, start: method.build(config, Given(groups, start, far_model, start_partly, judge)),
+            build,
             device,
             tell,
             start_from=start_from,

@@ -328,5 +328,25 @@ def train_interpolate(a: Path, b: Path, alpha: float, out: Path, json_: bool) ->
     options.tell({"model": file}, [f"wrote {file}"], json_=json_)
 
 
+@train.command("enlarge", short_help="A run of scale 1 behind bicubic enlarging")
+@click.argument("run", type=params.LOCAL, metavar="RUN")
+@click.option("--scale", type=click.IntRange(2, 16), default=4, show_default=True, help="How many times.")
+@click.option("--out", type=params.LOCAL, required=True, help="Folder of the new run.")
+@options.as_json
+def train_enlarge(run: Path, scale: int, out: Path, json_: bool) -> None:
+    """Make a run of scale 1 one that enlarges: LR is enlarged bicubically, then restored.
+
+    So CUGAN restores small images (section 4.4), and so it stands in MM-RealSR's table 1, as far as is known.
+
+    \b
+    Example:
+      rwsr train enlarge run --scale 4 --out run-x4
+    """
+    from ...train.enlarge import enlarge
+
+    file = enlarge(run, scale, out)
+    options.tell({"model": file}, [f"wrote {file}"], json_=json_)
+
+
 for baseline in commands(train_by):
     train.add_command(baseline)

@@ -147,7 +147,7 @@ class Train(Stage):
         for ref, to_learn in (*((ref, True) for ref in self.data), (self.val, False)):
             made = stages.get(ref) if isinstance(ref, str) else None
             store = made.store_config() if isinstance(made, Store | Pairs) else None
-            reason = None if store is None else method.why_not(config, store, to_learn)
+            reason = None if store is None else method.why_not(config, store.recipe, to_learn)
             if reason:
                 of = f"of preset {made.preset}" if isinstance(made, Store) else "of real pairs"
                 raise UserError(f"{ref} is {of}, but preset {self.preset} {reason}")

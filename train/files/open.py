@@ -20,7 +20,7 @@ from ...degrade.storage import location
 from ...degrade.storage.provenance import Json
 from ..networks import cunet, mm_realsr, rwsr_edl, spandrel_arch
 from ..networks.base import Conditioned, NetworkConfig, wants_condition
-from ..networks.baselines import adafm, cfsnet, cresmd, dynamic_net
+from ..networks.baselines import adafm, cfsnet, cresmd, dynamic_net, enlarged
 from ..networks.published import compact, imdn, rlfn
 from ..runs.model_file import Weights, check_numbers, checked_weights, config_now, config_of, read_model
 from ..runs.moments import checkpoint_at, model_file, moment_of
@@ -33,6 +33,7 @@ _OTHERS = (
     cresmd,
     cunet,
     dynamic_net,
+    enlarged,
     imdn,
     mm_realsr,
     rlfn,

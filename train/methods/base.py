@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...degrade.errors import UserError
 from ...degrade.family import Frozen
-from ...degrade.recipes.store_config import StoreConfig
+from ...degrade.recipes.base import Recipe
 from ..data.batches import GroupBatch, GroupSource
 from ..data.of_training import Data
 from ..engine.training import LoopConfig, Training
@@ -88,7 +88,7 @@ class Method(Generic[C]):
     """A way to train a network on groups or pairs.
 
     name: as in its configs. config: their class. presets: by name, the first is the default. build: networks and losses
-    for what is given; raises UserError where it does not fit. why_not: (config, store, to learn from it or to be
+    for what is given; raises UserError where it does not fit. why_not: (config, recipe, to learn from it or to be
     measured on it) -> what does not fit, or None; asked before anything is built. inputs: what it takes beside.
     notes: what a person may have forgotten in naming the data.
     """
@@ -97,7 +97,7 @@ class Method(Generic[C]):
     config: type[C]
     presets: Mapping[str, Preset[C]]
     build: Callable[[C, Given], Training[GroupBatch]]
-    why_not: Callable[[C, StoreConfig, bool], str | None]
+    why_not: Callable[[C, Recipe, bool], str | None]
     inputs: Sequence[Input] = ()
     notes: Callable[[C, Data], list[str]] = field(default=_nothing_to_note)
 
@@ -108,6 +108,11 @@ def check_start(config: TrainingConfig, named: bool) -> None:
         raise UserError("this training goes on from a run of the stage before; name it with --start-from")
 
 
-def other_scale(wanted: int, store: StoreConfig) -> str | None:
-    """What does not fit where a network is for another scale than a store."""
-    return None if store.recipe.scale == wanted else f"is for scale {wanted}, not {store.recipe.scale}"
+def other_scale(wanted: int, recipe: Recipe) -> str | None:
+    """What does not fit where a network is for another scale than what pairs are drawn from."""
+    return None if recipe.scale == wanted else f"is for scale {wanted}, not {recipe.scale}"
+
+
+def is_group(recipe: Recipe) -> bool:
+    """Whether it makes groups of several LR, rather than pairs."""
+    return len(recipe.members) > 1

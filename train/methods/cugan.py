@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ...degrade.errors import UserError
 from ...degrade.family import Frozen
+from ...degrade.recipes.base import Recipe
 from ...degrade.recipes.cugan import BlurNoise
-from ...degrade.recipes.store_config import StoreConfig
 from ..data.batches import GroupBatch, GroupSource
 from ..data.of_training import Data
 from ..engine.loop import built
@@ -128,9 +128,9 @@ def _check_fit(groups: GroupSource) -> None:
         )
 
 
-def _why_not(config: CuganConfig, store: StoreConfig, to_learn: bool) -> str | None:
-    untold = (to_learn or config.network.conditioned) and not store.recipe.num_conditions
-    return other_scale(config.network.scale, store) or ("is conditioned on blur and noise (cugan)" if untold else None)
+def _why_not(config: CuganConfig, recipe: Recipe, to_learn: bool) -> str | None:
+    untold = (to_learn or config.network.conditioned) and not recipe.num_conditions
+    return other_scale(config.network.scale, recipe) or ("is conditioned on blur and noise (cugan)" if untold else None)
 
 
 def _notes(config: CuganConfig, data: Data) -> list[str]:

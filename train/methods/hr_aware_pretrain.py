@@ -13,7 +13,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from ...degrade.errors import UserError
-from ...degrade.recipes.store_config import GROUPS, StoreConfig
+from ...degrade.recipes.base import Recipe
 from ..data.batches import GroupBatch, GroupSource, check_scale
 from ..engine.loop import built
 from ..engine.schedule import Cosine
@@ -25,7 +25,7 @@ from ..losses.reconstruction import ReconstructionLossConfig, reconstruction_ter
 from ..networks.keyed_noise import Normal
 from ..networks.lr_reconstruction import ControllerConfig, LrReconstruction, ReconstructionConfig
 from ..runs.model_file import start_with
-from .base import Given, Method, Preset, TrainingConfig, other_scale, with_fp32
+from .base import Given, Method, Preset, TrainingConfig, is_group, other_scale, with_fp32
 from .hr_aware_losses import FarWeight, Looks, check_losses, looks_of
 
 
@@ -119,11 +119,11 @@ def with_encoder(
     return Training({"reconstruction": net}, terms, looks.modules)
 
 
-def _why_not(config: PretrainConfig, store: StoreConfig, to_learn: bool) -> str | None:
+def _why_not(config: PretrainConfig, recipe: Recipe, to_learn: bool) -> str | None:
     if not to_learn:
         return "makes no model that restores, so there is nothing to measure; drop the held-out store"
-    ordered = store.kind == GROUPS
-    return other_scale(config.network.scale, store) or ("learns from pairs (real-esrgan-nousm)" if ordered else None)
+    ordered = is_group(recipe)
+    return other_scale(config.network.scale, recipe) or ("learns from pairs (real-esrgan-nousm)" if ordered else None)
 
 
 # ---------------------------------------------------------------------------------------------------- presets

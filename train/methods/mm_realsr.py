@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...degrade.errors import UserError
 from ...degrade.family import OneOf
-from ...degrade.recipes.store_config import GROUPS, StoreConfig
+from ...degrade.recipes.base import Recipe
 from ..data.batches import GroupBatch, GroupSource, check_scale
 from ..data.of_training import Data
 from ..engine.loop import built
@@ -30,7 +30,7 @@ from ..networks.mm_realsr import (
 )
 from ..networks.udem import UdemConfig
 from ..runs.model_file import start_with
-from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale, with_fp32
+from .base import Given, Method, Preset, TrainingConfig, check_start, is_group, other_scale, with_fp32
 from .mm_realsr_losses import LossConfig, conditions, metric_terms
 
 
@@ -135,9 +135,9 @@ def _check_fit(groups: GroupSource, config: TrainConfig) -> None:
         )
 
 
-def _why_not(config: TrainConfig, store: StoreConfig, to_learn: bool) -> str | None:
-    unordered = to_learn and config.modulated and store.kind != GROUPS
-    return other_scale(config.network.scale, store) or ("learns from groups (mm-realsr)" if unordered else None)
+def _why_not(config: TrainConfig, recipe: Recipe, to_learn: bool) -> str | None:
+    unordered = to_learn and config.modulated and not is_group(recipe)
+    return other_scale(config.network.scale, recipe) or ("learns from groups (mm-realsr)" if unordered else None)
 
 
 def _notes(config: TrainConfig, data: Data) -> list[str]:

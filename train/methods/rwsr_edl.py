@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ...degrade.errors import UserError
 from ...degrade.family import Frozen
+from ...degrade.recipes.base import Recipe
 from ...degrade.recipes.rwsr_edl import NoiseInjection
-from ...degrade.recipes.store_config import GROUPS, StoreConfig
 from ..data.batches import GroupBatch, check_scale
 from ..data.of_training import Data
 from ..engine.loop import built
@@ -25,7 +25,7 @@ from ..networks.discriminators import Discriminator, GanConfig, check_input
 from ..networks.mm_realsr import MMRealSR
 from ..networks.rwsr_edl import Edl, EdlNetworkConfig, parts_of
 from ..runs.model_file import start_with
-from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale, with_fp32
+from .base import Given, Method, Preset, TrainingConfig, check_start, is_group, other_scale, with_fp32
 
 
 class EdlLosses(Frozen):
@@ -127,9 +127,9 @@ def build(config: EdlConfig, given: Given) -> Training[GroupBatch]:
     )
 
 
-def _why_not(config: EdlConfig, store: StoreConfig, to_learn: bool) -> str | None:
-    ordered = to_learn and store.kind == GROUPS
-    return other_scale(config.network.scale, store) or ("learns from pairs (rwsr-edl)" if ordered else None)
+def _why_not(config: EdlConfig, recipe: Recipe, to_learn: bool) -> str | None:
+    ordered = to_learn and is_group(recipe)
+    return other_scale(config.network.scale, recipe) or ("learns from pairs (rwsr-edl)" if ordered else None)
 
 
 def _notes(config: EdlConfig, data: Data) -> list[str]:

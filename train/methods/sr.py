@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...degrade.errors import UserError
 from ...degrade.family import Frozen, OneOf
-from ...degrade.recipes.store_config import GROUPS, StoreConfig
+from ...degrade.recipes.base import Recipe
 from ...eval.metrics.lpips_dists import dists, lpips
 from ..data.batches import GroupBatch, check_scale
 from ..engine.loop import built
@@ -29,7 +29,7 @@ from ..networks.discriminators import Discriminator, GanConfig, check_input, dis
 from ..networks.mm_realsr import MMRealSRConfig
 from ..networks.spandrel_arch import OTHERS
 from ..runs.model_file import start_with
-from .base import Given, Method, Preset, TrainingConfig, check_start, other_scale, with_fp32
+from .base import Given, Method, Preset, TrainingConfig, check_start, is_group, other_scale, with_fp32
 
 Weight = Annotated[float, Field(ge=0)]
 Look = Callable[[Tensor, Tensor], Tensor]
@@ -151,9 +151,9 @@ def _gan(config: GanConfig, judge: Discriminator, sr: Tensor, hr: Tensor, shared
     return gan_term(config, judge, sr, hr)
 
 
-def _why_not(config: SrConfig, store: StoreConfig, to_learn: bool) -> str | None:
-    ordered = to_learn and store.kind == GROUPS
-    return other_scale(config.network.scale, store) or ("learns from pairs" if ordered else None)
+def _why_not(config: SrConfig, recipe: Recipe, to_learn: bool) -> str | None:
+    ordered = to_learn and is_group(recipe)
+    return other_scale(config.network.scale, recipe) or ("learns from pairs" if ordered else None)
 
 
 # ---------------------------------------------------------------------------------------------------- presets

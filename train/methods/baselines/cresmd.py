@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ....degrade.errors import UserError
-from ....degrade.recipes.store_config import StoreConfig
+from ....degrade.recipes.base import Recipe
 from ...data.batches import GroupBatch
 from ...engine.loop import built
 from ...engine.schedule import Cosine, MultiStep
@@ -47,9 +47,9 @@ def build(config: CResMDTraining, given: Given) -> Training[GroupBatch]:
     return Training({GENERATOR: net}, terms)
 
 
-def _why_not(config: CResMDTraining, store: StoreConfig, to_learn: bool) -> str | None:
-    untold = (to_learn or config.network.conditioned) and not store.recipe.num_conditions
-    return other_scale(config.network.scale, store) or ("is told blur and noise (cresmd)" if untold else None)
+def _why_not(config: CResMDTraining, recipe: Recipe, to_learn: bool) -> str | None:
+    untold = (to_learn or config.network.conditioned) and not recipe.num_conditions
+    return other_scale(config.network.scale, recipe) or ("is told blur and noise (cresmd)" if untold else None)
 
 
 # The published numbers, of the authors' code.

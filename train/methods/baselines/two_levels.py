@@ -6,8 +6,8 @@ from pydantic import Field
 from torch import Tensor
 
 from ....degrade.errors import UserError
+from ....degrade.recipes.base import Recipe
 from ....degrade.recipes.cugan import BlurNoise
-from ....degrade.recipes.store_config import StoreConfig
 from ...data.batches import GroupBatch
 from ...engine.loop import built
 from ...engine.training import Shared, Training
@@ -52,13 +52,13 @@ def build(config: TwoLevelsTraining, given: Given) -> Training[GroupBatch]:
     return Training({GENERATOR: net}, terms)
 
 
-def why_not(config: TwoLevelsTraining, store: StoreConfig, to_learn: bool) -> str | None:
+def why_not(config: TwoLevelsTraining, recipe: Recipe, to_learn: bool) -> str | None:
     """What does not fit of a store: it is trained on one degradation, that of its stage."""
-    apart = other_scale(config.network.scale, store)
+    apart = other_scale(config.network.scale, recipe)
     if apart or not to_learn:
-        return apart or (None if store.recipe.num_conditions else "is told blur and noise (cugan)")
+        return apart or (None if recipe.num_conditions else "is told blur and noise (cugan)")
     level = level_of(config.network.start if config.stage == "main" else config.network.end)
-    found = store.recipe.fixed_level if isinstance(store.recipe, BlurNoise) else None
+    found = recipe.fixed_level if isinstance(recipe, BlurNoise) else None
     if found == level:
         return None
     wanted = f"{level[0]:g},{level[1]:g}"
