@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..degrade.errors import UserError
@@ -14,6 +14,7 @@ from .metrics import printed
 from .protocols import PROTOCOLS
 from .protocols.base import O, Protocol, Setup, Subject
 from .report import examples, table
+from .report.published import NO_HR
 from .report.table import MetricRow
 
 
@@ -50,6 +51,8 @@ def measure(
         UserError: a model or a metric does not fit, no image could be read, or something else is at `out`.
     """
     table.check(out)
+    if protocol.on == "photographs":  # which are HR themselves
+        images = replace(images, name=images.name.removesuffix(f" {NO_HR}"))
     setup = Setup(images, subjects, pick_device() if device is None else device)
     if protocol.of == "reconstructions" and not subjects:
         raise UserError("name a --reconstruction")

@@ -1,4 +1,4 @@
-"""CUGAN's tables 1 and 2: images blurred by r and given noise of sigma, restored at scale 1 under z = (r/4, sigma/50).
+"""CUGAN's tables: images blurred by r and given noise of sigma, restored at scale 1 under z = (r/4, sigma/50).
 
 As the published code measures: images are degraded whole, then cropped to multiples of 16; PSNR is on
 8-bit RGB without a border, LPIPS on 0..1 (`lpips-alex-cugan`). The conditions of table 1 are those of the code,
@@ -6,20 +6,23 @@ As the published code measures: images are degraded whole, then cropped to multi
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
 import numpy as np
+from pydantic import field_validator
 
 from ...degrade.errors import ImageError
-from ...degrade.images.pixels import U8
+from ...degrade.images.pixels import U8, luma
 from ...degrade.ops.blur import Blur
 from ...degrade.ops.gaussian import GaussianNoise
 from ...degrade.ops.kernels import Kernel
 from ...degrade.ops.render import apply
 from ...degrade.ops.step import Step, field_key
+from ...degrade.storage.provenance import sha256_of
 from ..images.sets import ImageSet, Item, ItemSource
 from ..metrics import printed
 from ..report.examples import Crop
@@ -33,12 +36,16 @@ from .restoration import evaluate
 CUGAN = "cugan"
 TABLE_1 = ((0, 30), (0, 50), (2, 0), (4, 0), (1, 15), (1, 30), (2, 30), (2, 50), (4, 30), (4, 50))  # LIVE1
 TABLE_2 = ((0, 30), (0, 50), (2, 0), (4, 0), (1, 15), (1, 30), (2, 50), (4, 50))  # CBSD68
+TABLE_3 = ((0, 15), (0, 25), (0, 30), (0, 50))  # CBSD68 in gray
+TABLES = {"1": TABLE_1, "2": TABLE_2, "3": TABLE_3}
+MOST_BLUR, MOST_NOISE = 4, 50  # whose z is 1
+_SETTING = re.compile(r"\d+(\.\d+)?,\d+(\.\d+)?")
 _MULTIPLE, _KERNEL_PX = 16, 21
 
 
 def condition(blur: float, noise: float) -> tuple[float, float]:
     """z of a blur of that sigma in pixels and a noise of that sigma of 255."""
-    return blur / 4, noise / 50
+    return blur / MOST_BLUR, noise / MOST_NOISE
 
 
 def member_of(blur: float, noise: float) -> str:
@@ -46,26 +53,31 @@ def member_of(blur: float, noise: float) -> str:
     return f"r{blur:g} sigma{noise:g}"
 
 
-def degraded(clean: U8, blur: float, noise: float, key: str) -> U8:
-    """An image blurred with its edges continued, then given noise; rounded to 8 bits once, at the end."""
+def degraded(clean: U8, blur: float, noise: float, key: str, *, gray: bool = False) -> U8:
+    """An image blurred with its edges continued, then given noise; rounded to 8 bits once, at the end. gray: the same
+    noise in all three channels.
+    """
     steps: list[Step] = []
     if blur:
         kernel = Kernel(kind="iso", size=_KERNEL_PX, sigma_x=blur, sigma_y=blur)
         steps.append(Blur(kernel=kernel, border="replicate"))
     if noise:
-        steps.append(GaussianNoise(sigma_255=noise, gray=False, field=field_key(0, "cugan-settings", key)))
+        steps.append(GaussianNoise(sigma_255=noise, gray=gray, field=field_key(0, "cugan-settings", key)))
     return apply(clean, tuple(steps))
 
 
-def _at_setting(source: ItemSource, blur: float, noise: float) -> list[Item]:
+def _at_setting(source: ItemSource, blur: float, noise: float, gray: bool) -> list[Item]:  # noqa: FBT001
     items: list[Item] = []
     for item in source.read():
         clean = item.lr if item.hr is None else item.hr
+        if gray:
+            clean = np.repeat(luma(clean)[..., None], 3, axis=2)
         height, width = (side // _MULTIPLE * _MULTIPLE for side in clean.shape[:2])
         if not height or not width:
             raise ImageError("too-small", f"{item.source} has less than {_MULTIPLE} px on a side")
         lr, clean = (
-            np.ascontiguousarray(each[:height, :width]) for each in (degraded(clean, blur, noise, item.source), clean)
+            np.ascontiguousarray(each[:height, :width])
+            for each in (degraded(clean, blur, noise, item.source, gray=gray), clean)
         )
         items.append(Item(item.source, item.sample, member_of(blur, noise), lr, clean, condition(blur, noise)))
     return items
@@ -75,25 +87,42 @@ class CuganOptions(ProtocolOptions):
     """What CUGAN's settings can be told."""
 
     metrics: Metrics = ()
-    table: Literal["1", "2"] = "2"
-    """Of the paper: 1 has LPIPS and DISTS at ten settings, 2 RGB PSNR at eight."""
+    table: Literal["1", "2", "3"] = "2"
+    """Of the paper: 1 has LPIPS and DISTS at ten settings, 2 RGB PSNR at eight, 3 PSNR of gray images at four noises.
+    """
+    setting: tuple[str, ...] = ()
+    """R,SIGMA, repeatable: other settings than the table's, as 2,30."""
+
+    @field_validator("setting")
+    @classmethod
+    def _two_numbers(cls, told: tuple[str, ...]) -> tuple[str, ...]:
+        for each in told:
+            if not _SETTING.fullmatch(each):
+                raise ValueError(f"{each!r} is no blur and noise; write two numbers, as 2,30")
+            if float(each.split(",")[0]) > MOST_BLUR or float(each.split(",")[1]) > MOST_NOISE:
+                raise ValueError(f"{each!r} is beyond blur {MOST_BLUR} or noise {MOST_NOISE}, where z ends")
+        return told
 
     @property
     def settings(self) -> tuple[tuple[float, float], ...]:
-        return TABLE_2 if self.table == "2" else TABLE_1
+        if self.setting:
+            pairs = (each.split(",") for each in self.setting)
+            return tuple((float(blur), float(noise)) for blur, noise in pairs)
+        return TABLES[self.table]
 
 
 def _measure(setup: Setup, options: CuganOptions) -> Counted:
     """Degrade the clean images at each setting and restore them, conditioned models under its z; beside them stand the
     degraded images as they are.
     """
-    default = ("psnr-rgb",) if options.table == "2" else ("lpips-alex-cugan", "dists")
+    default = ("lpips-alex-cugan", "dists") if options.table == "1" else ("psnr-rgb",)
     setup.of_scale()
     metrics = setup.metrics(options.metrics or default, border=0, scale=1)
-    images = setup.images
+    images, gray = setup.images, options.table == "3"
+    name, sha256 = (f"gray {images.name}", sha256_of(["gray", images.sha256])) if gray else (images.name, images.sha256)
     for blur, noise in options.settings:
-        at = [ItemSource(partial(_at_setting, each, blur, noise), each.count, True) for each in images.items]
-        part = ImageSet(images.name, images.sha256, 1, at)
+        at = [ItemSource(partial(_at_setting, each, blur, noise, gray), each.count, True) for each in images.items]
+        part = ImageSet(name, sha256, 1, at)
         restored = replace(setup, images=part, subjects=[*baselines(1), *setup.subjects])
         yield from evaluate(restored, metrics, protocol=CUGAN)
 
@@ -198,7 +227,8 @@ PROTOCOL = Protocol(
     "CUGAN's settings at scale 1",
     """Degrade clean images at CUGAN's settings and restore them at the same size, by models of scale 1.
 
-    Beside the models stand the degraded images as they are. Settings and crops are those of the published code.
+    Beside the models stand the degraded images as they are. Settings and crops are those of the published code; table
+    3's gray images are luma in all three channels, with one noise for them.
 
     \b
     Example:

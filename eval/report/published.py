@@ -65,6 +65,7 @@ def beside(data: str, metrics: Sequence[str], protocol: str = "restoration") -> 
         for each in published()
         if is_called(data, each.data.partition(" (")[0])
         and (each.metric in metrics or each.metric in families)
+        and ("gray" in words) == ("gray" in words_of(each.data))
         and (each.paper == "CUGAN") == (protocol == "cugan")
         and of_scale(each)
     ]

@@ -30,10 +30,11 @@ from rwsr.eval.protocols import (
 )
 from rwsr.eval.protocols.base import Far, Reconstruction, Setup, Steered, Subject
 from rwsr.eval.protocols.restoration import evaluate
-from rwsr.eval.report import ablation, examples, published, sweeps
+from rwsr.eval.report import ablation, examples, published, sweeps, table
 from rwsr.eval.report.page import page
 from rwsr.eval.report.table import MetricRow, mean
 
+from ...commands import rwsr
 from ...conftest import scene
 
 CPU = torch.device("cpu")
@@ -362,12 +363,12 @@ def test_every_cell_of_every_table_is_known() -> None:
         found = Counter(each.table.removeprefix("table ") for each in every if each.paper == paper)
         assert dict(found) == tables, paper
     values = {cell: each.value for cell, each in zip(cells, every, strict=True)}
-    for (paper, table, data, method, member, name), value in values.items():
+    for (paper, of, data, method, member, name), value in values.items():
         if name.startswith("distance-"):
-            of = name.removeprefix("distance-")
-            best = values[paper, table, data, {"CUGAN": "UGAN", "CUnet": "Unet"}[method], member, of]
-            own = values[paper, table, data, method, member, of]
-            assert value == pytest.approx(abs(best - own) if table == "table 2" else own - best, abs=1.01e-4), member
+            figure = name.removeprefix("distance-")
+            best = values[paper, of, data, {"CUGAN": "UGAN", "CUnet": "Unet"}[method], member, figure]
+            own = values[paper, of, data, method, member, figure]
+            assert value == pytest.approx(abs(best - own) if of == "table 2" else own - best, abs=1.01e-4), member
 
 
 @pytest.mark.parametrize(
@@ -415,3 +416,26 @@ def test_the_best_is_a_number(images: ImageSet, values: tuple[float, ...]) -> No
         for i, value in enumerate(values)
     ]
     assert [each.value for each in sweeps.best_of(rows, "niqe", name="best")] == [3.0]
+
+
+def test_cugans_table_3_is_of_gray_images_and_any_setting_can_be_named(photos: Path, tmp_path: Path) -> None:
+    """Gray images with one noise for all channels, so that what is degraded is gray; PSNR is that of the noise."""
+    out = tmp_path / "m.parquet"
+    rwsr("eval", "cugan", "--images", photos, "--name", "CBSD68", "--table", 3, "--out", out)
+    rows = table.read(out)
+    assert {row.data for row in rows} == {"gray CBSD68"}
+    assert {row.member for row in rows} == {f"r0 sigma{sigma}" for sigma in (15, 25, 30, 50)}
+    found = table.mean(rows, model="degraded", member="r0 sigma15")
+    assert found == pytest.approx(20 * np.log10(255 / 15), abs=0.5)
+    gray = np.repeat(np.full((32, 48, 1), 128, np.uint8), 3, axis=2)
+    noisy = cugan_tables.degraded(gray, 0, 30, "a", gray=True)
+    assert (noisy[..., :1] == noisy).all() and noisy.std() == pytest.approx(30, rel=0.1)
+    beside = published.beside("gray CBSD68", ["psnr-rgb"], cugan_tables.CUGAN)
+    assert {each.table for each in beside} == {"table 3"}
+    assert {each.table for each in published.beside("CBSD68", ["psnr-rgb"], cugan_tables.CUGAN)} == {"table 2"}
+    rwsr(
+        "eval", "cugan", "--images", photos, "--setting", "1,50", "--setting", "0.5,0", "--out", tmp_path / "n.parquet"
+    )
+    assert {row.member for row in table.read(tmp_path / "n.parquet")} == {"r1 sigma50", "r0.5 sigma0"}
+    for wrong, said in (("1", "is no blur and noise"), ("5,0", "is beyond blur 4")):
+        assert said in rwsr("eval", "cugan", "--images", photos, "--setting", wrong, "--out", out, code=1)
