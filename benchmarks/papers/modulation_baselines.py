@@ -66,7 +66,7 @@ def between(method: str, photographs: Path, held_out: Path, work: Path, steps: i
     best: list[float] = []
     kept = True
     for sigma in (start, (start + END) // 2, END):
-        test = build(held_out, work, "cugan", f"test-sigma{sigma}", *fixed(sigma), "--seed", "1", samples=40)
+        test = build(held_out, work, "cugan", f"test-sigma{sigma}", *fixed(sigma), "--seed", "1", samples=16)
         out = work / f"{method}-{sigma}.parquet"
         rwsr("eval", "modulation", "--store", test, "--model", tuned, "--by", "psnr-rgb", "--out", out)
         rows = [row for row in table.read(out) if row.metric == "psnr-rgb" and "noise" in row.setting]

@@ -204,7 +204,9 @@ class Round(Frozen):
     resize: ResizeProbabilities
     """How often a resize enlarges, shrinks or keeps."""
     resize_range: Range
-    """(smallest when shrinking, largest when enlarging), as factors."""
+    """(smallest, largest) factor. Shrinking goes from the smallest to 1, enlarging from 1 to the largest; of a range
+    that does not hold 1, both take all of it.
+    """
     resize_modes: Annotated[tuple[ResizeMode, ...], Field(min_length=1)] = ("area", "bilinear", "bicubic")
     """Drawn from evenly, or as often as resize_mode_probs say."""
     resize_mode_probs: tuple[Probability, ...] | None = None
@@ -241,8 +243,8 @@ class Round(Frozen):
             low, high = getattr(self, name)
             if not 0 < low <= 1 <= high:
                 raise ValueError(f"{name} = [{low:g}, {high:g}] is not 0 < low <= 1 <= high; widen it to hold 1")
-        if not 0 < self.resize_range[0] <= 1 <= self.resize_range[1]:
-            raise ValueError(f"resize_range = {list(self.resize_range)} is not 0 < down <= 1 <= up; change it")
+        if not 0 < self.resize_range[0] <= self.resize_range[1]:
+            raise ValueError(f"resize_range = {list(self.resize_range)} is not 0 < smallest <= largest; change it")
         check_odd("kernel_sizes", self.kernel_sizes)
         check_weights("resize_mode_probs", self.resize_mode_probs, self.resize_modes)
         return self

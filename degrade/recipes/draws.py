@@ -77,11 +77,13 @@ def direction(rng: np.random.Generator, ranges: Round) -> Direction:
 
 
 def factor(rng: np.random.Generator, ranges: Round, towards: Direction) -> float:
+    smallest, largest = ranges.resize_range
+    holds_1 = smallest <= 1 <= largest
     match towards:
         case "up":
-            return uniform(rng, 1, ranges.resize_range[1])
+            return uniform(rng, 1 if holds_1 else smallest, largest)
         case "down":
-            return uniform(rng, ranges.resize_range[0], 1)
+            return uniform(rng, smallest, 1 if holds_1 else largest)
         case "keep":
             return 1.0
 

@@ -9,6 +9,7 @@ from . import (
     modulation,
     reconstruction,
     restoration,
+    scores,
     segmented,
     steering,
     udem_curves,
@@ -18,6 +19,7 @@ from .base import Protocol
 PROTOCOLS: tuple[Protocol[Any], ...] = (
     restoration.PROTOCOL,
     udem_curves.PROTOCOL,
+    scores.PROTOCOL,
     steering.PROTOCOL,
     modulation.PROTOCOL,
     interpolation.PROTOCOL,

@@ -238,3 +238,14 @@ def histograms_against(clean: Sequence[float], others: Mapping[str, Sequence[flo
         axes.set_ylabel("images")
         axes.legend(frameon=False)
     return to_plot(figure)
+
+
+def gains(found: Sequence[tuple[float, float]], across: str, up: str) -> Plot:
+    """What each image gains by two metrics, a dot an image; the lines are no gain (RWSR-EDL figure 1)."""
+    figure, (axes,) = new_figure(5.2, 4.4)
+    for line in (axes.axhline, axes.axvline):
+        line(0, color=GRAY, linewidth=1)
+    axes.plot([x for x, _ in found], [y for _, y in found], ".", color=BLUE, alpha=0.8)
+    axes.set_xlabel(f"gain of {across}")
+    axes.set_ylabel(f"gain of {up}")
+    return to_plot(figure)

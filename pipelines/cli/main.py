@@ -15,6 +15,7 @@ from .flow import flow
 from .model import demo, export, restore
 from .noisebank import noisebank
 from .pairs import pairs
+from .paper import paper
 from .store import sources, store
 from .train import train
 
@@ -57,6 +58,7 @@ for command in (
     evaluate,
     report,
     ablation,
+    paper,
     weights,
     flow,
     demo,
@@ -66,7 +68,7 @@ for command in (
 
 _GOES_ON = (  # whose work is committed piece by piece
     *("sources index", "noisebank scan", "noisebank build", "degrade build", "pairs build", "store export"),
-    *("train", "ablation", "flow run", "demo"),
+    *("train", "ablation", "paper", "flow run", "demo"),
 )
 
 

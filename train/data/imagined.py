@@ -6,6 +6,8 @@ import torch
 
 from .batches import GroupBatch, GroupSource, LrBatch, Samples
 
+_TOLD = ("cugan", "cresmd", "adafm", "cfsnet", "dynamic-net")  # how each pair is degraded
+
 
 class ImaginedGroups:
     """A `GroupSource` of the shapes that a config learns from, which no sample can be read of."""
@@ -16,7 +18,7 @@ class ImaginedGroups:
         """config: of any method."""
         self.scale = getattr(config.network, "scale", 1)
         self.members = 5 if config.method == "mm-realsr" and getattr(config.network, "modulated", False) else 1
-        self.conditions = 2 if config.method == "cugan" else 0
+        self.conditions = 2 if config.method in _TOLD else 0
 
     def read(self, samples: list[int]) -> Samples:
         raise NotImplementedError(f"{self.name} has no samples")

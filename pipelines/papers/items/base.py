@@ -1,0 +1,240 @@
+"""What an item of a paper is to `rwsr paper`: what it shows, what it takes of the user, and how it is made."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ....degrade.errors import UserError
+from ....degrade.progress import say
+from ....degrade.storage.local import write_atomic
+from ....degrade.storage.location import Place
+from ...pipeline import Named, make_all
+from ...stages.base import Artifact, Work
+from ..parallel_training import telling, train_all
+
+if TYPE_CHECKING:
+    from ....eval.images.sets import ImageSet
+    from ....eval.report.page import Part, Section
+    from ....eval.report.table import MetricRow
+
+Option = Literal["photos", "target", "auxiliary", "test", "test_lr", "model"]
+OPTIONS: Mapping[Option, str] = {
+    "photos": "--photos",
+    "target": "--target",
+    "auxiliary": "--auxiliary",
+    "test": "--test",
+    "test_lr": "--test-lr",
+    "model": "--model",
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a person asked for: where, with which folders and models, at which size.
+
+    small: minutes on a CPU, instead of the paper's numbers. steps: of every training; samples, hr_size_px: of every
+    store; none is the item's. seeds: trainings of each row. sets: keys of the trainings. metrics: none is the paper's.
+    """
+
+    out: Path
+    small: bool = False
+    photos: tuple[Place, ...] = ()
+    target: tuple[Place, ...] = ()
+    auxiliary: tuple[Place, ...] = ()
+    test: Place | None = None
+    test_lr: Place | None = None
+    simulate_camera: Literal["noisy", "soft"] | None = None
+    models: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    steps: int | None = None
+    samples: int | None = None
+    seeds: int = 1
+    workers: int = 1
+    metrics: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+
+    def has(self, option: Option) -> bool:
+        """Whether it names something."""
+        values: Mapping[Option, object] = {
+            "photos": self.photos,
+            "target": self.target,
+            "auxiliary": self.auxiliary,
+            "test": self.test,
+            "test_lr": self.test_lr or self.simulate_camera,
+            "model": self.models,
+        }
+        return bool(values[option])
+
+
+@dataclass(frozen=True)
+class Made:
+    """What an order gave: its page, and lines for a person."""
+
+    page: Path
+    lines: list[str]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A table or a figure of a paper.
+
+    name: as table2 or fig7. title: what it shows. wants: what of the user's it takes, in words. trains: presets at the
+    paper's size, and how often each is trained. files: published files that the paper's size takes, by the names of
+    `rwsr weights`. notes: errata, and what is not as the paper has it. make: None of a drawing, and of what cannot be
+    made; why says which.
+    """
+
+    paper: str
+    name: str
+    title: str
+    wants: Mapping[Option, str] = field(default_factory=dict[Option, str])
+    trains: Mapping[str, int] = field(default_factory=dict[str, int])
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    make: Callable[["Item", Order], Made] | None = None
+    why: str = ""
+
+    @property
+    def called(self) -> str:
+        """As a person says it: "CUGAN table 2"."""
+        kind, number = (self.name[: len(k)] for k in ("table", "fig") if self.name.startswith(k)), self.number
+        return f"{self.paper} {'figure' if next(kind) == 'fig' else 'table'} {number}"
+
+    @property
+    def number(self) -> str:
+        """As printed: 2, or IX."""
+        text = self.name.removeprefix("table").removeprefix("fig")
+        return _ROMAN[int(text)] if self.paper == "rwsr-edl" and self.name.startswith("table") else text
+
+    def check(self, order: Order) -> None:
+        """Raises UserError where it cannot be made, or something that it takes is not named."""
+        if self.make is None:
+            raise UserError(f"{self.called} is not made here: {self.why}")
+        lacking = [f"{OPTIONS[each]} ({said})" for each, said in self.wants.items() if not order.has(each)]
+        if lacking:
+            raise UserError(f"{self.called} takes {', '.join(lacking)}; name {'it' if len(lacking) == 1 else 'them'}")
+        unused = [OPTIONS[each] for each in OPTIONS if each not in self.wants and order.has(each)]
+        if unused:
+            raise UserError(f"{self.called} takes no {unused[0]}; leave it out")
+
+
+_ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
+_RUNS = "runs"
+
+
+def carry_out(item: Item, order: Order) -> Made:
+    """Make an item into the folder of an order, or go on with it.
+
+    Raises:
+        UserError: something is missing, or a stage failed; the same order goes on from there.
+    """
+    item.check(order)
+    assert item.make is not None
+    order.out.mkdir(parents=True, exist_ok=True)
+    return item.make(item, order)
+
+
+def build_stores(order: Order, stores: Sequence[Named]) -> dict[str, Artifact]:
+    """The stores (and indexes) of an order, by their names."""
+    return make_all(stores, order.out, order.out / _RUNS, Work(workers=max(1, order.workers)), telling)
+
+
+def run_of(order: Order, name: str) -> Path:
+    """Where a training of an order lies."""
+    return order.out / _RUNS / name
+
+
+def training(name: str, stage: Any) -> Named:
+    """A training of an order."""
+    return Named(name, stage, f"{_RUNS}/{name}")
+
+
+def train(order: Order, waves: Sequence[Sequence[Named]], made: Mapping[str, Artifact]) -> None:
+    """Trainings in waves: those of one hang on those before."""
+    for wave in waves:
+        if wave:
+            train_all(wave, order.out, made, order.workers)
+
+
+def photographs(folder: Place | None) -> "ImageSet":
+    """Clean photographs to measure on; raises UserError."""
+    from ...evaluate import image_set
+
+    assert folder is not None
+    return image_set(None, None, folder, 1)
+
+
+def measure_into(out: Path, name: str, images: "ImageSet", models: Mapping[str, Path], options: Any) -> None:
+    """Measure models by a protocol into a report, beside what it holds."""
+    from ....eval.images.restoring import pick_device
+    from ....eval.measure import measure, protocol_of
+    from ...evaluate import open_subjects
+
+    protocol, device = protocol_of(name), pick_device()
+    measure(protocol, images, open_subjects(models, device), options, out, device)
+
+
+# ------------------------------------------------------------------------------------------------------------ page
+
+
+def _printed(item: Item, rows: "Sequence[MetricRow]", names: Mapping[str, str]) -> "Part | None":
+    """The figures of the table that the paper prints, and ours where one was measured under the same name."""
+    from ....eval.report.page import Table
+    from ....eval.report.parts import figure_of
+    from ....eval.report.published import published
+    from ....eval.report.table import mean_of
+
+    cells = [each for each in published() if each.table == f"table {item.number}" and _is_of(each.paper, item)]
+    if not cells:
+        return None
+    ours: dict[tuple[str, str, str], list[float]] = {}
+    for row in rows:
+        family = row.metric.partition("-")[0]
+        for metric in (row.metric, family):
+            for member in (row.member, ""):
+                ours.setdefault((names.get(row.model, row.model), member, metric), []).append(row.value)
+    lines: list[tuple[str, ...]] = []
+    for each in cells:
+        family = each.metric.partition("-")[0]
+        key = next((k for m in (each.metric, family) if (k := (each.method, each.member, m)) in ours), None)
+        own = "" if key is None else figure_of(each.metric, mean_of(ours[key]))
+        lines.append((each.data, each.method, each.member, each.metric, each.printed, own, each.note))
+    return Table(("data", "method", "setting", "metric", "printed", "measured here", "note"), tuple(lines))
+
+
+def _is_of(paper: str, item: Item) -> bool:
+    return paper.lower() == item.paper
+
+
+def write_page(
+    item: Item,
+    order: Order,
+    *,
+    metrics: Path | None = None,
+    body: "Sequence[Part]" = (),
+    said: Sequence[str] = (),
+    names: Mapping[str, str] | None = None,
+    more: "Sequence[Section]" = (),
+) -> Path:
+    """OUT/report.html: what was made, the printed figures beside ours, and the sections of what was measured.
+
+    names: the methods of the paper that models stand for, by their names in the report.
+    """
+    from ....eval.pages import sections_of
+    from ....eval.report.page import Section, page
+    from ....eval.report.table import read
+
+    size = "small, minutes on a CPU: only orders can be compared" if order.small else "at the paper's size"
+    lead = [f"{item.title}. Trained {size}." if item.trains else f"{item.title}.", *said]
+    lead += [f"Note: {each}" for each in item.notes]
+    parts = list(body)
+    if metrics is not None:
+        printed = _printed(item, read(metrics), names or {})
+        parts += [] if printed is None else [printed]
+    sections = [Section(item.called, tuple(lead), parts), *more]
+    if metrics is not None:
+        sections += sections_of(metrics)
+    at = order.out / "report.html"
+    write_atomic(at, page(item.called, str(order.out), sections))
+    say(f"wrote {at}")
+    return at

@@ -1,0 +1,237 @@
+"""`rwsr paper`: what is listed is all that the papers have; items are made small, by the command, and go on."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rwsr.degrade.errors import UserError
+from rwsr.degrade.recipes.base import Chance
+from rwsr.degrade.recipes.real_esrgan import FIRST, SECOND, SecondOrder
+from rwsr.eval.report import table
+from rwsr.eval.report.published import published
+from rwsr.pipelines.papers.items import ITEMS, item_of
+from rwsr.pipelines.papers.items.hours import HOURS
+from rwsr.pipelines.papers.items.mm_realsr import SEGMENTS, segment
+from rwsr.train.compose import method_of
+from rwsr.train.networks.published.compact import CompactConfig
+
+from ...commands import TINY, flags, rwsr
+from ...conftest import scene
+
+_UDEM = "network.udem={num_feat: [4], num_block: [1], downscales: [2]}"
+_LOOP = ("loop.batch_size=2", "loop.warmup_steps=0")
+ROUNDS = {"first": FIRST, "second": SECOND}
+_CUNET = (*_LOOP, "network.num_feat=[4,6,8]", "network.num_block=1")
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """Photographs to train on, and others to measure on."""
+    for folder, seeds, side in (("photos", range(2), 160), ("test", range(2, 4), 112)):
+        (tmp_path / folder).mkdir()
+        for seed in seeds:
+            Image.fromarray(scene(seed, side, side + 16)).save(tmp_path / folder / f"{seed}.png")
+    return tmp_path
+
+
+def _paper(folders: Path, *words: object, code: int = 0) -> str:
+    return rwsr("paper", *words, "--out", folders / "out", code=code)
+
+
+def test_every_table_and_figure_is_there() -> None:
+    """As many as the papers have; every preset that they train is one, with the hours of the table of costs."""
+    counts = {"cugan": (3, 8), "mm-realsr": (2, 10), "rwsr-edl": (10, 10), "hr-aware": (4, 9)}
+    for paper, (tables, figures) in counts.items():
+        names = [each.name for each in ITEMS if each.paper == paper]
+        assert sorted(names) == sorted(
+            [f"table{i + 1}" for i in range(tables)] + [f"fig{i + 1}" for i in range(figures)]
+        )
+    readme = (Path(__file__).parents[3] / "train/README.md").read_text()
+    hours = {
+        cells[1].strip(): float(cells[9].split("/")[0].replace(",", ""))
+        for line in readme.splitlines()
+        if len(cells := line.split("|")) == 11 and re.fullmatch(r" [\d.,]+ / [\d.,]+ ", cells[9])
+    }
+    for item in ITEMS:
+        assert (item.make is None) == bool(item.why) and (item.make is None) == (item.why == "a drawing")
+        for preset in item.trains:
+            assert preset in method_of(preset).presets
+            assert HOURS[preset] == hours[preset]
+
+
+def test_printed_tables_have_their_items() -> None:
+    for each in published():
+        if each.paper not in ("IMDN", "RLFN"):
+            paper, number = each.paper.lower(), each.table.removeprefix("table ")
+            assert [item for item in ITEMS if item.paper == paper and item.number == number and "table" in item.name]
+    assert item_of("rwsr-edl", "table9").called == "rwsr-edl table IX" and item_of("cugan", "figure 7").name == "fig7"
+    with pytest.raises(UserError, match="cugan has no table4; it has table1, "):
+        item_of("cugan", "table4")
+
+
+def test_the_list_says_what_each_takes() -> None:
+    told = rwsr("paper", "list")
+    assert "CUGAN (Cai et al. 2021)\n  table1 " in told and "a drawing: nothing to make" in told
+    assert "not implemented" not in told
+    found = json.loads(rwsr("paper", "list", "cugan", "--json"))["items"]
+    assert {each["paper"] for each in found} == {"cugan"}
+    table_2 = next(each for each in found if each["item"] == "table2")
+    assert set(table_2["takes"]) == {"--photos", "--test"} and table_2["trains"]["unet"] == 8
+
+
+def test_what_an_order_lacks_is_said(folders: Path) -> None:
+    said = _paper(folders, "cugan", "table2", "--small", "--photos", folders / "photos", code=1)
+    assert "cugan table 2 takes --test (CBSD68); name it" in said
+    given = ("--photos", folders / "photos", "--test", folders / "test", "--target", folders / "photos")
+    assert "takes no --target; leave it out" in _paper(folders, "cugan", "table2", *given, code=1)
+    assert "is not made here: a drawing" in _paper(folders, "cugan", "fig3", code=1)
+    assert "'table9' is not one of" in _paper(folders, "cugan", "table9", code=2)
+    both = ("--test-lr", folders / "test", "--simulate-camera", "soft")
+    assert "not both" in _paper(folders, "hr-aware", "table1", *both, code=2)
+
+
+@pytest.mark.slow
+def test_cugans_table_2_is_made_and_goes_on(folders: Path) -> None:
+    """Unet, at eight levels one each, CUnet and CResMD; the printed figures stand beside those of the same names."""
+    order = ("cugan", "table2", "--small", "--photos", folders / "photos", "--test", folders / "test", "--steps", 1,
+             "--samples", 2, *flags("--set", _LOOP))  # fmt: skip
+    told = _paper(folders, *order)
+    rows = table.read(folders / "out/metrics.parquet")
+    members = {row.member for row in rows if row.model == "CUnet"}
+    assert len(members) == 8 and {row.member for row in rows if row.model == "CResMD"} == members
+    singles = {row.model: row.member for row in rows if row.model.startswith("Unet of ")}
+    assert len(singles) == 8 and all(name == f"Unet of {member}" for name, member in singles.items())
+    assert "at most psnr-rgb" in told  # the distance
+    page = (folders / "out/report.html").read_text()
+    unet = table.mean(rows, model="Unet of r2 sigma0")
+    cells = re.findall(r"<td[^>]*>\s*Unet\s*</td>\s*<td[^>]*>\s*r2 sigma0\s*</td>(.*?)</tr>", page, re.DOTALL)
+    assert cells and "30.24" in cells[0] and f"{unet:.2f}" in cells[0]
+    before = {path: path.stat().st_mtime_ns for path in (folders / "out/runs").glob("*/model.safetensors")}
+    _paper(folders, *order)
+    assert before == {path: path.stat().st_mtime_ns for path in (folders / "out/runs").glob("*/model.safetensors")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("item", ["fig1", "fig2", "fig5", "fig6", "fig7", "fig8", "table3"])
+def test_cugans_other_items_are_made(item: str, folders: Path, published: Path) -> None:
+    sets = [each for each in _CUNET if item != "fig7" or "num_" not in each]
+    _paper(folders, "cugan", item, "--small", "--photos", folders / "photos", "--test", folders / "test", "--steps", 1,
+           "--samples", 2, *flags("--set", sets))  # fmt: skip
+    page = (folders / "out/report.html").read_text()
+    assert f"cugan {'table' if 'table' in item else 'figure'} {item[-1]}" in page
+    if item == "fig5":
+        with Image.open(folders / "out/denoising/noise-0.20/2.png") as picture:
+            assert picture.size == (128 * 4, 112 * 4)
+
+
+def test_segments_part_every_range_evenly() -> None:
+    """The four together are the whole ranges, one after the other; each is a recipe that draws within its own."""
+    for first, whole in ((True, FIRST), (False, SECOND)):
+        found = [segment(first, i) for i in range(SEGMENTS)]
+        for name in ("blur_sigma", "noise_sigma_255", "poisson_scale"):
+            ends = [tuple(each[name]) for each in found]
+            assert ends[0][0] == getattr(whole, name)[0] and ends[-1][1] == getattr(whole, name)[1]
+            assert all(a[1] == b[0] for a, b in zip(ends, ends[1:], strict=False))
+        for name in ("resize_range", "jpeg_quality"):  # from the mild end
+            assert found[0][name][1] == getattr(whole, name)[1] and found[-1][name][0] == getattr(whole, name)[0]
+    for i in range(SEGMENTS):
+        rounds = {
+            "first": {**FIRST.model_dump(), **segment(True, i)},
+            "second": {**SECOND.model_dump(), **segment(False, i)},
+        }
+        recipe = SecondOrder.model_validate({"scale": 4, **rounds})
+        low, high = recipe.first.resize_range
+        for n in range(20):
+            steps = recipe.draw(400, Chance(0, (n,)), None).members["lr"]
+            side = next(step.height for step in steps if step.op == "resize")  # type: ignore[union-attr]
+            assert low * 400 - 1 <= side <= high * 400 + 1
+
+
+@pytest.fixture
+def modulated(folders: Path) -> Path:
+    rwsr("degrade", "build", "--preset", "mm-realsr", "--source", folders / "photos", "--out", folders / "g.zarr",
+         "--hr-size", 64, "--samples", 2)  # fmt: skip
+    rwsr("train", "mm-realsr", "--store", folders / "g.zarr", "--out", folders / "mm", "--preset", "mm-realsr-small",
+         "--steps", 1, *flags("--set", [*TINY, _UDEM]))  # fmt: skip
+    return folders / "mm"
+
+
+@pytest.mark.slow
+def test_mm_realsrs_items_are_made(modulated: Path, folders: Path, published: Path) -> None:
+    test = ("--test", folders / "test")
+    model = ("--model", f"MM-RealSR={modulated}")
+    small = ("--small", "--photos", folders / "photos", "--steps", 1, "--samples", 2)
+    _paper(folders, "mm-realsr", "fig6", *small, *test, *flags("--set", [*TINY, _UDEM]))
+    assert (folders / "out/report.html").read_text().count("anchors") > 2
+    told = rwsr("paper", "mm-realsr", "fig7", *model, *test, "--out", folders / "fig7")
+    assert re.search(r"2\.png: blur 0\.\d\d, noise 0\.\d\d", told)
+    rwsr("paper", "mm-realsr", "fig9", *model, *test, "--out", folders / "fig9")
+    assert len(list((folders / "fig9").glob("MM-RealSR-noise/noise-*/2.png"))) == 6
+    assert (folders / "fig9/MM-RealSR-blur/2-sweep.mp4").stat().st_size > 1000
+    camera = ("--simulate-camera", "noisy")
+    told = rwsr(
+        "paper", "mm-realsr", "table1", *model, *test, *camera, "--metric", "lpips-squeeze", "--out", folders / "t1"
+    )
+    assert "MM-RealSR: lpips-squeeze" in told and "3.60" in (folders / "t1/report.html").read_text()
+    wrong = ("paper", "mm-realsr", "fig9", "--model", folders / "test", *test, "--out", folders / "no")
+    rwsr(*wrong, code=1)
+    tiny = ("network.num_feat=4", "network.num_block=1", "network.num_grow_ch=4", "loop.batch_size=2")
+    rwsr("paper", "mm-realsr", "table2", *small, *test, *camera, "--out", folders / "t2", *flags("--set", tiny))
+    rows = table.read(folders / "t2/metrics.parquet")
+    assert {"Segment-1", "Segment-4", "best of 4", "MM-RealSR"} <= {row.model for row in rows}
+
+
+@pytest.mark.slow
+def test_rwsr_edls_items_are_made(folders: Path, published: Path) -> None:
+    models = []
+    for seed, name in enumerate(("ESRGAN", "DASR")):
+        torch.manual_seed(seed)
+        net = CompactConfig(num_feat=4, num_conv=2, scale=4).build()
+        torch.save({"params": net.state_dict()}, folders / f"{name}.pth")
+        models += ["--model", f"{name}={folders / name}.pth"]
+    pairs = ("--test", folders / "test", "--simulate-camera", "noisy")
+    _paper(folders, "rwsr-edl", "table4", *models, *pairs)
+    page = (folders / "out/report.html").read_text()
+    assert "rwsr-edl table IV" in page and "CinCGAN" in page
+    told = rwsr("paper", "rwsr-edl", "table6", *models, "--out", folders / "t6")
+    counted = sum(value.numel() for value in net.parameters())
+    assert f"{counted:,} parameters" in told and "16,697,987" not in told
+    told = rwsr("paper", "rwsr-edl", "fig1", *models, *pairs, "--out", folders / "f1")
+    assert "how much DASR gains over ESRGAN" in told
+    said = rwsr("paper", "rwsr-edl", "fig1", *models[:2], *pairs, "--out", folders / "f2", code=1)
+    assert "is of two models" in said
+    told = rwsr("paper", "rwsr-edl", "fig4", "--small", "--target", folders / "photos", "--out", folders / "f4")
+    assert "patches" in told
+
+
+def test_scores_are_those_that_a_restoration_says(modulated: Path, folders: Path) -> None:
+    """Of the whole image, both, whatever it is asked by."""
+    told = rwsr(
+        "eval", "scores", "--images", folders / "test", "--model", modulated, "--out", folders / "m.parquet", "--json"
+    )
+    found = json.loads(told)["scores"]["mm"]
+    restored = json.loads(rwsr("restore", folders / "test", "--model", modulated, "--out", folders / "r", "--json"))[
+        "restored"
+    ]
+    for each in restored:
+        scores = found[Path(each["source"]).name]
+        assert np.allclose([scores["score-blur"], scores["score-noise"]], [each["blur"], each["noise"]], atol=1e-5)
+    rwsr("report", "--metrics", folders / "m.parquet", "--out", folders / "page.html")
+    assert "Scores: test" in (folders / "page.html").read_text()
+    torch.save({"params": CompactConfig(num_feat=4, num_conv=2, scale=4).build().state_dict()}, folders / "x.pth")
+    wrong = (
+        "eval",
+        "scores",
+        "--images",
+        folders / "test",
+        "--model",
+        folders / "x.pth",
+        "--out",
+        folders / "n.parquet",
+    )
+    assert "has no UDEM" in rwsr(*wrong, code=1)
