@@ -193,6 +193,8 @@ def _in_tiles(
     elif restorer.modulated is not None:
         model, *found = _modulated(restorer.modulated, picture, told.blur, told.noise, tile_px)
         scores = (found[0], found[1])
+    elif restorer.learning is not None:
+        model = restorer.learning.learned_of(picture.pixels)
     scale = restorer.scale
     if restorer.pools_whole and tile_px and max(picture.pixels.shape[:2]) > tile_px:
         say(

@@ -1,7 +1,10 @@
 """Trained networks as what `eval` measures: each with all that its network can be given and asked."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+
+from torch import Tensor
 
 from ..degrade.errors import UserError
 from ..degrade.storage import location
@@ -26,13 +29,20 @@ def subject_of(restorer: Restorer) -> Subject:
         restorer.checkpoint,
         setting_of({"scores": "udem"}) if modulated else "{}",
         restorer.conditioned,
-        None if modulated is None else partial(under_whole_scores, modulated),
+        _of_whole_images(restorer),
         scale=restorer.scale,
         steered=None if steered is None else steered.restore_at,
         scores=None if steered is None else _own_scores(steered),
         scores_images=modulated is not None,
         weights=restorer.net,
     )
+
+
+def _of_whole_images(restorer: Restorer) -> Callable[[Tensor], Model] | None:
+    """The model for the tiles of an image, once it has seen all of it; None of one that need not."""
+    if restorer.learning is not None:
+        return restorer.learning.learned
+    return None if restorer.modulated is None else partial(under_whole_scores, restorer.modulated)
 
 
 def _own_scores(net: MMRealSR | Conditioned) -> Model:

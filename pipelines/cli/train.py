@@ -348,5 +348,41 @@ def train_enlarge(run: Path, scale: int, out: Path, json_: bool) -> None:
     options.tell({"model": file}, [f"wrote {file}"], json_=json_)
 
 
+def _zero_shot_presets() -> list[str]:
+    from ...train.zero_shot.presets import PRESETS
+
+    return list(PRESETS)
+
+
+@train.command("zssr", short_help="ZSSR, KernelGAN: learned of each image anew")
+@click.option("--out", type=params.LOCAL, required=True, help="Folder of the run.")
+@click.option(
+    "--preset",
+    type=params.LazyChoice(_zero_shot_presets),
+    default="zssr",
+    show_default=True,
+    help="ZSSR by its published code, for real photographs, or with a kernel that KernelGAN estimates of each image; "
+    "small ones take a minute an image on a CPU, the others a quarter of an hour.",
+)
+@click.option("--scale", type=click.IntRange(2, 4), default=2, show_default=True, help="How many times it enlarges.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A key of the preset; may be repeated.")
+@options.as_json
+def train_zssr(out: Path, preset: str, scale: int, sets: tuple[str, ...], json_: bool) -> None:
+    """Make a run of ZSSR (Shocher et al. 2018), alone or with KernelGAN (Bell-Kligler et al. 2019).
+
+    There is nothing to train yet: it learns of each image when `rwsr restore` or `rwsr eval` restores it, from that
+    image alone, and comes to the same bytes each time.
+
+    \b
+    Example:
+      rwsr train zssr --preset kernelgan-zssr-small --out zero-shot
+      rwsr restore photo.png --model zero-shot --out restored
+    """
+    from ...train.zero_shot.presets import zero_shot
+
+    file = zero_shot(preset, out, scale=scale, sets=sets)
+    options.tell({"model": file}, [f"wrote {file}"], json_=json_)
+
+
 for baseline in commands(train_by):
     train.add_command(baseline)

@@ -24,6 +24,8 @@ from ..networks.baselines import adafm, cfsnet, cresmd, dynamic_net, enlarged
 from ..networks.published import compact, imdn, rlfn
 from ..runs.model_file import Weights, check_numbers, checked_weights, config_now, config_of, read_model
 from ..runs.moments import checkpoint_at, model_file, moment_of
+from ..zero_shot import zssr
+from ..zero_shot.base import ZeroShot
 from . import ncnn
 
 _OTHERS = (
@@ -39,6 +41,7 @@ _OTHERS = (
     rlfn,
     rwsr_edl,
     spandrel_arch,
+    zssr,
 )  # whose configs are known by being imported
 FINE_TUNED: Literal["hr-aware"] = "hr-aware"  # the method whose config has the config of a model of another
 PRETRAINED: Literal["hr-aware-pretrain"] = "hr-aware-pretrain"  # of networks that restore nothing
@@ -80,6 +83,11 @@ class Restorer:
     def conditioned(self) -> Conditioned | None:
         """The network, where it needs a condition: how an image is degraded."""
         return wants_condition(self.net)
+
+    @property
+    def learning(self) -> ZeroShot | None:
+        """The network, where it is trained on each image anew."""
+        return self.net if isinstance(self.net, ZeroShot) else None
 
     @property
     def steered(self) -> mm_realsr.MMRealSR | Conditioned | None:

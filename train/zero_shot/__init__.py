@@ -1,0 +1,1 @@
+"""Networks that are trained on each image anew, when it is restored."""
