@@ -63,6 +63,7 @@ _SMALLER = {
             ["loop.batch_size=2", "network.far.net=squeezenet", "network.controller.hqi=squeeze", "losses.net=squeeze"],
         ),
     ],
+    "paper cugan": [*_STEPS, "--samples", "8"],
     "train hr-aware": [*_STEPS, *flags("--set", ["loop.batch_size=1", "losses.net=squeeze"])],
     "degrade build": ["--samples", "4"],
     "ablation hr-aware": ["--steps", "1", "--pretrain-steps", "1", "--samples", "8", "--seeds", "1"],
@@ -128,7 +129,7 @@ def test_every_other_command_of_the_readme_works_in_order(
     rwsr("train", "mm-realsr", "--store", "g.zarr", "--out", "run", "--preset", "mm-realsr-small", *_STEPS,
          *flags("--set", [*_TINY, _UDEM, "loop.lr_patch_px=16"]))  # fmt: skip
     commands = _indented()
-    assert len(commands) == 33
+    assert len(commands) == 38
     for line in commands:
         program, *words = shlex.split(line)
         assert program == "rwsr"

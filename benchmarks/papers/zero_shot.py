@@ -3,7 +3,7 @@
     python benchmarks/papers/zero_shot.py PHOTOGRAPHS [--images N] [--side PX]
 
 Of each photograph the middle, made half as large by a Gaussian of 2.2 and 1.0 px; then KernelGAN's estimate against
-MATLAB's cubic, and ZSSR by the cubic, by the estimate and by the true kernel against bicubic enlarging, all by the small
+MATLAB's cubic, and ZSSR by the cubic, by the estimate and by the true kernel against bicubic enlarging, all by small
 presets. On one core a minute and a half a photograph; exits 1 when a promise is not kept.
 """
 

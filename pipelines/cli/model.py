@@ -45,9 +45,8 @@ class _Scores(click.ParamType[tuple[float | None, ...]]):
             score = -1.0
         if not 0 <= score <= 1:
             of = "" if text == whole else f" of {whole!r}"
-            self.fail(
-                f"{text!r}{of} is neither a number from 0 to 1" + (" nor `auto`" if self._auto else ""), param, ctx
-            )
+            wanted = "is neither a number from 0 to 1 nor `auto`" if self._auto else "is no number from 0 to 1"
+            self.fail(f"{text!r}{of} {wanted}", param, ctx)
         return score
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from ...degrade.storage.location import Place
-from .baselines import commands
 from .common import options, params
+from .common.baselines import commands
 
 
 @click.group(short_help="Train a model, or adapt one to a camera")

@@ -66,18 +66,13 @@ def measured(item: Item, order: Order, metrics: Sequence[str]) -> Made:
 
 def timed(item: Item, order: Order) -> Made:
     """Seconds for one image of 300x200, the median of some, and parameters, of each named model."""
-    import statistics
-    import time
-
-    import torch
-
-    from ....eval.images.restoring import name_of, pick_device, restored
+    from ....eval.images.restoring import name_of, pick_device
     from ....eval.report.page import Table
     from ....eval.report.published import published
+    from ....eval.timing import seconds_of, threads
     from ....train.files.open import open_restorer
 
     device = pick_device()
-    lr = torch.rand(1, 3, 200, 300, generator=torch.Generator().manual_seed(0)).to(device)
     printed = {
         (each.method, each.metric): each.printed
         for each in published()
@@ -88,20 +83,14 @@ def timed(item: Item, order: Order) -> Made:
         restorer = open_restorer(path, device, name=name)
         if restorer.conditioned is not None:
             raise UserError(f"{name} needs a condition; the table is of models that need none")
-        seconds: list[float] = []
-        for _ in range(_TIMES + 1):
-            started = time.perf_counter()
-            restored(restorer.net, lr)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - started)
+        seconds = seconds_of(restorer.net, device, height=200, width=300, times=_TIMES)
         parameters = sum(value.numel() for value in restorer.net.parameters())
         beside = [printed.get((name, metric), "") for metric in ("seconds", "parameters")]
-        lines.append((name, f"{statistics.median(seconds[1:]):.4f}", f"{parameters:,}", *beside))
+        lines.append((name, f"{seconds:.4f}", f"{parameters:,}", *beside))
     table = Table(("model", "seconds", "parameters", "seconds printed", "parameters printed"), tuple(lines))
     said = (
         f"One LR of 300x200 pixels, {_TIMES} times after one that is not counted, the median; on {name_of(device)}, "
-        f"with {torch.get_num_threads()} threads. The paper says neither its device nor whether 300x200 is LR or HR.",
+        f"with {threads()} threads. The paper says neither its device nor whether 300x200 is LR or HR.",
     )
     page = write_page(item, order, body=[table], said=said)
     return Made(page, [*(f"{line[0]}: {line[1]} s, {line[2]} parameters" for line in lines), f"wrote {page}"])

@@ -30,11 +30,11 @@ _LOOP = LoopConfig(
     schedule=MultiStep(milestones=(500_000,), gamma=0.1),
 )
 _MAIN = AdaFMTraining(loop=_LOOP)
-_TUNED = AdaFMTraining(stage="tuned", needs_start=True, loop=_LOOP.model_copy(update={"steps": 500_000}))
+_TUNED = AdaFMTraining(trains="tuned", needs_start=True, loop=_LOOP.model_copy(update={"steps": 500_000}))
 _SMALL = AdaFMTraining(network=AdaFMConfig(num_feat=48, num_block=6, filter_size=3), loop=SMALL_LOOP)
 _SMALL_TUNED = _SMALL.model_copy(
     update={
-        "stage": "tuned",
+        "trains": "tuned",
         "needs_start": True,
         "loop": SMALL_LOOP.model_copy(update={"steps": 1500, "learning_rate": 5e-3}),
     }

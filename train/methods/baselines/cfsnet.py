@@ -30,14 +30,14 @@ _LOOP = LoopConfig(
     schedule=MultiStep(milestones=(300_000,)),
 )
 _MAIN = CFSNetTraining(pixel=0.1, loop=_LOOP)
-_TUNED = _MAIN.model_copy(update={"stage": "tuned", "needs_start": True})
+_TUNED = _MAIN.model_copy(update={"trains": "tuned", "needs_start": True})
 _SMALL = CFSNetTraining(
     network=CFSNetConfig(num_feat=24, num_block=4),
     loop=SMALL_LOOP.model_copy(update={"batch_size": 8, "lr_patch_px": 40}),
 )
 _SMALL_TUNED = _SMALL.model_copy(
     update={
-        "stage": "tuned",
+        "trains": "tuned",
         "needs_start": True,
         "loop": _SMALL.loop.model_copy(update={"steps": 2500}),
     }

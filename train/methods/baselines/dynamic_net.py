@@ -32,12 +32,12 @@ _LOOP = LoopConfig(
 )
 _MAIN = DynamicNetTraining(loop=_LOOP)
 _TUNED = DynamicNetTraining(
-    stage="tuned", needs_start=True, loop=_LOOP.model_copy(update={"steps": 500_000, "learning_rate": 1e-5})
+    trains="tuned", needs_start=True, loop=_LOOP.model_copy(update={"steps": 500_000, "learning_rate": 1e-5})
 )
 _SMALL = DynamicNetTraining(network=DynamicNetConfig(num_feat=48, num_block=6), loop=SMALL_LOOP)
 _SMALL_TUNED = _SMALL.model_copy(
     update={
-        "stage": "tuned",
+        "trains": "tuned",
         "needs_start": True,
         "loop": SMALL_LOOP.model_copy(update={"steps": 1500, "learning_rate": 5e-4}),
     }

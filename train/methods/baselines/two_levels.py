@@ -23,7 +23,7 @@ class TwoLevelsTraining(TrainingConfig):
 
     network: TwoLevelsConfig
     """Sizes of the network, and its two levels."""
-    stage: Literal["main", "tuned"] = "main"
+    trains: Literal["main", "tuned"] = "main"
     """What is trained: all but the tuned parts, on pairs of the start; or those alone, on pairs of the end."""
     pixel: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the mean absolute error."""
@@ -43,7 +43,7 @@ def build(config: TwoLevelsTraining, given: Given) -> Training[GroupBatch]:
     if given.start is not None:
         start_with(net, given.start, partly=given.partly)
     for name, value in net.named_parameters():
-        value.requires_grad_(net.is_tuned(name) == (config.stage == "tuned"))
+        value.requires_grad_(net.is_tuned(name) == (config.trains == "tuned"))
 
     def terms(_: str, batch: GroupBatch, shared: Shared) -> dict[str, Tensor]:
         sr = net(batch.lr[:, 0], batch.condition).float()
@@ -57,7 +57,7 @@ def why_not(config: TwoLevelsTraining, recipe: Recipe, to_learn: bool) -> str | 
     apart = other_scale(config.network.scale, recipe)
     if apart or not to_learn:
         return apart or (None if recipe.num_conditions else "is told blur and noise (cugan)")
-    level = level_of(config.network.start if config.stage == "main" else config.network.end)
+    level = level_of(config.network.start if config.trains == "main" else config.network.end)
     found = recipe.fixed_level if isinstance(recipe, BlurNoise) else None
     if found == level:
         return None

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from .common import options
+from . import options
 
 
 class _Told(NamedTuple):
