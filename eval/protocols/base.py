@@ -90,7 +90,7 @@ class Subject:
         if len(told) != len(items):
             raise UserError(
                 f"{self.name} is conditioned on how images are degraded, which is not known of {items[0].source}; "
-                "measure it on a store of cugan, or by `rwsr eval cugan`"
+                "say it by --condition, or measure it on a store of cugan or by `rwsr eval cugan`"
             )
         z = torch.tensor(told, dtype=torch.float32, device=device)
         return partial(_told, self.conditioned, z)

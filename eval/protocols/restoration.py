@@ -3,16 +3,17 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from ...degrade.errors import UserError
 from ..images.restoring import restore
-from ..images.sets import Item, opened
+from ..images.sets import Item, ItemSource, opened
 from ..images.tensors import to_tensor
 from ..images.tiling import is_large, restore_in_tiles
 from ..metrics import unit_of
@@ -103,12 +104,58 @@ class RestorationOptions(ProtocolOptions):
     metrics: Metrics = ()
     border: Annotated[int, Field(ge=0)] | None = None
     """Pixels to crop from each side. Without, the scale for PSNR and SSIM, else 0."""
+    condition: str | None = None
+    """BLUR,NOISE, each 0 to 1: how all images of a folder are degraded, for models that are told that, as CUGAN."""
+
+    @field_validator("condition")
+    @classmethod
+    def _two_numbers(cls, told: str | None) -> str | None:
+        parts = [] if told is None else told.split(",")
+        if told is not None and (len(parts) != 2 or not all(map(_is_share, parts))):
+            raise ValueError(f"{told!r} is not two numbers from 0 to 1; write them as 0.25,0.30")
+        return told
+
+    @property
+    def z(self) -> tuple[float, float] | None:
+        """The condition as numbers."""
+        if self.condition is None:
+            return None
+        blur, noise = self.condition.split(",")
+        return float(blur), float(noise)
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
 
 
 def _measure(setup: Setup, options: RestorationOptions) -> Counted:
     setup.of_scale()
     metrics = setup.metrics_with_hr(options.metrics, border=options.border)
+    if options.z is not None:
+        _tell_all(setup, options.z)
     yield from evaluate(_with_baselines(setup), metrics)
+
+
+def _tell_all(setup: Setup, z: tuple[float, float]) -> None:
+    """Say of every image, for the crops too, that it is degraded so.
+
+    Raises:
+        UserError: no model listens, or the images say by themselves how they are degraded.
+    """
+    if not any(each.conditioned for each in setup.subjects):
+        raise UserError("no model is told how images are degraded; leave out --condition")
+
+    def read(source: ItemSource) -> list[Item]:
+        items = source.read()
+        if any(item.condition is not None for item in items):
+            raise UserError(f"{setup.images.name} says of each image how it is degraded; leave out --condition")
+        return [replace(item, condition=z) for item in items]
+
+    told = [replace(each, read=partial(read, each)) for each in setup.images.items]
+    setup.images = replace(setup.images, items=told)
 
 
 def _with_baselines(setup: Setup) -> Setup:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from rwsr.degrade.errors import UserError
 from rwsr.degrade.images.decode import decode
+from rwsr.degrade.images.pixels import encode_png
 from rwsr.pipelines.sweep import sweep_of
 from rwsr.train.networks.cunet import CUnetConfig
 from rwsr.train.networks.mm_realsr import MMRealSRConfig
@@ -124,3 +125,24 @@ def test_what_cannot_be_turned_is_said(modulated: Path, foreign: Path, photos: P
     assert "a sweep makes many" in rwsr(*to_file, code=1)
     with pytest.raises(UserError, match="all turned"):
         sweep_of((0.0, 1.0), (0.0, 1.0), (0.0, 1.0))
+
+
+def test_prepared_folders_are_measured_under_one_condition(photos: Path, tmp_path: Path) -> None:
+    """The figures of images that were restored under it one by one; without it, a line says what is missing."""
+    run = _run(tmp_path / "run", CUnetConfig(num_feat=(4, 6), num_block=1), 0)
+    for folder in ("GT", "LQ"):
+        (tmp_path / folder).mkdir()
+    clean = _pixels(photos / "a.png")
+    (tmp_path / "GT/a.png").write_bytes(encode_png(clean))
+    (tmp_path / "LQ/a.png").write_bytes(encode_png(np.clip(clean.astype(int) + 9, 0, 255).astype(np.uint8)))
+    start = ("eval", "restoration", "--hr", tmp_path / "GT", "--scale", 1, "--metric", "psnr-rgb", "--border", 0)
+    given = (*start, "--lr", tmp_path / "LQ", "--model", run, "--out", tmp_path / "m.parquet")
+    assert "say it by --condition" in rwsr(*given, code=1)
+    told = rwsr(*given, "--condition", "0.5,0.25")
+    rwsr("restore", tmp_path / "LQ/a.png", "--model", run, "--condition", 0.5, 0.25, "--out", tmp_path / "SR")
+    off = np.square(_pixels(tmp_path / "SR/a.png").astype(float) - clean).mean()
+    expected = 10 * np.log10(255**2 / off)
+    assert f"run: psnr-rgb {expected:.2f}" in told
+    assert "is not two numbers" in rwsr(*given, "--condition", "0.5", code=1)
+    alone = (*start, "--lr", tmp_path / "LQ", "--out", tmp_path / "n.parquet", "--condition", "0.5,0.25")
+    assert "leave out --condition" in rwsr(*alone, code=1)
