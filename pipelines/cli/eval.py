@@ -12,6 +12,7 @@ import click
 
 from ...degrade.storage.location import Place
 from .common import options, params
+from .common.mos import mos
 
 if TYPE_CHECKING:
     from ...eval.images.sets import ImageSet
@@ -39,6 +40,9 @@ def evaluate() -> None:
 
     A report may be written to again and again: what is measured anew takes the place of what was there.
     """
+
+
+evaluate.add_command(mos)
 
 
 @dataclass(frozen=True)
