@@ -4,7 +4,7 @@ from typing import Any
 
 from . import cugan, hr_aware_pretrain, mm_realsr, rwsr_edl, sr
 from .base import Method
-from .baselines import adafm, cfsnet, cresmd, dynamic_net
+from .baselines import adafm, cfsnet, cresmd, dynamic_net, fasrgan
 
 METHODS: tuple[Method[Any], ...] = (
     mm_realsr.METHOD,
@@ -16,4 +16,5 @@ METHODS: tuple[Method[Any], ...] = (
     adafm.METHOD,
     cfsnet.METHOD,
     dynamic_net.METHOD,
+    fasrgan.METHOD,
 )

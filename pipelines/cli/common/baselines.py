@@ -77,6 +77,18 @@ BASELINES = {
       rwsr train dynamic-net --store start.zarr --out run --preset dynamic-net-small
     """,
     ),
+    "fasrgan": _Told(
+        "FASRGAN: ESRGAN that minds what looks made up",
+        "fasrgan",
+        "By the published training file, from a run of esrgan-psnr; minutes on a CPU.",
+        """Train FASRGAN (Yan et al. 2021): ESRGAN's generator against a discriminator that judges every pixel too, and
+    whose doubt is the weight of the pixel's error.
+
+    \b
+    Example:
+      rwsr train fasrgan --store pairs.zarr --out run --preset fasrgan-small
+    """,
+    ),
 }
 
 

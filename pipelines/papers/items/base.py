@@ -97,8 +97,7 @@ class Item:
     @property
     def called(self) -> str:
         """As a person says it: "CUGAN table 2"."""
-        kind, number = (self.name[: len(k)] for k in ("table", "fig") if self.name.startswith(k)), self.number
-        return f"{self.paper} {'figure' if next(kind) == 'fig' else 'table'} {number}"
+        return f"{NAMES[self.paper]} {'table' if self.name.startswith('table') else 'figure'} {self.number}"
 
     @property
     def number(self) -> str:
@@ -118,6 +117,7 @@ class Item:
             raise UserError(f"{self.called} takes no {unused[0]}; leave it out")
 
 
+NAMES = {"cugan": "CUGAN", "mm-realsr": "MM-RealSR", "rwsr-edl": "RWSR-EDL", "hr-aware": "HR-aware"}
 _ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
 _RUNS = "runs"
 
@@ -229,8 +229,11 @@ def write_page(
     lead += [f"Note: {each}" for each in item.notes]
     parts = list(body)
     if metrics is not None:
-        printed = _printed(item, read(metrics), names or {})
-        parts += [] if printed is None else [printed]
+        rows = read(metrics)
+        printed = _printed(item, rows, names or {})
+        if printed is not None:
+            lead.append(f"Measured here on {', '.join(dict.fromkeys(row.data for row in rows))}.")
+            parts.append(printed)
     sections = [Section(item.called, tuple(lead), parts), *more]
     if metrics is not None:
         sections += sections_of(metrics)

@@ -29,4 +29,5 @@ HOURS = {
     "cfsnet-tuned": 0.2,
     "dynamic-net": 1.2,
     "dynamic-net-tuned": 0.5,
+    "fasrgan": 5.7,
 }

@@ -69,7 +69,7 @@ def test_printed_tables_have_their_items() -> None:
         if each.paper not in ("IMDN", "RLFN"):
             paper, number = each.paper.lower(), each.table.removeprefix("table ")
             assert [item for item in ITEMS if item.paper == paper and item.number == number and "table" in item.name]
-    assert item_of("rwsr-edl", "table9").called == "rwsr-edl table IX" and item_of("cugan", "figure 7").name == "fig7"
+    assert item_of("rwsr-edl", "table9").called == "RWSR-EDL table IX" and item_of("cugan", "figure 7").name == "fig7"
     with pytest.raises(UserError, match="cugan has no table4; it has table1, "):
         item_of("cugan", "table4")
 
@@ -86,7 +86,7 @@ def test_the_list_says_what_each_takes() -> None:
 
 def test_what_an_order_lacks_is_said(folders: Path) -> None:
     said = _paper(folders, "cugan", "table2", "--small", "--photos", folders / "photos", code=1)
-    assert "cugan table 2 takes --test (CBSD68); name it" in said
+    assert "CUGAN table 2 takes --test (CBSD68); name it" in said
     given = ("--photos", folders / "photos", "--test", folders / "test", "--target", folders / "photos")
     assert "takes no --target; leave it out" in _paper(folders, "cugan", "table2", *given, code=1)
     assert "is not made here: a drawing" in _paper(folders, "cugan", "fig3", code=1)
@@ -123,7 +123,7 @@ def test_cugans_other_items_are_made(item: str, folders: Path, published: Path) 
     _paper(folders, "cugan", item, "--small", "--photos", folders / "photos", "--test", folders / "test", "--steps", 1,
            "--samples", 2, *flags("--set", sets))  # fmt: skip
     page = (folders / "out/report.html").read_text()
-    assert f"cugan {'table' if 'table' in item else 'figure'} {item[-1]}" in page
+    assert f"CUGAN {'table' if 'table' in item else 'figure'} {item[-1]}" in page
     if item == "fig5":
         with Image.open(folders / "out/denoising/noise-0.20/2.png") as picture:
             assert picture.size == (128 * 4, 112 * 4)
@@ -197,7 +197,7 @@ def test_rwsr_edls_items_are_made(folders: Path, published: Path) -> None:
     pairs = ("--test", folders / "test", "--simulate-camera", "noisy")
     _paper(folders, "rwsr-edl", "table4", *models, *pairs)
     page = (folders / "out/report.html").read_text()
-    assert "rwsr-edl table IV" in page and "CinCGAN" in page
+    assert "RWSR-EDL table IV" in page and "CinCGAN" in page
     told = rwsr("paper", "rwsr-edl", "table6", *models, "--out", folders / "t6")
     counted = sum(value.numel() for value in net.parameters())
     assert f"{counted:,} parameters" in told and "16,697,987" not in told

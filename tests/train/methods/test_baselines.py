@@ -12,11 +12,14 @@ from rwsr.degrade.images.pixels import encode_png
 from rwsr.degrade.recipes.base import Chance
 from rwsr.degrade.recipes.cugan import BlurNoise
 from rwsr.eval.images.imresize import cubic, taps
+from rwsr.train.data.batches import GroupBatch
+from rwsr.train.methods.baselines.fasrgan import FasrganLosses, discriminator_terms, generator_terms
 from rwsr.train.networks.base import NetworkConfig
 from rwsr.train.networks.baselines.adafm import AdaFMConfig
 from rwsr.train.networks.baselines.cfsnet import CFSNet, CFSNetConfig
 from rwsr.train.networks.baselines.cresmd import CResMDConfig
 from rwsr.train.networks.baselines.dynamic_net import DynamicNetConfig
+from rwsr.train.networks.baselines.fasrgan import FineGrainedDiscriminator
 from rwsr.train.networks.baselines.two_levels import TwoLevels
 from rwsr.train.runs.model_file import read_model
 
@@ -221,3 +224,50 @@ def test_a_run_of_scale_1_enlarges_behind_bicubic(photos: Path, tmp_path: Path) 
     assert np.abs(once - twice).max() <= 1 and (once != twice).mean() < 5e-3
     assert "enlarges 2 times by itself" in rwsr("train", "enlarge", x2, "--out", tmp_path / "x4", code=1)
     assert "is not empty" in rwsr("train", "enlarge", run, "--out", x2, code=1)
+
+
+def _unet_batch() -> GroupBatch:
+    generator = torch.Generator().manual_seed(0)
+    hr, lr = torch.rand(2, 3, 32, 32, generator=generator), torch.rand(2, 1, 3, 8, 8, generator=generator)
+    return GroupBatch(hr, lr, torch.empty(2, 0), torch.arange(2))
+
+
+def test_fasrgans_pixels_count_by_how_much_they_look_made_up() -> None:
+    """Its terms by hand; its map and its score see every pixel; who learns from what."""
+    torch.manual_seed(0)
+    judge = FineGrainedDiscriminator(32, 4)
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 48, 3, padding=1), torch.nn.PixelShuffle(4))
+    batch, weights, shared = _unet_batch(), FasrganLosses(), {}
+    state = {name: value.clone() for name, value in judge.state_dict().items()}
+    terms = generator_terms(net, batch, weights, shared, judge, None)
+    judge.load_state_dict(state)
+    sr = net(batch.lr[:, 0])
+    fake, seen = judge(sr)
+    real, real_seen = judge(batch.hr)
+    attended = ((sr - batch.hr).abs() * (1 - torch.sigmoid(seen))).mean()
+    assert terms["attention"].item() == pytest.approx(0.05 * attended.item(), rel=1e-5)
+    cross = torch.nn.functional.binary_cross_entropy_with_logits
+    whole = cross(real - fake.mean(), torch.zeros(2, 1)) + cross(fake - real.mean(), torch.ones(2, 1))
+    assert terms["gan"].item() == pytest.approx(0.005 * whole.item() / 2, rel=1e-4)
+    pixels = cross(real_seen, torch.zeros_like(seen)) + cross(seen, torch.ones_like(seen))
+    assert terms["map_gan"].item() == pytest.approx(0.005 * pixels.item() / 2, rel=1e-4)
+    net.zero_grad(), judge.zero_grad()
+    sum(discriminator_terms(judge, shared).values()).backward()
+    assert all(value.grad is None for value in net.parameters())
+    assert judge.conv_map.weight.grad is not None and judge.conv_map.weight.grad.any()
+    assert FineGrainedDiscriminator(32, 4, published_eps=False).down[0][1].eps == 1e-5 and judge.down[0][1].eps == 4
+
+
+def test_fasrgan_is_trained_to_the_same_weights_again(photos: Path, tmp_path: Path, published: Path) -> None:
+    tiny_store(photos, tmp_path / "pairs.zarr", "bicubic", num_samples=4, hr_size_px=96)
+    keys = ("loop.batch_size=2", "network.num_feat=4", "network.num_block=1", "network.num_grow_ch=4")
+    sets = [part for each in (*keys, "discriminator_feats=2", "loop.lr_patch_px=24") for part in ("--set", each)]
+    start = ("train", "fasrgan", "--store", tmp_path / "pairs.zarr", "--preset", "fasrgan-small", *sets)
+    rwsr(*start, "--out", tmp_path / "run", "--steps", 2)
+    rwsr(*start, "--out", tmp_path / "whole", "--steps", 2)
+    a, b = (read_model(tmp_path / name / "model.safetensors").weights for name in ("run", "whole"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    odd = (*start, "--out", tmp_path / "odd", "--set", "loop.lr_patch_px=25")
+    assert "takes multiples of 8 px" in rwsr(*odd, code=1)
+    whole = ("train", "fasrgan", "--store", tmp_path / "pairs.zarr", "--out", tmp_path / "no")
+    assert "goes on from a run" in rwsr(*whole, code=1)
