@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Annotated
 
-import torch
+import numpy as np
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -43,13 +43,15 @@ class TwoLevels(Conditioned):
 
     def __init__(self, config: TwoLevelsConfig) -> None:
         super().__init__()
-        self._start, self._end = config.start, config.end
+        start, end = (np.array(level, dtype=np.float32) for level in (config.start, config.end))
+        self._start, self._way = start.tolist(), (end - start).tolist()  # in fp32, so that the ends are 0 and 1
+        squares = (end - start) * (end - start)
+        self._length = float(squares[0] + squares[1])
 
     def coefficient(self, z: Tensor) -> Tensor:
         """Where z [B, 2] lies between the levels, [B]."""
-        start, end = z.new_tensor(self._start), z.new_tensor(self._end)
-        way = end - start
-        return ((z - start) * way).sum(1) / (way * way).sum()
+        (a, b), (x, y) = self._start, self._way
+        return ((z[:, 0] - a) * x + (z[:, 1] - b) * y) / self._length
 
     @abstractmethod
     def between(self, image: Tensor, coefficient: Tensor) -> Tensor:
@@ -66,8 +68,3 @@ class TwoLevels(Conditioned):
 def wide(coefficient: Tensor) -> Tensor:
     """A number for each image, to be multiplied with [B, C, H, W]."""
     return coefficient[:, None, None, None]
-
-
-def of_all(coefficient: float, images: Tensor) -> Tensor:
-    """One coefficient for all images of a batch."""
-    return torch.full((len(images),), coefficient, dtype=images.dtype, device=images.device)
