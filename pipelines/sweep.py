@@ -110,9 +110,10 @@ def restore_sweep(
         for each in made:
             of_source.setdefault(each.source, []).append(each)
     pictures: list[Path] = []
+    sources = {source.resolve() for source in of_source}
     for found in of_source.values():
         if len(found) == len(sweep.settings):
-            pictures += _drawn(found, sweep, out)
+            pictures += _drawn(found, sweep, out, sources)
     return done, lost, pictures
 
 
@@ -120,30 +121,37 @@ def _weights(restorer: Restorer) -> dict[str, Any]:
     return {name: value.clone() for name, value in restorer.net.state_dict().items()}
 
 
-def _drawn(found: Sequence[Restored], sweep: Sweep, out: Path) -> list[Path]:
+def _drawn(found: Sequence[Restored], sweep: Sweep, out: Path, sources: set[Path]) -> list[Path]:
     """The strip of an image, and of what is turned alone the film, of the middle of it."""
     pieces = [middle(decode(each.path.read_bytes()).pixels, _PIECE_PX) for each in found]
     place = found[0].path.relative_to(out / sweep.settings[0].name)
-    start = (out / place).with_name(f"{place.stem}-sweep")
+    start = out / place.with_name(f"{place.name.removesuffix('.png')}-sweep")
     cells = [
         Cell(piece, (_caption(setting, each),))
         for piece, setting, each in zip(pieces, sweep.settings, found, strict=True)
     ]
     rows = [cells[i : i + sweep.columns] for i in range(0, len(cells), sweep.columns)]
-    written = {start.with_suffix(".png"): encode_png(contact_sheet(rows, cell_px=_CELL_PX, title=found[0].source.name))}
+    written = {_ending(start, ".png"): encode_png(contact_sheet(rows, cell_px=_CELL_PX, title=found[0].source.name))}
     if sweep.rows == 1:
         frames = [*pieces, *pieces[-2:0:-1]]
         fps = float(np.clip(len(frames) / _SECONDS, _LEAST_FPS, _MOST_FPS))
-        written[start.with_suffix(".gif")] = _gif(frames, fps)
+        written[_ending(start, ".gif")] = _gif(frames, fps)
         film = _mp4(frames, fps)
         if film is None:
             say("note: no .mp4 was written: pip install 'rwsr[video]'")
         else:
-            written[start.with_suffix(".mp4")] = film
+            written[_ending(start, ".mp4")] = film
     for path, data in written.items():
+        if path.resolve() in sources:
+            raise UserError(f"{path} is restored, and would be written over; name another --out")
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, data)
     return list(written)
+
+
+def _ending(path: Path, suffix: str) -> Path:
+    """A path with something at its end, whatever dots there are in it."""
+    return path.with_name(f"{path.name}{suffix}")
 
 
 def _caption(setting: Setting, made: Restored) -> str:

@@ -146,3 +146,18 @@ def test_prepared_folders_are_measured_under_one_condition(photos: Path, tmp_pat
     assert "is not two numbers" in rwsr(*given, "--condition", "0.5", code=1)
     alone = (*start, "--lr", tmp_path / "LQ", "--out", tmp_path / "n.parquet", "--condition", "0.5,0.25")
     assert "leave out --condition" in rwsr(*alone, code=1)
+
+
+def test_names_with_dots_keep_their_own_pictures(modulated: Path, photos: Path, tmp_path: Path) -> None:
+    """And no photograph that lies there is written over."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("a.png", "a.b.png", "c-sweep.png", "c.png"):
+        (folder / name).write_bytes((photos / "a.png").read_bytes())
+    before = (folder / "a.png").read_bytes()
+    rwsr("restore", folder / "a.b.png", "--model", modulated, "--out", folder, "--noise", "0,1")
+    assert (folder / "a.png").read_bytes() == before and (folder / "a.b-sweep.gif").is_file()
+    two = (folder / "c.png", folder / "c-sweep.png")
+    said = rwsr("restore", *two, "--model", modulated, "--out", folder, "--noise", "0,1", code=1)
+    assert "c-sweep.png is restored, and would be written over" in said
+    assert (folder / "c-sweep.png").read_bytes() == before

@@ -70,6 +70,12 @@ class MMRealSRConfig(NetworkConfig):
     """Hidden width of what embeds the scores in the condition network."""
     modulator_feats: Annotated[int, Field(ge=1, le=4096)] = 320
     """Hidden width of what makes factors of them there."""
+    condition: Literal["mlp", "linear"] = "mlp"
+    """How scores become factors: three layers behind an embedding of all, as the code; or one layer of the scores for
+    each block and alpha x + beta, as the paper (Eq. 9).
+    """
+    upsampler: Literal["nearest", "pixelshuffle"] = "nearest"
+    """nearest and conv twice, as the code; or conv and pixel shuffle twice, as the paper's text."""
     init_as_nearest: bool = False
     """Start from weights that enlarge by nearest neighbour instead of from noise. A short training needs that: it would
     spend most of its steps on learning to copy colours.
@@ -100,9 +106,11 @@ class MMRealSRConfig(NetworkConfig):
             num_feat=shapes["conv_first.weight"][0],
             num_block=blocks,
             num_grow_ch=shapes["body.0.rdb1.conv1.weight"][0],
-            modulated="dd_embed.0.weight" in shapes,
+            modulated="dd_embed.0.weight" in shapes or "am_list.0.fc.weight" in shapes,
+            condition="linear" if "am_list.0.fc.weight" in shapes else "mlp",
+            upsampler="pixelshuffle" if shapes["conv_up2.weight"][0] == 4 * shapes["conv_up2.weight"][1] else "nearest",
         )
-        if not found.modulated:
+        if not found.modulated or found.condition == "linear":
             return found
         embed, hidden = shapes["dd_embed.0.weight"][0], shapes["am_list.0.fc.0.weight"][0]
         return found.model_copy(update={"embed_feats": embed, "modulator_feats": hidden})
@@ -127,12 +135,28 @@ class Modulator(nn.Module):
         return (1 + gamma) * x + beta
 
 
+class LinearModulator(nn.Module):
+    """The paper's own: scores [B, 2] -> alpha * x + beta, one layer (Eq. 9); near the identity to begin with."""
+
+    def __init__(self, feats: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(2, 2 * feats)
+        scaled_kaiming(self, 0.1)
+        with torch.no_grad():
+            self.fc.bias[:feats] = 1
+
+    def forward(self, x: Tensor, scores: Tensor) -> Tensor:
+        alpha, beta = self.fc(scores)[:, :, None, None].chunk(2, dim=1)
+        return alpha * x + beta
+
+
 class MMRealSR(nn.Module):
     """LR [B, 3, h, w] in [0, 1] and scores [B, 2] -> SR [B, 3, scale*h, scale*w].
 
-    Parameter names are those of the published checkpoints. Upsampling is nearest and conv, and each RRDB
-    has a three-layer modulator behind one shared embedding, as in the code (the paper says pixel-shuffle and
-    one layer). The UDEM sees LR as it is at every scale (in the published code scales 1 and 2 end in an error).
+    Parameter names are those of the published checkpoints. Upsampling is nearest and conv, and each RRDB has a
+    three-layer modulator behind one shared embedding, as in the code; the paper says pixel-shuffle and one layer, which
+    are `upsampler` and `condition`. The UDEM sees LR as it is at every scale (in the published code scales 1 and 2 end
+    in an error).
     """
 
     def __init__(self, config: MMRealSRConfig) -> None:
@@ -143,18 +167,22 @@ class MMRealSR(nn.Module):
         self.conv_first = nn.Conv2d(3 * self._fold**2, feats, 3, padding=1)
         self.body = nn.ModuleList(RRDB(feats, config.num_grow_ch) for _ in range(config.num_block))
         self.conv_body = nn.Conv2d(feats, feats, 3, padding=1)
-        self.conv_up1 = nn.Conv2d(feats, feats, 3, padding=1)
-        self.conv_up2 = nn.Conv2d(feats, feats, 3, padding=1)
+        self.shuffles = config.upsampler == "pixelshuffle"
+        wide = 4 * feats if self.shuffles else feats
+        self.conv_up1 = nn.Conv2d(feats, wide, 3, padding=1)
+        self.conv_up2 = nn.Conv2d(feats, wide, 3, padding=1)
         self.conv_hr = nn.Conv2d(feats, feats, 3, padding=1)
         self.conv_last = nn.Conv2d(feats, 3, 3, padding=1)
         self.scale: int = config.scale
         self.modulated = config.modulated
         if config.modulated:
+            told = config.condition == "linear"
             self.am_list = nn.ModuleList(
-                Modulator(feats, config.embed_feats, config.modulator_feats) for _ in range(config.num_block)
+                LinearModulator(feats) if told else Modulator(feats, config.embed_feats, config.modulator_feats)
+                for _ in range(config.num_block)
             )
             self.de_net = Udem(config.udem)
-            self.dd_embed = nn.Sequential(nn.Linear(2, config.embed_feats), nn.ReLU())
+            self.dd_embed = nn.Identity() if told else nn.Sequential(nn.Linear(2, config.embed_feats), nn.ReLU())
         if config.init_as_nearest:
             self._carry_the_image()
 
@@ -163,11 +191,13 @@ class MMRealSR(nn.Module):
         with torch.no_grad():
             for conv in (self.conv_first, self.conv_up1, self.conv_up2, self.conv_hr, self.conv_last):
                 folded = self._fold**2 if conv is self.conv_first else 1  # channels of one colour
-                conv.weight[:3] = 0
+                made = 4 if self.shuffles and conv in (self.conv_up1, self.conv_up2) else 1  # pixels of one
+                conv.weight[: 3 * made] = 0
                 for colour in range(3):
-                    conv.weight[colour, colour * folded : (colour + 1) * folded, 1, 1] = 1 / folded
+                    of_colour = slice(colour * made, (colour + 1) * made)
+                    conv.weight[of_colour, colour * folded : (colour + 1) * folded, 1, 1] = 1 / folded
                 assert conv.bias is not None
-                conv.bias[:3] = 0
+                conv.bias[: 3 * made] = 0
             self.conv_body.weight[:3] = 0
             assert self.conv_body.bias is not None
             self.conv_body.bias[:3] = 0
@@ -192,7 +222,10 @@ class MMRealSR(nn.Module):
                 x = block(x)
         x = first + self.conv_body(x)
         for conv in (self.conv_up1, self.conv_up2):
-            x = functional.leaky_relu(conv(functional.interpolate(x, scale_factor=2, mode="nearest")), 0.2)
+            if self.shuffles:
+                x = functional.leaky_relu(functional.pixel_shuffle(conv(x), 2), 0.2)
+            else:
+                x = functional.leaky_relu(conv(functional.interpolate(x, scale_factor=2, mode="nearest")), 0.2)
         sr = self.conv_last(functional.leaky_relu(self.conv_hr(x), 0.2))
         return sr if self._fold == 1 else sr[:, :, : lr.shape[2] * self.scale, : lr.shape[3] * self.scale]
 

@@ -1,12 +1,12 @@
 """What an item of a paper is to `rwsr paper`: what it shows, what it takes of the user, and how it is made."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ....degrade.errors import UserError
-from ....degrade.progress import say
 from ....degrade.storage.local import write_atomic
 from ....degrade.storage.location import Place
 from ...pipeline import Named, make_all
@@ -80,8 +80,8 @@ class Item:
 
     name: as table2 or fig7. title: what it shows. wants: what of the user's it takes, in words. trains: presets at the
     paper's size, and how often each is trained. files: published files that the paper's size takes, by the names of
-    `rwsr weights`. notes: errata, and what is not as the paper has it. make: None of a drawing, and of what cannot be
-    made; why says which.
+    `rwsr weights`. notes: errata, and what is not as the paper has it. make: None of a drawing; why says so. seeded:
+    its rows can be trained by several seeds.
     """
 
     paper: str
@@ -93,6 +93,7 @@ class Item:
     notes: tuple[str, ...] = ()
     make: Callable[["Item", Order], Made] | None = None
     why: str = ""
+    seeded: bool = False
 
     @property
     def called(self) -> str:
@@ -115,6 +116,8 @@ class Item:
         unused = [OPTIONS[each] for each in OPTIONS if each not in self.wants and order.has(each)]
         if unused:
             raise UserError(f"{self.called} takes no {unused[0]}; leave it out")
+        if order.seeds > 1 and not self.seeded:
+            raise UserError(f"{self.called} trains each row once; leave out --seeds")
 
 
 NAMES = {"cugan": "CUGAN", "mm-realsr": "MM-RealSR", "rwsr-edl": "RWSR-EDL", "hr-aware": "HR-aware"}
@@ -130,8 +133,42 @@ def carry_out(item: Item, order: Order) -> Made:
     """
     item.check(order)
     assert item.make is not None
-    order.out.mkdir(parents=True, exist_ok=True)
+    _check_measurement(order)
+    _claim(item, order)
     return item.make(item, order)
+
+
+def _check_measurement(order: Order) -> None:
+    """Look, before any long work, at what comes last: the metrics and the images that are measured on."""
+    from ....eval.images.sets import check_fits
+    from ....eval.metrics import metric
+
+    for name in order.metrics:
+        metric(name)
+    for folder in (order.test, order.test_lr):
+        if folder is not None:
+            check_fits(photographs(folder))
+
+
+def _claim(item: Item, order: Order) -> None:
+    """Note what a folder is of; raises UserError where it holds another item, or one on other images."""
+    told = {
+        "item": f"{item.paper} {item.name}",
+        "--small": order.small,
+        "--test": str(order.test),
+        "--test-lr": str(order.test_lr),
+        "--simulate-camera": str(order.simulate_camera),
+    }
+    noted = order.out / "order.json"
+    if noted.exists():
+        before = json.loads(noted.read_text())
+        other = next((key for key, value in told.items() if before.get(key) != value), None)
+        if other is not None:
+            raise UserError(
+                f"{order.out} holds {before.get('item')} with {other} {before.get(other)}; use another --out"
+            )
+    order.out.mkdir(parents=True, exist_ok=True)
+    write_atomic(noted, json.dumps(told, indent=1).encode())
 
 
 def build_stores(order: Order, stores: Sequence[Named]) -> dict[str, Artifact]:
@@ -185,6 +222,7 @@ def _printed(item: Item, rows: "Sequence[MetricRow]", names: Mapping[str, str]) 
     from ....eval.report.table import mean_of
 
     cells = [each for each in published() if each.table == f"table {item.number}" and _is_of(each.paper, item)]
+    cells = [each for each in cells if not each.metric.startswith(("distance-", "parameters"))]  # of other rows
     if not cells:
         return None
     ours: dict[tuple[str, str, str], list[float]] = {}
@@ -239,5 +277,4 @@ def write_page(
         sections += sections_of(metrics)
     at = order.out / "report.html"
     write_atomic(at, page(item.called, str(order.out), sections))
-    say(f"wrote {at}")
     return at

@@ -147,7 +147,7 @@ def _photographs_without_hr(item: Item, order: Order) -> Made:
 
 
 _NRQM = "NRQM is printed, not measured: its parameters cannot be had here"
-_TABLE = partial(Item, "hr-aware", wants={"photos": _PHOTOS, **_PAIRS, "model": _MODEL}, make=_table)
+_TABLE = partial(Item, "hr-aware", wants={"photos": _PHOTOS, **_PAIRS, "model": _MODEL}, make=_table, seeded=True)
 _FILES = ("vgg19", "lpips-alex", "clip-rn50")
 _DRAWING = partial(Item, "hr-aware", why="a drawing")
 ITEMS = (

@@ -56,10 +56,13 @@ def measured(item: Item, order: Order, metrics: Sequence[str]) -> Made:
     from ....eval.measure import summary_of
     from ....eval.protocols.restoration import RestorationOptions
 
-    images, out = pairs_of(order, scale_of(order)), order.out / "metrics.parquet"
+    scale = scale_of(order)
+    images, out = pairs_of(order, scale), order.out / "metrics.parquet"
     wanted = tuple(order.metrics) or tuple(metrics)
     measure_into(out, "restoration", images, order.models, RestorationOptions(metrics=wanted))
-    said = ("A model stands beside the printed row whose name it is given: --model 'ESRGAN=RRDB_ESRGAN_x4.pth'.",)
+    said = ["A model stands beside the printed row whose name it is given: --model 'ESRGAN=RRDB_ESRGAN_x4.pth'."]
+    if scale != 4 and "CameraSR" not in item.title:
+        said.append(f"The models enlarge {scale} times; what is printed is of models that enlarge 4 times.")
     page = write_page(item, order, metrics=out, said=said)
     return Made(page, [*summary_of(out)[1], f"wrote {page}"])
 
@@ -83,6 +86,8 @@ def timed(item: Item, order: Order) -> Made:
         restorer = open_restorer(path, device, name=name)
         if restorer.conditioned is not None:
             raise UserError(f"{name} needs a condition; the table is of models that need none")
+        if restorer.learning is not None:
+            raise UserError(f"{name} learns of each image anew, so that it has no time of its own; leave it out")
         seconds = seconds_of(restorer.net, device, height=200, width=300, times=_TIMES)
         parameters = sum(value.numel() for value in restorer.net.parameters())
         beside = [printed.get((name, metric), "") for metric in ("seconds", "parameters")]
@@ -118,5 +123,8 @@ def swept(item: Item, order: Order) -> Made:
             _, _, pictures = restore_sweep([order.test], restorer, None, order.out / f"{name}-{told}", sweep)
             strips = [each for each in pictures if each.suffix == ".png"]
             body += [Picture(each.read_bytes(), f"{name}, told more {told}; the films lie beside.") for each in strips]
+    if not body:
+        raise UserError(f"none of the images of {order.test} could be restored; see the lines above")
     page = write_page(item, order, body=body)
-    return Made(page, [f"wrote {page}"])
+    return Made(page, [*(f"made {order.out / name}-{told}" for name in order.models for told in ("noise", "blur")),
+                       f"wrote {page}"])  # fmt: skip

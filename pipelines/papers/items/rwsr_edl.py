@@ -131,7 +131,7 @@ def _item_of_ablation(name: str, number: str, title: str, runs: int) -> Item:
         wants["auxiliary"] = "photographs of other cameras (NTIRE 2020)"
     return Item(
         "rwsr-edl", name, title, wants, {"esrgan-psnr": 1, "rwsr-edl": runs}, ("vgg19", "lpips-alex"),
-        _CONTRADICTIONS[number], _ablation,
+        _CONTRADICTIONS[number], seeded=True, make=_ablation,
     )  # fmt: skip
 
 

@@ -235,3 +235,19 @@ def test_scores_are_those_that_a_restoration_says(modulated: Path, folders: Path
         folders / "n.parquet",
     )
     assert "has no UDEM" in rwsr(*wrong, code=1)
+
+
+def test_what_comes_last_is_looked_at_first(folders: Path) -> None:
+    """Metrics, images to measure on, what the folder holds, and seeds where there is one training: before any store."""
+    (folders / "text").mkdir()
+    (folders / "text/b.png").write_text("no image")
+    start = ("cugan", "table3", "--small", "--photos", folders / "photos", "--steps", 1, "--samples", 8)
+    assert "none of the images" in _paper(folders, *start, "--test", folders / "text", code=1)
+    test = ("--test", folders / "test")
+    assert "metric nonsense is unknown" in _paper(folders, *start, *test, "--metric", "nonsense", code=1)
+    assert "trains each row once" in _paper(folders, *start, *test, "--seeds", 2, code=1)
+    assert not (folders / "out").exists()
+    (folders / "out").mkdir()
+    (folders / "out/order.json").write_text(json.dumps({"item": "cugan fig1", "--small": True}))
+    said = _paper(folders, *start, *test, code=1)
+    assert "holds cugan fig1; use another --out" in said and not (folders / "out/all.zarr").exists()

@@ -351,3 +351,23 @@ def test_learning_rates_by_hand() -> None:
     assert [factor_at(halved, step, steps=9, warmup_steps=0) for step in (1, 2, 3, 4)] == [1, 0.5, 0.5, 0.25]
     cosine = [factor_at(Cosine(min_factor=0.2), step, steps=5, warmup_steps=0) for step in range(5)]
     assert cosine == pytest.approx([1, 0.2 + 0.8 * (1 + 0.5**0.5) / 2, 0.6, 0.2 + 0.8 * (1 - 0.5**0.5) / 2, 0.2])
+
+
+def test_the_papers_own_condition_network_and_upsampler() -> None:
+    """Eq. 9 by hand, near the identity to begin with; pixel shuffle, which can start as nearest; known by shapes."""
+    sizes = {"num_feat": 8, "num_block": 2, "num_grow_ch": 4, "condition": "linear", "upsampler": "pixelshuffle"}
+    config = MMRealSRConfig.model_validate(sizes)
+    torch.manual_seed(0)
+    net, lr = MMRealSR(config).eval(), torch.rand(2, 3, 10, 12)
+    modulate, x, scores = net.am_list[0], torch.rand(2, 8, 4, 5), torch.tensor([[0.2, 0.7], [1.0, 0.0]])
+    z = scores @ modulate.fc.weight.T + modulate.fc.bias
+    expected = x * z[:, :8, None, None] + z[:, 8:, None, None]
+    torch.testing.assert_close(modulate(x, scores), expected)
+    assert torch.equal(modulate(x, torch.zeros(2, 2)), x)
+    assert net(lr, scores).shape == (2, 3, 40, 48) and not torch.equal(net(lr, scores), net(lr, scores.flip(0)))
+    assert sum(value.numel() for value in net.am_list.parameters()) == 2 * (2 * 16 + 16)
+    shapes = {name: tuple(value.shape) for name, value in net.state_dict().items()}
+    assert MMRealSRConfig.detect(shapes) == config
+    nearest = MMRealSR(config.model_copy(update={"init_as_nearest": True, "modulated": False})).eval()
+    enlarged = torch.nn.functional.interpolate(lr, scale_factor=4, mode="nearest")
+    torch.testing.assert_close(nearest(lr), enlarged, atol=1e-5, rtol=0)
