@@ -164,9 +164,8 @@ def _claim(item: Item, order: Order) -> None:
         before = json.loads(noted.read_text())
         other = next((key for key, value in told.items() if before.get(key) != value), None)
         if other is not None:
-            raise UserError(
-                f"{order.out} holds {before.get('item')} with {other} {before.get(other)}; use another --out"
-            )
+            said = str(before.get("item")) + ("" if other == "item" else f" of {other} {before.get(other)}")
+            raise UserError(f"{order.out} holds {said}; use another --out")
     order.out.mkdir(parents=True, exist_ok=True)
     write_atomic(noted, json.dumps(told, indent=1).encode())
 
