@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -123,6 +123,15 @@ def _check_precision(loop: LoopConfig, device: torch.device) -> None:
         raise UserError(f"{torch.cuda.get_device_name(device)} has no bf16; {fp32}, or set loop.precision=fp16")
 
 
+def _completed(kind: type[BaseModel], known: Json) -> Json:
+    """The config of a run with the keys that have come since, which have their defaults; as it is where it is none."""
+    own = {name: value for name, value in known.items() if name in kind.model_fields}
+    try:
+        return known | kind.model_validate(own).model_dump(mode="json")
+    except ValidationError:
+        return known
+
+
 def train_on(
     run: Path,
     identity: str,
@@ -152,7 +161,14 @@ def train_on(
     check_free(run)
     with only_builder(run) if leads_here() else nullcontext():
         needed = needs_steps(loop.schedule)
-        changes = check_identity(run, whole, identity, branch=branch, schedule_needs_steps=needed)
+        changes = check_identity(
+            run,
+            whole,
+            identity,
+            branch=branch,
+            schedule_needs_steps=needed,
+            completed=partial(_completed, type(config)),
+        )
         finished = is_finished(run)
         check_steps(run, loop.steps, changes, finished=finished)
         if finished and (changes is None or not changes.prolongs):

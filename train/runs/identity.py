@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,12 +76,18 @@ class Changes:
 
 
 def check_identity(
-    run: Path, config: Json, data_sha256: str, *, branch: bool = False, schedule_needs_steps: bool = False
+    run: Path,
+    config: Json,
+    data_sha256: str,
+    *,
+    branch: bool = False,
+    schedule_needs_steps: bool = False,
+    completed: Callable[[Json], Json] = lambda known: known,
 ) -> Changes | None:
     """Check that a folder holds no training, or this one, or this one under keys that may change on the way.
 
     branch: that learning rate, schedule, warm-up and clipping may change too. schedule_needs_steps: whether other steps
-    are another schedule.
+    are another schedule. completed: a config of before with the keys that have come since.
 
     Raises:
         StoreError: it holds a training of another config or on other data, or something else.
@@ -91,7 +97,7 @@ def check_identity(
     if not path.exists():
         return None
     known = _read_identity(path)
-    before, now = _keys(known["config"]), _keys(config)
+    before, now = _keys(completed(known["config"])), _keys(config)
     other = [name for name in now | before if now.get(name) != before.get(name)]
     values = {name: (before.get(name), now.get(name)) for name in other}
     branching = [name for name in other if _branches(name, schedule_needs_steps)]

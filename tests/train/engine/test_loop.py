@@ -35,6 +35,7 @@ from rwsr.train.methods.base import Given
 from rwsr.train.methods.mm_realsr import METHOD, TrainConfig, build, generator_terms
 from rwsr.train.networks.mm_realsr import MMRealSR
 from rwsr.train.notes import notes_on
+from rwsr.train.runs.bound import bound, unbound
 from rwsr.train.runs.checkpoint import steps_saved
 from rwsr.train.runs.model_file import read_model
 from rwsr.train.train import train_run
@@ -114,6 +115,21 @@ def test_another_config_is_refused(store: Store, tmp_path: Path) -> None:
     _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
     with pytest.raises(StoreError, match="another config"):
         _train(tmp_path / "run", store, compose(CONFIG, sets=["loop.seed=1"]), CPU, _nothing)
+
+
+def test_keys_that_came_since_a_run_was_begun_have_their_defaults(store: Store, tmp_path: Path) -> None:
+    """A run of before such a key goes on; under another value of it than the default it is another training."""
+    with pytest.raises(Stop):
+        _train(tmp_path / "run", store, CONFIG, CPU, stop_after(5))
+    path = tmp_path / "run/run.json"
+    about = unbound(path)
+    del about["config"]["network"]["condition"], about["config"]["loop"]["betas"]
+    path.write_bytes(bound(about))
+    other = compose(CONFIG, sets=["network.condition=linear"])
+    with pytest.raises(StoreError, match='network.condition was "mlp", now "linear"'):
+        _train(tmp_path / "run", store, other, CPU, _nothing)
+    assert _train(tmp_path / "run", store, CONFIG, CPU, _nothing)
+    assert unbound(path).get("changes") is None
 
 
 @pytest.mark.slow
