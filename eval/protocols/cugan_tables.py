@@ -98,7 +98,8 @@ class CuganOptions(ProtocolOptions):
     def _two_numbers(cls, told: tuple[str, ...]) -> tuple[str, ...]:
         for each in told:
             if not _SETTING.fullmatch(each):
-                raise ValueError(f"{each!r} is no blur and noise; write two numbers, as 2,30")
+                most = f"blur up to {MOST_BLUR}, noise up to {MOST_NOISE}"
+                raise ValueError(f"{each!r} is no blur and noise; write two numbers, as 2,30 ({most})")
             if float(each.split(",")[0]) > MOST_BLUR or float(each.split(",")[1]) > MOST_NOISE:
                 raise ValueError(f"{each!r} is beyond blur {MOST_BLUR} or noise {MOST_NOISE}, where z ends")
         return told
@@ -176,8 +177,9 @@ def _lines(rows: Sequence[MetricRow]) -> list[str]:
     for metric in dict.fromkeys(row.metric for row in rows):
         for model, by in modulation_distances(rows, metric).items():
             member = max(by, key=by.__getitem__)
-            said = f"{metric} {printed(metric, by[member])}"
-            found.append(f"{model}: at most {said} from the models of one degradation ({member})")
+            said = f"{metric} {printed(metric, abs(by[member]))}"
+            where = f"the models of one degradation ({member})"
+            found.append(f"{model}: {'at most' if by[member] > 0 else 'better by at least'} {said} from {where}")
     return found
 
 

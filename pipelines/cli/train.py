@@ -381,7 +381,8 @@ def train_zssr(out: Path, preset: str, scale: int, sets: tuple[str, ...], json_:
     from ...train.zero_shot.presets import zero_shot
 
     file = zero_shot(preset, out, scale=scale, sets=sets)
-    options.tell({"model": file}, [f"wrote {file}"], json_=json_)
+    line = f"wrote {file}; it learns of each image when that is restored, nothing was trained now"
+    options.tell({"model": file}, [line], json_=json_)
 
 
 for baseline in commands(train_by):

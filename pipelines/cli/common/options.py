@@ -222,7 +222,10 @@ def tell(result: dict[str, Any], lines: list[str], *, json_: bool) -> None:
 
     if process_number():
         return
-    click.echo(json.dumps(_plain(result), indent=1, default=str, allow_nan=False) if json_ else "\n".join(lines))
+    if json_:
+        click.echo(json.dumps(_plain(result), indent=1, default=str, allow_nan=False))
+    elif lines:
+        click.echo("\n".join(lines))
 
 
 def _plain(value: Any) -> Any:
