@@ -21,7 +21,7 @@ from ..eval.protocols.interpolation import interpolated
 from ..train.files.open import Restorer
 from .restore import LeftOut, Restored, restore_files
 
-_PIECE_PX, _CELL_PX = 512, 256  # side of what is shown of an image, and of a cell of the strip
+_PIECE_PX, _CELL_PX = 512, 256  # side of what a film shows of an image, and the strip, pixel for pixel
 _SECONDS, _MOST_FPS, _LEAST_FPS = 4.0, 25, 2  # of a film, there and back
 Scores = tuple[float | None, ...]  # None is the UDEM's own
 
@@ -127,7 +127,7 @@ def _drawn(found: Sequence[Restored], sweep: Sweep, out: Path, sources: set[Path
     place = found[0].path.relative_to(out / sweep.settings[0].name)
     start = out / place.with_name(f"{place.name.removesuffix('.png')}-sweep")
     cells = [
-        Cell(piece, (_caption(setting, each),))
+        Cell(middle(piece, _CELL_PX), (_caption(setting, each),))
         for piece, setting, each in zip(pieces, sweep.settings, found, strict=True)
     ]
     rows = [cells[i : i + sweep.columns] for i in range(0, len(cells), sweep.columns)]

@@ -19,7 +19,7 @@ class AdaFMTraining(TwoLevelsTraining):
 
 
 # The published numbers, of the authors' code: noise of 15 to 75 there, 15 to 50 here, where z ends.
-_LOOP = LoopConfig(
+LOOP = LoopConfig(
     batch_size=16,
     lr_patch_px=96,
     use_rot90=True,
@@ -29,8 +29,8 @@ _LOOP = LoopConfig(
     steps=1_000_000,
     schedule=MultiStep(milestones=(500_000,), gamma=0.1),
 )
-_MAIN = AdaFMTraining(loop=_LOOP)
-_TUNED = AdaFMTraining(trains="tuned", needs_start=True, loop=_LOOP.model_copy(update={"steps": 500_000}))
+_MAIN = AdaFMTraining(loop=LOOP)
+_TUNED = AdaFMTraining(trains="tuned", needs_start=True, loop=LOOP.model_copy(update={"steps": 500_000}))
 _SMALL = AdaFMTraining(network=AdaFMConfig(num_feat=48, num_block=6, filter_size=3), loop=SMALL_LOOP)
 _SMALL_TUNED = _SMALL.model_copy(
     update={

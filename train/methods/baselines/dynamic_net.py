@@ -2,10 +2,9 @@
 
 from typing import Literal
 
-from ...engine.schedule import MultiStep
-from ...engine.training import LoopConfig
 from ...networks.baselines.dynamic_net import DynamicNetConfig
 from ..base import Method, Preset, with_fp32
+from .adafm import LOOP
 from .cresmd import SMALL_LOOP
 from .two_levels import TwoLevelsTraining, build, why_not
 
@@ -20,19 +19,9 @@ class DynamicNetTraining(TwoLevelsTraining):
 
 # The paper restores nothing: data and length are AdaFM's, whose network it is put into. Of its own code are two stages,
 # the second at a tenth of the rate, and nothing between them seen while training.
-_LOOP = LoopConfig(
-    batch_size=16,
-    lr_patch_px=96,
-    use_rot90=True,
-    learning_rate=1e-4,
-    betas=(0.9, 0.999),
-    ema_decay=0,
-    steps=1_000_000,
-    schedule=MultiStep(milestones=(500_000,), gamma=0.1),
-)
-_MAIN = DynamicNetTraining(loop=_LOOP)
+_MAIN = DynamicNetTraining(loop=LOOP)
 _TUNED = DynamicNetTraining(
-    trains="tuned", needs_start=True, loop=_LOOP.model_copy(update={"steps": 500_000, "learning_rate": 1e-5})
+    trains="tuned", needs_start=True, loop=LOOP.model_copy(update={"steps": 500_000, "learning_rate": 1e-5})
 )
 _SMALL = DynamicNetTraining(network=DynamicNetConfig(num_feat=48, num_block=6), loop=SMALL_LOOP)
 _SMALL_TUNED = _SMALL.model_copy(
