@@ -5,7 +5,7 @@ MM-RealSR's table 1 has CUGAN at x4 without a word on how; CUGAN's own way is ta
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, WithJsonSchema, field_validator
 from torch import Tensor
 
 from ....degrade.family import OneOf
@@ -19,7 +19,7 @@ class EnlargedConfig(NetworkConfig):
     arch: Literal["enlarged"] = "enlarged"
     scale: Annotated[int, Field(ge=2, le=16)] = 4
     """How many times LR is enlarged."""
-    inner: Annotated[NetworkConfig, OneOf(NetworkConfig, "arch")]
+    inner: Annotated[NetworkConfig, OneOf(NetworkConfig, "arch"), WithJsonSchema({"type": "object"})]
     """The network of scale 1."""
 
     @field_validator("inner")
