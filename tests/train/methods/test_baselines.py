@@ -271,3 +271,11 @@ def test_fasrgan_is_trained_to_the_same_weights_again(photos: Path, tmp_path: Pa
     assert "takes multiples of 8 px" in rwsr(*odd, code=1)
     whole = ("train", "fasrgan", "--store", tmp_path / "pairs.zarr", "--out", tmp_path / "no")
     assert "goes on from a run" in rwsr(*whole, code=1)
+
+
+@pytest.mark.parametrize("arch", ["adafm", "cfsnet", "cresmd", "dynamic-net", "zssr"])
+def test_what_is_told_more_than_lr_is_not_trained_as_any_architecture(arch: str, tmp_path: Path) -> None:
+    sets = ("--set", f"network={{arch: {arch}}}")
+    assert "has a command of its own" in rwsr(
+        "train", "sr", "--store", tmp_path, "--out", tmp_path / "run", *sets, code=1
+    )
