@@ -9,12 +9,10 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from ..degrade.errors import StoreError, UserError
 from ..degrade.images.decode import decode, is_image
@@ -23,7 +21,7 @@ from ..degrade.images.read import read_bytes
 from ..degrade.seeds import stream
 from ..degrade.storage.local import write_atomic
 from ..degrade.storage.provenance import sha256_of
-from .report.page import Section, Table, page
+from .report.page import Section, Table, page, template
 from .report.published import published
 
 WORDS = ("perfect", "almost perfect", "slightly worse", "worse", "much worse", "terrible")
@@ -40,12 +38,6 @@ class Means:
     half_width: float
     ratings: int
     raters: int
-
-
-@cache
-def _template() -> Template:
-    loader = PackageLoader("rwsr.eval", "report")
-    return Environment(loader=loader, undefined=StrictUndefined, autoescape=False).get_template("mos.html.j2")
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -82,38 +74,30 @@ def write_page(
     hr = _files(originals)
     folders = {name: _files(folder) for name, folder in methods.items()}
     stems = list(hr)
-    cut: list[str] = []
+    cut = [""] * patches
     items: list[dict[str, Any]] = []
     key: dict[str, dict[str, Any]] = {}
-    for number in range(patches):
-        rng = stream(seed, "mos", number)
-        stem = stems[number % len(stems)]
+    for i, stem in enumerate(stems[:patches]):
         image = _pixels(hr[stem])
         px = min(side, *image.shape[:2])
         if px < _LEAST_PX:
             raise UserError(f"{hr[stem]} has less than {_LEAST_PX} px on a side; leave it out")
-        y, x = (int(rng.integers(0, length - px + 1)) for length in image.shape[:2])
-        cut.append(_base64(image[y : y + px, x : x + px]))
-        for name, files in folders.items():
-            path = _partner(stem, files, methods[name])
-            restored = _pixels(path)
-            if restored.shape != image.shape:
-                sizes = (f"{each.shape[1]}x{each.shape[0]}" for each in (restored, image))
-                raise UserError(f"{path} is {' and the original '.join(sizes)}; restore it to the original's size")
-            png = _base64(restored[y : y + px, x : x + px])
-            opaque = sha256_of([str(seed), str(number), name, png])[:16]
-            items.append({"id": opaque, "patch": number, "png": png})
-            key[opaque] = {"method": name, "image": hr[stem].name, "y": y, "x": x, "side": px}
+        restored = {name: _restored(image, _partner(stem, files, methods[name])) for name, files in folders.items()}
+        for number in range(i, patches, len(stems)):
+            rng = stream(seed, "mos", number)
+            y, x = (int(rng.integers(0, length - px + 1)) for length in image.shape[:2])
+            cut[number] = _base64(image[y : y + px, x : x + px])
+            for name, pixels in restored.items():
+                png = _base64(pixels[y : y + px, x : x + px])
+                opaque = sha256_of([str(seed), str(number), name, png])[:16]
+                items.append({"id": opaque, "patch": number, "png": png})
+                key[opaque] = {"method": name, "image": hr[stem].name, "y": y, "x": x, "side": px}
+    items.sort(key=lambda each: each["patch"])
     identity = sha256_of([*cut, *(each["id"] for each in items)])[:16]
     order = stream(seed, "mos", "order").permutation(len(items))
     shown = [items[i] for i in order]
-    html = _template().render(
-        title="How much worse does it look?",
-        count=len(items),
-        words=json.dumps(WORDS),
-        page=json.dumps(identity),
-        originals=json.dumps(cut),
-        items=json.dumps(shown),
+    html = template("mos.html.j2").render(
+        title="How much worse does it look?", count=len(items), words=WORDS, page=identity, originals=cut, items=shown
     )
     write_atomic(out, html.encode())
     at = out.with_name(f"{out.name}.key.json")
@@ -124,6 +108,15 @@ def write_page(
 
 def _pixels(path: Path) -> U8:
     return decode(read_bytes(path)).pixels
+
+
+def _restored(image: U8, path: Path) -> U8:
+    """What a method made of an original; raises UserError where it has another size."""
+    restored = _pixels(path)
+    if restored.shape != image.shape:
+        sizes = (f"{each.shape[1]}x{each.shape[0]}" for each in (restored, image))
+        raise UserError(f"{path} is {' and the original '.join(sizes)}; restore it to the original's size")
+    return restored
 
 
 def _base64(pixels: U8) -> str:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -156,12 +156,7 @@ def _ending(path: Path, suffix: str) -> Path:
 
 def _caption(setting: Setting, made: Restored) -> str:
     """What is turned, with the scores that the image was restored under."""
-    own = replace(
-        setting,
-        blur=made.blur if setting.blur is None else setting.blur,
-        noise=made.noise if setting.noise is None else setting.noise,
-    )
-    values = {"blur": own.blur, "noise": own.noise, "alpha": own.alpha}
+    values = {"blur": made.blur, "noise": made.noise, "alpha": setting.alpha}
     return ", ".join(f"{name} {value:.2f}" for name, value in values.items() if value is not None)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from ..degrade.errors import UserError
 from .files.open import made_by
 from .networks.baselines.enlarged import EnlargedConfig
-from .runs.model_file import read_model, write_model
+from .runs.model_file import read_model, write_run
 from .runs.moments import model_file
 
 
@@ -20,10 +20,6 @@ def enlarge(run: Path, scale: int, out: Path) -> Path:
     network = config.get("network", {})
     if network.get("scale") != 1:
         raise UserError(f"{run} enlarges {network.get('scale')} times by itself; name a run of scale 1, as CUGAN's")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out {out} is not empty; name a new folder")
-    out.mkdir(parents=True, exist_ok=True)
     around = {"arch": EnlargedConfig.model_fields["arch"].default, "scale": scale, "inner": network}
     weights = {f"inner.{name}": value for name, value in model.weights.items()}
-    write_model(out / "model.safetensors", weights, config | {"network": around}, 0)
-    return out / "model.safetensors"
+    return write_run(out, weights, config | {"network": around})

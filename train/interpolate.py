@@ -5,7 +5,7 @@ from pathlib import Path
 from ..degrade.errors import UserError
 from ..eval.protocols.interpolation import interpolated
 from .files.open import made_by
-from .runs.model_file import ModelFile, read_model, write_model
+from .runs.model_file import ModelFile, read_model, write_run
 from .runs.moments import model_file
 
 
@@ -21,12 +21,7 @@ def interpolate(a: Path, b: Path, alpha: float, out: Path) -> Path:
     networks = [(made_by(each.config) or {}).get("network") for each in (first, second)]
     if networks[0] != networks[1]:
         raise UserError(f"{a} and {b} are not of one network; interpolate models that were trained from one another")
-    file = out / "model.safetensors"
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out {out} is not empty; name a new folder")
-    out.mkdir(parents=True, exist_ok=True)
-    write_model(file, interpolated(first.weights, second.weights, alpha), first.config, 0)
-    return file
+    return write_run(out, interpolated(first.weights, second.weights, alpha), first.config)
 
 
 def _model(path: Path) -> ModelFile:

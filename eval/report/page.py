@@ -89,7 +89,8 @@ def _is_a(kind: type, part: object) -> bool:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A template that lies beside this file."""
     environment = Environment(
         loader=PackageLoader("rwsr.eval", "report"),
         autoescape=True,
@@ -101,9 +102,9 @@ def _template() -> Template:
     tests: Any = environment.tests
     for kind in (Picture, Plot, Table, Strip):
         tests[kind.__name__.lower()] = partial(_is_a, kind)
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
 def page(title: str, lead: str, sections: Sequence[Section], *, refresh_s: int | None = None) -> bytes:
     """The page as UTF-8. refresh_s: a browser reads it again after so many seconds."""
-    return _template().render(title=title, lead=lead, sections=sections, refresh_s=refresh_s).encode()
+    return template("page.html.j2").render(title=title, lead=lead, sections=sections, refresh_s=refresh_s).encode()

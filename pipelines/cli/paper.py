@@ -1,15 +1,11 @@
 """`rwsr paper`: every table and figure of the four papers, by name."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import click
 
-from ...degrade.storage.location import Place
 from .common import options, params
-
-if TYPE_CHECKING:
-    from ..papers.items.base import Item
 
 _PAPERS = {
     "cugan": "CUGAN (Cai et al. 2021)",
@@ -119,52 +115,16 @@ _EXAMPLES = {
 }
 
 
-def _make(
-    name: str,
-    item: str,
-    out: Path,
-    json_: bool,
-    *,
-    photos: tuple[Place, ...],
-    target: tuple[Place, ...],
-    auxiliary: tuple[Place, ...],
-    test: Place | None,
-    test_lr: Place | None,
-    simulate_camera: Literal["soft", "noisy"] | None,
-    models: tuple[str, ...],
-    small: bool,
-    seeds: int,
-    steps: int | None,
-    samples: int | None,
-    workers: int,
-    sets: tuple[str, ...],
-    metrics: tuple[str, ...],
-) -> None:
+def _make(name: str, item: str, out: Path, json_: bool, *, models: tuple[str, ...], **told: Any) -> None:
+    """told: what else an order says, by the names of its options."""
     from ..evaluate import named_models
     from ..papers.items import item_of
     from ..papers.items.base import Order, carry_out
 
-    if test_lr is not None and simulate_camera is not None:
+    if told["test_lr"] is not None and told["simulate_camera"] is not None:
         raise click.UsageError("name --test-lr, or --simulate-camera to have it made, not both")
-    chosen: Item = item_of(name, item)
-    order = Order(
-        out=out,
-        small=small,
-        photos=photos,
-        target=target,
-        auxiliary=auxiliary,
-        test=test,
-        test_lr=test_lr,
-        simulate_camera=simulate_camera,
-        models=named_models(models),
-        steps=steps,
-        samples=samples,
-        seeds=seeds,
-        workers=workers,
-        metrics=metrics,
-        sets=sets,
-    )
-    made = carry_out(chosen, order)
+    chosen = item_of(name, item)
+    made = carry_out(chosen, Order(out=out, models=named_models(models), **told))
     options.tell({"page": made.page, "item": chosen.called}, made.lines, json_=json_)
 
 

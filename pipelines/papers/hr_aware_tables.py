@@ -19,7 +19,6 @@ from ...degrade.config import compose
 from ...degrade.errors import UserError
 from ...degrade.images import sources
 from ...degrade.images.listing import IndexConfig
-from ...degrade.images.pixels import U8
 from ...degrade.recipes.store_config import StoreConfig, store_preset
 from ...degrade.storage.location import Place
 from ...eval.images.sets import check_fits
@@ -42,12 +41,11 @@ from ..stages.base import Work
 from ..stages.images import Index
 from ..stages.store import Store
 from ..stages.train import LR_IMAGES, FineTune, Train
-from . import simulated_cameras
 from .early_stopping import stopped
 from .hr_aware_variants import BEFORE, NETWORKS, Network, Plan, Variant
 from .parallel_training import telling, train_all
 from .rwsr_edl_variants import plain_name
-from .simulated_cameras import CAMERAS
+from .simulated_cameras import CAMERAS, pairs_by
 from .table_page import Finished, Sheet, finished, metrics_of
 
 PAIRS, LR_INDEX = "pairs.zarr", "LR"
@@ -137,15 +135,7 @@ def _images(plan: Plan, scale: int) -> Images:
     if plan.lr is not None:
         return Images(plan.hr, plan.lr)
     assert plan.simulate_camera is not None
-    camera = CAMERAS[plan.simulate_camera]
-
-    def made(pixels: U8, key: str) -> U8:
-        return simulated_cameras.by_one_camera(simulated_cameras.made_smaller(pixels, scale), key, camera)
-
-    photos = plan.out / "photos"
-    hr_folder = simulated_cameras.written(hr, photos / "HR", "HR", lambda pixels, _: pixels, scale)
-    lr_folder = simulated_cameras.written(hr, photos / "LR", "LR by one camera", made, scale)
-    return Images(hr_folder, lr_folder)
+    return Images(*pairs_by(CAMERAS[plan.simulate_camera], hr, plan.out / "photos", scale))
 
 
 def _pairs(plan: Plan, scale: int) -> Named:

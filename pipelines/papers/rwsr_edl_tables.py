@@ -17,7 +17,6 @@ from ...degrade.config import compose
 from ...degrade.errors import UserError
 from ...degrade.images import sources
 from ...degrade.images.listing import IndexConfig
-from ...degrade.images.pixels import U8
 from ...degrade.progress import say
 from ...degrade.recipes.store_config import store_preset
 from ...degrade.storage.local import write_atomic
@@ -138,14 +137,7 @@ def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
     auxiliary: list[Place] = []
     if "auxiliary" in rows:
         auxiliary = [cameras.written(rows["auxiliary"], photos / "auxiliary", "degrade auxiliary", cameras.by_others)]
-
-    def lr(pixels: U8, key: str) -> U8:
-        return cameras.by_one_camera(cameras.made_smaller(pixels, SCALE), key)
-
-    held_out = rows["held-out"]
-    hr_folder = cameras.written(held_out, photos / "HR", "held-out HR", lambda pixels, _: pixels, SCALE)
-    lr_folder = cameras.written(held_out, photos / "LR", "held-out LR", lr, SCALE)
-    return [target], auxiliary, hr_folder, lr_folder
+    return [target], auxiliary, *cameras.pairs_by(cameras.NOISY, rows["held-out"], photos, SCALE)
 
 
 def _check_held_out(plan: Plan, hr: Place, lr: Place) -> None:

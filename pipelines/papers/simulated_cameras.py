@@ -66,6 +66,16 @@ def made_smaller(pixels: U8, scale: int) -> U8:
     return apply(pixels, (Resize(height=height, width=width, mode="matlab-bicubic"),))
 
 
+def pairs_by(camera: Camera, rows: Sequence[SourceRow], folder: Path, scale: int) -> tuple[Path, Path]:
+    """HR of an index, its sides cut to multiples of the scale, and LR of it by one camera: FOLDER/HR and FOLDER/LR."""
+
+    def lr(pixels: U8, key: str) -> U8:
+        return by_one_camera(made_smaller(pixels, scale), key, camera)
+
+    hr_folder = written(rows, folder / "HR", "HR", lambda pixels, _: pixels, scale)
+    return hr_folder, written(rows, folder / "LR", "LR by one camera", lr, scale)
+
+
 def written(
     rows: Sequence[SourceRow], folder: Path, title: str, change: Callable[[U8, str], U8], multiple: int = 1
 ) -> Path:

@@ -16,6 +16,7 @@ from ...degrade.recipes.base import Recipe
 from ..data.batches import GroupBatch, GroupSource
 from ..data.of_training import Data
 from ..engine.training import LoopConfig, Training
+from ..networks.base import NetworkConfig
 
 
 class TrainingConfig(Frozen):
@@ -106,6 +107,15 @@ def check_start(config: TrainingConfig, named: bool) -> None:
     """Raises UserError where a training that needs an earlier run's weights would start from random ones."""
     if config.needs_start and not named:
         raise UserError("this training goes on from a run of the stage before; name it with --start-from")
+
+
+def check_untold(network: NetworkConfig) -> None:
+    """Raises ValueError where a network is told how images are degraded, or does not learn from pairs."""
+    if network.num_conditions or not network.of_pairs:
+        raise ValueError(
+            f"network.arch = {network.arch} is told what images are, or learns of each; it has a command of its own, "
+            "see `rwsr train --help`"
+        )
 
 
 def other_scale(wanted: int, recipe: Recipe) -> str | None:

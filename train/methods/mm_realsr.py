@@ -30,7 +30,7 @@ from ..networks.mm_realsr import (
 )
 from ..networks.udem import UdemConfig
 from ..runs.model_file import start_with
-from .base import Given, Method, Preset, TrainingConfig, check_start, is_group, other_scale, with_fp32
+from .base import Given, Method, Preset, TrainingConfig, check_start, check_untold, is_group, other_scale, with_fp32
 from .mm_realsr_losses import LossConfig, conditions, metric_terms
 
 
@@ -53,7 +53,8 @@ class TrainConfig(TrainingConfig):
         return isinstance(self.network, MMRealSRConfig) and self.network.modulated
 
     @model_validator(mode="after")
-    def _what_the_discriminator_takes(self) -> Self:
+    def _what_the_losses_take(self) -> Self:
+        check_untold(self.network)
         check_input(self.losses.gan, self.loop.lr_patch_px, self.network.scale)
         return self
 

@@ -29,11 +29,9 @@ from ..networks.discriminators import Discriminator, GanConfig, check_input, dis
 from ..networks.mm_realsr import MMRealSRConfig
 from ..networks.spandrel_arch import OTHERS
 from ..runs.model_file import start_with
-from .base import Given, Method, Preset, TrainingConfig, check_start, is_group, other_scale, with_fp32
+from .base import Given, Method, Preset, TrainingConfig, check_start, check_untold, is_group, other_scale, with_fp32
 
 Weight = Annotated[float, Field(ge=0)]
-_OF_OTHERS = ("adafm", "cfsnet", "cresmd", "dynamic-net", "enlarged", "zssr")
-_MEND = "it has a command of its own, see `rwsr train --help`"
 Look = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -85,8 +83,7 @@ class SrConfig(TrainingConfig):
     def _what_losses_take(self) -> Self:
         check_input(self.losses.gan, self.loop.lr_patch_px, self.network.scale)
         check_target(self.losses.sharpen_target, self.loop.lr_patch_px, self.network.scale)
-        if self.network.arch in _OF_OTHERS:
-            raise ValueError(f"network.arch = {self.network.arch} is told what images are, or learns of each; {_MEND}")
+        check_untold(self.network)
         if isinstance(self.network, MMRealSRConfig) and self.network.modulated:
             raise ValueError("network.modulated is for `rwsr train mm-realsr`; set network.modulated=false")
         return self

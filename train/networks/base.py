@@ -6,7 +6,7 @@ is imported.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Self
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -22,6 +22,13 @@ class NetworkConfig(Frozen, ABC):
     """Its name in configs."""
     scale: int
     """How many times it enlarges."""
+    of_pairs: ClassVar[bool] = True
+    """Whether its weights come of a training on pairs, and not of each image anew, or of another network."""
+
+    @property
+    def num_conditions(self) -> int:
+        """How many numbers it is told of every image: blur and noise, or none."""
+        return 0
 
     @abstractmethod
     def build(self) -> nn.Module:

@@ -49,6 +49,10 @@ class CUnetConfig(NetworkConfig):
     while it is trained.
     """
 
+    @property
+    def num_conditions(self) -> int:
+        return 2 if self.conditioned else 0
+
     def build(self) -> "CUnet":
         return CUnet(self)
 

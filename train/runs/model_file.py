@@ -147,6 +147,20 @@ def _format_of(about: Json, path: Path) -> int:
     return number
 
 
+def write_run(out: Path, weights: Weights, config: Json) -> Path:
+    """A new run of weights that no training of ours made: `out`/model.safetensors, which it gives.
+
+    Raises:
+        UserError: `out` holds something.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"--out {out} is not empty; name a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / "model.safetensors"
+    write_model(file, weights, config, 0)
+    return file
+
+
 def check_numbers(weights: Weights, path: Path) -> Weights:
     """The weights; raises StoreError where one is not a number."""
     for name, value in weights.items():

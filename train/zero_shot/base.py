@@ -1,5 +1,6 @@
 """What a network is to the rest that is trained on each image anew: it learns of a whole image, then restores it."""
 
+import hashlib
 from abc import abstractmethod
 
 import numpy as np
@@ -40,3 +41,10 @@ class ZeroShot(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         return torch.cat([self.learned(image[None])(image[None]) for image in lr])
+
+
+def stream_of(seed: int, image: Tensor) -> np.random.Generator:
+    """The generator of what is drawn for an image [1, 3, h, w] in [0, 1]: the same for the same image."""
+    levels = (image * 255).round().to(torch.uint8).cpu().numpy()
+    key = np.frombuffer(hashlib.sha256(levels.tobytes()).digest()[:16], dtype=np.uint32)
+    return np.random.default_rng([seed, *key])

@@ -4,7 +4,6 @@ A linear network makes the image smaller still so that a discriminator cannot te
 the image; its layers, convolved with each other, are the kernel.
 """
 
-import hashlib
 from typing import Annotated
 
 import numpy as np
@@ -17,7 +16,9 @@ from torch.nn.utils import parametrizations
 
 from ...degrade.errors import ImageError
 from ...degrade.family import Frozen
+from ...degrade.images.pixels import BT601
 from ...eval.images.kept import kept
+from .base import stream_of
 from .resampling import F64, centred, resized
 
 KERNEL_PX, _MARGIN_PX = 13, 6  # of the kernel, and what a crop loses of the cubic's result
@@ -97,7 +98,7 @@ def _normalised(conv: nn.Conv2d) -> nn.Module:
 
 def edge_map(image: np.ndarray, crop: int) -> np.ndarray:
     """How likely a crop is cut around each pixel of [H, W, 3] in [0, 1]: where there are edges; sums up to 1."""
-    gray = image @ np.array([0.299, 0.587, 0.114])
+    gray = image @ np.array(BT601)
     down, across = np.gradient(gray)
     parts = [np.abs(across), np.abs(down), np.hypot(down, across)]
     for part in parts:
@@ -197,9 +198,7 @@ def _sharpened(kernel: F64) -> F64:
 
 
 def _trained(config: KernelGanConfig, image: Tensor) -> F64:
-    levels = (image * 255).round().to(torch.uint8).cpu().numpy()
-    key = np.frombuffer(hashlib.sha256(levels.tobytes()).digest()[:16], dtype=np.uint32)
-    rng = np.random.default_rng([config.seed, *key])
+    rng = stream_of(config.seed, image)
     generator, judge = _networks(config, image, rng)
     pixels = image[0].permute(1, 2, 0).double().cpu().numpy()
     small = resized(image.double(), image.shape[-2] // 2, image.shape[-1] // 2)[0].permute(1, 2, 0).cpu().numpy()
@@ -210,7 +209,7 @@ def _trained(config: KernelGanConfig, image: Tensor) -> F64:
     optimizers = [
         torch.optim.Adam(net.parameters(), config.learning_rate, betas=(0.5, 0.999)) for net in (generator, judge)
     ]
-    constraints, kernel = _Constraints(), generator.kernel().detach()
+    constraints = _Constraints()
     noise_like = torch.empty(1, 3, _SEEN_PX, _SEEN_PX)
     for step in range(config.steps):
         y, x = corners[step]
@@ -228,8 +227,7 @@ def _trained(config: KernelGanConfig, image: Tensor) -> F64:
             for optimizer in optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] /= 10
-    kernel = generator.kernel().detach()
-    return kernel.double().cpu().numpy()
+    return generator.kernel().detach().double().cpu().numpy()
 
 
 def _noise(like: Tensor, rng: np.random.Generator) -> Tensor:

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ...degrade.config import compose
-from ...degrade.errors import UserError
-from ..runs.model_file import write_model
+from ..runs.model_file import write_run
 from .kernelgan import KernelGanConfig
 from .zssr import ZssrConfig
 
@@ -30,9 +29,5 @@ def zero_shot(preset: str, out: Path, *, scale: int, sets: Sequence[str] = ()) -
         UserError: a key is wrong, or `out` holds something.
     """
     config = compose(PRESETS[preset], sets=[f"scale={scale}", *sets])
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out {out} is not empty; name a new folder")
-    out.mkdir(parents=True, exist_ok=True)
     about = {"method": "zssr", "network": config.model_dump(mode="json")}
-    write_model(out / "model.safetensors", config.build().state_dict(), about, 0)
-    return out / "model.safetensors"
+    return write_run(out, config.build().state_dict(), about)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import ndimage
+from scipy.signal import convolve2d
 from torch import Tensor
 from torch.nn import functional
 
@@ -80,13 +81,7 @@ def of_twice_the_scale(kernel: F64) -> F64:
     n = len(kernel)
     with_holes = np.zeros((2 * n - 1, 2 * n - 1))
     with_holes[::2, ::2] = kernel
-    whole = _convolved(with_holes, kernel)
+    whole = np.asarray(convolve2d(with_holes, kernel), dtype=np.float64)
     cut = n // 2
     found = whole[cut : len(whole) - cut, cut : len(whole) - cut]
     return found / found.sum()
-
-
-def _convolved(a: F64, b: F64) -> F64:
-    from scipy.signal import convolve2d
-
-    return np.asarray(convolve2d(a, b), dtype=np.float64)

@@ -3,10 +3,9 @@
 Pairs are crops of the image itself and the same made smaller, by the cubic or by the kernel that made the image.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import cv2
 import numpy as np
@@ -16,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...degrade.errors import ImageError
+from ...degrade.images.pixels import BT601
 from ...eval.images.restoring import Model
 from ..networks.base import NetworkConfig
-from .base import ZeroShot
+from .base import ZeroShot, stream_of
 from .kernelgan import KernelGanConfig, estimated
 from .resampling import F64, centred, of_twice_the_scale, resized, smaller_by
 
@@ -33,6 +33,7 @@ Kernel = tuple[tuple[float, ...], ...]
 class ZssrConfig(NetworkConfig):
     """How the network is made and trained; the defaults are those of the published code."""
 
+    of_pairs: ClassVar[bool] = False
     arch: Literal["zssr"] = "zssr"
     scale: Literal[2, 3, 4] = 2
     """How many times it enlarges; 4 is learned after 2."""
@@ -120,7 +121,7 @@ class Zssr(ZeroShot):
         config = self.config
         if min(lr.shape[-2:]) < _LEAST_PX:
             raise ImageError("too-small", f"has less than {_LEAST_PX} px on a side, which ZSSR learns from")
-        rng = np.random.default_rng([config.seed, *_key(lr)])
+        rng = stream_of(config.seed, lr)
         net = _net(config, lr, rng)
         optimizer = torch.optim.Adam(net.parameters(), config.learning_rate)
         down = smaller_by(None, self.scale, lr)
@@ -145,12 +146,6 @@ class Zssr(ZeroShot):
             ]
             stacked = torch.stack(found).sort(0).values
             return projected((stacked[(len(found) - 1) // 2] + stacked[len(found) // 2]) / 2)
-
-
-def _key(image: Tensor) -> list[int]:
-    """What draws hang on: the image."""
-    levels = (image * 255).round().to(torch.uint8).cpu().numpy().tobytes()
-    return list(np.frombuffer(hashlib.sha256(levels).digest()[:16], dtype=np.uint32))
 
 
 def _net(config: ZssrConfig, like: Tensor, rng: np.random.Generator) -> _Net:
@@ -252,7 +247,7 @@ def _tensor(pixels: np.ndarray, like: Tensor) -> Tensor:
 
 def edges(image: np.ndarray) -> np.ndarray:
     """How steep [H, W, 3] is around each pixel, [H, W], 1 on average; 0 in a frame of 3 px."""
-    gray = image @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    gray = image @ np.array(BT601, dtype=np.float32)
     down, across = np.gradient(gray)
     steep = np.hypot(down, across)
     around = cv2.boxFilter(steep, -1, (5, 5), normalize=False, borderType=cv2.BORDER_CONSTANT)

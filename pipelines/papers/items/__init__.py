@@ -5,7 +5,6 @@ from . import cugan, hr_aware, mm_realsr, rwsr_edl
 from .base import Item
 
 ITEMS: tuple[Item, ...] = (*cugan.ITEMS, *mm_realsr.ITEMS, *rwsr_edl.ITEMS, *hr_aware.ITEMS)
-PAPERS = tuple(dict.fromkeys(each.paper for each in ITEMS))
 
 
 def item_of(paper: str, name: str) -> Item:

@@ -11,12 +11,14 @@ from ....degrade.storage.local import write_atomic
 from ....degrade.storage.location import Place
 from ...pipeline import Named, make_all
 from ...stages.base import Artifact, Work
+from ...stages.train import Train
 from ..parallel_training import telling, train_all
 
 if TYPE_CHECKING:
     from ....eval.images.sets import ImageSet
-    from ....eval.report.page import Part, Section
+    from ....eval.report.page import Part
     from ....eval.report.table import MetricRow
+    from ....train.methods.base import TrainingConfig
 
 Option = Literal["photos", "target", "auxiliary", "test", "test_lr", "model"]
 OPTIONS: Mapping[Option, str] = {
@@ -33,8 +35,8 @@ OPTIONS: Mapping[Option, str] = {
 class Order:
     """What a person asked for: where, with which folders and models, at which size.
 
-    small: minutes on a CPU, instead of the paper's numbers. steps: of every training; samples, hr_size_px: of every
-    store; none is the item's. seeds: trainings of each row. sets: keys of the trainings. metrics: none is the paper's.
+    small: minutes on a CPU, instead of the paper's numbers. steps: of every training; samples: of every store; none is
+    the item's. seeds: trainings of each row. sets: keys of the trainings. metrics: none is the paper's.
     """
 
     out: Path
@@ -52,6 +54,10 @@ class Order:
     workers: int = 1
     metrics: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
+
+    def samples_or(self, paper: int) -> int:
+        """How many samples a store has, whose published size is given."""
+        return self.samples or (2000 if self.small else paper)
 
     def has(self, option: Option) -> bool:
         """Whether it names something."""
@@ -172,7 +178,19 @@ def _claim(item: Item, order: Order) -> None:
 
 def build_stores(order: Order, stores: Sequence[Named]) -> dict[str, Artifact]:
     """The stores (and indexes) of an order, by their names."""
-    return make_all(stores, order.out, order.out / _RUNS, Work(workers=max(1, order.workers)), telling)
+    return make_all(stores, order.out, order.out / _RUNS, Work(workers=order.workers), telling)
+
+
+def composed(order: Order, preset: str, *sets: str) -> "TrainingConfig":
+    """The config of a preset with the keys of an item, then those of the order."""
+    from ....train.compose import compose_training
+
+    return compose_training(preset, sets=[*sets, *order.sets], steps=order.steps)
+
+
+def stage(order: Order, preset: str, data: str, *sets: str, **inputs: Any) -> Train:
+    """A training by a preset, on a store of the order."""
+    return Train.of(preset, composed(order, preset, *sets), data=(data,), **inputs)
 
 
 def run_of(order: Order, name: str) -> Path:
@@ -200,6 +218,13 @@ def photographs(folder: Place | None) -> "ImageSet":
     return image_set(None, None, folder, 1)
 
 
+def on_disk(folder: Place | None) -> Path:
+    """A folder that is restored as `rwsr restore` does it, from a disk; raises UserError where it lies elsewhere."""
+    if not isinstance(folder, Path):
+        raise UserError(f"{folder} lies on object storage, and is restored from a disk; name a copy on one")
+    return folder
+
+
 def measure_into(out: Path, name: str, images: "ImageSet", models: Mapping[str, Path], options: Any) -> None:
     """Measure models by a protocol into a report, beside what it holds."""
     from ....eval.images.restoring import pick_device
@@ -207,7 +232,8 @@ def measure_into(out: Path, name: str, images: "ImageSet", models: Mapping[str, 
     from ...evaluate import open_subjects
 
     protocol, device = protocol_of(name), pick_device()
-    measure(protocol, images, open_subjects(models, device), options, out, device)
+    subjects = open_subjects(models, device, reconstructions=protocol.of == "reconstructions")
+    measure(protocol, images, subjects, options, out, device)
 
 
 # ------------------------------------------------------------------------------------------------------------ page
@@ -220,7 +246,7 @@ def _printed(item: Item, rows: "Sequence[MetricRow]", names: Mapping[str, str]) 
     from ....eval.report.published import published
     from ....eval.report.table import mean_of
 
-    cells = [each for each in published() if each.table == f"table {item.number}" and _is_of(each.paper, item)]
+    cells = [each for each in published() if each.table == f"table {item.number}" and each.paper.lower() == item.paper]
     cells = [each for each in cells if not each.metric.startswith(("distance-", "parameters"))]  # of other rows
     if not cells:
         return None
@@ -239,11 +265,7 @@ def _printed(item: Item, rows: "Sequence[MetricRow]", names: Mapping[str, str]) 
     return Table(("data", "method", "setting", "metric", "printed", "measured here", "note"), tuple(lines))
 
 
-def _is_of(paper: str, item: Item) -> bool:
-    return paper.lower() == item.paper
-
-
-def write_page(
+def finished(
     item: Item,
     order: Order,
     *,
@@ -251,12 +273,14 @@ def write_page(
     body: "Sequence[Part]" = (),
     said: Sequence[str] = (),
     names: Mapping[str, str] | None = None,
-    more: "Sequence[Section]" = (),
-) -> Path:
-    """OUT/report.html: what was made, the printed figures beside ours, and the sections of what was measured.
+    lines: Sequence[str] | None = None,
+) -> Made:
+    """With OUT/report.html: what was made, the printed figures beside ours, and the sections of what was measured.
 
-    names: the methods of the paper that models stand for, by their names in the report.
+    names: the methods of the paper that models stand for, by their names in the report. lines: for a person; none are
+    those of the metrics.
     """
+    from ....eval.measure import summary_of
     from ....eval.pages import sections_of
     from ....eval.report.page import Section, page
     from ....eval.report.table import read
@@ -271,9 +295,11 @@ def write_page(
         if printed is not None:
             lead.append(f"Measured here on {', '.join(dict.fromkeys(row.data for row in rows))}.")
             parts.append(printed)
-    sections = [Section(item.called, tuple(lead), parts), *more]
+    sections = [Section(item.called, tuple(lead), parts)]
     if metrics is not None:
         sections += sections_of(metrics)
     at = order.out / "report.html"
     write_atomic(at, page(item.called, str(order.out), sections))
-    return at
+    if lines is None:
+        lines = [] if metrics is None else summary_of(metrics)[1]
+    return Made(at, [*lines, f"wrote {at}"])

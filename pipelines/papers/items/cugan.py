@@ -1,21 +1,36 @@
 """CUGAN's tables and figures: modulation at scale 1, beside models of one degradation and CResMD."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ....degrade.config import compose
 from ....degrade.images.pixels import encode_png
 from ....degrade.recipes.store_config import store_preset
+from ....degrade.storage.local import write_atomic
 from ...pipeline import Named
 from ...stages.store import Store
 from ...stages.train import Train
 from ..rwsr_edl_variants import plain_name
-from .base import Item, Made, Order, build_stores, measure_into, photographs, run_of, train, training, write_page
+from .base import (
+    Item,
+    Made,
+    Order,
+    build_stores,
+    composed,
+    finished,
+    measure_into,
+    on_disk,
+    photographs,
+    run_of,
+    stage,
+    train,
+    training,
+)
 
 if TYPE_CHECKING:
     from ....eval.report.page import Part
-    from ....train.methods.base import TrainingConfig
 
 _PHOTOS, _TEST = "photographs to train on (DIV2K)", "clean photographs to measure on"
 _MISPRINTS = (
@@ -39,10 +54,7 @@ def _stores(order: Order, presets: Mapping[str, Sequence[str]]) -> list[Named]:
     found: list[Named] = []
     for name, (preset, *sets) in presets.items():
         size = 96 if order.small else store_preset(preset).hr_size_px
-        config = compose(
-            store_preset(preset), sets=sets, num_samples=order.samples or (2000 if order.small else 16_000),
-            hr_size_px=size,
-        )  # fmt: skip
+        config = compose(store_preset(preset), sets=sets, num_samples=order.samples_or(16_000), hr_size_px=size)
         found.append(Named(name, Store.of(config, source=order.photos), f"{name}.zarr"))
     return found
 
@@ -56,16 +68,12 @@ def _one_level(level: Level) -> tuple[str, str]:
     return "cugan", f"recipe.fixed_level=[{level[0]:g},{level[1]:g}]"
 
 
-def _training(order: Order, preset: str, *sets: str) -> "tuple[str, TrainingConfig]":
-    from ....train.compose import compose_training
-
-    name = f"{preset}-small" if order.small else preset
-    return name, compose_training(name, sets=[*sets, *order.sets], steps=order.steps)
+def _sized(order: Order, preset: str) -> str:
+    return f"{preset}-small" if order.small else preset
 
 
 def _stage(order: Order, preset: str, data: str, *sets: str, **inputs: Any) -> Train:
-    name, config = _training(order, preset, *sets)
-    return Train.of(name, config, data=(data,), **inputs)
+    return stage(order, _sized(order, preset), data, *sets, **inputs)
 
 
 _BLIND = ("network.conditioned=false",)
@@ -136,14 +144,7 @@ def _table(item: Item, order: Order) -> Made:
         single = {name: run_of(order, f"{kind}-{_single((blur, noise))}")}
         options = CuganOptions(table=item.number, metrics=metrics, setting=(f"{blur:g},{noise:g}",))  # pyright: ignore[reportArgumentType]
         measure_into(out, CUGAN, images, single, options)
-    page = write_page(item, order, metrics=out, names=names)
-    return Made(page, [*_summary(out), f"wrote {page}"])
-
-
-def _summary(out: Path) -> list[str]:
-    from ....eval.measure import summary_of
-
-    return summary_of(out)[1]
+    return finished(item, order, metrics=out, names=names)
 
 
 def _table_3(item: Item, order: Order) -> Made:
@@ -155,8 +156,7 @@ def _table_3(item: Item, order: Order) -> Made:
     out = order.out / "metrics.parquet"
     options = CuganOptions(table="3", metrics=order.metrics)
     measure_into(out, CUGAN, photographs(order.test), {"CUnet": run_of(order, "cunet")}, options)
-    page = write_page(item, order, metrics=out)
-    return Made(page, [*_summary(out), f"wrote {page}"])
+    return finished(item, order, metrics=out)
 
 
 # ---------------------------------------------------------------------------------------------------- figures
@@ -164,7 +164,6 @@ def _table_3(item: Item, order: Order) -> Made:
 
 def _degraded(order: Order, level: Level, count: int = 3) -> Path:
     """Some photographs at one level, OUT/degraded/LEVEL/NAME.png."""
-    from ....degrade.images.decode import decode
     from ....eval.images.sets import first_of
     from ....eval.protocols.cugan_tables import degraded
 
@@ -174,8 +173,7 @@ def _degraded(order: Order, level: Level, count: int = 3) -> Path:
         for item in source.read():
             at = folder / f"{Path(item.source).stem}.png"
             if not at.exists():
-                at.write_bytes(encode_png(degraded(item.lr, *level, item.source)))
-            decode(at.read_bytes())
+                write_atomic(at, encode_png(degraded(item.lr, *level, item.source)))
     return folder
 
 
@@ -207,19 +205,20 @@ _FIFTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 def _modulated(item: Item, order: Order) -> Made:
     """Figures 1 and 4: along noise, along blur, and from the GAN's effect to the MSE's."""
+    from ....eval.protocols.cugan_tables import condition
+
     level = (2.0, 30.0)
     made = build_stores(order, _stores(order, _ALL))
     train(order, ([_cunet(order)], [_cugan(order)]), made)
     images = _degraded(order, level, 1 if item.number == "1" else 3)
-    z = (level[0] / 4, level[1] / 50)
+    z = condition(*level)
     body = [
         *_strip(order, "denoising", images, ["cugan"], ((0.0,), _FIFTHS)),
         *_strip(order, "deblurring", images, ["cugan"], (_FIFTHS, (z[1],))),
         *_strip(order, "from-gan-to-mse", images, ["cugan", "cunet"], ((z[0],), (z[1],)), _FIFTHS),
     ]
     said = (f"Photographs of blur {level[0]:g} and noise {level[1]:g}; alpha 0 is the GAN's model, 1 the MSE's.",)
-    page = write_page(item, order, body=body, said=said)
-    return Made(page, [f"wrote {page}"])
+    return finished(item, order, body=body, said=said)
 
 
 def _mismatched(item: Item, order: Order) -> Made:
@@ -245,8 +244,7 @@ def _mismatched(item: Item, order: Order) -> Made:
         )
         rows.append([(f"{name}, {each.source.stem}", each.path) for each in done])
     body = [_sheet(rows, "Trained at r = 2, sigma = 30; the images have r = 1, sigma = 50.")]
-    page = write_page(item, order, metrics=out, body=body)
-    return Made(page, [*_summary(out), f"wrote {page}"])
+    return finished(item, order, metrics=out, body=body)
 
 
 def _sheet(rows: Sequence[Sequence[tuple[str, Path]]], caption: str) -> "Part":
@@ -291,10 +289,10 @@ def _compared(
     from ....eval.report.page import Picture
     from ....train.runs.checkpoint import read_log
 
-    held_out = {"held-out": ("cugan", *(["recipe.single_prob=0"]))}
-    made = build_stores(order, _stores(order, _ALL))
-    small = Order(order.out, order.small, photos=(order.test,) if order.test else (), samples=8)
-    made |= build_stores(order, _stores(small, held_out))
+    assert order.test is not None
+    held_out = replace(order, photos=(order.test,), samples=8)
+    stores = [*_stores(order, _ALL), *_stores(held_out, {"held-out": ("cugan", "recipe.single_prob=0")})]
+    made = build_stores(order, stores)
     starts = {name: f"cunet-{plain_name(name)}" if sets else "cunet" for name, sets in variants.items()}
     first = {start: _cunet(order, start, *variants[name]) for name, start in starts.items()}
     second = [
@@ -311,15 +309,14 @@ def _compared(
     measure_into(out, CUGAN, photographs(order.test), runs, options)
     curves = plots.validation_curves({name: [read_log(run)] for name, run in runs.items()})
     body = [] if curves is None else [Picture(curves, "Measured while the second stage is trained.")]
-    page = write_page(item, order, metrics=out, body=body)
-    return Made(page, [*_summary(out), f"wrote {page}"])
+    return finished(item, order, metrics=out, body=body)
 
 
 _POINTS = 8  # of a curve
 
 
 def _curve(order: Order) -> list[str]:
-    steps = _training(order, "cugan")[1].loop.steps
+    steps = composed(order, _sized(order, "cugan")).loop.steps
     return [f"loop.validate_every={max(1, steps // _POINTS)}"]
 
 
@@ -327,20 +324,19 @@ def _real(item: Item, order: Order) -> Made:
     """Figures 5 and 6: photographs of unknown degradation; of 5 enlarged bicubically first."""
     from ....train.enlarge import enlarge
 
+    test = on_disk(order.test)
     made = build_stores(order, _stores(order, _ALL))
     train(order, ([_cunet(order)], [_cugan(order)]), made)
-    assert isinstance(order.test, Path)
     name = "cugan"
     if item.number == "5":
         name = "cugan-x4"
         if not run_of(order, name).exists():
             enlarge(run_of(order, "cugan"), 4, run_of(order, name))
     body = [
-        *_strip(order, "denoising", order.test, [name], ((0.0,), _FIFTHS)),
-        *_strip(order, "deblurring", order.test, [name], ((0.0, 0.1, 0.2, 0.3), (0.8 if item.number == "6" else 0.2,))),
+        *_strip(order, "denoising", test, [name], ((0.0,), _FIFTHS)),
+        *_strip(order, "deblurring", test, [name], ((0.0, 0.1, 0.2, 0.3), (0.8 if item.number == "6" else 0.2,))),
     ]
-    page = write_page(item, order, body=body)
-    return Made(page, [f"wrote {page}"])
+    return finished(item, order, body=body)
 
 
 _BOTH = {"cunet": 1, "cugan": 1}

@@ -5,23 +5,22 @@ from functools import partial
 from pathlib import Path
 
 from ....degrade.config import compose
-from ....degrade.errors import UserError
 from ....degrade.recipes.store_config import store_preset
 from ...pipeline import Named
 from ...stages.store import Store
-from ...stages.train import Train
 from .base import (
     Item,
     Made,
     Option,
     Order,
     build_stores,
+    finished,
     measure_into,
     photographs,
     run_of,
+    stage,
     train,
     training,
-    write_page,
 )
 from .measured import lpips_and, measured, pairs_of
 
@@ -53,7 +52,7 @@ def _table(item: Item, order: Order) -> Made:
         pretrain_steps=order.steps,
         seeds=order.seeds,
         pretrain_seeds=order.seeds,
-        samples=order.samples or (2000 if order.small else 100_000),
+        samples=order.samples_or(100_000),
         hr_size_px=128 if order.small else 400,
         workers=order.workers,
         metrics=order.metrics,
@@ -64,76 +63,46 @@ def _table(item: Item, order: Order) -> Made:
 
 def _pretrained(order: Order, variants: dict[str, tuple[str, ...]]) -> dict[str, Path]:
     """Reconstruction networks, by what is changed of them."""
-    from ....train.compose import compose_training
-
     preset = "hr-aware-pretrain-small" if order.small else "hr-aware-pretrain"
-    samples = order.samples or (2000 if order.small else 100_000)
-    config = compose(store_preset("real-esrgan-nousm"), num_samples=samples, hr_size_px=128 if order.small else 400)
+    size = 128 if order.small else 400
+    config = compose(store_preset("real-esrgan-nousm"), num_samples=order.samples_or(100_000), hr_size_px=size)
     pairs = Named("second-order", Store.of(config, source=order.photos), "second-order.zarr")
     made = build_stores(order, [pairs])
-    trainings = [
-        training(
-            name,
-            Train.of(
-                preset, compose_training(preset, sets=[*sets, *order.sets], steps=order.steps), data=("second-order",)
-            ),
-        )
-        for name, sets in variants.items()
-    ]
+    trainings = [training(name, stage(order, preset, pairs.name, *sets)) for name, sets in variants.items()]
     train(order, (trainings,), made)
     return {name: run_of(order, name) for name in variants}
 
 
-def _reconstructions(order: Order, variants: dict[str, tuple[str, ...]]) -> tuple[dict[str, Path], Path]:
-    return _pretrained(order, variants), order.out / "metrics.parquet"
-
-
 def _fit(item: Item, order: Order) -> Made:
     """Figures 2b and 7: how well LR comes of HR, and of worse and worse images, with and without the controller."""
-    from ....eval.images.restoring import pick_device
-    from ....eval.measure import lines_of, measure
     from ....eval.protocols.reconstruction import PROTOCOL, ReconstructionOptions
-    from ...evaluate import open_subjects
 
     variants: dict[str, tuple[str, ...]] = {"no-controller": ("network.controller=null", "network.far=null")}
     if item.name == "fig7":
         variants["controller"] = ("network.far=null",)
-    runs, out = _reconstructions(order, variants)
-    device = pick_device()
+    runs, out = _pretrained(order, variants), order.out / "metrics.parquet"
     metrics = order.metrics or lpips_and("psnr-rgb")
     options = ReconstructionOptions(metrics=metrics, steps=2 if item.name == "fig2" else 11)
-    found = measure(
-        PROTOCOL, pairs_of(order, 4), open_subjects(runs, device, reconstructions=True), options, out, device
-    )
-    page = write_page(item, order, metrics=out)
-    return Made(page, [*lines_of(PROTOCOL, found.rows), f"wrote {page}"])
+    measure_into(out, PROTOCOL.name, pairs_of(order, 4), runs, options)
+    return finished(item, order, metrics=out)
 
 
 def _far(item: Item, order: Order) -> Made:
     """Figure 8: FAR of clean images, and of degraded ones."""
-    from ....eval.images.restoring import pick_device
-    from ....eval.measure import lines_of, measure
     from ....eval.protocols.far import PROTOCOL
-    from ...evaluate import open_subjects
 
-    runs, out = _reconstructions(order, {"hr-aware": ()})
-    device = pick_device()
-    subjects = open_subjects(runs, device, reconstructions=True)
-    found = measure(PROTOCOL, photographs(order.test), subjects, PROTOCOL.options(), out, device)
-    page = write_page(item, order, metrics=out)
-    return Made(page, [*lines_of(PROTOCOL, found.rows), f"wrote {page}"])
+    runs, out = _pretrained(order, {"hr-aware": ()}), order.out / "metrics.parquet"
+    measure_into(out, PROTOCOL.name, photographs(order.test), runs, PROTOCOL.options())
+    return finished(item, order, metrics=out)
 
 
 def _crops(item: Item, order: Order) -> Made:
-    """Figures 5 and 6: pieces of the same images by each of the named models."""
-    if item.name == "fig5" and order.test_lr is None and order.simulate_camera is None:
-        raise UserError(f"{item.called} takes --test-lr, or --simulate-camera")
+    """Figure 5: pieces of the same images by each of the named models."""
     return measured(item, order, lpips_and("psnr-y", "ssim-y"))
 
 
 def _photographs_without_hr(item: Item, order: Order) -> Made:
     """Figure 6: LR without HR, as DPED's."""
-    from ....eval.measure import summary_of
     from ....eval.protocols.restoration import RestorationOptions
     from ...evaluate import image_set
     from .measured import scale_of
@@ -142,8 +111,7 @@ def _photographs_without_hr(item: Item, order: Order) -> Made:
     images, out = image_set(None, None, order.test_lr, scale_of(order)), order.out / "metrics.parquet"
     options = RestorationOptions(metrics=order.metrics or ("niqe",))
     measure_into(out, "restoration", images, order.models, options)
-    page = write_page(item, order, metrics=out)
-    return Made(page, [*summary_of(out)[1], f"wrote {page}"])
+    return finished(item, order, metrics=out)
 
 
 _NRQM = "NRQM is printed, not measured: its parameters cannot be had here"

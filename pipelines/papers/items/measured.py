@@ -1,11 +1,10 @@
 """Items that are measurements of models that the user names: published files, or runs of `rwsr train`."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....degrade.errors import UserError
-from .base import Item, Made, Order, measure_into, write_page
+from .base import Item, Made, Order, finished, measure_into, on_disk
 
 if TYPE_CHECKING:
     from ....eval.images.sets import ImageSet
@@ -15,25 +14,16 @@ def pairs_of(order: Order, scale: int) -> "ImageSet":
     """HR with its LR to measure on; LR made by a simulated camera where that is asked for."""
     from ....degrade.images import sources
     from ....degrade.images.listing import IndexConfig
-    from ....degrade.images.pixels import U8
     from ...evaluate import image_set
     from ...executors import runner
-    from .. import simulated_cameras as cameras
+    from ..simulated_cameras import CAMERAS, pairs_by
 
-    if order.test_lr is not None or order.simulate_camera is None:
+    if order.simulate_camera is None:
         return image_set(None, order.test, order.test_lr, scale)
     assert order.test is not None
-    camera = cameras.CAMERAS[order.simulate_camera]
-    rows = sources.index(
-        [order.test], order.out / "test.index.parquet", IndexConfig(role="hr"), runner(max(1, order.workers))
-    )
-
-    def lr(pixels: U8, key: str) -> U8:
-        return cameras.by_one_camera(cameras.made_smaller(pixels, scale), key, camera)
-
-    photos = order.out / "photos"
-    hr_folder = cameras.written(rows, photos / "HR", "HR", lambda pixels, _: pixels, scale)
-    return image_set(None, hr_folder, cameras.written(rows, photos / "LR", "LR by one camera", lr, scale), scale)
+    rows = sources.index([order.test], order.out / "test.index.parquet", IndexConfig(role="hr"), runner(order.workers))
+    hr, lr = pairs_by(CAMERAS[order.simulate_camera], rows, order.out / "photos", scale)
+    return image_set(None, hr, lr, scale)
 
 
 def scale_of(order: Order) -> int:
@@ -53,7 +43,6 @@ def lpips_and(*others: str) -> tuple[str, ...]:
 
 def measured(item: Item, order: Order, metrics: Sequence[str]) -> Made:
     """The named models on the named images by `restoration`, the printed figures beside them where names agree."""
-    from ....eval.measure import summary_of
     from ....eval.protocols.restoration import RestorationOptions
 
     scale = scale_of(order)
@@ -63,8 +52,7 @@ def measured(item: Item, order: Order, metrics: Sequence[str]) -> Made:
     said = ["A model stands beside the printed row whose name it is given: --model 'ESRGAN=RRDB_ESRGAN_x4.pth'."]
     if scale != 4 and "CameraSR" not in item.title:
         said.append(f"The models enlarge {scale} times; what is printed is of models that enlarge 4 times.")
-    page = write_page(item, order, metrics=out, said=said)
-    return Made(page, [*summary_of(out)[1], f"wrote {page}"])
+    return finished(item, order, metrics=out, said=said)
 
 
 def timed(item: Item, order: Order) -> Made:
@@ -97,8 +85,8 @@ def timed(item: Item, order: Order) -> Made:
         f"One LR of 300x200 pixels, {_TIMES} times after one that is not counted, the median; on {name_of(device)}, "
         f"with {threads()} threads. The paper says neither its device nor whether 300x200 is LR or HR.",
     )
-    page = write_page(item, order, body=[table], said=said)
-    return Made(page, [*(f"{line[0]}: {line[1]} s, {line[2]} parameters" for line in lines), f"wrote {page}"])
+    told = [f"{line[0]}: {line[1]} s, {line[2]} parameters" for line in lines]
+    return finished(item, order, body=[table], said=said, lines=told)
 
 
 _TIMES = 5
@@ -110,8 +98,7 @@ def swept(item: Item, order: Order) -> Made:
     from ...restore import told_model
     from ...sweep import restore_sweep, sweep_of
 
-    assert isinstance(order.test, Path)
-    body: list[Part] = []
+    test, body = on_disk(order.test), list[Part]()
     scores = tuple(i / 5 for i in range(6))
     for name, path in order.models.items():
         for told, blur, noise in (("noise", (None,), scores), ("blur", scores, (None,))):
@@ -120,11 +107,10 @@ def swept(item: Item, order: Order) -> Made:
                 raise UserError(f"{name} takes no scores; name a run of an mm-realsr preset")
             sweep = sweep_of(blur, noise, None)
             assert sweep is not None
-            _, _, pictures = restore_sweep([order.test], restorer, None, order.out / f"{name}-{told}", sweep)
+            _, _, pictures = restore_sweep([test], restorer, None, order.out / f"{name}-{told}", sweep)
             strips = [each for each in pictures if each.suffix == ".png"]
             body += [Picture(each.read_bytes(), f"{name}, told more {told}; the films lie beside.") for each in strips]
     if not body:
-        raise UserError(f"none of the images of {order.test} could be restored; see the lines above")
-    page = write_page(item, order, body=body)
-    return Made(page, [*(f"made {order.out / name}-{told}" for name in order.models for told in ("noise", "blur")),
-                       f"wrote {page}"])  # fmt: skip
+        raise UserError(f"none of the images of {test} could be restored; see the lines above")
+    lines = [f"made {order.out / name}-{told}" for name in order.models for told in ("noise", "blur")]
+    return finished(item, order, body=body, lines=lines)

@@ -1,17 +1,31 @@
 """MM-RealSR's tables and figures: scores, modulation, and models of a quarter of the degradations each."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ....degrade.config import compose_values
+from ....degrade.errors import UserError
 from ....degrade.recipes.real_esrgan import FIRST, SECOND
 from ....degrade.recipes.store_config import store_preset
 from ...pipeline import Named
 from ...stages.store import Store
 from ...stages.train import Train
-from .base import Item, Made, Order, build_stores, measure_into, photographs, run_of, train, training, write_page
-from .measured import measured, pairs_of, scale_of, swept
+from .base import (
+    Item,
+    Made,
+    Order,
+    build_stores,
+    finished,
+    measure_into,
+    photographs,
+    run_of,
+    stage,
+    train,
+    training,
+)
+from .measured import measured, pairs_of, swept
 
 _PHOTOS = "photographs to train on (DF2K and OST)"
 _REAL = "real photographs"
@@ -20,19 +34,14 @@ _METRICS = ("niqe", "lpips-vgg", "dists-mm-realsr")
 
 
 def _store(order: Order, preset: str, name: str, **recipe: Any) -> Named:
-    samples = order.samples or (2000 if order.small else 100_000)
     size = 128 if order.small else store_preset(preset).hr_size_px
-    sizes: dict[str, Any] = {"num_samples": samples, "hr_size_px": size}
+    sizes: dict[str, Any] = {"num_samples": order.samples_or(100_000), "hr_size_px": size}
     config = compose_values(store_preset(preset), sizes | ({"recipe": recipe} if recipe else {}))
     return Named(name, Store.of(config, source=order.photos), f"{name}.zarr")
 
 
 def _stage(order: Order, paper: str, small: str, data: str, *sets: str, **inputs: Any) -> Train:
-    from ....train.compose import compose_training
-
-    preset = small if order.small else paper
-    config = compose_training(preset, sets=[*sets, *order.sets], steps=order.steps)
-    return Train.of(preset, config, data=(data,), **inputs)
+    return stage(order, small if order.small else paper, data, *sets, **inputs)
 
 
 # ----------------------------------------------------------------------------------------------------- table 1
@@ -41,7 +50,6 @@ def _stage(order: Order, paper: str, small: str, data: str, *sets: str, **inputs
 def _table_1(item: Item, order: Order) -> Made:
     """The named models; one of scale 1 that is told blur and noise (CUGAN's) behind bicubic, by the best of 121."""
     from ....eval.images.restoring import pick_device
-    from ....eval.measure import summary_of
     from ....eval.protocols.modulation import MODULATION, ModulationOptions
     from ....eval.protocols.restoration import RestorationOptions
     from ....train.enlarge import enlarge
@@ -59,11 +67,10 @@ def _table_1(item: Item, order: Order) -> Made:
     if models:
         measure_into(out, "restoration", images, models, RestorationOptions(metrics=metrics))
     for name, path in oracles.items():
-        by = next(each for each in metrics if each.startswith("lpips"))
+        by = _lpips_among(metrics)
         measure_into(out, MODULATION, images, {name: path}, ModulationOptions(metrics=metrics, by=by))
-    names = {"Real-ESRGAN": "Real-ESRGAN", **{f"{name}, best of 121": "CUGAN, best of 121" for name in oracles}}
-    page = write_page(item, order, metrics=out, names=names)
-    return Made(page, [*summary_of(out)[1], f"wrote {page}"])
+    names = {f"{name}, best of 121": "CUGAN, best of 121" for name in oracles}
+    return finished(item, order, metrics=out, names=names)
 
 
 def _metrics_here() -> tuple[str, ...]:
@@ -74,6 +81,14 @@ def _metrics_here() -> tuple[str, ...]:
     found, _ = ready(_METRICS, scale=4, border=None, device=pick_device())
     names = tuple(each.name for each in found)
     return names if "lpips-vgg" in names else (*names, "lpips-squeeze")
+
+
+def _lpips_among(metrics: Sequence[str]) -> str:
+    """By which the best is chosen; raises UserError where there is none."""
+    by = next((each for each in metrics if each.startswith("lpips")), None)
+    if by is None:
+        raise UserError("the best is chosen by LPIPS; name one too, as --metric lpips-squeeze")
+    return by
 
 
 # ----------------------------------------------------------------------------------------------------- table 2
@@ -109,7 +124,6 @@ def segment(first: bool, number: int) -> dict[str, Any]:  # noqa: FBT001
 
 def _table_2(item: Item, order: Order) -> Made:
     """Four Real-ESRGANs of a quarter of the degradations each, the best of them for each image, and MM-RealSR."""
-    from ....eval.measure import summary_of
     from ....eval.protocols.restoration import RestorationOptions
     from ....eval.protocols.segmented import SEGMENTED, SegmentedOptions
 
@@ -119,6 +133,8 @@ def _table_2(item: Item, order: Order) -> Made:
         _store(order, "real-esrgan", name, first=segment(True, i), second=segment(False, i))  # noqa: FBT003
         for i, name in enumerate(parts)
     ]
+    metrics = order.metrics or _metrics_here()
+    by = _lpips_among(metrics)
     made = build_stores(order, stores)
     plain = ("network.modulated=false", "losses.ranking=0", "losses.anchor=0")
     first = [training("mm-realsr", _stage(order, "mm-realsr-code", "mm-realsr-small", "groups"))]
@@ -135,14 +151,12 @@ def _table_2(item: Item, order: Order) -> Made:
         gan = _stage(order, "mm-realsr-code-gan", "", "groups", start_from=run_of(order, "mm-realsr"))
         second.append(training(ours, gan))
     train(order, (first, second), made)
-    images, out, metrics = pairs_of(order, 4), order.out / "metrics.parquet", order.metrics or _metrics_here()
-    by = next(each for each in metrics if each.startswith("lpips"))
+    images, out = pairs_of(order, 4), order.out / "metrics.parquet"
     segments = {f"Segment-{i + 1}": run_of(order, name) for i, name in enumerate(parts)}
     measure_into(out, SEGMENTED, images, segments, SegmentedOptions(metrics=metrics, by=by))
     measure_into(out, "restoration", images, {"MM-RealSR": run_of(order, ours)}, RestorationOptions(metrics=metrics))
     names = {f"best of {SEGMENTS}": "Best-LPIPS"}
-    page = write_page(item, order, metrics=out, names=names)
-    return Made(page, [*summary_of(out)[1], f"wrote {page}"])
+    return finished(item, order, metrics=out, names=names)
 
 
 # ----------------------------------------------------------------------------------------------------- figures
@@ -150,7 +164,6 @@ def _table_2(item: Item, order: Order) -> Made:
 
 def _anchors(item: Item, order: Order) -> Made:
     """Figure 6: a UDEM's scores over rising degradations, learned with and without anchors."""
-    from ....eval.measure import summary_of
     from ....eval.protocols.udem_curves import PROTOCOL, UdemOptions
 
     made = build_stores(order, [_store(order, "mm-realsr", "groups")])
@@ -164,25 +177,21 @@ def _anchors(item: Item, order: Order) -> Made:
     out = order.out / "metrics.parquet"
     models = {name: run_of(order, folder) for name, folder in names.items()}
     measure_into(out, PROTOCOL.name, photographs(order.test), models, UdemOptions())
-    page = write_page(item, order, metrics=out)
-    return Made(page, [*summary_of(out)[1], f"wrote {page}"])
+    return finished(item, order, metrics=out)
 
 
 def _scored(item: Item, order: Order) -> Made:
     """Figure 7: what a UDEM says of real photographs."""
-    from ....eval.measure import summary_of
     from ....eval.protocols.scores import PROTOCOL, ScoresOptions
 
     out = order.out / "metrics.parquet"
     measure_into(out, PROTOCOL.name, photographs(order.test), order.models, ScoresOptions())
-    page = write_page(item, order, metrics=out)
-    return Made(page, [*summary_of(out)[1], f"wrote {page}"])
+    return finished(item, order, metrics=out)
 
 
 def _crops(item: Item, order: Order) -> Made:
     """Figures 8 and 10: pieces of the same images by each of the named models."""
-    scale_of(order)
-    return measured(item, order, ("niqe",) if order.test is None else _metrics_here())
+    return measured(item, order, _metrics_here())
 
 
 _DRAWING = partial(Item, "mm-realsr", why="a drawing")

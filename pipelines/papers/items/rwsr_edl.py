@@ -6,8 +6,8 @@ from typing import Any
 
 from ....degrade.errors import UserError
 from ....degrade.storage.location import place
-from .base import Item, Made, Option, Order, write_page
-from .measured import lpips_and, measured, timed
+from .base import Item, Made, Option, Order, finished, measure_into
+from .measured import lpips_and, measured, pairs_of, scale_of, timed
 
 _TARGET = "photographs of the camera (RealSR's LR)"
 _HELD_OUT: Mapping[Option, str] = {
@@ -38,7 +38,7 @@ def _ablation(item: Item, order: Order) -> Made:
         steps=order.steps,
         psnr_steps=1500 if order.small else 1_000_000,
         seeds=order.seeds,
-        samples=order.samples or (2000 if order.small else 50_000),
+        samples=order.samples_or(50_000),
         hr_size_px=128,
         tile_px=64 if order.small else 256,
         simulate_camera=order.test_lr is None,
@@ -69,7 +69,7 @@ def _noise(item: Item, order: Order) -> Made:
     tile = 64 if order.small else 256
     grid = BankConfig(grid=TileGrid(size=tile, stride=tile))
     at = order.out / "bank.zarr"
-    made = Bank(target=order.target, config=grid).run(at, Given({}), Work(workers=max(1, order.workers)))
+    made = Bank(target=order.target, config=grid).run(at, Given({}), Work(workers=order.workers))
     bank = NoiseBank.open(at)
     (scan,) = open_scan(place(made.values["scan"]))
     body = [Picture(encode_png(bank_sheet(bank)), "Patches of nothing but noise.")]
@@ -77,8 +77,7 @@ def _noise(item: Item, order: Order) -> Made:
         tiles = {scan.name: scan.read_tiles(grid.grid)}
         plot = bank_plots.tiles_and_rule(tiles, bank.rule, bank.cati)
         body.append(Picture(plot, "Every tile; the box is the characteristic interval, and what lies in it is taken."))
-    page = write_page(item, order, body=body)
-    return Made(page, [*made.lines, f"wrote {page}"])
+    return finished(item, order, body=body, lines=made.lines)
 
 
 def _gains(item: Item, order: Order) -> Made:
@@ -87,13 +86,14 @@ def _gains(item: Item, order: Order) -> Made:
     from ....eval.report import plots
     from ....eval.report.page import Picture
     from ....eval.report.table import read
-    from .base import measure_into
-    from .measured import pairs_of, scale_of
 
     if len(order.models) != 2:
         raise UserError(f"{item.called} is of two models: name the one before, then the one that gains")
+    metrics = order.metrics or lpips_and("psnr-rgb")
+    if len(metrics) != 2 or not (metrics[0].startswith("psnr") and metrics[1].startswith("lpips")):
+        raise UserError(f"{item.called} is of PSNR and LPIPS; name both, --metric psnr-rgb --metric lpips-squeeze")
+    psnr, lpips = metrics
     images, out = pairs_of(order, scale_of(order)), order.out / "metrics.parquet"
-    psnr, lpips = order.metrics or lpips_and("psnr-rgb")
     measure_into(out, "restoration", images, order.models, RestorationOptions(metrics=(psnr, lpips)))
     before, after = order.models
     values: dict[tuple[str, str], dict[Any, float]] = {}
@@ -113,8 +113,8 @@ def _gains(item: Item, order: Order) -> Made:
         f"Each dot is an image: how much {after} gains over {before}. {both} of {len(gains)} gain by both, "
         f"{sum(a > 0 >= b for a, b in gains)} by PSNR alone, {sum(b > 0 >= a for a, b in gains)} by LPIPS alone.",
     )
-    page = write_page(item, order, metrics=out, body=[Picture(plot, "Gains by the two metrics.")], said=said)
-    return Made(page, [*said, f"wrote {page}"])
+    body = [Picture(plot, "Gains by the two metrics.")]
+    return finished(item, order, metrics=out, body=body, said=said, lines=said)
 
 
 _CONTRADICTIONS = {

@@ -205,6 +205,8 @@ def test_rwsr_edls_items_are_made(folders: Path, published: Path) -> None:
     assert "how much DASR gains over ESRGAN" in told
     said = rwsr("paper", "rwsr-edl", "fig1", *models[:2], *pairs, "--out", folders / "f2", code=1)
     assert "is of two models" in said
+    said = rwsr("paper", "rwsr-edl", "fig1", *models, *pairs, "--metric", "niqe", "--out", folders / "f3", code=1)
+    assert "is of PSNR and LPIPS; name both" in said
     told = rwsr("paper", "rwsr-edl", "fig4", "--small", "--target", folders / "photos", "--out", folders / "f4")
     assert "patches" in told
 
@@ -247,6 +249,9 @@ def test_what_comes_last_is_looked_at_first(folders: Path) -> None:
     assert "metric nonsense is unknown" in _paper(folders, *start, *test, "--metric", "nonsense", code=1)
     assert "trains each row once" in _paper(folders, *start, *test, "--seeds", 2, code=1)
     assert not (folders / "out").exists()
+    segments = ("mm-realsr", "table2", "--small", "--photos", folders / "photos", *test, "--simulate-camera", "soft")
+    said = rwsr("paper", *segments, "--metric", "niqe", "--out", folders / "segments", code=1)
+    assert "the best is chosen by LPIPS" in said and not (folders / "segments/groups.zarr").exists()
     (folders / "out").mkdir()
     (folders / "out/order.json").write_text(json.dumps({"item": "cugan fig1", "--small": True}))
     said = _paper(folders, *start, *test, code=1)

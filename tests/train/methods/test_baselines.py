@@ -273,9 +273,10 @@ def test_fasrgan_is_trained_to_the_same_weights_again(photos: Path, tmp_path: Pa
     assert "goes on from a run" in rwsr(*whole, code=1)
 
 
-@pytest.mark.parametrize("arch", ["adafm", "cfsnet", "cresmd", "dynamic-net", "zssr"])
-def test_what_is_told_more_than_lr_is_not_trained_as_any_architecture(arch: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["sr", "mm-realsr"])
+@pytest.mark.parametrize("arch", ["adafm", "cfsnet", "cresmd", "cunet", "dynamic-net", "zssr"])
+def test_what_is_told_more_than_lr_is_not_trained_as_any_architecture(arch: str, method: str, tmp_path: Path) -> None:
     sets = ("--set", f"network={{arch: {arch}}}")
     assert "has a command of its own" in rwsr(
-        "train", "sr", "--store", tmp_path, "--out", tmp_path / "run", *sets, code=1
+        "train", method, "--store", tmp_path, "--out", tmp_path / "run", *sets, code=1
     )

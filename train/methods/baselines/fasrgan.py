@@ -6,7 +6,6 @@ from typing import Annotated, Literal, Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ....degrade.errors import UserError
 from ....degrade.family import Frozen
@@ -15,15 +14,11 @@ from ...data.batches import GroupBatch, check_scale
 from ...engine.loop import built
 from ...engine.schedule import Cosine, MultiStep
 from ...engine.training import LoopConfig, Shared, Training
-from ...losses.adversarial import DISCRIMINATOR, GENERATOR, start_judge
+from ...losses.adversarial import adversarial, start_judge
 from ...losses.basic import pixel
 from ...losses.perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, perceptual_loss
 from ...networks.baselines.fasrgan import FineGrainedDiscriminator
-from ...networks.discriminators import (
-    discriminator_losses,
-    generator_loss,
-    relativistic_generator_loss,
-)
+from ...networks.discriminators import discriminator_losses, relativistic_generator_loss
 from ...networks.mm_realsr import MMRealSRConfig
 from ...runs.model_file import start_with
 from ..base import Given, Method, Preset, TrainingConfig, check_start, is_group, other_scale, with_fp32
@@ -91,8 +86,8 @@ def generator_terms(
         terms["perceptual"] = weights.perceptual.weight * perceptual(sr, hr)
     terms["gan"] = weights.gan * relativistic_generator_loss(real_score, score)
     if weights.map_gan:
-        none = functional.softplus(real_seen).mean()  # binary cross-entropy against "none"
-        terms["map_gan"] = weights.map_gan * (none + generator_loss(seen)) / 2
+        as_photographs, as_made = discriminator_losses(seen, real_seen)  # each as if it were the other
+        terms["map_gan"] = weights.map_gan * (as_photographs + as_made) / 2
     shared |= {"sr": sr.detach(), "real": hr}
     return terms
 
@@ -126,14 +121,13 @@ def build(config: FasrganConfig, given: Given) -> Training[GroupBatch]:
     judge = built(make, config.loop.seed)
     start_judge(judge, given.judge)
     perceptual = perceptual_loss(config.losses.perceptual)
-
-    def terms(name: str, batch: GroupBatch, shared: Shared) -> dict[str, Tensor]:
-        if name == DISCRIMINATOR:
-            return discriminator_terms(judge, shared)
-        return generator_terms(net, batch, config.losses, shared, judge, perceptual)
-
-    fixed = () if perceptual is None else (perceptual,)
-    return Training({GENERATOR: net, DISCRIMINATOR: judge}, terms, fixed)
+    return adversarial(
+        net,
+        judge,
+        perceptual,
+        lambda batch, shared: generator_terms(net, batch, config.losses, shared, judge, perceptual),
+        discriminator_terms,
+    )
 
 
 def _why_not(config: FasrganConfig, recipe: Recipe, to_learn: bool) -> str | None:

@@ -57,14 +57,15 @@ def why_not(config: TwoLevelsTraining, recipe: Recipe, to_learn: bool) -> str | 
     apart = other_scale(config.network.scale, recipe)
     if apart or not to_learn:
         return apart or (None if recipe.num_conditions else "is told blur and noise (cugan)")
-    level = level_of(config.network.start if config.trains == "main" else config.network.end)
-    found = recipe.fixed_level if isinstance(recipe, BlurNoise) else None
-    if found == level:
+    z = config.network.start if config.trains == "main" else config.network.end
+    scale = recipe if isinstance(recipe, BlurNoise) else BlurNoise()
+    level = level_of(z, scale)
+    if isinstance(recipe, BlurNoise) and recipe.fixed_level == level:
         return None
     wanted = f"{level[0]:g},{level[1]:g}"
     return f"learns from one degradation in this stage (preset cugan with recipe.fixed_level=[{wanted}])"
 
 
-def level_of(z: Level) -> tuple[float, float]:
-    """Blur in pixels and noise in gray levels of z."""
-    return round(z[0] * 4, 6), round(z[1] * 50, 6)
+def level_of(z: Level, recipe: BlurNoise) -> tuple[float, float]:
+    """Blur in pixels and noise in gray levels of z, as a recipe counts them."""
+    return round(z[0] * recipe.blur_max, 6), round(z[1] * recipe.noise_max, 6)

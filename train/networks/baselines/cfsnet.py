@@ -6,11 +6,10 @@ from typing import Annotated, Literal, Self
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..base import Shapes
 from ..rrdb import scaled_kaiming
-from .two_levels import Level, TwoLevels, TwoLevelsConfig
+from .two_levels import Level, ResidualBlock, TwoLevels, TwoLevelsConfig
 
 _CONTROL = (512, 256, 128)  # widths of the linear layers that all blocks share
 
@@ -59,18 +58,6 @@ def _ours(name: str) -> str:
     return name
 
 
-class _Block(nn.Module):
-    """conv(ReLU(conv(x))), of the main branch with x added."""
-
-    def __init__(self, feats: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(feats, feats, 3, padding=1)
-        self.conv2 = nn.Conv2d(feats, feats, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(functional.relu(self.conv1(x)))
-
-
 class _Tuning(nn.Module):
     """The tuning branch: its blocks, and what shares they get. Nothing of it has a bias, so that 0 is the main branch
     alone, and a share is proportional to the coefficient.
@@ -114,7 +101,7 @@ class CFSNet(TwoLevels):
         super().__init__(config)
         feats = config.num_feat
         self.head = nn.Conv2d(3, feats, 3, padding=1, bias=False)
-        self.body = nn.ModuleList(_Block(feats) for _ in range(config.num_block))
+        self.body = nn.ModuleList(ResidualBlock(feats) for _ in range(config.num_block))
         self.end = nn.Conv2d(feats, 3, 3, padding=1, bias=False)
         self.tuning = _Tuning(feats, config.num_block)
         scaled_kaiming(self, 0.1)

@@ -26,6 +26,10 @@ class CResMDConfig(NetworkConfig):
     conditioned: bool = True
     """Without it no residual is weighed: the code's BaseNet, trained on one degradation."""
 
+    @property
+    def num_conditions(self) -> int:
+        return 2 if self.conditioned else 0
+
     def build(self) -> "CResMD":
         return CResMD(self)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..rrdb import scaled_kaiming
-from .two_levels import TwoLevels, TwoLevelsConfig, wide
+from .two_levels import ResidualBlock, TwoLevels, TwoLevelsConfig, wide
 
 
 class DynamicNetConfig(TwoLevelsConfig):
@@ -40,18 +40,6 @@ class TuningBlock(nn.Sequential):
         super().__init__(*layers[:-1])
 
 
-class _Block(nn.Module):
-    """x + conv(ReLU(conv(x)))."""
-
-    def __init__(self, feats: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(feats, feats, 3, padding=1)
-        self.conv2 = nn.Conv2d(feats, feats, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(functional.relu(self.conv1(x)))
-
-
 class DynamicNet(TwoLevels):
     """f + coefficient * T(f) at three places; 1,739,139 parameters with the defaults, 332,352 of them tuned.
 
@@ -65,7 +53,7 @@ class DynamicNet(TwoLevels):
         super().__init__(config)
         feats, self._middle = config.num_feat, config.num_block // 2
         self.conv_first = nn.Conv2d(3, feats, 3, 2, 1)
-        self.body = nn.ModuleList(_Block(feats) for _ in range(config.num_block))
+        self.body = nn.ModuleList(ResidualBlock(feats) for _ in range(config.num_block))
         self.conv_body = nn.Conv2d(feats, feats, 3, padding=1)
         self.upconv = nn.Conv2d(feats, 4 * feats, 3, padding=1)
         self.conv_hr = nn.Conv2d(feats, feats, 3, padding=1)

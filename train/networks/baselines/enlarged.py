@@ -3,7 +3,7 @@
 MM-RealSR's table 1 has CUGAN at x4 without a word on how; CUGAN's own way is taken.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, WithJsonSchema, field_validator
 from torch import Tensor
@@ -19,6 +19,7 @@ class EnlargedConfig(NetworkConfig):
     arch: Literal["enlarged"] = "enlarged"
     scale: Annotated[int, Field(ge=2, le=16)] = 4
     """How many times LR is enlarged."""
+    of_pairs: ClassVar[bool] = False
     inner: Annotated[NetworkConfig, OneOf(NetworkConfig, "arch"), WithJsonSchema({"type": "object"})]
     """The network of scale 1."""
 
@@ -28,6 +29,10 @@ class EnlargedConfig(NetworkConfig):
         if inner.scale != 1:
             raise ValueError(f"{inner.arch} enlarges {inner.scale} times by itself; name a network of scale 1")
         return inner
+
+    @property
+    def num_conditions(self) -> int:
+        return self.inner.num_conditions
 
     def build(self) -> "Enlarged":
         return Enlarged(self)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from ..base import Conditioned, NetworkConfig
 
@@ -20,6 +21,10 @@ class TwoLevelsConfig(NetworkConfig, ABC):
     """What the main network is trained on: no blur, noise of 15 gray levels."""
     end: Level = (0, 1)
     """What the tuned parts are trained on: noise of 50."""
+
+    @property
+    def num_conditions(self) -> int:
+        return 2
 
     @model_validator(mode="after")
     def _apart(self) -> "TwoLevelsConfig":
@@ -68,3 +73,15 @@ class TwoLevels(Conditioned):
 def wide(coefficient: Tensor) -> Tensor:
     """A number for each image, to be multiplied with [B, C, H, W]."""
     return coefficient[:, None, None, None]
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(ReLU(conv(x)))."""
+
+    def __init__(self, feats: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(feats, feats, 3, padding=1)
+        self.conv2 = nn.Conv2d(feats, feats, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(functional.relu(self.conv1(x)))
