@@ -246,23 +246,23 @@ def _printed(item: Item, rows: "Sequence[MetricRow]", names: Mapping[str, str]) 
     from ....eval.report.published import published
     from ....eval.report.table import mean_of
 
-    cells = [each for each in published() if each.table == f"table {item.number}" and each.paper.lower() == item.paper]
+    cells = [each for each in published() if f"{each.paper} {each.table}" == item.called]
     cells = [each for each in cells if not each.metric.startswith(("distance-", "parameters"))]  # of other rows
     if not cells:
         return None
-    ours: dict[tuple[str, str, str], list[float]] = {}
+    ours: dict[tuple[str, str], dict[str, list[float]]] = {}
     for row in rows:
-        family = row.metric.partition("-")[0]
-        for metric in (row.metric, family):
-            for member in (row.member, ""):
-                ours.setdefault((names.get(row.model, row.model), member, metric), []).append(row.value)
+        for member in {row.member, ""}:
+            by_metric = ours.setdefault((names.get(row.model, row.model), member), {})
+            by_metric.setdefault(row.metric, []).append(row.value)
     lines: list[tuple[str, ...]] = []
     for each in cells:
-        family = each.metric.partition("-")[0]
-        key = next((k for m in (each.metric, family) if (k := (each.method, each.member, m)) in ours), None)
-        own = "" if key is None else figure_of(each.metric, mean_of(ours[key]))
-        lines.append((each.data, each.method, each.member, each.metric, each.printed, own, each.note))
-    return Table(("data", "method", "setting", "metric", "printed", "measured here", "note"), tuple(lines))
+        found, family = ours.get((each.method, each.member), {}), each.metric.partition("-")[0]
+        alike = [each.metric, *(name for name in found if name.partition("-")[0] == family)]
+        metric = next((name for name in alike if name in found), None)
+        own = ("", "") if metric is None else (figure_of(metric, mean_of(found[metric])), metric)
+        lines.append((each.data, each.method, each.member, each.metric, each.printed, *own, each.note))
+    return Table(("data", "method", "setting", "metric", "printed", "measured here", "by", "note"), tuple(lines))
 
 
 def finished(

@@ -155,7 +155,7 @@ def _table_2(item: Item, order: Order) -> Made:
     segments = {f"Segment-{i + 1}": run_of(order, name) for i, name in enumerate(parts)}
     measure_into(out, SEGMENTED, images, segments, SegmentedOptions(metrics=metrics, by=by))
     measure_into(out, "restoration", images, {"MM-RealSR": run_of(order, ours)}, RestorationOptions(metrics=metrics))
-    names = {f"best of {SEGMENTS}": "Best-LPIPS"}
+    names = {f"Segment-{i + 1}": f"quarter {i + 1}" for i in range(SEGMENTS)} | {f"best of {SEGMENTS}": "best of four"}
     return finished(item, order, metrics=out, names=names)
 
 

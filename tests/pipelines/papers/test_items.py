@@ -124,6 +124,10 @@ def test_cugans_other_items_are_made(item: str, folders: Path, published: Path) 
            "--samples", 2, *flags("--set", sets))  # fmt: skip
     page = (folders / "out/report.html").read_text()
     assert f"CUGAN {'table' if 'table' in item else 'figure'} {item[-1]}" in page
+    assert ("measured here" in page) == ("table" in item)  # beside printed cells; those of table 2 are not figure 2's
+    if item == "table3":
+        mean = table.mean(table.read(folders / "out/metrics.parquet"), model="CUnet", member="r0 sigma15")
+        assert re.search(rf"34\.53</td>\s*<td[^>]*>\s*{mean:.2f}\s*</td>", page)
     if item == "fig5":
         with Image.open(folders / "out/denoising/noise-0.20/2.png") as picture:
             assert picture.size == (128 * 4, 112 * 4)
@@ -184,6 +188,12 @@ def test_mm_realsrs_items_are_made(modulated: Path, folders: Path, published: Pa
     rwsr("paper", "mm-realsr", "table2", *small, *test, *camera, "--out", folders / "t2", *flags("--set", tiny))
     rows = table.read(folders / "t2/metrics.parquet")
     assert {"Segment-1", "Segment-4", "best of 4", "MM-RealSR"} <= {row.model for row in rows}
+    page = (folders / "t2/report.html").read_text()
+    for printed, model in (("quarter 1", "Segment-1"), ("quarter 4", "Segment-4"), ("best of four", "best of 4")):
+        mean = table.mean(rows, model=model, metric="lpips-squeeze")
+        cells = rf"lpips-vgg</td>\s*<td[^>]*>\s*[\d.]+</td>\s*<td[^>]*>\s*{mean:.4f}</td>\s*<td>lpips-sq"
+        row = rf"{printed}</td>(?:(?!</tr>).)*{cells}"
+        assert re.search(row, page, re.DOTALL), printed
 
 
 @pytest.mark.slow
