@@ -6,9 +6,8 @@ from pathlib import Path
 
 from ..degrade.errors import UserError
 from ..degrade.images import sources
-from ..degrade.images.pixels import U8
 from ..degrade.images.rows import SourceRow
-from ..degrade.progress import printable, say
+from ..degrade.progress import say
 from ..degrade.storage.location import place
 from ..degrade.storage.object_store import ObjectPath
 from ..degrade.storage.provenance import sha256, sha256_of
@@ -17,8 +16,8 @@ from ..eval.images.sets import ImageSet, check_fits
 from ..eval.metrics import NAMES, metric
 from ..eval.metrics.weights import NIQE, find
 from .data.batches import LrBatches
-from .data.decoded import DecodedImages
 from .data.imagined import imagined_lr
+from .data.lr_images import LrImages, large_enough
 from .engine.distributed import local_device
 from .engine.memory import cost_of, without_numbers
 from .engine.run import Validate, train_on
@@ -44,35 +43,6 @@ class Inputs:
     rows: tuple[SourceRow, ...]
     reconstruction: Path | None = None
     far_model: Path | None = None
-
-
-class LrImages:
-    """An `LrSource` over the rows of an index."""
-
-    def __init__(self, rows: Sequence[SourceRow]) -> None:
-        self.name = "the LR images"
-        self.sizes_px = [(row.width, row.height) for row in rows]
-        self._images = DecodedImages(rows)
-
-    def read(self, number: int) -> U8:
-        return self._images.read(number)
-
-
-def large_enough(rows: Sequence[SourceRow], patch_px: int) -> list[SourceRow]:
-    """The images that hold a patch; the others are named. Raises UserError where none does."""
-    found: list[SourceRow] = []
-    whole = sources.usable(rows)
-    if not whole:
-        raise UserError("none of the LR images can be used; see the lines above")
-    for row in whole:
-        if min(row.width, row.height) >= patch_px:
-            found.append(row)
-        else:
-            size = f"{row.width}x{row.height}"
-            say(f"left out: {printable(row.file)}: {size} is smaller than loop.lr_patch_px = {patch_px}")
-    if not found:
-        raise UserError(f"no LR image holds a patch of loop.lr_patch_px = {patch_px}; lower it, or name another folder")
-    return found
 
 
 # ------------------------------------------------------------------------------------------------ measurement

@@ -18,9 +18,10 @@ from .engine.distributed import leads_here, local_device
 from .engine.loop import Interrupted
 from .engine.run import OnStep
 from .engine.training import Training
-from .files.open import judge_weights, open_restorer
-from .methods.base import C, Given, Method
+from .files.open import judge_weights, open_restorer, weights_in
+from .methods.base import C, Given, Method, check_measured, check_photographs
 from .notes import notes_on
+from .runs.moments import model_file
 from .validation import shown, validation
 
 
@@ -34,6 +35,8 @@ def train_run(
     start_partly: bool = False,
     start_discriminator: Path | None = None,
     far_model: Path | None = None,
+    downscaling: Path | None = None,
+    extractor: Path | None = None,
     val: ImageSet | None = None,
     branch: bool = False,
 ) -> bool:
@@ -41,7 +44,8 @@ def train_run(
 
     start_from: a run, a checkpoint of one or a published file to start from; start_partly: what of it fits is enough.
     start_discriminator: the same of its discriminator. far_model: the SR model that FAR looks through, where its net is
-    `sr`. branch: where it is under way under another learning rate or schedule, it goes on under this one.
+    `sr`. downscaling: a run of `rwsr train downscaling`, for DASR. extractor: an SRResNet, for LWay.
+    branch: where it is under way under another learning rate or schedule, it goes on under this one.
 
     Raises:
         UserError: the groups, the config or the earlier run do not fit; or it was asked to stop, and is saved.
@@ -54,12 +58,23 @@ def train_run(
         if "far_model" not in method.inputs:
             raise UserError("--far-model is for FAR, which this training has not; drop it")
         inputs = {"far_model": open_restorer(far_model, device).checkpoint}
+    check_measured(method, val is not None)
+    if downscaling is not None and "downscaling" not in method.inputs:
+        raise UserError("--downscaling is for DASR; drop it")
+    if extractor is not None and "extractor" not in method.inputs:
+        raise UserError("--extractor is for LWay's reconstruction network; drop it")
+    check_photographs(config, data.photographs is not None)
     judge, judge_file = (None, None) if start_discriminator is None else judge_weights(start_discriminator)
+    also = [] if judge_file is None else [judge_file]
+    if downscaling is not None:
+        also += [model_file(downscaling), judge_weights(downscaling)[1]]
+    trunk, trunk_file = (None, None) if extractor is None else weights_in(extractor)
+    also += [] if trunk_file is None else [trunk_file]
     if isinstance(data.groups, LiveGroups) and data.groups.on_device:
         inputs["rendered_by"] = "device"
 
     def build(groups: GroupSource, start: Mapping[str, Tensor] | None) -> Training[GroupBatch]:
-        made = method.build(config, Given(groups, start, far_model, start_partly, judge))
+        made = method.build(config, Given(groups, start, far_model, start_partly, judge, downscaling, trunk))
         for recipe in data.recipes:
             reason = method.why_not(config, recipe, True)  # noqa: FBT003
             if reason is not None:
@@ -77,8 +92,9 @@ def train_run(
             device,
             tell,
             start_from=start_from,
-            also=[] if judge_file is None else [judge_file],
+            also=also,
             noise=data.noise,
+            photographs=data.photographs,
             spawn=data.remote,
             validate=validate,
             show=show,

@@ -18,8 +18,10 @@ from ..eval.protocols.restoration import evaluate
 from .engine.distributed import Ranks
 from .engine.run import Show, Validate
 from .methods.hr_aware_validation import reconstructed
+from .methods.mm_realsr_validation import of_scores
 from .networks.base import wants_condition
 from .networks.lr_reconstruction import LrReconstruction
+from .networks.mm_realsr import MMRealSR
 from .runs.pictures import plain_name
 
 
@@ -29,7 +31,8 @@ def held_out(store_folder: Place) -> ImageSet:
 
 
 def validation(images: ImageSet, scale: int, device: Device, wanted: Sequence[str] = ()) -> Validate:
-    """PSNR, SSIM and, where published weights are, LPIPS on images, as a training asks for them.
+    """PSNR, SSIM and, where published weights are, LPIPS on images, as a training asks for them; of MM-RealSR also how
+    well its scores tell and steer.
 
     Raises UserError.
 
@@ -48,7 +51,10 @@ def validation(images: ImageSet, scale: int, device: Device, wanted: Sequence[st
             return reconstructed(part, net, device)
         setup = Setup(part, [Subject("net", net, conditioned=wants_condition(net))], device)
         rows = [row for _, found in evaluate(setup, metrics) for row in found]
-        return {each.name: [row.value for row in rows if row.metric == each.name] for each in metrics}
+        figures = {each.name: [row.value for row in rows if row.metric == each.name] for each in metrics}
+        if isinstance(net, MMRealSR) and net.modulated:
+            figures |= of_scores(part, net, device)
+        return figures
 
     return validate
 

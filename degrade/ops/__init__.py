@@ -13,6 +13,7 @@ from .drawing.pixelate import Pixelate
 from .drawing.screentone import Screentone
 from .gaussian import GaussianNoise, SpeckleNoise
 from .optics.camera_noise import CameraNoise
+from .optics.impulse_noise import ImpulseNoise
 from .optics.lens_blur import LensBlur
 from .optics.median_blur import MedianBlur
 from .optics.motion_blur import MotionBlur
@@ -39,6 +40,7 @@ CHAIN_OPS: tuple[type[Step], ...] = (  # of chains, beside those that the papers
     LensBlur,
     MedianBlur,
     CameraNoise,
+    ImpulseNoise,
     Avif,
     JpegXl,
     Video,

@@ -1,6 +1,6 @@
 """The recipes by file, each with its presets."""
 
-from . import bicubic, bsrgan, chain, cugan, mm_realsr, real_esrgan, rwsr_edl
+from . import bicubic, bsrgan, chain, corruptions, cugan, mm_realsr, real_esrgan, rwsr_edl
 from .base import Preset
 
 PRESETS: dict[str, Preset] = (
@@ -11,4 +11,5 @@ PRESETS: dict[str, Preset] = (
     | rwsr_edl.PRESETS
     | bicubic.PRESETS
     | chain.PRESETS
+    | corruptions.PRESETS
 )

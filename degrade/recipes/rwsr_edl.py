@@ -1,12 +1,15 @@
 """Pairs of RWSR-EDL: the source made smaller is the HR, the HR made smaller plus noise of a bank is the LR."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from .. import seeds
+from ..ops import OPS
 from ..ops.bank_noise import BankNoise
+from ..ops.optics.estimated_kernel import EstimatedKernel
 from ..ops.resize import Resize, ResizeMode
-from ..ops.step import Degradation, NoiseSource
+from ..ops.step import Degradation, NoiseSource, Step
 from . import draws
 from .base import Chance, Drawn, Preset, Recipe, Scale
 
@@ -47,11 +50,55 @@ class NoiseInjection(Recipe):
         smaller = Resize(height=lr_px, width=lr_px, mode=self.resize)
         if bank is None or not self.wants_bank:
             return Drawn({"lr": (smaller,)}, hr)
-        rng = chance.stream("sample")
-        patch = draws.whole(rng, 0, bank.num_patches - 1)
-        y, x = (draws.whole(rng, 0, bank.size_px - lr_px) for _ in range(2))
-        noise = BankNoise(bank=bank.digest, patch=patch, y=y, x=x, strength=self.strength)
-        return Drawn({"lr": (smaller, noise)}, hr)
+        return Drawn({"lr": (smaller, _noise_of(bank, chance, lr_px, self.strength))}, hr)
+
+
+class KernelInjection(Recipe):
+    """Pairs of Impressionism's second track (Ji et al. 2020): as RWSR-EDL's, but HR is made smaller by kernels that
+    were estimated of photographs of the camera, one an image.
+    """
+
+    ops: ClassVar[tuple[type[Step], ...]] = (*OPS, EstimatedKernel)
+
+    kind: Literal["kernel-injection"] = "kernel-injection"
+    scale: Literal[2, 4] = 4
+    """HR size / LR size."""
+    clean_downscale: Scale = 2
+    """Source size / HR size; it takes the source's own noise out."""
+    resize: ResizeMode = "matlab-bicubic"
+    """Of the source."""
+    kernels: Annotated[tuple[Annotated[tuple[float, ...], Field(min_length=1)], ...], Field(min_length=1)]
+    """Of scale 2, each row by row, as `rwsr train kernels` writes them; an image has one of them in all its samples."""
+    strength: Annotated[float, Field(ge=0)] = 1
+    """Multiple of the bank's noise; 0 leaves LR without noise and wants no bank."""
+
+    @property
+    def crop_per_hr(self) -> int:
+        return self.clean_downscale
+
+    @property
+    def wants_bank(self) -> bool:
+        return self.strength > 0
+
+    def draw(self, hr_px: int, chance: Chance, bank: NoiseSource | None) -> Drawn:
+        """As RWSR-EDL's, LR by the kernel of the image."""
+        lr_px = hr_px // self.scale
+        hr: Degradation = ()
+        if self.clean_downscale > 1:
+            hr = (Resize(height=hr_px, width=hr_px, mode=self.resize),)
+        source, *_ = chance.identity
+        number = int(seeds.stream(chance.seed, "kernel", source).integers(len(self.kernels)))
+        smaller = EstimatedKernel(taps=self.kernels[number], factor=self.scale)
+        noise = () if bank is None or not self.wants_bank else (_noise_of(bank, chance, lr_px, self.strength),)
+        return Drawn({"lr": (smaller, *noise)}, hr)
+
+
+def _noise_of(bank: NoiseSource, chance: Chance, lr_px: int, strength: float) -> BankNoise:
+    """A piece of a patch of a bank."""
+    rng = chance.stream("sample")
+    patch = draws.whole(rng, 0, bank.num_patches - 1)
+    y, x = (draws.whole(rng, 0, bank.size_px - lr_px) for _ in range(2))
+    return BankNoise(bank=bank.digest, patch=patch, y=y, x=x, strength=strength)
 
 
 PRESETS = {

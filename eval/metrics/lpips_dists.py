@@ -29,7 +29,14 @@ _HEADS: dict[Net, WeightFile] = {
 _BACKBONES: dict[Net, WeightFile] = {"alex": weights.ALEXNET, "vgg": weights.VGG16, "squeeze": weights.SQUEEZENET}
 
 DISTS_CHANNELS = (3, 64, 128, 256, 512, 512)
+LEAST_PX: dict[Net, int] = {"alex": 32, "vgg": 16, "squeeze": 24}  # of an image's sides: smaller ones end in no feature
 _TINY = 1e-6  # DISTS' c1 and c2
+
+
+def check_side(net: Net, side_px: int, of: str) -> None:
+    """Raises ValueError where LPIPS cannot look at crops of that side; of: what makes them as large."""
+    if side_px < LEAST_PX[net]:
+        raise ValueError(f"{of} gives LPIPS ({net}) crops of {side_px} px; it takes {LEAST_PX[net]} or more")
 
 
 def _backbone(net: Net) -> Taps:

@@ -42,7 +42,7 @@ SCORES = ("blur", "noise")  # in the order in which the UDEM gives them
 RISING = {"blur": "blur", "noise": "noise", "jpeg": "noise"}  # which score each degradation should raise
 _LEAST_PX = 64
 _log = logging.getLogger("rwsr")
-_RANGES: dict[Degraded, tuple[float, float]] = {"blur": (0.2, 3.0), "noise": (1.0, 30.0), "jpeg": (95.0, 30.0)}
+RANGES: dict[Degraded, tuple[float, float]] = {"blur": (0.2, 3.0), "noise": (1.0, 30.0), "jpeg": (95.0, 30.0)}
 UNITS = {"blur": "sigma in LR pixels", "noise": "sigma in gray levels of 255", "jpeg": "JPEG quality"}
 
 
@@ -119,7 +119,7 @@ def _measure(setup: Setup, options: UdemOptions) -> Counted:
             rows: list[MetricRow] = []
             for item, clean in items:
                 for curve in DEGRADED:
-                    steps = [float(level) for level in np.linspace(*_RANGES[curve], options.levels)]
+                    steps = [float(level) for level in np.linspace(*RANGES[curve], options.levels)]
                     lr = torch.stack([to_tensor(degraded(clean, curve, level, item.sample)) for level in steps])
                     with torch.inference_mode():
                         found = torch.cat([score(each[None].to(setup.device)) for each in lr]).double().cpu()

@@ -120,3 +120,48 @@ def pairs_build(
     made = options.done(stage, out, workers=workers, dask=dask, track=track)
     options.tell(made.values, made.lines, json_=json_)
     options.exit_by(made.rows)
+
+
+@pairs.command("make", short_help="HR and LR by a learned downscaling")
+@click.argument("folders", nargs=-1, required=True, type=params.PLACE, metavar="FOLDER...")
+@click.option("--by", "run", type=params.LOCAL, required=True, help="A run of `rwsr train downscaling`.")
+@click.option("--out", type=params.LOCAL, required=True, help="Folder of both: OUT/HR and OUT/LR.")
+@click.option(
+    "--clean-up",
+    type=click.IntRange(1, 8),
+    default=1,
+    show_default=True,
+    help="HR is the image so many times smaller, which takes its own noise out; 2 for photographs of the camera.",
+)
+@options.choosing("hr")
+@options.image_limits
+@options.workers
+@options.as_json
+def pairs_make(
+    folders: tuple[Place, ...],
+    run: Path,
+    out: Path,
+    clean_up: int,
+    chosen: options.Chosen,
+    max_pixels: int | None,
+    follow_links: bool,
+    workers: int,
+    dask: options.Dask,
+    json_: bool,
+) -> None:
+    """Write LR that a learned downscaling (FSSR, DASR) makes of the images of folders, and their HR beside.
+
+    Killed, the same command goes on.
+
+    \b
+    Example:
+      rwsr pairs make DIV2K --by camera --out pairs
+      rwsr pairs build --hr pairs/HR --lr pairs/LR --out pairs.zarr
+    """
+    from ..downscale import make_pairs
+
+    images = options.index_config(chosen, max_pixels, follow_links)
+    rows, count = make_pairs(folders, run, out, images, options.runner(workers, dask), clean_up=clean_up)
+    options.tell({"hr": out / "HR", "lr": out / "LR", "pairs": count}, [f"wrote {count} pairs: {out}/HR, {out}/LR"],
+                 json_=json_)  # fmt: skip
+    options.exit_by(rows)

@@ -44,6 +44,9 @@ def train_by(
     preset: str,
     bank: Place | None = None,
     far_model: Path | None = None,
+    photographs: tuple[Place, ...] = (),
+    downscaling: Path | None = None,
+    extractor: Path | None = None,
     start_from: Path | None,
     start_partly: bool,
     start_discriminator: Path | None,
@@ -83,6 +86,9 @@ def train_by(
         val_lr=val_lr,
         noise=bank,
         far_model=far_model,
+        photographs=photographs,
+        downscaling=downscaling,
+        extractor=extractor,
         branch=branch,
     )
     made = options.done(stage, out, track=track)
@@ -164,6 +170,12 @@ _far_model = click.option(
     "HR-aware's network, or LWay's (no controller, no FAR); small ones take minutes on a CPU.",
 )
 @_far_model
+@click.option(
+    "--extractor",
+    type=params.LOCAL,
+    default=None,
+    help="A run of `rwsr train sr --preset lway-extractor`, for the -frozen presets of LWay.",
+)
 def train_hr_aware_pretrain(**told: Any) -> None:
     """Train the LR reconstruction network that `rwsr train hr-aware` fine-tunes SR models through.
 
@@ -383,6 +395,102 @@ def train_zssr(out: Path, preset: str, scale: int, sets: tuple[str, ...], json_:
     file = zero_shot(preset, out, scale=scale, sets=sets)
     line = f"wrote {file}; it learns of each image when that is restored, nothing was trained now"
     options.tell({"model": file}, [line], json_=json_)
+
+
+@train.command("kernels", short_help="KernelGAN's kernels of photographs, for Impressionism")
+@click.argument("folders", nargs=-1, required=True, type=params.PLACE, metavar="FOLDER...")
+@click.option("--out", type=params.LOCAL, required=True, help="Folder of the kernels.")
+@click.option("--small", is_flag=True, help="A minute an image on a CPU, instead of the published numbers.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A key of KernelGAN; may be repeated.")
+@options.choosing("lr")
+@options.image_limits
+@options.workers
+@options.as_json
+def train_kernels(
+    folders: tuple[Place, ...],
+    out: Path,
+    small: bool,
+    sets: tuple[str, ...],
+    chosen: options.Chosen,
+    max_pixels: int | None,
+    follow_links: bool,
+    workers: int,
+    dask: options.Dask,
+    json_: bool,
+) -> None:
+    """Estimate, by KernelGAN, the kernel that made each photograph of folders small, as Impressionism makes LR with
+    (Ji et al. 2020, second track). Killed, the same command goes on.
+
+    \b
+    Example:
+      rwsr train kernels photographs --out kernels --small
+      rwsr degrade build --config kernels/kernels.yaml --source photographs --out pairs.zarr
+      rwsr train rwsr-edl --preset impressionism-dped --store pairs.zarr --bank bank.zarr --start-from psnr --out run
+    """
+    from ...degrade.images import sources
+    from ...train.zero_shot.kernel_pool import CONFIG, SHEET, estimate_kernels
+    from ...train.zero_shot.presets import kernelgan_of
+
+    out.mkdir(parents=True, exist_ok=True)
+    images = options.index_config(chosen, max_pixels, follow_links)
+    rows = sources.index(folders, out / "index.parquet", images, options.runner(workers, dask))
+    sources.name_left_out(rows)
+    count = estimate_kernels(rows, out, kernelgan_of(small=small, sets=sets))
+    lines = [f"wrote {count} kernels: {out / CONFIG}, a --config; {out / SHEET} shows them"]
+    options.tell({"config": out / CONFIG, "sheet": out / SHEET, "kernels": count}, lines, json_=json_)
+    options.exit_by(rows)
+
+
+def _srtta_presets() -> list[str]:
+    from ...train.zero_shot.presets import SRTTA
+
+    return list(SRTTA)
+
+
+@train.command("srtta", short_help="SRTTA: a model adapts to what befell each image")
+@click.option("--model", type=params.LOCAL, required=True, help="A run of an EDSR or an ESRGAN, on bicubic LR.")
+@click.option(
+    "--classifier",
+    type=params.LOCAL,
+    default=None,
+    help="A run of `rwsr train corruption-classifier`.  [default: --set kinds=[noise] says it of all images]",
+)
+@click.option(
+    "--clean", multiple=True, type=params.LOCAL, help="LR images that nothing befell (Set5's); file or folder."
+)
+@click.option("--out", type=params.LOCAL, required=True, help="Folder of the run.")
+@click.option(
+    "--preset",
+    type=params.LazyChoice(_srtta_presets),
+    default="srtta",
+    show_default=True,
+    help="By the published script; or more and larger steps on fewer crops, for a small network.",
+)
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A key of the preset; may be repeated.")
+@options.as_json
+def train_srtta(
+    model: Path,
+    classifier: Path | None,
+    clean: tuple[Path, ...],
+    out: Path,
+    preset: str,
+    sets: tuple[str, ...],
+    json_: bool,
+) -> None:
+    """Make a run of SRTTA (Deng et al. 2023): a model that adapts to each image by degrading it once more.
+
+    What is learned now is which of the model's numbers matter for --clean images, and stay. Of each image is learned
+    when `rwsr restore` or `rwsr eval` restores it, and it comes to the same bytes each time.
+
+    \b
+    Example:
+      rwsr train srtta --model edsr --classifier classifier --clean Set5_LR --out adapting
+      rwsr restore photo.png --model adapting --out restored
+    """
+    from ...train.zero_shot.presets import srtta
+
+    file = srtta(preset, out, model=model, classifier=classifier, clean=clean, sets=sets)
+    options.tell({"model": file}, [f"wrote {file}; it adapts to each image when that is restored"], json_=json_)
 
 
 for baseline in commands(train_by):

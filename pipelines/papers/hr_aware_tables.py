@@ -27,9 +27,10 @@ from ...eval.metrics.lpips_dists import check_lpips
 from ...eval.report.page import Table
 from ...eval.report.published import of_set
 from ...train.compose import compose_fine_tuning, compose_training
+from ...train.data.lr_images import large_enough
 from ...train.engine.distributed import local_device
 from ...train.files.open import Restorer
-from ...train.fine_tune import choice_of, large_enough
+from ...train.fine_tune import choice_of
 from ...train.losses.far_encoders import check_weights
 from ...train.methods.hr_aware import FineTuneConfig, Restoring, check_model
 from ...train.methods.hr_aware_pretrain import PretrainConfig

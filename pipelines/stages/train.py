@@ -75,6 +75,9 @@ class Train(Stage):
         "val_hr",
         "val_lr",
         "far_model",
+        "photographs",
+        "downscaling",
+        "extractor",
     )
 
     preset: str
@@ -109,6 +112,12 @@ class Train(Stage):
     """Of folders: how many images, spread evenly.  [default: all]"""
     far_model: Input | None = None
     """The SR model that FAR looks through."""
+    photographs: Inputs = ()
+    """Indexes or folders of photographs of a camera, without HR, where a method learns of such."""
+    downscaling: Input | None = None
+    """DASR's: a run of a learned downscaling, whose discriminator says how near LR is to photographs."""
+    extractor: Input | None = None
+    """LWay's: an SRResNet, trained on clean LR, whose trunk says how LR is degraded."""
     images: IndexConfig = IndexConfig(role="hr")
     """Of folders: which images count as usable."""
     branch: Annotated[bool, Field(exclude=True)] = False
@@ -133,7 +142,7 @@ class Train(Stage):
 
     def check(self, stages: Mapping[str, Stage]) -> None:
         from ...train.compose import method_of
-        from ...train.methods.base import check_start
+        from ...train.methods.base import check_measured, check_photographs, check_start
 
         method, config = method_of(self.preset), self.training()
         if (not self.data) == (not self.source) or (self.recipe is not None and not self.source):
@@ -142,6 +151,8 @@ class Train(Stage):
             raise UserError("on_device is of `source`; the stores of `data` are rendered already")
         _check_held_out(self.val, self.val_hr, self.val_lr)
         check_start(config, self.start_from is not None)
+        check_photographs(config, bool(self.photographs))
+        check_measured(method, self.val is not None or self.val_hr is not None)
         if self.weights and len(self.weights) != len(self.data):
             raise UserError(f"{len(self.weights)} weights are for {len(self.data)} stores of `data`; name one for each")
         for ref, to_learn in (*((ref, True) for ref in self.data), (self.val, False)):
@@ -180,6 +191,9 @@ class Train(Stage):
             of_preset = method.presets[self.preset].data
             folders = folders_of(given, self.source)
             data = live(folders, recipe, out, preset=of_preset, images=self.images, bank=bank, on_device=self.on_device)
+        if self.photographs:
+            rows = photographs_of(self.photographs, given, out / "photographs.parquet", work.run)
+            data = data.beside(rows, config.loop.lr_patch_px)
         trained = train_run(
             out,
             data,
@@ -189,6 +203,8 @@ class Train(Stage):
             start_partly=self.start_partly,
             start_discriminator=model_of(given, self.start_discriminator) if self.start_discriminator else None,
             far_model=model_of(given, self.far_model) if self.far_model else None,
+            downscaling=model_of(given, self.downscaling) if self.downscaling else None,
+            extractor=model_of(given, self.extractor) if self.extractor else None,
             val=_held_out(given, self.val, self.val_hr, self.val_lr, data.groups.scale, self.val_images),
             branch=self.branch,
         )
@@ -272,10 +288,7 @@ class FineTune(Stage):
         def val(scale: int) -> "ImageSet | None":
             return _held_out(given, self.val, self.val_hr, self.val_lr, scale, self.val_images)
 
-        rows = [row for ref in self.lr_images if ref in given for row in rows_of(given[ref])]
-        folders = folders_of(given, [ref for ref in self.lr_images if ref not in given])
-        if folders:
-            rows += index_lr(folders, out / "index.parquet", work.run, self.images)
+        rows = photographs_of(self.lr_images, given, out / "index.parquet", work.run, self.images)
         inputs = Named(
             model=model_of(given, self.model),
             rows=tuple(rows),
@@ -286,6 +299,13 @@ class FineTune(Stage):
         made = _trained(self.kind, out, done)
         values = made.values | {"counts": counts(rows)}
         return Artifact(self.kind, out, made.identity, values, made.lines, rows, changed=made.changed)
+
+
+def photographs_of(refs: Inputs, given: Given, at: Place, run: Run, images: IndexConfig = LR_IMAGES) -> list[SourceRow]:
+    """The rows of LR images by the indexes and folders that are named; of folders their index is written."""
+    rows = [row for ref in refs if ref in given for row in rows_of(given[ref])]
+    folders = folders_of(given, [ref for ref in refs if ref not in given])
+    return rows + list(index_lr(folders, at, run, images)) if folders else rows
 
 
 def index_lr(folders: list[Place], at: Place, run: Run, images: IndexConfig = LR_IMAGES) -> tuple[SourceRow, ...]:

@@ -12,7 +12,7 @@ from rwsr.degrade.recipes.store_config import store_preset
 from rwsr.train.methods import METHODS
 from rwsr.train.methods.hr_aware import FINE_TUNING
 
-from ..commands import rwsr
+from ..commands import make_spandrel_importable, rwsr
 
 
 def test_a_file_wins_over_the_preset_and_set_over_the_file(tmp_path: Path) -> None:
@@ -88,6 +88,7 @@ TRAININGS = [preset for method in METHODS for preset in method.presets] + list(F
 @pytest.mark.parametrize("preset", TRAININGS)
 def test_a_trainings_preset_is_printed_in_full(preset: str, tmp_path: Path) -> None:
     """As a file that --config reads: over itself it changes nothing, and a key of it is one that --set knows."""
+    make_spandrel_importable()
     shown = rwsr("train", "show", preset)
     (tmp_path / "all.yaml").write_text(shown)
     assert rwsr("train", "show", preset, "--config", tmp_path / "all.yaml") == shown

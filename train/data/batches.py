@@ -103,19 +103,23 @@ def _on(device: torch.device, image: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class GroupBatch:
     """hr [B, 3, H, W] and lr [B, members, 3, h, w], float32 in [0, 1], or uint8 until it is on its device; condition
-    [B, C]; keys [B], int64: of what a network draws for each sample in this step.
+    [B, C]; keys [B], int64: of what a network draws for each sample in this step; photographs [B, 3, h, w]: of a camera
+    whose HR nobody has, where a method learns from such.
     """
 
     hr: Tensor
     lr: Tensor
     condition: Tensor
     keys: Tensor
+    photographs: Tensor | None = None
 
-    def _each(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.hr, self.lr, self.condition, self.keys
+    def _each(self) -> tuple[Tensor, ...]:
+        each = self.hr, self.lr, self.condition, self.keys
+        return each if self.photographs is None else (*each, self.photographs)
 
     def to(self, device: torch.device) -> "GroupBatch":
-        return GroupBatch(_on(device, self.hr), _on(device, self.lr), _on(device, self.condition), self.keys)
+        moved = None if self.photographs is None else _on(device, self.photographs)
+        return GroupBatch(_on(device, self.hr), _on(device, self.lr), _on(device, self.condition), self.keys, moved)
 
     def parts(self, count: int) -> "list[GroupBatch]":
         return [GroupBatch(*part) for part in zip(*(each.chunk(count) for each in self._each()), strict=True)]
@@ -134,7 +138,8 @@ class GroupBatches(Dataset[GroupBatch]):
     Every epoch is a new permutation of the groups, where there is an end of them; a crop is lr_patch_px of each LR and
     the same place of HR, half of them mirrored; use_rot90: also half of them upside down, and half with the axes
     swapped. noise: a bank of which new noise is added to each LR crop in each step (RWSR-EDL Eq. 11), but to those of
-    photographed LR, which have their camera's. Of several processes each gets its own part of the same batch.
+    photographed LR, which have their camera's. photographs: of which each sample gets a crop of lr_patch_px in each
+    step, drawn as often as an image holds whole ones. Of several processes each gets its own part of the same batch.
     """
 
     def __init__(
@@ -146,9 +151,11 @@ class GroupBatches(Dataset[GroupBatch]):
         seed: int,
         use_rot90: bool = False,
         noise: NoiseBank | None = None,
+        photographs: "LrSource | None" = None,
         ranks: Ranks | None = None,
     ) -> None:
         self._source, self._ranks, self._use_rot90, self._noise = source, ranks or Ranks(), use_rot90, noise
+        self._photographs = None if photographs is None else LrCrops(photographs, lr_patch_px, use_rot90=use_rot90)
         self._batch, self._patch, self._seed = batch_size, lr_patch_px, seed
         self.patch_px, self.has_noise = lr_patch_px, noise is not None
         self._epochs = None if source.in_use is None else Epochs(source.in_use, seed, "epoch")
@@ -198,7 +205,15 @@ class GroupBatches(Dataset[GroupBatch]):
             lr=lr,
             condition=torch.from_numpy(found.condition),
             keys=self.keys(step, samples),
+            photographs=self.photographs(step, samples),
         )
+
+    def photographs(self, step: int, samples: list[int]) -> Tensor | None:
+        """Crops of photographs for each sample, [B, 3, h, w] uint8, where there are any."""
+        crops = self._photographs
+        if crops is None:
+            return None
+        return _levels([crops.drawn(stream(self._seed, "photograph", step, sample)) for sample in samples])
 
     def keys(self, step: int, samples: list[int]) -> Tensor:
         """Of what a network draws for each sample, [B]."""
@@ -247,6 +262,33 @@ class LrBatch:
         return LrBatch(self.lr.pin_memory(), self.keys)
 
 
+class LrCrops:
+    """Crops of LR images, mirrored or turned as those of groups are. counts: how many whole ones each image holds."""
+
+    def __init__(self, source: LrSource, lr_patch_px: int, *, use_rot90: bool) -> None:
+        """Raises UserError where an image is smaller than a patch."""
+        self._source, self._patch, self._use_rot90 = source, lr_patch_px, use_rot90
+        small = [size for size in source.sizes_px if min(size) < lr_patch_px]
+        if small:
+            raise UserError(
+                f"{source.name} has images of {small[0][0]}x{small[0][1]} px, smaller than loop.lr_patch_px = "
+                f"{lr_patch_px}; lower it"
+            )
+        self.counts = [(width // lr_patch_px) * (height // lr_patch_px) for width, height in source.sizes_px]
+        self._stops = np.cumsum(self.counts)
+
+    def of(self, number: int, rng: np.random.Generator) -> U8:
+        """Of an image, anywhere."""
+        image, p = self._source.read(number), self._patch
+        y, x = (int(rng.integers(0, side - p + 1)) for side in image.shape[:2])
+        return drawn_turn(rng, use_rot90=self._use_rot90).of(image[y : y + p, x : x + p])
+
+    def drawn(self, rng: np.random.Generator) -> U8:
+        """Of any image, drawn as often as it holds whole crops."""
+        number = int(np.searchsorted(self._stops, rng.integers(self._stops[-1]), side="right"))
+        return self.of(number, rng)
+
+
 class LrBatches(Dataset[LrBatch]):
     """Batch number `step` of a training on LR alone: crops of images, all from keyed streams.
 
@@ -265,27 +307,16 @@ class LrBatches(Dataset[LrBatch]):
         ranks: Ranks | None = None,
     ) -> None:
         """Raises UserError where an image is smaller than a patch."""
-        self._source, self._ranks, self._use_rot90 = source, ranks or Ranks(), use_rot90
-        self._batch, self._patch, self._seed = batch_size, lr_patch_px, seed
-        small = [size for size in source.sizes_px if min(size) < lr_patch_px]
-        if small:
-            raise UserError(
-                f"{source.name} has images of {small[0][0]}x{small[0][1]} px, smaller than loop.lr_patch_px = "
-                f"{lr_patch_px}; lower it"
-            )
-        counts = [(width // lr_patch_px) * (height // lr_patch_px) for width, height in source.sizes_px]
+        self._ranks, self._batch, self._seed = ranks or Ranks(), batch_size, seed
+        self._crops = LrCrops(source, lr_patch_px, use_rot90=use_rot90)
+        counts = self._crops.counts
         items = np.repeat(np.arange(len(counts)), counts)
         self._epochs = Epochs(np.tile(items, -(-batch_size // max(1, len(items)))), seed, "epoch")
-
-    def _crop(self, number: int, rng: np.random.Generator) -> U8:
-        image, p = self._source.read(number), self._patch
-        y, x = (int(rng.integers(0, side - p + 1)) for side in image.shape[:2])
-        return drawn_turn(rng, use_rot90=self._use_rot90).of(image[y : y + p, x : x + p])
 
     def __getitem__(self, step: int) -> LrBatch:
         numbers = self._epochs.batch(step, self._batch).tolist()
         share = self._batch // self._ranks.count
         first = self._ranks.rank * share
         places = range(first, first + share)
-        crops = [self._crop(numbers[place], stream(self._seed, "augment", step, place)) for place in places]
+        crops = [self._crops.of(numbers[place], stream(self._seed, "augment", step, place)) for place in places]
         return LrBatch(_levels(crops), _keys(self._seed, step, places))

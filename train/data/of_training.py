@@ -1,7 +1,7 @@
 """What a training learns from: groups or pairs of a store, or rendered while it goes on; and noise of a bank."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...degrade.build_store import open_samples
@@ -9,16 +9,18 @@ from ...degrade.config import compose
 from ...degrade.errors import UserError
 from ...degrade.images.listing import IndexConfig
 from ...degrade.images.rows import SourceRow
+from ...degrade.images.sources import sources_sha256
 from ...degrade.pairs.recipe import RealPairs
 from ...degrade.recipes.base import Recipe
 from ...degrade.recipes.store_config import StoreConfig, store_preset
-from ...degrade.storage.location import Place
+from ...degrade.storage.location import Place, place
 from ...degrade.storage.object_store import ObjectPath
 from ...degrade.storage.provenance import sha256_of
 from ...degrade.storage.shards.verify import digest
 from ...degrade.tasks import cores
 from ...noisebank.bank import NoiseBank
 from .batches import GroupSource, StoredGroups
+from .lr_images import LrImages, large_enough
 from .mixed import MixedGroups
 from .on_the_fly import live_groups
 
@@ -28,7 +30,7 @@ class Data:
     """Groups or pairs to train on. identity: the hash of all in them. remote: whether they lie on object storage.
 
     recipes: that they are drawn from, one a store. noise: the bank of which LR gets new noise in each step. rows: the
-    images that are rendered, and those that cannot be.
+    images that are rendered, and those that cannot be. photographs: of a camera, without HR, where a method takes such.
     """
 
     groups: GroupSource
@@ -37,6 +39,14 @@ class Data:
     remote: bool = False
     noise: NoiseBank | None = None
     rows: Sequence[SourceRow] = ()
+    photographs: LrImages | None = None
+
+    def beside(self, rows: Sequence[SourceRow], lr_patch_px: int) -> "Data":
+        """The same, and photographs of an index that hold a crop; raises UserError where none does."""
+        found = large_enough(rows, lr_patch_px)
+        identity = sha256_of([self.identity, sources_sha256(found)])
+        remote = self.remote or any(isinstance(place(row.root), ObjectPath) for row in found)
+        return replace(self, identity=identity, photographs=LrImages(found), remote=remote)
 
 
 def stored(

@@ -18,7 +18,7 @@ from ...degrade.progress import say
 from ...degrade.storage.lock import only_builder
 from ...degrade.storage.provenance import Json, sha256
 from ...noisebank.bank import NoiseBank
-from ..data.batches import GroupBatch, GroupBatches, GroupSource
+from ..data.batches import GroupBatch, GroupBatches, GroupSource, LrSource
 from ..data.imagined import imagined
 from ..files.open import weights_in
 from ..on_device.batches import on_device
@@ -51,6 +51,7 @@ def train(
     start_from: Path | None = None,
     also: Sequence[Path] = (),
     noise: NoiseBank | None = None,
+    photographs: LrSource | None = None,
     spawn: bool = False,
     validate: Validate | None = None,
     show: Show | None = None,
@@ -61,9 +62,9 @@ def train(
 
     config: all of it, loop and method. start_from: an earlier run, a checkpoint of one or a published file, whose
     weights this one starts from; also: other files that it starts from. noise: a bank of which each LR gets new noise
-    in each step. inputs: what else went in, noted beside the config. on_step: called with (steps done, their loss
-    terms), first with the steps that a checkpoint holds. branch: where `run` is under way under another learning rate
-    or schedule, it goes on under this one.
+    in each step. photographs: of which each sample gets a crop beside. inputs: what else went in, noted beside the
+    config. on_step: called with (steps done, their loss terms), first with the steps that a checkpoint holds. branch:
+    where `run` is under way under another learning rate or schedule, it goes on under this one.
 
     False when that was done before; more steps than before prolong it.
 
@@ -83,7 +84,13 @@ def train(
         use_rot90=loop.use_rot90,
         seed=loop.seed,
         noise=noise,
+        photographs=photographs,
     )
+
+    def cost() -> Cost:
+        like = imagined(groups, loop.batch_size, loop.lr_patch_px, photographs=photographs is not None)
+        return cost_of(lambda: make(groups, start), like, loop)
+
     return train_on(
         run,
         identity,
@@ -96,7 +103,7 @@ def train(
         spawn=spawn,
         inputs=inputs,
         branch=branch,
-        cost=lambda: cost_of(lambda: make(groups, start), imagined(groups, loop.batch_size, loop.lr_patch_px), loop),
+        cost=cost,
     )
 
 

@@ -29,15 +29,23 @@ class Cosine(Frozen):
     min_factor: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
-def needs_steps(schedule: Constant | MultiStep | Cosine) -> bool:
+class Linear(Frozen):
+    """The same up to a share of the steps, then falls evenly to 0 behind the last."""
+
+    kind: Literal["linear"] = "linear"
+    from_share: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+
+AnySchedule = Constant | MultiStep | Cosine | Linear
+Schedule = Annotated[AnySchedule, Field(discriminator="kind")]
+
+
+def needs_steps(schedule: AnySchedule) -> bool:
     """Whether the rate on the way depends on how many steps there are in all."""
-    return isinstance(schedule, Cosine)
+    return isinstance(schedule, Cosine | Linear)
 
 
-Schedule = Annotated[Constant | MultiStep | Cosine, Field(discriminator="kind")]
-
-
-def factor_at(schedule: Constant | MultiStep | Cosine, step: int, *, steps: int, warmup_steps: int) -> float:
+def factor_at(schedule: AnySchedule, step: int, *, steps: int, warmup_steps: int) -> float:
     """What the learning rate is multiplied by at a step, 0 the first; it rises evenly over the `warmup_steps` first
     ones.
     """
@@ -50,3 +58,6 @@ def factor_at(schedule: Constant | MultiStep | Cosine, step: int, *, steps: int,
         case Cosine():
             done = step / max(1, steps - 1)
             return rising * (schedule.min_factor + (1 - schedule.min_factor) * 0.5 * (1 + math.cos(math.pi * done)))
+        case Linear():
+            left = (steps - step) / (steps * (1 - schedule.from_share))
+            return rising * min(1.0, left)

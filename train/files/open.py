@@ -19,32 +19,35 @@ from ...degrade.family import family
 from ...degrade.storage import location
 from ...degrade.storage.provenance import Json
 from ..networks import cunet, mm_realsr, rwsr_edl, spandrel_arch
-from ..networks.base import Conditioned, NetworkConfig, wants_condition
-from ..networks.baselines import adafm, cfsnet, cresmd, dynamic_net, enlarged
-from ..networks.published import compact, imdn, rlfn
+from ..networks.base import RESTORE_NOTHING, Conditioned, NetworkConfig, wants_condition
+from ..networks.baselines import adafm, cfsnet, cincgan, cresmd, dynamic_net, enlarged
+from ..networks.published import compact, edsr, imdn, rlfn, srresnet
 from ..runs.model_file import Weights, check_numbers, checked_weights, config_now, config_of, read_model
 from ..runs.moments import checkpoint_at, model_file, moment_of
-from ..zero_shot import zssr
+from ..zero_shot import srtta, zssr
 from ..zero_shot.base import ZeroShot
 from . import ncnn
 
 _OTHERS = (
     adafm,
     cfsnet,
+    cincgan,
     compact,
     cresmd,
     cunet,
     dynamic_net,
+    edsr,
     enlarged,
     imdn,
     mm_realsr,
     rlfn,
     rwsr_edl,
     spandrel_arch,
+    srresnet,
+    srtta,
     zssr,
 )  # whose configs are known by being imported
 FINE_TUNED: Literal["hr-aware"] = "hr-aware"  # the method whose config has the config of a model of another
-PRETRAINED: Literal["hr-aware-pretrain"] = "hr-aware-pretrain"  # of networks that restore nothing
 JUDGE = "discriminator.safetensors"  # in a checkpoint
 IN_PTH = "rwsr"  # where the config lies in a .pth of ours
 _NCNN = (".param", ".bin")
@@ -244,8 +247,9 @@ def open_run(path: Path, device: torch.device, *, name: str | None = None) -> Re
     """
     file = model_file(path)
     model = read_model(file)
-    if model.config.get("method") == PRETRAINED:
-        raise StoreError(f"{path} reconstructs LR (hr-aware-pretrain) and restores nothing; name a model that does")
+    method = model.config.get("method")
+    if method in RESTORE_NOTHING:
+        raise StoreError(f"{path} {RESTORE_NOTHING[method]} ({method}) and restores nothing; name a model that does")
     with _fitting(file):
         config = made_by(model.config)
         found = _network(model.weights, config)

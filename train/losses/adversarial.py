@@ -34,7 +34,7 @@ def gan_term(config: GanConfig, judge: Discriminator, sr: Tensor, real: Tensor) 
     return config.weight * generator_loss(fake)
 
 
-def discriminator_terms(net: Discriminator, shared: Shared, *, relativistic: bool) -> dict[str, Tensor]:
+def discriminator_terms(net: nn.Module, shared: Shared, *, relativistic: bool) -> dict[str, Tensor]:
     """The terms of the discriminator: photographs (`real`) and what the generator made of them (`sr`)."""
     logits = net(shared["real"]).float(), net(shared["sr"]).float()
     real, fake = discriminator_losses(*logits, relativistic=relativistic)

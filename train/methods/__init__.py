@@ -4,7 +4,18 @@ from typing import Any
 
 from . import cugan, hr_aware_pretrain, mm_realsr, rwsr_edl, sr
 from .base import Method
-from .baselines import adafm, cfsnet, cresmd, dynamic_net, fasrgan
+from .baselines import (
+    adafm,
+    cfsnet,
+    cincgan,
+    corruption_classifier,
+    cresmd,
+    dasr,
+    downscaling,
+    dynamic_net,
+    fasrgan,
+    fssr,
+)
 
 METHODS: tuple[Method[Any], ...] = (
     mm_realsr.METHOD,
@@ -17,4 +28,9 @@ METHODS: tuple[Method[Any], ...] = (
     cfsnet.METHOD,
     dynamic_net.METHOD,
     fasrgan.METHOD,
+    downscaling.METHOD,
+    fssr.METHOD,
+    dasr.METHOD,
+    cincgan.METHOD,
+    corruption_classifier.METHOD,
 )

@@ -29,9 +29,16 @@ class TrainingConfig(Frozen):
     loop: LoopConfig = LoopConfig()
     """How it runs."""
 
+    @property
+    def photographs_for(self) -> str:
+        """What it needs photographs of a camera for, of which nobody has HR; "" where it learns of none."""
+        return ""
+
 
 C = TypeVar("C", bound=TrainingConfig)
-Input = Literal["bank", "far_model"]  # what a training may be given beside groups and weights to start from
+Input = Literal[
+    "bank", "far_model", "photographs", "downscaling", "extractor"
+]  # what a training may be given beside groups and weights to start from
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,9 @@ class Given:
     """What a training is made of beside its config.
 
     groups: to train on. start: weights of an earlier run, or of a file; partly: those of them that fit are enough.
-    judge: weights of a discriminator. far_model: the SR model that FAR looks through.
+    judge: weights of a discriminator. far_model: the SR model that FAR looks through. downscaling: the run of a learned
+    downscaling, whose discriminator says how near LR is to photographs. extractor: weights of an SRResNet whose trunk
+    LWay looks through.
     """
 
     groups: GroupSource
@@ -47,6 +56,8 @@ class Given:
     far_model: Path | None = None
     partly: bool = False
     judge: Mapping[str, Tensor] | None = None
+    downscaling: Path | None = None
+    extractor: Mapping[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,8 @@ class Method(Generic[C]):
     name: as in its configs. config: their class. presets: by name, the first is the default. build: networks and losses
     for what is given; raises UserError where it does not fit. why_not: (config, recipe, to learn from it or to be
     measured on it) -> what does not fit, or None; asked before anything is built. inputs: what it takes beside.
-    notes: what a person may have forgotten in naming the data.
+    restores: whether what it trains restores images, so that it can be measured on some meanwhile. notes: what a person
+    may have forgotten in naming the data.
     """
 
     name: str
@@ -100,6 +112,7 @@ class Method(Generic[C]):
     build: Callable[[C, Given], Training[GroupBatch]]
     why_not: Callable[[C, Recipe, bool], str | None]
     inputs: Sequence[Input] = ()
+    restores: bool = True
     notes: Callable[[C, Data], list[str]] = field(default=_nothing_to_note)
 
 
@@ -107,6 +120,20 @@ def check_start(config: TrainingConfig, named: bool) -> None:
     """Raises UserError where a training that needs an earlier run's weights would start from random ones."""
     if config.needs_start and not named:
         raise UserError("this training goes on from a run of the stage before; name it with --start-from")
+
+
+def check_photographs(config: TrainingConfig, named: bool) -> None:
+    """Raises UserError where a training lacks photographs, or is given some that it learns nothing of."""
+    if config.photographs_for and not named:
+        raise UserError(f"this training takes photographs, {config.photographs_for}; name their folder: --photographs")
+    if named and not config.photographs_for:
+        raise UserError("this training learns of no photographs without HR; leave out --photographs")
+
+
+def check_measured(method: Method[Any], named: bool) -> None:
+    """Raises UserError where held-out images are named for a training whose network restores nothing."""
+    if named and not method.restores:
+        raise UserError("this training makes no model that restores, so there is nothing to measure; drop --val-hr")
 
 
 def check_untold(network: NetworkConfig) -> None:

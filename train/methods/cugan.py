@@ -129,7 +129,7 @@ def _check_fit(groups: GroupSource) -> None:
 
 
 def _why_not(config: CuganConfig, recipe: Recipe, to_learn: bool) -> str | None:
-    untold = (to_learn or config.network.conditioned) and not recipe.num_conditions
+    untold = (to_learn or config.network.conditioned) and recipe.num_conditions != 2
     return other_scale(config.network.scale, recipe) or ("is conditioned on blur and noise (cugan)" if untold else None)
 
 

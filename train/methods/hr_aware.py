@@ -62,6 +62,10 @@ class FineTuneConfig(TrainingConfig):
     @model_validator(mode="after")
     def _is_of_the_objective(self) -> Self:
         check_losses(self.losses)
+        if self.far is not None and self.far.measured_in != "features":
+            raise ValueError(
+                "far.measured_in is of pretraining; while fine-tuning the share holds in both. Leave it out"
+            )
         if self.objective == "self-training" and (self.far is not None or self.detail or self.strength != "hqi"):
             raise ValueError("self-training has no FAR, detail and strength; leave those keys out")
         return self

@@ -1,8 +1,8 @@
 """What both trainings of HR-aware share: how much FAR counts, and the frozen networks that losses look through."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -30,12 +30,31 @@ class FarWeight(Frozen):
     """
     share: Annotated[float, Field(gt=0)] = 0.1
     """Of the gradients where they meet: FAR's over the reconstruction's."""
+    measured_in: Literal["features", "parameters"] = "features"
+    """Where the share holds: in what both look at; or, while pretraining, in the parameters of the image encoder, which
+    takes two more backward passes a step.
+    """
 
     def of(self, x: Tensor) -> tuple[Tensor, Tensor, float]:
         """What the reconstruction and FAR see of x, and the factor on FAR."""
         if self.weight is not None:
             return x, x, self.weight
+        if self.measured_in == "parameters":
+            return x, x, 1.0
         return *parted(x, self.share), 1.0
+
+
+def balance(share: float, reconstruction: Tensor, far: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
+    """What FAR's gradient is multiplied by so that its length in the parameters is that share of the reconstruction's;
+    0 where it has none.
+    """
+
+    def length(loss: Tensor) -> Tensor:
+        found = torch.autograd.grad(loss, parameters, retain_graph=True)
+        return torch.stack([each.float().square().sum() for each in found]).sum().sqrt()
+
+    wanted, found = share * length(reconstruction), length(far)
+    return torch.where(found > 0, wanted / found.clamp_min(1e-30), 0)
 
 
 def check_losses(losses: ReconstructionLossConfig) -> None:

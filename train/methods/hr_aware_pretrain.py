@@ -18,15 +18,15 @@ from ..data.batches import GroupBatch, GroupSource, check_scale
 from ..engine.loop import built
 from ..engine.schedule import Cosine
 from ..engine.training import LoopConfig, Shared, Training
-from ..files.open import PRETRAINED
 from ..losses.far import hqi_of, strength_of
 from ..losses.far_encoders import Established, FarConfig, encoder_of
 from ..losses.reconstruction import ReconstructionLossConfig, reconstruction_terms
+from ..networks.base import PRETRAINED
 from ..networks.keyed_noise import Normal
 from ..networks.lr_reconstruction import ControllerConfig, LrReconstruction, ReconstructionConfig
 from ..runs.model_file import start_with
 from .base import Given, Method, Preset, TrainingConfig, is_group, other_scale, with_fp32
-from .hr_aware_losses import FarWeight, Looks, check_losses, looks_of
+from .hr_aware_losses import FarWeight, Looks, balance, check_losses, looks_of
 
 
 class PretrainConfig(TrainingConfig):
@@ -71,6 +71,12 @@ def pretraining_terms(
     if net.far is not None and looks.encoder is not None:
         with torch.no_grad():
             established = looks.encoder(hr)
+        if config.far.weight is None and config.far.measured_in == "parameters":
+            reconstruction = torch.stack(list(terms.values())).sum()
+            length = balance(
+                config.far.share, reconstruction, net.far(features, established).mean(), list(net.image.parameters())
+            )
+            seen_by_far = features.detach() + length * (features - features.detach())  # itself, by that much longer
         terms["far"] = factor * net.far(seen_by_far, established).mean()
     return terms | told
 
@@ -87,7 +93,12 @@ def build(config: PretrainConfig, given: Given) -> Training[GroupBatch]:
     encoder = encoder_of(config.network.far, given.far_model)
     if given.judge is not None:
         raise UserError("--start-discriminator is for a training with a GAN loss; drop it")
-    return with_encoder(config, encoder, given.groups, given.start, partly=given.partly)
+    if config.network.frozen_extractor == (given.extractor is None) and given.start is None:
+        raise UserError(
+            "network.frozen_extractor is for an --extractor, a run of `rwsr train sr --preset lway-extractor`; name "
+            "both, or neither"
+        )
+    return with_encoder(config, encoder, given.groups, given.start, partly=given.partly, extractor=given.extractor)
 
 
 def with_encoder(
@@ -97,8 +108,11 @@ def with_encoder(
     start: Mapping[str, Tensor] | None,
     *,
     partly: bool = False,
+    extractor: Mapping[str, Tensor] | None = None,
 ) -> Training[GroupBatch]:
     """The reconstruction network, from seeded weights or from those of an earlier run, and its losses.
+
+    extractor: weights of an SRResNet that E_deg looks through.
 
     Raises:
         UserError: the groups or the earlier weights do not fit.
@@ -111,6 +125,8 @@ def with_encoder(
     net = built(partial(LrReconstruction, config.network, channels), config.loop.seed)
     if start is not None:
         start_with(net, start, partly=partly)
+    if extractor is not None:
+        net.extract_with(extractor)
     looks = looks_of(config.losses, config.network, encoder, config.loop.lr_patch_px)
 
     def terms(_: str, batch: GroupBatch, __: Shared) -> dict[str, Tensor]:
@@ -130,6 +146,15 @@ def _why_not(config: PretrainConfig, recipe: Recipe, to_learn: bool) -> str | No
 
 _ADAM = (0.9, 0.999)
 LWAY: Mapping[str, Any] = {"controller": None, "far": None, "image_blocks": 0, "style_bias": 0}  # of its network
+
+
+FROZEN: Mapping[str, Any] = {**LWAY, "frozen_extractor": True, "resolution": "lr"}
+
+
+def _as_published_lway(config: PretrainConfig) -> PretrainConfig:
+    """Through a frozen extractor, of larger patches, as it sees LR itself."""
+    network = config.network.model_copy(update=FROZEN)
+    return config.model_copy(update={"network": network, "loop": config.loop.model_copy(update={"lr_patch_px": 32})})
 
 
 def _as_lway(config: PretrainConfig) -> PretrainConfig:
@@ -176,10 +201,16 @@ PRESETS = with_fp32(
     {
         "hr-aware-pretrain": Preset(_HR_AWARE, "HR-aware's network, the paper's numbers, 500K steps.", _DATA),
         "lway-pretrain": Preset(_as_lway(_HR_AWARE), "LWay's network: no controller, no FAR.", _DATA),
+        "lway-pretrain-frozen": Preset(
+            _as_published_lway(_HR_AWARE), "The same behind a frozen --extractor, as LWay and DegAE have it.", _DATA
+        ),
     },
     {
         "hr-aware-pretrain-small": Preset(_SMALL, "HR-aware's in minutes on a CPU, with SqueezeNet features.", _DATA),
         "lway-pretrain-small": Preset(_as_lway(_SMALL), "LWay's in minutes on a CPU, with SqueezeNet features.", _DATA),
+        "lway-pretrain-frozen-small": Preset(
+            _as_published_lway(_SMALL), "The same behind a frozen --extractor, in minutes on a CPU.", _DATA
+        ),
     },
 )
-METHOD = Method("hr-aware-pretrain", PretrainConfig, PRESETS, build, _why_not, inputs=("far_model",))
+METHOD = Method("hr-aware-pretrain", PretrainConfig, PRESETS, build, _why_not, inputs=("far_model", "extractor"))

@@ -270,10 +270,21 @@ _ESRGAN = TrainConfig(
     ),
 )
 
+
+def _with_steps(config: TrainConfig, steps: int) -> TrainConfig:
+    return config.model_copy(update={"loop": config.loop.model_copy(update={"steps": steps})})
+
+
 PRESETS = with_fp32(
     {
         "mm-realsr-code": Preset(_CODE, "Stage 1 of MM-RealSR by its training file: 70K steps.", "mm-realsr-stage-1"),
         "mm-realsr-code-gan": Preset(_CODE_GAN, "Stage 2 by its training file: 590K steps, UDEM frozen.", "mm-realsr"),
+        "mm-realsr-best-modulation": Preset(
+            _with_steps(_CODE, 40_000), "Stage 1 of its BestModulation, the demo's: 40K steps.", "mm-realsr-stage-1"
+        ),
+        "mm-realsr-best-modulation-gan": Preset(
+            _with_steps(_CODE_GAN, 100_000), "Stage 2 of its BestModulation: 100K steps.", "mm-realsr"
+        ),
         "mm-realsr-paper": Preset(_PAPER, "Stage 1 by the paper's text: 1,000K steps.", "mm-realsr"),
         "mm-realsr-paper-gan": Preset(_PAPER_GAN, "Stage 2 by the paper's text: 400K steps.", "mm-realsr"),
         "real-esrnet": Preset(_REAL, "Real-ESRNet: no modulation, by pixels alone, 1,000K steps.", "real-esrgan"),

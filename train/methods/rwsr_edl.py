@@ -12,7 +12,7 @@ from torch import Tensor
 from ...degrade.errors import UserError
 from ...degrade.family import Frozen
 from ...degrade.recipes.base import Recipe
-from ...degrade.recipes.rwsr_edl import NoiseInjection
+from ...degrade.recipes.rwsr_edl import KernelInjection, NoiseInjection
 from ..data.batches import GroupBatch, check_scale
 from ..data.of_training import Data
 from ..engine.loop import built
@@ -133,7 +133,7 @@ def _why_not(config: EdlConfig, recipe: Recipe, to_learn: bool) -> str | None:
 
 
 def _notes(config: EdlConfig, data: Data) -> list[str]:
-    clean = any(isinstance(each, NoiseInjection) and not each.strength for each in data.recipes)
+    clean = any(isinstance(each, NoiseInjection | KernelInjection) and not each.strength for each in data.recipes)
     if clean and data.noise is None:
         return [f"note: the pairs of {data.groups.name} have no noise, and no --bank is named: none is injected"]
     return []
@@ -177,6 +177,14 @@ _IMPRESSIONISM = EdlConfig(
     loop=_loop(60_001, 5_000, 10_000, 20_000, 30_000),
 )
 
+# Its second track, for photographs: PatchGAN; pairs are made by kernels (`rwsr train kernels`).
+_IMPRESSIONISM_DPED = _IMPRESSIONISM.model_copy(
+    update={"losses": EdlLosses(gan=GanConfig(weight=0.005, relativistic=True, discriminator="patch"))}
+)
+
+# For CameraSR, whose pairs are of one size: no layer enlarges (section IV-A). The weights are NTIRE 2020's.
+_CAMERASR = _EDL.model_copy(update={"network": EdlNetworkConfig(scale=1, upsampler="none")})
+
 # The losses weigh as published, as far as another perceptual network allows.
 _SMALL = EdlConfig(
     network=EdlNetworkConfig(num_feat=16, num_block=2, num_grow_ch=8, branch_feats=16, init_as_nearest=True),
@@ -204,9 +212,13 @@ _DATA = "rwsr-edl-noisefree"
 PRESETS = with_fp32(
     {
         "rwsr-edl": Preset(_EDL, "The paper's network and losses, on the published NTIRE 2020 schedule.", _DATA),
+        "rwsr-edl-camerasr": Preset(_CAMERASR, "For CameraSR: scale 1, without up- and downsampling layers."),
         "rwsr-edl-code": Preset(_CODE, "The published code for NTIRE 2020: the mask over features.", _DATA),
         "rwsr-edl-aim19": Preset(_AIM19, "The published code for AIM 2019, from no earlier model.", _DATA),
         "impressionism": Preset(_IMPRESSIONISM, "Impressionism for NTIRE 2020, which has one branch.", _DATA),
+        "impressionism-dped": Preset(
+            _IMPRESSIONISM_DPED, "Its second track, on pairs made by kernels of photographs (`rwsr train kernels`)."
+        ),
     },
     {
         "rwsr-edl-small": Preset(_SMALL, "Minutes on a CPU: for demos, tests and small ablations.", _DATA),

@@ -14,20 +14,21 @@ from torch import Tensor, nn
 from ...degrade.errors import UserError
 from ...degrade.family import Frozen, OneOf
 from ...degrade.recipes.base import Recipe
-from ...eval.metrics.lpips_dists import dists, lpips
+from ...eval.metrics.lpips_dists import check_side, dists, lpips
 from ..data.batches import GroupBatch, check_scale
 from ..engine.loop import built
 from ..engine.optimizers import AdamW
-from ..engine.schedule import MultiStep
+from ..engine.schedule import Cosine, MultiStep
 from ..engine.training import LoopConfig, Shared, Training
 from ..losses.adversarial import DISCRIMINATOR, GENERATOR, discriminator_terms, gan_term, start_judge
-from ..losses.perceptual import PerceptualConfig, perceptual_loss
+from ..losses.perceptual import ESRGAN, PerceptualConfig, perceptual_loss
 from ..losses.pixel import Kind, by_pixels, focal_frequency_loss, ldl_loss, ms_ssim_loss
 from ..losses.usm import check_target, sharpened
 from ..networks.base import NetworkConfig
 from ..networks.discriminators import Discriminator, GanConfig, check_input, discriminator
 from ..networks.mm_realsr import MMRealSRConfig
-from ..networks.spandrel_arch import OTHERS
+from ..networks.published.srresnet import SrResNetConfig
+from ..networks.spandrel_arch import OTHERS, SpandrelConfig
 from ..runs.model_file import start_with
 from .base import Given, Method, Preset, TrainingConfig, check_start, check_untold, is_group, other_scale, with_fp32
 
@@ -84,6 +85,8 @@ class SrConfig(TrainingConfig):
         check_input(self.losses.gan, self.loop.lr_patch_px, self.network.scale)
         check_target(self.losses.sharpen_target, self.loop.lr_patch_px, self.network.scale)
         check_untold(self.network)
+        if self.losses.lpips:
+            check_side(self.losses.lpips_net, self.loop.lr_patch_px * self.network.scale, "loop.lr_patch_px")
         if isinstance(self.network, MMRealSRConfig) and self.network.modulated:
             raise ValueError("network.modulated is for `rwsr train mm-realsr`; set network.modulated=false")
         return self
@@ -184,10 +187,100 @@ _GAN = SrConfig(
     ),
 )
 
+# What LWay looks through: BasicSR's SRResNet on clean LR, then by an adversary (its own training is not published).
+_SRRESNET = SrConfig(
+    network=SrResNetConfig(),
+    loop=LoopConfig(
+        steps=1_000_000,
+        batch_size=16,
+        lr_patch_px=32,
+        use_rot90=True,
+        betas=(0.9, 0.99),
+        schedule=Cosine(),
+        ema_decay=0,
+    ),
+)
+_EXTRACTOR = SrConfig(
+    needs_start=True,
+    network=SrResNetConfig(),
+    losses=SrLosses(
+        pixel=0.01,
+        perceptual=PerceptualConfig(layers=ESRGAN),
+        gan=GanConfig(weight=0.005, discriminator="vgg128"),
+    ),
+    loop=LoopConfig(
+        steps=400_000,
+        batch_size=16,
+        lr_patch_px=32,
+        use_rot90=True,
+        learning_rate=1e-4,
+        betas=(0.9, 0.99),
+        schedule=MultiStep(milestones=(50_000, 100_000, 200_000, 300_000)),
+        ema_decay=0,
+    ),
+)
+_EXTRACTOR_SMALL = SrConfig(
+    network=SrResNetConfig(num_feat=32, num_block=4),
+    losses=SrLosses(
+        perceptual=PerceptualConfig(net="squeezenet", weight=0.01),
+        gan=GanConfig(weight=0.001, discriminator="patch", num_feat=12),
+    ),
+    loop=LoopConfig(
+        steps=1200,
+        batch_size=8,
+        lr_patch_px=24,
+        use_rot90=True,
+        learning_rate=5e-4,
+        warmup_steps=50,
+        schedule=Cosine(min_factor=0.05),
+        ema_decay=0.99,
+        log_every=50,
+        checkpoint_every=250,
+    ),
+)
+
+# SwinIR-M for photographs (Liang et al. 2021), by KAIR's training files. Not checked here: the names are spandrel's,
+# which need not be there to read about the preset.
+_SWINIR = SpandrelConfig.model_construct(
+    arch="swinir", scale=4, options={"img_size": 64, "upsampler": "nearest+conv", "img_range": 1.0}
+)
+_SWINIR_PSNR = _PSNR.model_copy(
+    update={
+        "network": _SWINIR,
+        "losses": SrLosses(),
+        "loop": LoopConfig(
+            steps=1_000_000,
+            batch_size=32,
+            lr_patch_px=64,
+            use_rot90=True,
+            betas=(0.9, 0.999),
+            schedule=MultiStep(milestones=(500_000, 800_000, 900_000, 950_000)),
+        ),
+    }
+)
+_SWINIR_GAN = _SWINIR_PSNR.model_copy(
+    update={
+        "needs_start": True,
+        "losses": SrLosses(perceptual=PerceptualConfig(), gan=GanConfig()),
+        "loop": _SWINIR_PSNR.loop.model_copy(
+            update={
+                "steps": 600_000,
+                "learning_rate": 1e-4,
+                "schedule": MultiStep(milestones=(400_000, 500_000, 550_000, 575_000)),
+            }
+        ),
+    }
+)
+
 PRESETS = with_fp32(
     {
         "psnr": Preset(_PSNR, "Any architecture by pixels alone (Charbonnier), 500K steps.", "bicubic"),
         "gan": Preset(_GAN, "With perceptual, LDL and GAN losses, 400K steps, best from a run of psnr.", "real-esrgan"),
-    }
+        "srresnet": Preset(_SRRESNET, "SRResNet on clean LR, from which lway-extractor starts.", "bicubic"),
+        "lway-extractor": Preset(_EXTRACTOR, "What LWay sees degradations through, from a run of srresnet.", "bicubic"),
+        "swinir-psnr": Preset(_SWINIR_PSNR, "SwinIR-M for photographs by pixels, by KAIR's file (spandrel).", "bsrgan"),
+        "swinir-gan": Preset(_SWINIR_GAN, "SwinIRGAN, from a run of swinir-psnr.", "bsrgan"),
+    },
+    {"lway-extractor-small": Preset(_EXTRACTOR_SMALL, "LWay's extractor in minutes on a CPU.", "bicubic")},
 )
 METHOD = Method("sr", SrConfig, PRESETS, build, _why_not, inputs=("bank",))

@@ -6,13 +6,21 @@ is imported.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
 from ...degrade.family import Frozen
 
 Shapes = Mapping[str, tuple[int, ...]]
+PRETRAINED: Literal["hr-aware-pretrain"] = "hr-aware-pretrain"  # methods whose networks restore nothing
+DOWNSCALING: Literal["downscaling"] = "downscaling"
+CLASSIFIER: Literal["corruption-classifier"] = "corruption-classifier"
+RESTORE_NOTHING = {
+    PRETRAINED: "reconstructs LR",
+    DOWNSCALING: "makes LR of HR",
+    CLASSIFIER: "says what befell LR",
+}  # what they do instead
 
 
 class NetworkConfig(Frozen, ABC):

@@ -111,12 +111,14 @@ class VggDiscriminator(nn.Module):
 class PatchDiscriminator(nn.Sequential):
     """The PatchGAN of RWSR-EDL and of Impressionism for DPED (Isola et al. 2017): a logit for each field of 70x70.
 
-    2,765,633 parameters at 64 features; images of 128 px give 14x14 logits.
+    2,765,633 parameters at 64 features; images of 128 px give 14x14 logits. strided: False is CinCGAN's of LR, whose
+    logits are of fields of 16x16: 27x27 of 32 px.
     """
 
-    def __init__(self, feats: int = 64) -> None:
-        layers: list[nn.Module] = [nn.Conv2d(3, feats, 4, 2, 1), nn.LeakyReLU(0.2)]
-        for came, width, stride in ((1, 2, 2), (2, 4, 2), (4, 8, 1)):
+    def __init__(self, feats: int = 64, *, strided: bool = True) -> None:
+        half = 2 if strided else 1
+        layers: list[nn.Module] = [nn.Conv2d(3, feats, 4, half, 1), nn.LeakyReLU(0.2)]
+        for came, width, stride in ((1, 2, half), (2, 4, half), (4, 8, 1)):
             layers += [
                 nn.Conv2d(came * feats, width * feats, 4, stride, 1, bias=False),
                 nn.BatchNorm2d(width * feats),

@@ -5,6 +5,7 @@ that the two meet, X is LR enlarged bicubically to the size of HR, as LWay's aut
 `resolution` = lr, X is LR as it is, and what is reconstructed is made smaller with antialiasing.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -16,11 +17,12 @@ from ...degrade.errors import StoreError, UserError
 from ...degrade.family import Frozen
 from ...eval.images.restoring import bicubic, smaller
 from ...eval.metrics.lpips_dists import Net
-from ..files.open import PRETRAINED, open_restorer
+from ..files.open import open_restorer
 from ..losses.far import Far, controller
 from ..losses.far_encoders import Established, FarConfig, established
-from ..runs.model_file import ModelFile, read_model
+from ..runs.model_file import ModelFile, read_model, start_with
 from ..runs.moments import model_file
+from .base import PRETRAINED
 from .keyed_noise import Normal
 from .reconstructor import CODE_FEATS, FEATS, LEAST_PX, DegradationEncoder, ImageEncoder, Reconstructor
 
@@ -47,6 +49,10 @@ class ReconstructionConfig(Frozen):
     """Channels of a degradation's code."""
     degradation_blocks: _Count = 16
     """Residual blocks of E_deg."""
+    frozen_extractor: bool = False
+    """E_deg's blocks are those of an SRResNet that was trained on clean LR by an adversary, and stay as they are, as
+    LWay's and DegAE's; it sees LR itself (resolution = lr).
+    """
     image_blocks: Annotated[int, Field(ge=0, le=256)] = 6
     """Residual blocks of E_img; with 0 the reconstructor takes HR itself, as LWay's."""
     demodulate: bool = True
@@ -66,6 +72,8 @@ class ReconstructionConfig(Frozen):
     def _far_has_features(self) -> Self:
         if self.far is not None and not self.image_blocks:
             raise ValueError("FAR looks at the image encoder, and image_blocks = 0 leaves none; set far=null, or more")
+        if self.frozen_extractor and self.resolution != "lr":
+            raise ValueError("frozen_extractor knows LR of its own size; set resolution=lr")
         return self
 
     def least_lr_px(self) -> int:
@@ -86,6 +94,8 @@ class LrReconstruction(nn.Module):
         feats, code = config.num_feat, config.code
         self.config = config
         self.degradation = DegradationEncoder(feats, config.degradation_blocks, code)
+        if config.frozen_extractor:
+            self.degradation.body.requires_grad_(False)
         encoder = ImageEncoder(feats, config.image_blocks, carries=config.skip) if config.image_blocks else None
         self.image: nn.Module = encoder or nn.Identity()
         self.reconstructor = Reconstructor(
@@ -100,6 +110,18 @@ class LrReconstruction(nn.Module):
         self.far = (
             Far(feats, established, diagonal=told.diagonal, divisor=told.divisor) if told and established else None
         )
+
+    def extract_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Give E_deg the trunk of an SRResNet; raises UserError where it is of another size."""
+        trunk: dict[str, Tensor] = {}
+        for name, value in weights.items():
+            first, _, rest = name.partition(".")
+            number, _, below = rest.partition(".")
+            if first == "conv_first":
+                trunk[f"0.{rest}"] = value
+            elif first == "body":
+                trunk[f"{int(number) + 1}.{below}"] = value
+        start_with(self.degradation.body, trunk, option="--extractor")
 
     def wanted(self, lr: Tensor) -> Tensor:
         """X: what is reconstructed of LR [B, 3, h, w], and what E_deg sees."""

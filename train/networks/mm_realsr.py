@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -74,14 +74,22 @@ class MMRealSRConfig(NetworkConfig):
     """How scores become factors: three layers behind an embedding of all, as the code; or one layer of the scores for
     each block and alpha x + beta, as the paper (Eq. 9).
     """
-    upsampler: Literal["nearest", "pixelshuffle"] = "nearest"
-    """nearest and conv twice, as the code; or conv and pixel shuffle twice, as the paper's text."""
+    upsampler: Literal["nearest", "pixelshuffle", "none"] = "nearest"
+    """nearest and conv twice, as the code; or conv and pixel shuffle twice, as the paper's text; or none, at scale 1
+    alone, whose pixels are not folded then: RWSR-EDL's network for CameraSR, "without up- and downsampling layers".
+    """
     init_as_nearest: bool = False
     """Start from weights that enlarge by nearest neighbour instead of from noise. A short training needs that: it would
     spend most of its steps on learning to copy colours.
     """
     udem: UdemConfig = UdemConfig()
     """Sizes of the UDEM."""
+
+    @model_validator(mode="after")
+    def _enlarges_by_something(self) -> Self:
+        if self.upsampler == "none" and self.scale != 1:
+            raise ValueError(f"upsampler = none enlarges nothing, and scale is {self.scale}; set scale=1")
+        return self
 
     def build(self) -> "MMRealSR":
         return MMRealSR(self)
@@ -99,8 +107,13 @@ class MMRealSRConfig(NetworkConfig):
         """
         blocks = len({name.split(".")[1] for name in shapes if name.startswith("body.") and ".rdb1." in name})
         scale = _SCALES.get(shapes.get("conv_first.weight", (0, 0))[1])
-        if not blocks or scale is None or "conv_up2.weight" not in shapes:
+        if not blocks or scale is None or "conv_hr.weight" not in shapes:
             return None
+        enlarging = shapes.get("conv_up2.weight")
+        if enlarging is None:
+            scale, upsampler = 1, "none"
+        else:
+            upsampler = "pixelshuffle" if enlarging[0] == 4 * enlarging[1] else "nearest"
         found = cls(
             scale=scale,
             num_feat=shapes["conv_first.weight"][0],
@@ -108,7 +121,7 @@ class MMRealSRConfig(NetworkConfig):
             num_grow_ch=shapes["body.0.rdb1.conv1.weight"][0],
             modulated="dd_embed.0.weight" in shapes or "am_list.0.fc.weight" in shapes,
             condition="linear" if "am_list.0.fc.weight" in shapes else "mlp",
-            upsampler="pixelshuffle" if shapes["conv_up2.weight"][0] == 4 * shapes["conv_up2.weight"][1] else "nearest",
+            upsampler=upsampler,
         )
         if not found.modulated or found.condition == "linear":
             return found
@@ -163,14 +176,15 @@ class MMRealSR(nn.Module):
         super().__init__()
         self.compiled_parts = ("", "de_net") if config.modulated else ("",)
         feats = config.num_feat
-        self._fold = _LARGEST_SCALE // config.scale
+        self._fold = 1 if config.upsampler == "none" else _LARGEST_SCALE // config.scale
         self.conv_first = nn.Conv2d(3 * self._fold**2, feats, 3, padding=1)
         self.body = nn.ModuleList(RRDB(feats, config.num_grow_ch) for _ in range(config.num_block))
         self.conv_body = nn.Conv2d(feats, feats, 3, padding=1)
         self.shuffles = config.upsampler == "pixelshuffle"
         wide = 4 * feats if self.shuffles else feats
-        self.conv_up1 = nn.Conv2d(feats, wide, 3, padding=1)
-        self.conv_up2 = nn.Conv2d(feats, wide, 3, padding=1)
+        if config.upsampler != "none":
+            self.conv_up1 = nn.Conv2d(feats, wide, 3, padding=1)
+            self.conv_up2 = nn.Conv2d(feats, wide, 3, padding=1)
         self.conv_hr = nn.Conv2d(feats, feats, 3, padding=1)
         self.conv_last = nn.Conv2d(feats, 3, 3, padding=1)
         self.scale: int = config.scale
@@ -186,12 +200,16 @@ class MMRealSR(nn.Module):
         if config.init_as_nearest:
             self._carry_the_image()
 
+    def _enlarging(self) -> tuple[nn.Conv2d, ...]:
+        """The convs that enlarge, each by two."""
+        return (self.conv_up1, self.conv_up2) if hasattr(self, "conv_up1") else ()
+
     def _carry_the_image(self) -> None:
         """Let the first three feature channels carry R, G and B through, untouched, from end to end."""
         with torch.no_grad():
-            for conv in (self.conv_first, self.conv_up1, self.conv_up2, self.conv_hr, self.conv_last):
+            for conv in (self.conv_first, *self._enlarging(), self.conv_hr, self.conv_last):
                 folded = self._fold**2 if conv is self.conv_first else 1  # channels of one colour
-                made = 4 if self.shuffles and conv in (self.conv_up1, self.conv_up2) else 1  # pixels of one
+                made = 4 if self.shuffles and conv in self._enlarging() else 1  # pixels of one
                 conv.weight[: 3 * made] = 0
                 for colour in range(3):
                     of_colour = slice(colour * made, (colour + 1) * made)
@@ -221,7 +239,7 @@ class MMRealSR(nn.Module):
             for block in self.body:
                 x = block(x)
         x = first + self.conv_body(x)
-        for conv in (self.conv_up1, self.conv_up2):
+        for conv in self._enlarging():
             if self.shuffles:
                 x = functional.leaky_relu(functional.pixel_shuffle(conv(x), 2), 0.2)
             else:

@@ -1,9 +1,9 @@
 """RWSR-EDL's network: RRDBs to an intermediate image, then two branches that a mask parts (Li et al. 2021)."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,6 +21,8 @@ class EdlNetworkConfig(NetworkConfig):
     arch: Literal["rwsr-edl"] = "rwsr-edl"
     scale: Literal[1, 2, 4] = 4
     """How many times it enlarges."""
+    upsampler: Literal["nearest", "none"] = "nearest"
+    """none, at scale 1: the main generator without up- and downsampling layers, which the paper has for CameraSR."""
     num_feat: Annotated[int, Field(ge=1, le=4096)] = 64
     """Channels of the main generator."""
     num_block: Annotated[int, Field(ge=1, le=256)] = 23
@@ -37,13 +39,20 @@ class EdlNetworkConfig(NetworkConfig):
     init_as_nearest: bool = False
     """As of `MMRealSRConfig`."""
 
+    @model_validator(mode="after")
+    def _enlarges_by_something(self) -> Self:
+        self.generator()
+        return self
+
     def build(self) -> "Edl | MMRealSR":
         """Without branches the plain generator, under its published names."""
         return MMRealSR(self.generator()) if self.branches == "none" else Edl(self)
 
     def generator(self) -> MMRealSRConfig:
         """Of the main generator."""
-        shared = self.model_dump(include={"scale", "num_feat", "num_block", "num_grow_ch", "init_as_nearest"})
+        shared = self.model_dump(
+            include={"scale", "upsampler", "num_feat", "num_block", "num_grow_ch", "init_as_nearest"}
+        )
         return MMRealSRConfig(modulated=False, **shared)
 
 

@@ -31,18 +31,20 @@ class PlannedSample:
 
 @dataclass(frozen=True)
 class PlannedBatch:
-    """Samples of a step. noise: of a bank, [B, 1, 3, h, w], which is added to LR."""
+    """Samples of a step. noise: of a bank, [B, 1, 3, h, w], which is added to LR. photographs: crops, [B, 3, h, w]."""
 
     step: int
     samples: Sequence[PlannedSample]
     noise: Tensor | None = None
+    photographs: Tensor | None = None
 
     def pin_memory(self) -> "PlannedBatch":
         pinned = [
             PlannedSample(each.number, [(source, draw, crop.pin_memory()) for source, draw, crop in each.tries])
             for each in self.samples
         ]
-        return replace(self, samples=pinned, noise=None if self.noise is None else self.noise.pin_memory())
+        noise, photographs = (None if each is None else each.pin_memory() for each in (self.noise, self.photographs))
+        return replace(self, samples=pinned, noise=noise, photographs=photographs)
 
 
 class PlannedBatches(Dataset[PlannedBatch]):
@@ -61,7 +63,8 @@ class PlannedBatches(Dataset[PlannedBatch]):
             PlannedSample(number, [(each.source, each.draw, _levels(each.crop)) for each in tries])
             for number, tries in zip(numbers, self._groups.tries(numbers, self._tries), strict=True)
         ]
-        return PlannedBatch(step, samples, self._batches.noise(step, numbers) if self._batches.has_noise else None)
+        noise = self._batches.noise(step, numbers) if self._batches.has_noise else None
+        return PlannedBatch(step, samples, noise, self._batches.photographs(step, numbers))
 
     def put(self, batch: PlannedBatch, device: torch.device) -> GroupBatch:
         """The batch rendered on the device."""
@@ -71,9 +74,11 @@ class PlannedBatches(Dataset[PlannedBatch]):
             lr = torch.stack([lr for _, lr in pairs]) / 255
             if batch.noise is not None:
                 lr = (lr + batch.noise.to(device, non_blocking=True)).clamp(0, 1)
+            photographs = batch.photographs
             return GroupBatch(
                 hr=torch.stack([hr for hr, _ in pairs]) / 255,
                 lr=lr,
+                photographs=None if photographs is None else photographs.to(device, non_blocking=True).float() / 255,
                 condition=to_device(torch.from_numpy(np.array(conditions, np.float32).reshape(len(made), -1)), device),
                 keys=self._batches.keys(batch.step, [each.number for each in batch.samples]),
             )

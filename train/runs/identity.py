@@ -18,6 +18,7 @@ from .moments import steps_saved
 _STEPS = "loop.steps"
 _COMPUTING = ("num_workers", "checkpointing", "tf32", "cudnn_benchmark")
 _WATCHING = ("log_every", "checkpoint_every", "keep_every", "validate_every", "show_images", "tensorboard", "wandb")
+_INDEXES = ("index.parquet", "photographs.parquet")  # which are written before
 _FREE = {_STEPS, *(f"loop.{name}" for name in (*_COMPUTING, *_WATCHING))}  # what changes nothing that came before
 _BRANCHES = ("loop.learning_rate", "loop.schedule", "loop.warmup_steps", "loop.clip")
 
@@ -40,7 +41,7 @@ def check_free(run: Path) -> None:
         raise StoreError(f"{run} is a file; name a folder for the run")
     if not run.is_dir() or (run / "run.json").exists():
         return
-    foreign = [name for name in sorted(os.listdir(run)) if name != "index.parquet" and not is_leftover(name)]
+    foreign = [name for name in sorted(os.listdir(run)) if name not in _INDEXES and not is_leftover(name)]
     if foreign:
         raise StoreError(f"{run} holds what is no run ({foreign[0]!r}); name another --out")
 

@@ -48,3 +48,14 @@ def stream_of(seed: int, image: Tensor) -> np.random.Generator:
     levels = (image * 255).round().to(torch.uint8).cpu().numpy()
     key = np.frombuffer(hashlib.sha256(levels.tobytes()).digest()[:16], dtype=np.uint32)
     return np.random.default_rng([seed, *key])
+
+
+def turned(image: Tensor, way: int) -> Tensor:
+    """[B, C, H, W] turned by right angles and mirrored, in one of eight ways; 0 is as it is."""
+    image = torch.rot90(image, way, (-2, -1))
+    return image.flip(-1) if way >= 4 else image
+
+
+def turned_back(image: Tensor, way: int) -> Tensor:
+    """What `turned` made, as it was."""
+    return torch.rot90(image.flip(-1) if way >= 4 else image, -way, (-2, -1))

@@ -4,9 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...degrade.config import compose
-from ..runs.model_file import write_run
+from pydantic import ValidationError
+from torch import Tensor
+
+from ...degrade.config import compose, composed_values
+from ...degrade.errors import UserError
+from ...degrade.images.decode import decode, is_image
+from ...degrade.images.pixels import middle
+from ...eval.images.restoring import pick_device
+from ...eval.images.tensors import to_tensor
+from ..files.open import is_ours, made_by, open_run
+from ..networks.baselines.corruption_classifier import open_classifier
+from ..runs.model_file import weights_of, write_run
 from .kernelgan import KernelGanConfig
+from .srtta import SrttaConfig
 from .zssr import ZssrConfig
 
 _SMALL: dict[str, Any] = {"num_feat": 32, "steps": 600, "crop_px": 64}
@@ -31,3 +42,64 @@ def zero_shot(preset: str, out: Path, *, scale: int, sets: Sequence[str] = ()) -
     config = compose(PRESETS[preset], sets=[f"scale={scale}", *sets])
     about = {"method": "zssr", "network": config.model_dump(mode="json")}
     return write_run(out, config.build().state_dict(), about)
+
+
+def kernelgan_of(*, small: bool, sets: Sequence[str] = ()) -> KernelGanConfig:
+    """How kernels are estimated, with some keys changed; raises UserError."""
+    return compose(_SMALL_KERNELGAN if small else KernelGanConfig(), sets=sets)
+
+
+SRTTA: dict[str, dict[str, Any]] = {
+    "srtta": {},
+    "srtta-small": {"steps": 20, "batch_size": 12, "crop_px": 48, "learning_rate": 1e-4},
+}
+
+
+def srtta(
+    preset: str, out: Path, *, model: Path, classifier: Path | None, clean: Sequence[Path], sets: Sequence[str] = ()
+) -> Path:
+    """Write a run that adapts a model to each image when it restores it; gives its file.
+
+    classifier: a run that says what befell an image; without one the key `kinds` says it. clean: LR images of which is
+    learned which numbers of the model stay.
+
+    Raises:
+        UserError: the model is none of ours, or has no body; there is no clean image; a key is wrong; or `out` holds
+            something.
+    """
+    if not is_ours(model):
+        raise UserError(f"{model} is no run; SRTTA adapts runs, as of `rwsr train sr --set network.arch=edsr`")
+    device = pick_device()
+    restorer = open_run(model, device)
+    network = (made_by(restorer.config) or {}).get("network", {})
+    told = None if classifier is None else open_classifier(classifier, device)
+    values = SRTTA[preset] | {
+        "scale": restorer.scale,
+        "inner": network,
+        "classifier": None if told is None else told.config.model_dump(mode="json"),
+    }
+    try:
+        config = SrttaConfig.model_validate(values | composed_values(None, sets))
+        net = config.build().to(device)
+    except ValueError as error:
+        said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise UserError(said.removeprefix("Value error, ")) from None
+    net.net.load_state_dict(restorer.net.state_dict())
+    if net.classifier is not None and told is not None:
+        net.classifier.load_state_dict(told.state_dict())
+    net.eval().requires_grad_(False)  # noqa: FBT003
+    if config.kept_share:
+        net.keep([image.to(device) for image in _clean(clean)])
+    return write_run(out, weights_of(net), {"method": "srtta", "network": config.model_dump(mode="json")})
+
+
+_LOOKED_AT_PX = 128  # side of the middle of a clean image; of several that is plenty
+
+
+def _clean(files: Sequence[Path]) -> list[Tensor]:
+    """The middle of each image [1, 3, h, w]; raises UserError where there is none."""
+    found = [path for each in files for path in (sorted(each.rglob("*")) if each.is_dir() else [each])]
+    images = [path for path in found if path.is_file() and is_image(path.name)]
+    if not images:
+        raise UserError("name --clean, LR images that nothing befell (Set5's LR), or set kept_share=0")
+    return [to_tensor(middle(decode(path.read_bytes()).pixels, _LOOKED_AT_PX))[None] for path in images]

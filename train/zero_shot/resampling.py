@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import ndimage
-from scipy.signal import convolve2d
 from torch import Tensor
 from torch.nn import functional
 
@@ -71,17 +70,3 @@ def centred(kernel: F64, scale: int) -> F64:
     shift = wanted - ndimage.center_of_mass(kernel)
     frame = np.pad(kernel, int(np.ceil(np.abs(shift).max())) + 1)
     return np.asarray(ndimage.shift(frame, shift), dtype=np.float64)
-
-
-def of_twice_the_scale(kernel: F64) -> F64:
-    """The kernel that reduces by 4 what that one reduces by 2, twice: it, after itself with holes between.
-
-    The sides are those of the published code: 3 n - 2, half of n cut off at each side. It sums up to 1.
-    """
-    n = len(kernel)
-    with_holes = np.zeros((2 * n - 1, 2 * n - 1))
-    with_holes[::2, ::2] = kernel
-    whole = np.asarray(convolve2d(with_holes, kernel), dtype=np.float64)
-    cut = n // 2
-    found = whole[cut : len(whole) - cut, cut : len(whole) - cut]
-    return found / found.sum()

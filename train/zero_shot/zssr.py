@@ -16,11 +16,12 @@ from torch.nn import functional
 
 from ...degrade.errors import ImageError
 from ...degrade.images.pixels import BT601
+from ...degrade.ops.optics.estimated_kernel import of_twice_the_scale
 from ...eval.images.restoring import Model
 from ..networks.base import NetworkConfig
-from .base import ZeroShot, stream_of
+from .base import ZeroShot, stream_of, turned, turned_back
 from .kernelgan import KernelGanConfig, estimated
-from .resampling import F64, centred, of_twice_the_scale, resized, smaller_by
+from .resampling import F64, centred, resized, smaller_by
 
 _LEAST_PX, _MOST_PX = 16, 512  # of an image's sides, and of the middle that is looked at while it is learned from
 _CHECK_EVERY, _LOOK_EVERY, _WAIT, _LOOK_BACK = 50, 60, 256, 5  # steps, and points of a fit
@@ -141,7 +142,7 @@ class Zssr(ZeroShot):
 
         with torch.no_grad():
             found = [
-                projected(_turned_back(net(_large(_turned(lr, way), self.scale)).clamp(0, 1), way))
+                projected(turned_back(net(_large(turned(lr, way), self.scale)).clamp(0, 1), way))
                 for way in (range(8) if self.config.ensemble else (0,))
             ]
             stacked = torch.stack(found).sort(0).values
@@ -160,15 +161,6 @@ def _net(config: ZssrConfig, like: Tensor, rng: np.random.Generator) -> _Net:
 
 def _large(image: Tensor, scale: int) -> Tensor:
     return resized(image, image.shape[-2] * scale, image.shape[-1] * scale)
-
-
-def _turned(image: Tensor, way: int) -> Tensor:
-    turned = torch.rot90(image, way, (-2, -1))
-    return turned.flip(-1) if way >= 4 else turned
-
-
-def _turned_back(image: Tensor, way: int) -> Tensor:
-    return torch.rot90(image.flip(-1) if way >= 4 else image, -way, (-2, -1))
 
 
 # ------------------------------------------------------------------------------------------------------- training

@@ -258,8 +258,8 @@ def presets_of(method: str) -> Callable[[], list[str]]:
     return read
 
 
-def of_a_training(method: str, default: str, told: str) -> Callable[[F], F]:
-    """The options that the training of every method has."""
+def of_a_training(method: str, default: str, told: str, also: Sequence[Callable[[Any], Any]] = ()) -> Callable[[F], F]:
+    """The options that the training of every method has, and others of one."""
     shared = (
         click.option("--store", "stores", multiple=True, type=PLACE, help="Store to train on; several are mixed."),
         click.option(
@@ -292,6 +292,7 @@ def of_a_training(method: str, default: str, told: str) -> Callable[[F], F]:
             default=None,
             help="Weights to start from: a run, RUN@STEP, or any published file.",
         ),
+        *also,
         click.option("--start-partly", is_flag=True, help="What fits of --start-from is enough; says what does not."),
         click.option(
             "--start-discriminator", type=LOCAL, default=None, help="The same of its discriminator: a run, or a file."

@@ -29,10 +29,10 @@ from rwsr.pipelines.executors import runner
 from rwsr.train import fine_tune
 from rwsr.train.compose import compose_fine_tuning, compose_training
 from rwsr.train.data.batches import GroupBatch, LrBatch, LrBatches
+from rwsr.train.data.lr_images import LrImages
 from rwsr.train.engine.distributed import Ranks
 from rwsr.train.engine.training import Choice, Training
 from rwsr.train.files.open import open_restorer
-from rwsr.train.fine_tune import LrImages
 from rwsr.train.losses.far import Strength, controller
 from rwsr.train.losses.far_encoders import Established, FarConfig, established
 from rwsr.train.losses.reconstruction import detail

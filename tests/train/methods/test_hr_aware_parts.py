@@ -1,5 +1,6 @@
 """HR-aware fine-tuning's parts by hand: sizes and resolution, the modulated conv, FAR, the controller, L_rec."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,15 @@ from rwsr.eval.metrics.lpips_dists import Lpips
 from rwsr.train.compose import compose_training
 from rwsr.train.losses.far import Divisor, Far, controller, descriptors, gram, parted, quality
 from rwsr.train.losses.reconstruction import ReconstructionLossConfig, detail, reconstruction_terms
+from rwsr.train.methods.hr_aware_losses import balance
 from rwsr.train.networks.keyed_noise import Normal
 from rwsr.train.networks.lr_reconstruction import LrReconstruction, ReconstructionConfig
+from rwsr.train.networks.published.srresnet import SrResNetConfig
 from rwsr.train.networks.reconstructor import DegradationEncoder, ImageEncoder, Modulation, Reconstructor
+from rwsr.train.runs.model_file import read_model
+
+from ...builders import tiny_store
+from ...commands import flags, rwsr
 
 
 def _normal() -> Normal:
@@ -281,3 +288,77 @@ def test_the_controller_is_noise_around_the_quality() -> None:
     )
     assert [float((row < 0).float().mean()) for row in s] == pytest.approx([0.42, 0.27], abs=0.01)
     assert torch.equal(controller(torch.tensor([0.5]), 3, 0.0, Normal([1])), torch.full((1, 3), 0.5))
+
+
+def test_lways_extractor_stays_as_it_was_trained(photos: Path, tmp_path: Path, published: Path) -> None:
+    """By the command: its trunk goes into E_deg and is not trained; asked for, and refused where it has no use."""
+    store = tiny_store(photos, tmp_path / "pairs.zarr", "bicubic", num_samples=4, hr_size_px=128).path
+    sets = flags("--set", ["network.num_feat=4", "network.num_block=2", "losses.gan.num_feat=2", "loop.batch_size=2"])
+    rwsr(
+        "train",
+        "sr",
+        "--store",
+        store,
+        "--preset",
+        "lway-extractor-small",
+        *sets,
+        "--steps",
+        2,
+        "--out",
+        tmp_path / "e",
+    )
+    small = ("num_feat=4", "code=8", "degradation_blocks=2", "image_blocks=0")
+    keys = flags("--set", [*(f"network.{each}" for each in small), "loop.batch_size=2"])
+    fit = ("train", "hr-aware-pretrain", "--store", store, "--steps", 2, *keys)
+    frozen = (*fit, "--preset", "lway-pretrain-frozen-small")
+    rwsr(*frozen, "--extractor", tmp_path / "e", "--out", tmp_path / "run")
+    trunk, made = (read_model(tmp_path / name / "model.safetensors").weights for name in ("e", "run"))
+    for number in range(2):
+        for conv in ("conv1.weight", "conv2.bias"):
+            assert torch.equal(trunk[f"body.{number}.{conv}"], made[f"degradation.body.{number + 1}.{conv}"])
+    assert torch.equal(trunk["conv_first.weight"], made["degradation.body.0.weight"])
+    assert "is for an --extractor" in rwsr(*frozen, "--out", tmp_path / "no", code=1)
+    learned = (*fit, "--preset", "lway-pretrain-small", "--extractor", tmp_path / "e", "--out", tmp_path / "no")
+    assert "name both, or neither" in rwsr(*learned, code=1)
+    odd = (*frozen, "--set", "network.resolution=hr", "--extractor", tmp_path / "e", "--out", tmp_path / "no")
+    assert "set resolution=lr" in rwsr(*odd, code=1)
+
+
+def test_srresnet_is_sr_of_what_is_added_to_bilinear() -> None:
+    """Published size and init; DegAE's names are read; weights of zeros leave torch's bilinear enlarging."""
+    net = SrResNetConfig().build()
+    assert sum(value.numel() for value in net.parameters()) == 1_517_571
+    small = SrResNetConfig(num_feat=4, num_block=8).build()
+    groups = {
+        (f"recon_trunk{int(name.split('.')[1]) // 2 + 1}.{int(name.split('.')[1]) % 2}.{name.split('.', 2)[2]}"
+         if name.startswith("body.") else name.replace("conv_hr", "HRconv")): value
+        for name, value in small.state_dict().items()
+    }  # fmt: skip
+    renamed = SrResNetConfig.renamed(groups)
+    assert renamed.keys() == small.state_dict().keys()
+    assert all(torch.equal(renamed[name], value) for name, value in small.state_dict().items())
+    assert SrResNetConfig.detect({name: tuple(value.shape) for name, value in renamed.items()}) == SrResNetConfig(
+        num_feat=4, num_block=8
+    )
+    with torch.no_grad():
+        for value in net.conv_last.parameters():
+            value.zero_()
+    lr = torch.rand(1, 3, 8, 10)
+    torch.testing.assert_close(net(lr), torch.nn.functional.interpolate(lr, scale_factor=4, mode="bilinear"))
+
+
+def test_fars_share_holds_in_the_parameters_where_it_is_measured_there() -> None:
+    """The lengths of both gradients, by autograd alone; none where FAR has none."""
+    net = torch.nn.Conv2d(3, 4, 3)
+    x = torch.rand(2, 3, 8, 8)
+    seen = net(x)
+    first, second = seen.square().mean(), 7 * seen.abs().sqrt().sum()
+    factor = balance(0.3, first, second, list(net.parameters()))
+    lengths = [
+        torch.cat(
+            [each.flatten() for each in torch.autograd.grad(loss, list(net.parameters()), retain_graph=True)]
+        ).norm()
+        for loss in (first, factor * second)
+    ]
+    assert (lengths[1] / lengths[0]).item() == pytest.approx(0.3, rel=1e-4)
+    assert balance(0.3, first, 0 * second, list(net.parameters())).item() == 0

@@ -20,7 +20,7 @@ from rwsr.train.engine.trained import Trained
 from rwsr.train.files.open import open_restorer
 from rwsr.train.losses.pixel import by_pixels, focal_frequency_loss, ldl_loss, ms_ssim_loss
 from rwsr.train.methods.base import Given
-from rwsr.train.methods.sr import METHOD
+from rwsr.train.methods.sr import METHOD, SrConfig
 from rwsr.train.networks.spandrel_arch import SpandrelConfig
 from rwsr.train.runs.model_file import read_model
 from rwsr.train.runs.moments import model_file
@@ -285,3 +285,14 @@ def test_the_average_that_ldl_looks_at_is_the_training_s(pairs: Store) -> None:
     batch = GroupBatches(StoredGroups(pairs), batch_size=2, lr_patch_px=16, seed=0)[0].to(CPU)
     trained.step(0, batch, training.losses, Ranks())
     assert training.average.state_dict()["body.0.weight"].eq(0.25).all()
+
+
+def test_swinirgan_is_the_published_network_by_a_preset(pairs: Store, tmp_path: Path, published: Path) -> None:
+    """Its size is the published one; and smaller, its first stage trains."""
+    config = compose_training("swinir-gan")
+    assert isinstance(config, SrConfig)
+    assert sum(value.numel() for value in config.network.build().parameters()) == 11_715_559
+    options = "{img_size: 16, upsampler: nearest+conv, embed_dim: 12, depths: [2], num_heads: [2], window_size: 8}"
+    sets = flags("--set", [f"network.options={options}", "loop.batch_size=2", "loop.lr_patch_px=16"])
+    rwsr("train", "sr", "--store", pairs.path, "--preset", "swinir-psnr-fp32", "--steps", 2, *sets,
+         "--out", tmp_path / "run")  # fmt: skip

@@ -10,7 +10,7 @@ from rwsr.degrade.images.pixels import U8
 from rwsr.degrade.ops.unsharp import unsharp_mask
 from rwsr.eval.images.tensors import to_tensor
 from rwsr.train.data.batches import GroupBatch
-from rwsr.train.engine.schedule import Constant, Cosine, MultiStep, factor_at
+from rwsr.train.engine.schedule import Constant, Cosine, Linear, MultiStep, factor_at
 from rwsr.train.losses.adversarial import discriminator_terms
 from rwsr.train.losses.basic import anchor, pixel, ranking
 from rwsr.train.losses.perceptual import ESRGAN, PerceptualLoss
@@ -26,6 +26,7 @@ from rwsr.train.networks.discriminators import (
     relativistic_generator_loss,
 )
 from rwsr.train.networks.mm_realsr import MMRealSR, MMRealSRConfig, chosen_scores
+from rwsr.train.networks.rwsr_edl import EdlNetworkConfig
 from rwsr.train.networks.udem import UdemConfig
 
 
@@ -348,6 +349,8 @@ def test_learning_rates_by_hand() -> None:
     """Rising over the warm-up, halved at steps, falling along a cosine."""
     assert [factor_at(Constant(), step, steps=9, warmup_steps=4) for step in (0, 1, 3, 8)] == [0.25, 0.5, 1, 1]
     halved = MultiStep(milestones=(2, 4))
+    falling = Linear(from_share=0.5)
+    assert [factor_at(falling, step, steps=8, warmup_steps=0) for step in (0, 4, 5, 7)] == [1, 1, 0.75, 0.25]
     assert [factor_at(halved, step, steps=9, warmup_steps=0) for step in (1, 2, 3, 4)] == [1, 0.5, 0.5, 0.25]
     cosine = [factor_at(Cosine(min_factor=0.2), step, steps=5, warmup_steps=0) for step in range(5)]
     assert cosine == pytest.approx([1, 0.2 + 0.8 * (1 + 0.5**0.5) / 2, 0.6, 0.2 + 0.8 * (1 - 0.5**0.5) / 2, 0.2])
@@ -371,3 +374,21 @@ def test_the_papers_own_condition_network_and_upsampler() -> None:
     nearest = MMRealSR(config.model_copy(update={"init_as_nearest": True, "modulated": False})).eval()
     enlarged = torch.nn.functional.interpolate(lr, scale_factor=4, mode="nearest")
     torch.testing.assert_close(nearest(lr), enlarged, atol=1e-5, rtol=0)
+
+
+def test_a_network_without_enlarging_keeps_the_size_and_is_known_by_its_tensors() -> None:
+    """RWSR-EDL's for CameraSR: no conv enlarges, no pixel is folded; at another scale it is refused."""
+    sizes = {"scale": 1, "upsampler": "none", "num_feat": 8, "num_block": 2, "num_grow_ch": 4}
+    config = MMRealSRConfig(modulated=False, **sizes)
+    net = config.build().eval()
+    assert net.conv_first.weight.shape[1] == 3 and not any("conv_up" in name for name in net.state_dict())
+    assert net(torch.rand(1, 3, 17, 22)).shape == (1, 3, 17, 22)
+    assert MMRealSRConfig.detect({name: tuple(value.shape) for name, value in net.state_dict().items()}) == config
+    carried = MMRealSRConfig(modulated=False, init_as_nearest=True, **sizes).build()
+    image = torch.rand(1, 3, 12, 12)
+    torch.testing.assert_close(carried(image), image, atol=0.05, rtol=0)
+    edl = EdlNetworkConfig(branch_feats=4, **sizes).build()
+    assert edl(image).shape == image.shape
+    for kind in (MMRealSRConfig, EdlNetworkConfig):
+        with pytest.raises(ValueError, match="enlarges nothing"):
+            kind(upsampler="none")

@@ -11,6 +11,7 @@ from scipy.signal import convolve2d
 from rwsr.degrade.errors import ImageError
 from rwsr.degrade.images.decode import decode
 from rwsr.degrade.images.pixels import encode_png
+from rwsr.degrade.ops.optics.estimated_kernel import of_twice_the_scale
 from rwsr.eval.images.imresize import imresize
 from rwsr.train.zero_shot.kernelgan import (
     KernelGanConfig,
@@ -21,7 +22,7 @@ from rwsr.train.zero_shot.kernelgan import (
     kernel_error,
 )
 from rwsr.train.zero_shot.presets import PRESETS
-from rwsr.train.zero_shot.resampling import by_kernel, centred, of_twice_the_scale, resized
+from rwsr.train.zero_shot.resampling import by_kernel, centred, resized
 from rwsr.train.zero_shot.zssr import ZssrConfig, no_better
 
 from ...commands import flags, rwsr

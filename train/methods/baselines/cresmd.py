@@ -48,7 +48,7 @@ def build(config: CResMDTraining, given: Given) -> Training[GroupBatch]:
 
 
 def _why_not(config: CResMDTraining, recipe: Recipe, to_learn: bool) -> str | None:
-    untold = (to_learn or config.network.conditioned) and not recipe.num_conditions
+    untold = (to_learn or config.network.conditioned) and recipe.num_conditions != 2
     return other_scale(config.network.scale, recipe) or ("is told blur and noise (cresmd)" if untold else None)
 
 

@@ -56,7 +56,7 @@ def why_not(config: TwoLevelsTraining, recipe: Recipe, to_learn: bool) -> str | 
     """What does not fit of a store: it is trained on one degradation, that of its stage."""
     apart = other_scale(config.network.scale, recipe)
     if apart or not to_learn:
-        return apart or (None if recipe.num_conditions else "is told blur and noise (cugan)")
+        return apart or (None if recipe.num_conditions == 2 else "is told blur and noise (cugan)")
     z = config.network.start if config.trains == "main" else config.network.end
     scale = recipe if isinstance(recipe, BlurNoise) else BlurNoise()
     level = level_of(z, scale)
