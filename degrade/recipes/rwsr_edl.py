@@ -43,10 +43,7 @@ class NoiseInjection(Recipe):
 
     def draw(self, hr_px: int, chance: Chance, bank: NoiseSource | None) -> Drawn:
         """RWSR-EDL Eq. 9 to 11: HR by the clean-up; LR by resizing, and a piece of a patch of the bank added."""
-        lr_px = hr_px // self.scale
-        hr: Degradation = ()
-        if self.clean_downscale > 1:
-            hr = (Resize(height=hr_px, width=hr_px, mode=self.resize),)
+        lr_px, hr = hr_px // self.scale, _cleaned(hr_px, self.clean_downscale, self.resize)
         smaller = Resize(height=lr_px, width=lr_px, mode=self.resize)
         if bank is None or not self.wants_bank:
             return Drawn({"lr": (smaller,)}, hr)
@@ -82,15 +79,17 @@ class KernelInjection(Recipe):
 
     def draw(self, hr_px: int, chance: Chance, bank: NoiseSource | None) -> Drawn:
         """As RWSR-EDL's, LR by the kernel of the image."""
-        lr_px = hr_px // self.scale
-        hr: Degradation = ()
-        if self.clean_downscale > 1:
-            hr = (Resize(height=hr_px, width=hr_px, mode=self.resize),)
+        lr_px, hr = hr_px // self.scale, _cleaned(hr_px, self.clean_downscale, self.resize)
         source, *_ = chance.identity
         number = int(seeds.stream(chance.seed, "kernel", source).integers(len(self.kernels)))
         smaller = EstimatedKernel(taps=self.kernels[number], factor=self.scale)
         noise = () if bank is None or not self.wants_bank else (_noise_of(bank, chance, lr_px, self.strength),)
         return Drawn({"lr": (smaller, *noise)}, hr)
+
+
+def _cleaned(hr_px: int, times: int, mode: ResizeMode) -> Degradation:
+    """The steps from a source to HR, so many times smaller."""
+    return (Resize(height=hr_px, width=hr_px, mode=mode),) if times > 1 else ()
 
 
 def _noise_of(bank: NoiseSource, chance: Chance, lr_px: int, strength: float) -> BankNoise:

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...degrade.errors import UserError
 from ...degrade.family import Frozen
 from ...degrade.recipes.base import Recipe
-from ..data.batches import GroupBatch, GroupSource
+from ..data.batches import GroupBatch, GroupSource, check_scale
 from ..data.of_training import Data
+from ..engine.loop import built
 from ..engine.training import LoopConfig, Training
 from ..networks.base import NetworkConfig
+from ..runs.model_file import start_with
 
 
 class TrainingConfig(Frozen):
@@ -120,6 +122,29 @@ def check_start(config: TrainingConfig, named: bool) -> None:
     """Raises UserError where a training that needs an earlier run's weights would start from random ones."""
     if config.needs_start and not named:
         raise UserError("this training goes on from a run of the stage before; name it with --start-from")
+
+
+def network_of_pairs(config: Any, given: Given, learns: str) -> nn.Module:
+    """The network of a training on pairs, from seeded weights or those of an earlier run. learns: what of pairs, for a
+    message.
+
+    Raises:
+        UserError: what is given holds groups, or is of another scale, or the earlier weights are another network's.
+    """
+    check_scale(given.groups, config.network.scale)
+    if given.groups.members != 1:
+        raise UserError(f"{given.groups.name} holds groups; {learns}")
+    check_start(config, given.start is not None)
+    net = built(config.network.build, config.loop.seed)
+    if given.start is not None:
+        start_with(net, given.start, partly=given.partly)
+    return net
+
+
+def why_no_pairs(config: Any, recipe: Recipe, to_learn: bool) -> str | None:  # noqa: FBT001 - as `Method.why_not`
+    """What does not fit where a training is on pairs of the network's scale."""
+    ordered = to_learn and is_group(recipe)
+    return other_scale(config.network.scale, recipe) or ("learns from pairs" if ordered else None)
 
 
 def check_photographs(config: TrainingConfig, named: bool) -> None:

@@ -11,11 +11,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ...degrade.errors import UserError
 from ...degrade.family import Frozen, OneOf
-from ...degrade.recipes.base import Recipe
 from ...eval.metrics.lpips_dists import check_side, dists, lpips
-from ..data.batches import GroupBatch, check_scale
+from ..data.batches import GroupBatch
 from ..engine.loop import built
 from ..engine.optimizers import AdamW
 from ..engine.schedule import Cosine, MultiStep
@@ -29,8 +27,7 @@ from ..networks.discriminators import Discriminator, GanConfig, check_input, dis
 from ..networks.mm_realsr import MMRealSRConfig
 from ..networks.published.srresnet import SrResNetConfig
 from ..networks.spandrel_arch import OTHERS, SpandrelConfig
-from ..runs.model_file import start_with
-from .base import Given, Method, Preset, TrainingConfig, check_start, check_untold, is_group, other_scale, with_fp32
+from .base import Given, Method, Preset, TrainingConfig, check_untold, network_of_pairs, why_no_pairs, with_fp32
 
 Weight = Annotated[float, Field(ge=0)]
 Look = Callable[[Tensor, Tensor], Tensor]
@@ -118,13 +115,7 @@ def build(config: SrConfig, given: Given) -> Training[GroupBatch]:
         UserError: the pairs, the options of the architecture or the weights do not fit.
         MissingWeights: those that a loss looks through are not there.
     """
-    check_scale(given.groups, config.network.scale)
-    if given.groups.members != 1:
-        raise UserError(f"{given.groups.name} holds groups; this learns from pairs")
-    check_start(config, given.start is not None)
-    net = built(config.network.build, config.loop.seed)
-    if given.start is not None:
-        start_with(net, given.start, partly=given.partly)
+    net = network_of_pairs(config, given, "this learns from pairs")
     weights, looks = config.losses, _looks(config.losses)
     judge = built(partial(discriminator, weights.gan), config.loop.seed) if weights.gan.weight else None
     start_judge(judge, given.judge)
@@ -153,11 +144,6 @@ def build(config: SrConfig, given: Given) -> Training[GroupBatch]:
 def _gan(config: GanConfig, judge: Discriminator, sr: Tensor, hr: Tensor, shared: Shared) -> Tensor:
     shared["sr"], shared["real"] = sr.detach(), hr
     return gan_term(config, judge, sr, hr)
-
-
-def _why_not(config: SrConfig, recipe: Recipe, to_learn: bool) -> str | None:
-    ordered = to_learn and is_group(recipe)
-    return other_scale(config.network.scale, recipe) or ("learns from pairs" if ordered else None)
 
 
 # ---------------------------------------------------------------------------------------------------- presets
@@ -283,4 +269,4 @@ PRESETS = with_fp32(
     },
     {"lway-extractor-small": Preset(_EXTRACTOR_SMALL, "LWay's extractor in minutes on a CPU.", "bicubic")},
 )
-METHOD = Method("sr", SrConfig, PRESETS, build, _why_not, inputs=("bank",))
+METHOD = Method("sr", SrConfig, PRESETS, build, why_no_pairs, inputs=("bank",))

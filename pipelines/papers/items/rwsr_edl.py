@@ -14,7 +14,7 @@ _HELD_OUT: Mapping[Option, str] = {
     "test": "HR to measure on",
     "test_lr": "its LR by the same camera, or --simulate-camera",
 }
-_MODELS = "the table's models by their names (NAME=FILE): published files, or runs"
+_MODELS = "the table's models by their names (NAME=FILE): published files, or runs (see docs/papers)"
 _UNSAID = "RGB or Y and LPIPS's network are not said in the paper; its code: RGB of 8 bits less 4 px, AlexNet"
 
 

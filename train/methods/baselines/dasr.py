@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from ....degrade.errors import UserError
 from ....degrade.family import Frozen
-from ....degrade.recipes.base import Recipe
 from ....eval.metrics.lpips_dists import Net, check_side, lpips
-from ...data.batches import GroupBatch, check_scale
+from ...data.batches import GroupBatch
 from ...engine.loop import built
 from ...engine.schedule import Cosine, MultiStep
 from ...engine.training import LoopConfig, Shared, Training
@@ -25,7 +24,7 @@ from ...networks.baselines.downscaling import FieldDiscriminator, check_downscal
 from ...networks.discriminators import generator_loss
 from ...networks.mm_realsr import MMRealSRConfig
 from ...runs.model_file import start_with
-from ..base import Given, Method, Preset, TrainingConfig, check_start, is_group, other_scale, with_fp32
+from ..base import Given, Method, Preset, TrainingConfig, network_of_pairs, why_no_pairs, with_fp32
 from .downscaling import JudgeConfig, judge_of
 
 Weight = Annotated[float, Field(ge=0)]
@@ -118,13 +117,7 @@ def build(config: DasrConfig, given: Given) -> Training[GroupBatch]:
             no run of learned downscaling, or it is of another kind.
         MissingWeights: those of LPIPS are not there.
     """
-    check_scale(given.groups, config.network.scale)
-    if given.groups.members != 1:
-        raise UserError(f"{given.groups.name} holds groups; DASR learns from pairs")
-    check_start(config, given.start is not None)
-    net = built(config.network.build, config.loop.seed)
-    if given.start is not None:
-        start_with(net, given.start, partly=given.partly)
+    net = network_of_pairs(config, given, "DASR learns from pairs")
     judge = built(lambda: BandDiscriminator(config.losses.split, config.judge_feat), config.loop.seed)
     start_judge(judge, given.judge)
     camera = _camera(config, given.downscaling)
@@ -154,11 +147,6 @@ def _camera(config: DasrConfig, run: Path | None) -> FieldDiscriminator | None:
     camera = judge_of(JudgeConfig.model_validate(told["judge"]))
     start_with(camera, judge_weights(run)[0], option="--downscaling")
     return camera.eval().requires_grad_(False)
-
-
-def _why_not(config: DasrConfig, recipe: Recipe, to_learn: bool) -> str | None:
-    ordered = to_learn and is_group(recipe)
-    return other_scale(config.network.scale, recipe) or ("learns from pairs" if ordered else None)
 
 
 # The published numbers for AIM 2019.
@@ -197,4 +185,4 @@ PRESETS = with_fp32(
     {"dasr": Preset(_PUBLISHED, "DASR by its published training file for AIM 2019.", None)},
     {"dasr-small": Preset(_SMALL, "Minutes on a CPU: for tests and small tables.", None)},
 )
-METHOD = Method("dasr", DasrConfig, PRESETS, build, _why_not, inputs=("photographs", "downscaling"))
+METHOD = Method("dasr", DasrConfig, PRESETS, build, why_no_pairs, inputs=("photographs", "downscaling"))

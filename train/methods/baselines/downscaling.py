@@ -12,11 +12,10 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ....degrade.errors import UserError
 from ....degrade.family import Frozen
 from ....degrade.recipes.base import Recipe
 from ....eval.metrics.lpips_dists import Net, check_side, lpips
-from ...data.batches import GroupBatch, check_scale
+from ...data.batches import GroupBatch
 from ...engine.loop import built
 from ...engine.schedule import Cosine, Linear
 from ...engine.training import LoopConfig, Shared, Training
@@ -25,8 +24,7 @@ from ...losses.basic import pixel
 from ...losses.frequencies import Split
 from ...networks.baselines.downscaling import Downscaling, DownscalingConfig, FieldDiscriminator, bicubic_lr
 from ...networks.discriminators import generator_loss
-from ...runs.model_file import start_with
-from ..base import Given, Method, Preset, TrainingConfig, check_start, is_group, other_scale, with_fp32
+from ..base import Given, Method, Preset, TrainingConfig, is_group, network_of_pairs, other_scale, with_fp32
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -121,13 +119,8 @@ def build(config: LearnedDownscalingConfig, given: Given) -> Training[GroupBatch
         UserError: the images are not pairs of the network's scale, or the earlier weights are another network's.
         MissingWeights: those of LPIPS are not there.
     """
-    check_scale(given.groups, config.network.scale)
-    if given.groups.members != 1:
-        raise UserError(f"{given.groups.name} holds groups; downscaling is learned of single images (bicubic)")
-    check_start(config, given.start is not None)
-    net = built(config.network.build, config.loop.seed)
-    if given.start is not None:
-        start_with(net, given.start, partly=given.partly)
+    net = network_of_pairs(config, given, "downscaling is learned of single images (bicubic)")
+    assert isinstance(net, Downscaling)
     judge = built(lambda: judge_of(config.judge), config.loop.seed)
     start_judge(judge, given.judge)
     looks = lpips(config.losses.lpips_net) if config.losses.lpips else None

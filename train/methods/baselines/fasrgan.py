@@ -7,10 +7,8 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ....degrade.errors import UserError
 from ....degrade.family import Frozen
-from ....degrade.recipes.base import Recipe
-from ...data.batches import GroupBatch, check_scale
+from ...data.batches import GroupBatch
 from ...engine.loop import built
 from ...engine.schedule import Cosine, MultiStep
 from ...engine.training import LoopConfig, Shared, Training
@@ -20,8 +18,7 @@ from ...losses.perceptual import ESRGAN, PerceptualConfig, PerceptualLoss, perce
 from ...networks.baselines.fasrgan import FineGrainedDiscriminator
 from ...networks.discriminators import discriminator_losses, relativistic_generator_loss
 from ...networks.mm_realsr import MMRealSRConfig
-from ...runs.model_file import start_with
-from ..base import Given, Method, Preset, TrainingConfig, check_start, is_group, other_scale, with_fp32
+from ..base import Given, Method, Preset, TrainingConfig, network_of_pairs, why_no_pairs, with_fp32
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -109,13 +106,7 @@ def build(config: FasrganConfig, given: Given) -> Training[GroupBatch]:
         UserError: the pairs are not what the config trains on, the earlier weights are another network's, or the
             perceptual loss's own cannot be had.
     """
-    check_scale(given.groups, config.network.scale)
-    if given.groups.members != 1:
-        raise UserError(f"{given.groups.name} holds groups; FASRGAN learns from pairs")
-    check_start(config, given.start is not None)
-    net = built(config.network.build, config.loop.seed)
-    if given.start is not None:
-        start_with(net, given.start, partly=given.partly)
+    net = network_of_pairs(config, given, "FASRGAN learns from pairs")
     side = config.loop.lr_patch_px * config.network.scale
     make = partial(FineGrainedDiscriminator, side, config.discriminator_feats, published_eps=config.published_eps)
     judge = built(make, config.loop.seed)
@@ -128,11 +119,6 @@ def build(config: FasrganConfig, given: Given) -> Training[GroupBatch]:
         lambda batch, shared: generator_terms(net, batch, config.losses, shared, judge, perceptual),
         discriminator_terms,
     )
-
-
-def _why_not(config: FasrganConfig, recipe: Recipe, to_learn: bool) -> str | None:
-    ordered = to_learn and is_group(recipe)
-    return other_scale(config.network.scale, recipe) or ("learns from pairs" if ordered else None)
 
 
 # The published numbers; from a PSNR model of `esrgan-psnr`.
@@ -178,4 +164,4 @@ PRESETS = with_fp32(
     {"fasrgan": Preset(_PUBLISHED, "FASRGAN by its published training file, from a run of esrgan-psnr.", "bicubic")},
     {"fasrgan-small": Preset(_SMALL, "Minutes on a CPU: for tests and small tables.", "bicubic")},
 )
-METHOD = Method("fasrgan", FasrganConfig, PRESETS, build, _why_not, inputs=("bank",))
+METHOD = Method("fasrgan", FasrganConfig, PRESETS, build, why_no_pairs, inputs=("bank",))

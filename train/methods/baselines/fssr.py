@@ -7,11 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ....degrade.errors import UserError
 from ....degrade.family import Frozen
-from ....degrade.recipes.base import Recipe
-from ...data.batches import GroupBatch, check_scale
-from ...engine.loop import built
+from ...data.batches import GroupBatch
 from ...engine.schedule import Cosine, MultiStep
 from ...engine.training import LoopConfig, Shared, Training
 from ...losses.adversarial import by_config, gan_term
@@ -20,8 +17,7 @@ from ...losses.frequencies import Split
 from ...losses.perceptual import ESRGAN, PerceptualConfig, PerceptualLoss
 from ...networks.discriminators import Discriminator, GanConfig, check_input
 from ...networks.mm_realsr import MMRealSRConfig
-from ...runs.model_file import start_with
-from ..base import Given, Method, Preset, TrainingConfig, check_start, is_group, other_scale, with_fp32
+from ..base import Given, Method, Preset, TrainingConfig, network_of_pairs, why_no_pairs, with_fp32
 
 
 class FssrLosses(Frozen):
@@ -91,13 +87,7 @@ def build(config: FssrConfig, given: Given) -> Training[GroupBatch]:
         UserError: the pairs are not what the config trains on, or the earlier weights are another network's.
         MissingWeights: those of the perceptual loss are not there.
     """
-    check_scale(given.groups, config.network.scale)
-    if given.groups.members != 1:
-        raise UserError(f"{given.groups.name} holds groups; FSSR learns from pairs")
-    check_start(config, given.start is not None)
-    net = built(config.network.build, config.loop.seed)
-    if given.start is not None:
-        start_with(net, given.start, partly=given.partly)
+    net = network_of_pairs(config, given, "FSSR learns from pairs")
     weights = config.losses
 
     def of_generator(
@@ -106,11 +96,6 @@ def build(config: FssrConfig, given: Given) -> Training[GroupBatch]:
         return generator_terms(net, batch, weights, shared, perceptual, judge)
 
     return by_config(net, weights.perceptual, weights.gan, config.loop.seed, given.judge, of_generator)
-
-
-def _why_not(config: FssrConfig, recipe: Recipe, to_learn: bool) -> str | None:
-    ordered = to_learn and is_group(recipe)
-    return other_scale(config.network.scale, recipe) or ("learns from pairs" if ordered else None)
 
 
 # The published numbers, from ESRGAN.
@@ -153,4 +138,4 @@ PRESETS = with_fp32(
     {"fssr": Preset(_PUBLISHED, "FSSR by its published training file, from ESRGAN's weights.", None)},
     {"fssr-small": Preset(_SMALL, "Minutes on a CPU: for tests and small tables.", None)},
 )
-METHOD = Method("fssr", FssrConfig, PRESETS, build, _why_not)
+METHOD = Method("fssr", FssrConfig, PRESETS, build, why_no_pairs)
