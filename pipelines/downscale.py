@@ -1,5 +1,6 @@
 """HR and LR that a learned downscaling makes of images, as the two folders of pairs."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from ..degrade.ops.render import apply
 from ..degrade.ops.resize import Resize
 from ..degrade.progress import progress
 from ..degrade.storage.local import write_atomic
-from ..degrade.storage.location import Place, place
+from ..degrade.storage.location import Place, place, sha256
+from ..degrade.storage.provenance import Json
 from ..degrade.tasks import Run
 from ..eval.images.restoring import pick_device
 from ..train.networks.baselines.downscaling import downscaled, open_downscaling
+from ..train.runs.moments import model_file
 
 
 def make_pairs(
@@ -29,11 +32,11 @@ def make_pairs(
     clean_up: HR is the image so many times smaller, which takes its own noise out. Pairs that are there are left.
 
     Raises:
-        UserError: the run is no learned downscaling, or no image can be used.
+        UserError: the run is no learned downscaling, no image can be used, or `out` holds pairs of another run.
     """
     device = pick_device()
     net = open_downscaling(run, device)
-    out.mkdir(parents=True, exist_ok=True)
+    _claim(out, {"run": sha256(model_file(run)), "clean_up": clean_up})
     rows = list(sources.index(folders, out / "index.parquet", images, on))
     sources.name_left_out(rows)
     found = [row for row in sources.usable(rows) if min(row.width, row.height) >= net.scale * clean_up]
@@ -50,6 +53,19 @@ def make_pairs(
                 write_atomic(out / "LR" / name, encode_png(downscaled(net, hr)))
             advance(1, "")
     return rows, len(found)
+
+
+def _claim(out: Path, told: Json) -> None:
+    """Note what a folder's pairs are made by; raises UserError where it holds others, or something else."""
+    noted = out / "made.json"
+    if noted.exists():
+        if json.loads(noted.read_text()) != told:
+            raise UserError(f"{out} holds pairs of another run or --clean-up; use another --out, or remove {out}")
+        return
+    if out.exists() and (not out.is_dir() or any(each.name != "index.parquet" for each in out.iterdir())):
+        raise UserError(f"--out {out} holds something else; name a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomic(noted, json.dumps(told).encode())
 
 
 def hr_of(pixels: U8, scale: int, clean_up: int) -> U8:

@@ -92,7 +92,7 @@ def live(
 ) -> Data:
     """What the config of a store (`rwsr degrade show`) makes of the images below the folders, rendered while training.
 
-    preset: of `rwsr degrade`, which the config changes; none where the training is of one degradation. on_device: it is
+    preset: of `rwsr degrade`, which the config changes; none where it has none of its own. on_device: it is
     the device that trains that renders them.
 
     Raises:
@@ -100,8 +100,8 @@ def live(
     """
     if preset is None and config is None:
         raise UserError(
-            "this training is of one degradation; name it with --recipe (`rwsr degrade show cugan --set "
-            "recipe.fixed_level=[2,30]`)"
+            "this training has no degradation of its own; name one with --recipe (as `rwsr degrade show cugan --set "
+            "recipe.fixed_level=[2,30]` writes it), or train on a --store"
         )
     composed = compose(store_preset(preset or "cugan"), config=config)
     index = out / "index.parquet"

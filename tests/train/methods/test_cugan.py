@@ -237,7 +237,7 @@ def test_pairs_rendered_meanwhile_have_their_z(photos: Path, tmp_path: Path) -> 
     (tmp_path / "only.yaml").write_text(to_yaml(compose(recipe, sets=["recipe.fixed_level=[2,30]"])))
     only = live([photos], tmp_path / "only.yaml", tmp_path, preset=None).groups.read([0, 5])
     assert np.allclose(only.condition, [[0.5, 0.6]] * 2)
-    with pytest.raises(UserError, match="this training is of one degradation; name it with --recipe"):
+    with pytest.raises(UserError, match="has no degradation of its own; name one with --recipe"):
         live([photos], None, tmp_path, preset=None)
     with pytest.raises(UserError, match="is not within 0 and noise_max = 50"):
         compose(recipe, sets=["recipe.fixed_level=[2,60]"])

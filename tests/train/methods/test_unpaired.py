@@ -253,6 +253,8 @@ def test_fssr_from_photographs_to_a_model(photos: Path, tmp_path: Path, publishe
     (tmp_path / "pairs" / "LR" / made[0]).unlink()
     rwsr("pairs", "make", photos, "--by", tmp_path / "camera", "--clean-up", 2, "--out", tmp_path / "pairs")
     assert {name: (tmp_path / "pairs" / "LR" / name).read_bytes() for name in made} == before
+    other = ("pairs", "make", photos, "--by", tmp_path / "camera", "--out", tmp_path / "pairs")
+    assert "holds pairs of another run or --clean-up" in rwsr(*other, code=1)
     store = tmp_path / "pairs.zarr"
     rwsr("pairs", "build", "--hr", tmp_path / "pairs/HR", "--lr", tmp_path / "pairs/LR", "--out", store, "--samples", 4,
          "--hr-size", 64, "--scale", 4)  # fmt: skip
