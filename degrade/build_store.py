@@ -94,7 +94,7 @@ def plan(
     if not large:
         raise UserError(
             f"none of {len(good)} usable images is at least {config.crop_size_px} px on its shorter side; "
-            "lower hr_size_px (--hr-size), set pad_small=true, or name larger images"
+            "lower hr_size_px (--hr-size; of a training in its --recipe), set pad_small=true, or name larger images"
         )
     counts = shares(config, large.numbers("width") * large.numbers("height"))
     kept = frozenset(row.sha256 for row in large if row.sha256 in clean) if clean else clean

@@ -29,30 +29,37 @@ def make_pairs(
 ) -> tuple[list[SourceRow], int]:
     """Write OUT/HR and OUT/LR of the images below the folders, and give their index and how many pairs there are.
 
-    clean_up: HR is the image so many times smaller, which takes its own noise out. Pairs that are there are left.
+    clean_up: HR is the image so many times smaller, which takes its own noise out. Pairs that are there are left, those
+    of images that are gone removed.
 
     Raises:
         UserError: the run is no learned downscaling, no image can be used, or `out` holds pairs of another run.
     """
     device = pick_device()
     net = open_downscaling(run, device)
+    for folder in folders:
+        if isinstance(folder, Path) and out.resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"--out {out} lies in {folder}, whose images it is made of; name a folder outside")
     _claim(out, {"run": sha256(model_file(run)), "clean_up": clean_up})
     rows = list(sources.index(folders, out / "index.parquet", images, on))
     sources.name_left_out(rows)
     found = [row for row in sources.usable(rows) if min(row.width, row.height) >= net.scale * clean_up]
     if not found:
         raise UserError("none of the images can be used; see the lines above")
-    for name in ("HR", "LR"):
-        (out / name).mkdir(exist_ok=True)
-    with progress("pairs", len(found)) as advance:
-        for row in found:
-            name = f"{Path(row.path).stem}-{row.sha256[:8]}.png"
+    named = {f"{Path(row.path).stem}-{row.sha256[:8]}.png": row for row in found}
+    for side in ("HR", "LR"):
+        (out / side).mkdir(exist_ok=True)
+        for path in (out / side).glob("*.png"):
+            if path.name not in named:
+                path.unlink()
+    with progress("pairs", len(named)) as advance:
+        for name, row in named.items():
             if not (out / "LR" / name).exists():  # written last
                 hr = hr_of(read_source(place(row.root), row.path, row.sha256), net.scale, clean_up)
                 write_atomic(out / "HR" / name, encode_png(hr))
                 write_atomic(out / "LR" / name, encode_png(downscaled(net, hr)))
             advance(1, "")
-    return rows, len(found)
+    return rows, len(named)
 
 
 def _claim(out: Path, told: Json) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..degrade.errors import StoreError, UserError
 from ..degrade.storage.local import write_atomic
 from ..degrade.storage.provenance import FORMATS
-from .files.open import IN_PTH, by_spandrel, is_ours, open_restorer, weights_in
+from .files.open import IN_PTH, Restorer, by_spandrel, is_ours, open_restorer, weights_in
 from .networks.base import Conditioned
 from .networks.cunet import CUnet, to_theirs
 from .networks.mm_realsr import MMRealSR
@@ -39,6 +39,7 @@ def to_pth(run: Path, out: Path) -> list[str]:
         UserError: there is no finished run, and no file that is known.
     """
     restorer = open_restorer(run, CPU)
+    _check_has_weights(run, restorer)
     published = _as_published(restorer.net)
     sink = io.BytesIO()
     if published is None:
@@ -52,6 +53,14 @@ def to_pth(run: Path, out: Path) -> list[str]:
     if published is not None:
         return ["note: in the layout of CUGAN's published code, which its test scripts read; spandrel does not know it"]
     return _by_others(out, restorer.net)
+
+
+def _check_has_weights(run: Path, restorer: Restorer) -> None:
+    """Raises UserError where a network is trained on each image anew."""
+    if restorer.learning is not None:
+        raise UserError(
+            f"{run} learns of each image when it restores it, so it has nothing to export; use rwsr restore"
+        )
 
 
 def _as_published(net: torch.nn.Module) -> dict[str, Tensor] | None:
@@ -107,6 +116,7 @@ def to_onnx(run: Path, out: Path) -> list[str]:
     except ImportError:
         raise UserError("ONNX needs packages: pip install 'rwsr[onnx]'") from None
     restorer = open_restorer(run, CPU)
+    _check_has_weights(run, restorer)
     net = fold(restorer.net)
     failed: UserError | None = None
     for sides in _EXAMPLES_PX:

@@ -20,6 +20,7 @@ from .engine.run import OnStep
 from .engine.training import Training
 from .files.open import judge_weights, open_restorer, weights_in
 from .methods.base import C, Given, Method, check_measured, check_photographs
+from .networks.baselines.downscaling import check_downscaling
 from .notes import notes_on
 from .runs.moments import model_file
 from .validation import shown, validation
@@ -67,6 +68,7 @@ def train_run(
     judge, judge_file = (None, None) if start_discriminator is None else judge_weights(start_discriminator)
     also = [] if judge_file is None else [judge_file]
     if downscaling is not None:
+        check_downscaling(downscaling)
         also += [model_file(downscaling), judge_weights(downscaling)[1]]
     trunk, trunk_file = (None, None) if extractor is None else weights_in(extractor)
     also += [] if trunk_file is None else [trunk_file]

@@ -160,8 +160,8 @@ def pairs_make(
     """
     from ..downscale import make_pairs
 
-    images = options.index_config(chosen, max_pixels, follow_links)
+    images = options.index_config(chosen, max_pixels, follow_links, min_side=1)
     rows, count = make_pairs(folders, run, out, images, options.runner(workers, dask), clean_up=clean_up)
-    options.tell({"hr": out / "HR", "lr": out / "LR", "pairs": count}, [f"wrote {count} pairs: {out}/HR, {out}/LR"],
+    options.tell({"hr": out / "HR", "lr": out / "LR", "pairs": count}, [f"{out}/HR and {out}/LR hold pairs: {count}"],
                  json_=json_)  # fmt: skip
     options.exit_by(rows)

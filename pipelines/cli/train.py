@@ -432,11 +432,11 @@ def train_kernels(
     from ...train.zero_shot.presets import kernelgan_of
 
     out.mkdir(parents=True, exist_ok=True)
-    images = options.index_config(chosen, max_pixels, follow_links)
+    images = options.index_config(chosen, max_pixels, follow_links, min_side=1)
     rows = sources.index(folders, out / "index.parquet", images, options.runner(workers, dask))
     sources.name_left_out(rows)
     count = estimate_kernels(rows, out, kernelgan_of(small=small, sets=sets))
-    lines = [f"wrote {count} kernels: {out / CONFIG}, a --config; {out / SHEET} shows them"]
+    lines = [f"kernels: {count}, in {out / CONFIG}, a --config; {out / SHEET} shows them"]
     options.tell({"config": out / CONFIG, "sheet": out / SHEET, "kernels": count}, lines, json_=json_)
     options.exit_by(rows)
 
@@ -466,7 +466,13 @@ def _srtta_presets() -> list[str]:
     show_default=True,
     help="By the published script; or more and larger steps on fewer crops, for a small network.",
 )
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A key of the preset; may be repeated.")
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A key: steps, batch_size, crop_px, learning_rate, teacher, kept_share, kinds or seed; may be repeated.",
+)
 @options.as_json
 def train_srtta(
     model: Path,

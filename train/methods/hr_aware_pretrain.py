@@ -93,11 +93,10 @@ def build(config: PretrainConfig, given: Given) -> Training[GroupBatch]:
     encoder = encoder_of(config.network.far, given.far_model)
     if given.judge is not None:
         raise UserError("--start-discriminator is for a training with a GAN loss; drop it")
-    if config.network.frozen_extractor == (given.extractor is None) and given.start is None:
-        raise UserError(
-            "network.frozen_extractor is for an --extractor, a run of `rwsr train sr --preset lway-extractor`; name "
-            "both, or neither"
-        )
+    if given.extractor is not None and not config.network.frozen_extractor:
+        raise UserError("this network learns its encoder; drop --extractor, or choose a preset of lway-pretrain-frozen")
+    if config.network.frozen_extractor and given.extractor is None and given.start is None:
+        raise UserError("name the --extractor that stays as it is: a run of `rwsr train sr --preset lway-extractor`")
     return with_encoder(config, encoder, given.groups, given.start, partly=given.partly, extractor=given.extractor)
 
 

@@ -20,7 +20,7 @@ from ...eval.metrics.lpips_dists import Net
 from ..files.open import open_restorer
 from ..losses.far import Far, controller
 from ..losses.far_encoders import Established, FarConfig, established
-from ..runs.model_file import ModelFile, read_model, start_with
+from ..runs.model_file import ModelFile, read_model
 from ..runs.moments import model_file
 from .base import PRETRAINED
 from .keyed_noise import Normal
@@ -121,7 +121,14 @@ class LrReconstruction(nn.Module):
                 trunk[f"0.{rest}"] = value
             elif first == "body":
                 trunk[f"{int(number) + 1}.{below}"] = value
-        start_with(self.degradation.body, trunk, option="--extractor")
+        wanted = {name: value.shape for name, value in self.degradation.body.state_dict().items()}
+        if {name: value.shape for name, value in trunk.items()} != wanted:
+            sizes = f"{self.config.degradation_blocks} blocks of {self.config.num_feat} features"
+            raise UserError(
+                f"--extractor is no SRResNet of {sizes}; name a run of `rwsr train sr --preset lway-extractor` (or "
+                "-small), or its sizes with network.degradation_blocks and network.num_feat"
+            )
+        self.degradation.body.load_state_dict(trunk)
 
     def wanted(self, lr: Tensor) -> Tensor:
         """X: what is reconstructed of LR [B, 3, h, w], and what E_deg sees."""

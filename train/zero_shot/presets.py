@@ -10,7 +10,7 @@ from torch import Tensor
 from ...degrade.config import compose, composed_values
 from ...degrade.errors import UserError
 from ...degrade.images.decode import decode, is_image
-from ...degrade.images.pixels import middle
+from ...degrade.images.pixels import U8, middle
 from ...eval.images.restoring import pick_device
 from ...eval.images.tensors import to_tensor
 from ..files.open import is_ours, made_by, open_run
@@ -82,8 +82,7 @@ def srtta(
         config = SrttaConfig.model_validate(values | composed_values(None, sets))
         net = config.build().to(device)
     except ValueError as error:
-        said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise UserError(said.removeprefix("Value error, ")) from None
+        raise UserError(_said(error)) from None
     net.net.load_state_dict(restorer.net.state_dict())
     if net.classifier is not None and told is not None:
         net.classifier.load_state_dict(told.state_dict())
@@ -93,6 +92,16 @@ def srtta(
     return write_run(out, weights_of(net), {"method": "srtta", "network": config.model_dump(mode="json")})
 
 
+def _said(error: ValueError) -> str:
+    """The first thing that is wrong, behind its key."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"]))
+    return (f"{key}: " if key else "") + first["msg"].removeprefix("Value error, ")
+
+
+_LEAST_PX = 16  # of a clean image
 _LOOKED_AT_PX = 128  # side of the middle of a clean image; of several that is plenty
 
 
@@ -102,4 +111,15 @@ def _clean(files: Sequence[Path]) -> list[Tensor]:
     images = [path for path in found if path.is_file() and is_image(path.name)]
     if not images:
         raise UserError("name --clean, LR images that nothing befell (Set5's LR), or set kept_share=0")
-    return [to_tensor(middle(decode(path.read_bytes()).pixels, _LOOKED_AT_PX))[None] for path in images]
+    return [to_tensor(middle(_read(path), _LOOKED_AT_PX))[None] for path in images]
+
+
+def _read(path: Path) -> U8:
+    """The pixels of a file; raises UserError, which names it."""
+    try:
+        pixels = decode(path.read_bytes()).pixels
+    except (UserError, OSError) as error:
+        raise UserError(f"{path}: {error}; name others with --clean") from None
+    if min(pixels.shape[:2]) < _LEAST_PX:
+        raise UserError(f"{path}: has less than {_LEAST_PX} px on a side; name others with --clean")
+    return pixels

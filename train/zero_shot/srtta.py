@@ -65,7 +65,7 @@ class SrttaConfig(NetworkConfig):
     @model_validator(mode="after")
     def _says_how(self) -> Self:
         if (self.classifier is None) != bool(self.kinds):
-            raise ValueError("name kinds where there is no classifier, and only there")
+            raise ValueError("name a --classifier, or what befell all images (--set kinds=[noise]): one of the two")
         if self.inner.num_conditions or not self.inner.of_pairs:
             raise ValueError(f"{self.inner.arch} is told what images are, or learns of each; name one that is not")
         return self

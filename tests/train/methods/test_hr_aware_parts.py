@@ -317,9 +317,11 @@ def test_lways_extractor_stays_as_it_was_trained(photos: Path, tmp_path: Path, p
         for conv in ("conv1.weight", "conv2.bias"):
             assert torch.equal(trunk[f"body.{number}.{conv}"], made[f"degradation.body.{number + 1}.{conv}"])
     assert torch.equal(trunk["conv_first.weight"], made["degradation.body.0.weight"])
-    assert "is for an --extractor" in rwsr(*frozen, "--out", tmp_path / "no", code=1)
+    assert "name the --extractor that stays" in rwsr(*frozen, "--out", tmp_path / "no", code=1)
     learned = (*fit, "--preset", "lway-pretrain-small", "--extractor", tmp_path / "e", "--out", tmp_path / "no")
-    assert "name both, or neither" in rwsr(*learned, code=1)
+    assert "learns its encoder; drop --extractor" in rwsr(*learned, code=1)
+    wide = rwsr(*frozen, "--set", "network.num_feat=8", "--extractor", tmp_path / "e", "--out", tmp_path / "no", code=1)
+    assert "is no SRResNet of 2 blocks of 8 features" in wide
     odd = (*frozen, "--set", "network.resolution=hr", "--extractor", tmp_path / "e", "--out", tmp_path / "no")
     assert "set resolution=lr" in rwsr(*odd, code=1)
 

@@ -195,7 +195,10 @@ def test_cincgan_goes_round_in_both_cycles() -> None:
         trained = cincgan.build(told, cincgan.Given(groups, start)).networks["generator"]
         assert {name.partition(".")[0] for name, value in trained.named_parameters() if value.requires_grad} == free
     enlarging = {name.removeprefix("sr."): value for name, value in start.items() if name.startswith("sr.")}
-    begun = cincgan.build(config, cincgan.Given(groups, enlarging)).networks["generator"]
+    with pytest.raises(UserError, match="cleans nothing yet"):
+        cincgan.build(config, cincgan.Given(groups, enlarging))
+    first = config.model_copy(update={"outer": None})
+    begun = cincgan.build(first, cincgan.Given(groups, enlarging)).networks["generator"]
     assert isinstance(begun, CinCgan) and torch.equal(begun.sr.conv_last.weight, enlarging["conv_last.weight"])
 
 
@@ -253,6 +256,12 @@ def test_fssr_from_photographs_to_a_model(photos: Path, tmp_path: Path, publishe
     (tmp_path / "pairs" / "LR" / made[0]).unlink()
     rwsr("pairs", "make", photos, "--by", tmp_path / "camera", "--clean-up", 2, "--out", tmp_path / "pairs")
     assert {name: (tmp_path / "pairs" / "LR" / name).read_bytes() for name in made} == before
+    (photos / "b.png").rename(tmp_path / "b.png")
+    rwsr("pairs", "make", photos, "--by", tmp_path / "camera", "--clean-up", 2, "--out", tmp_path / "pairs")
+    assert {path.name for path in (tmp_path / "pairs/HR").iterdir()} == {name for name in made if name[0] != "b"}
+    (tmp_path / "b.png").rename(photos / "b.png")
+    within = ("pairs", "make", photos, "--by", tmp_path / "camera", "--out", photos / "pairs")
+    assert "lies in" in rwsr(*within, code=1)
     other = ("pairs", "make", photos, "--by", tmp_path / "camera", "--out", tmp_path / "pairs")
     assert "holds pairs of another run or --clean-up" in rwsr(*other, code=1)
     store = tmp_path / "pairs.zarr"
@@ -306,6 +315,8 @@ def test_dasr_and_cincgan_learn_of_photographs(photos: Path, tmp_path: Path, pub
     fit = ("train", "dasr", "--store", store, "--preset", "dasr-small", "--photographs", photos, *sets, "--steps", 2)
     assert "name the --downscaling" in rwsr(*fit, "--out", tmp_path / "no", code=1)
     rwsr(*fit, "--downscaling", tmp_path / "camera", "--out", tmp_path / "dasr")
+    wrong = rwsr(*fit, "--downscaling", tmp_path / "dasr", "--out", tmp_path / "no", code=1)
+    assert "no learned downscaling" in wrong
     rwsr(*fit, "--set", "weighted=false", "--out", tmp_path / "alike")
     a, b = (read_model(tmp_path / name / "model.safetensors").weights for name in ("dasr", "alike"))
     assert not torch.equal(a["conv_last.weight"], b["conv_last.weight"])

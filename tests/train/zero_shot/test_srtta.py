@@ -111,7 +111,7 @@ def test_nothing_adapts_where_nothing_befell(photos: Path, tmp_path: Path) -> No
     lr = torch.rand(1, 3, 24, 30)
     assert net.learned(lr) is net.net and torch.equal(net(lr), net.net(lr))
     for wrong in ({"kinds": ()}, {"classifier": ClassifierConfig()}):
-        with pytest.raises(ValueError, match="name kinds where there is no classifier"):
+        with pytest.raises(ValueError, match="one of the two"):
             _srtta(**wrong)
     with pytest.raises(ValueError, match="has no body of blocks"):
         _srtta(inner={"arch": "compact", "scale": 2, "num_conv": 4})
@@ -145,6 +145,15 @@ def test_srtta_by_the_command(photos: Path, tmp_path: Path) -> None:
     assert "says what befell LR" in rwsr(*make, *other, "--out", tmp_path / "no", code=1)
     wrong = ("--model", tmp_path / "edsr", "--classifier", tmp_path / "edsr", "--clean", lr)
     assert "no classifier of corruptions" in rwsr(*make, *wrong, "--out", tmp_path / "no", code=1)
+    odd = (*given, "--clean", lr, "--out", tmp_path / "no")
+    assert rwsr(*make, *odd, "--set", "steps=-4", code=1).startswith("steps: ")
+    assert "inner_steps: " in rwsr(*make, *odd, "--set", "inner_steps=1", code=1)
+    (tmp_path / "bad.png").write_bytes(lr.read_bytes()[:200])
+    assert "bad.png: " in rwsr(*make, *given, "--clean", tmp_path / "bad.png", "--out", tmp_path / "no", code=1)
+    (tmp_path / "thin.png").write_bytes(encode_png(np.zeros((1, 300, 3), np.uint8)))
+    thin = rwsr(*make, *given, "--clean", tmp_path / "thin.png", "--out", tmp_path / "no", code=1)
+    assert "thin.png: has less than 16 px" in thin
+    assert "has nothing to export" in rwsr("export", tmp_path / "run", "--out", tmp_path / "e.onnx", code=1)
     told = ("--model", tmp_path / "edsr", "--set", "kinds=[noise]", "--clean", lr)
     rwsr(*make, *told, "--out", tmp_path / "told")
     store = open_samples(corrupted)

@@ -110,7 +110,7 @@ def build(config: CinCganTraining, given: Given) -> Training[GroupBatch]:
     check_start(config, given.start is not None)
     net = built(config.network.build, config.loop.seed)
     if given.start is not None:
-        _start(net, given.start, partly=given.partly)
+        _start(net, given.start, partly=given.partly, whole=config.outer is not None)
     seed = config.loop.seed
     judge = built(lambda: PatchDiscriminator(config.judge_feat, strided=False), seed)
     judge_hr = built(lambda: PatchDiscriminator(config.judge_feat), seed)
@@ -134,10 +134,12 @@ def build(config: CinCganTraining, given: Given) -> Training[GroupBatch]:
     return Training(nets, terms)
 
 
-def _start(net: CinCgan, weights: Mapping[str, Tensor], *, partly: bool) -> None:
-    """Of the first stage all; of an EDSR what enlarges."""
+def _start(net: CinCgan, weights: Mapping[str, Tensor], *, partly: bool, whole: bool) -> None:
+    """Of the first stage all; of an EDSR what enlarges. whole: of the first stage alone."""
     if any(name.startswith("clean.") for name in weights):
         start_with(net, weights, partly=partly)
+    elif whole:
+        raise UserError("--start-from cleans nothing yet; name a run of the first stage, as of --preset cincgan-inner")
     else:
         start_with(net.sr, weights, partly=partly)
 
