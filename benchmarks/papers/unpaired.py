@@ -32,7 +32,7 @@ from rwsr.pipelines.papers.simulated_cameras import NOISY, by_one_camera, made_s
 from rwsr.train.files.open import judge_weights
 from rwsr.train.losses.frequencies import haar
 from rwsr.train.methods.baselines.downscaling import JudgeConfig, judge_of
-from rwsr.train.networks.baselines.downscaling import check_downscaling, nearness
+from rwsr.train.networks.baselines.downscaling import bicubic_lr, check_downscaling, nearness
 
 SCALE, HR_PX = 4, 160
 METRICS = ("psnr-y", "ssim-y", "lpips-squeeze")
@@ -89,17 +89,13 @@ class Data:
         rwsr("train", method, "--preset", preset, "--out", out, *more)
         return out
 
-    def pairs(self, name: str, by: Path, *folders: tuple[Path, int]) -> Path:
-        """A store of pairs that a learned downscaling makes of folders, each made so many times smaller first."""
-        stores: list[object] = []
-        for number, (folder, clean_up) in enumerate(folders):
-            made, store = self.work / f"{name}-{number}", self.work / f"{name}-{number}.zarr"
-            rwsr("pairs", "make", folder, "--by", by, "--out", made, "--clean-up", clean_up)
-            rwsr("pairs", "build", "--hr", made / "HR", "--lr", made / "LR", "--out", store, "--scale", SCALE,
-                 "--samples", 2000, "--hr-size", 144)  # fmt: skip
-            stores.append(store)
-        assert len(stores) == 1
-        return Path(str(stores[0]))
+    def pairs(self, name: str, by: Path, folder: Path, clean_up: int) -> Path:
+        """A store of pairs that a learned downscaling makes of a folder, made so many times smaller first."""
+        made, store = self.work / f"{name}-pairs", self.work / f"{name}.zarr"
+        rwsr("pairs", "make", folder, "--by", by, "--out", made, "--clean-up", clean_up)
+        rwsr("pairs", "build", "--hr", made / "HR", "--lr", made / "LR", "--out", store, "--scale", SCALE,
+             "--samples", 2000, "--hr-size", 144)  # fmt: skip
+        return store
 
     def measured(self, models: dict[str, Path]) -> dict[str, dict[str, float]]:
         """The mean of each metric of each model, and of bicubic, on held-out LR of the camera."""
@@ -113,18 +109,14 @@ class Data:
         return {model: {name: float(np.mean(values)) for name, values in each.items()} for model, each in found.items()}
 
 
-def bicubic_lr(made: Path) -> list[torch.Tensor]:
+def bicubic_of(made: Path) -> list[torch.Tensor]:
     """LR by bicubic of the HR of pairs."""
-    found: list[torch.Tensor] = []
-    for image in images_of(made / "HR"):
-        size = image.shape[-2] // SCALE, image.shape[-1] // SCALE
-        found.append(torch.nn.functional.interpolate(image, size=size, mode="bicubic", antialias=True))
-    return found
+    return [bicubic_lr(image, SCALE) for image in images_of(made / "HR")]
 
 
 def noise(name: str, made: Path, real: Path) -> bool:
     """Whether learned LR is as noisy as the camera's, rather than as bicubic LR is."""
-    ours, plain, wanted = noise_of(images_of(made / "LR")), noise_of(bicubic_lr(made)), noise_of(images_of(real))
+    ours, plain, wanted = noise_of(images_of(made / "LR")), noise_of(bicubic_of(made)), noise_of(images_of(real))
     said = f"{name}: noise of LR {ours:.2f} gray levels, of bicubic LR {plain:.2f}, of the camera's {wanted:.2f}"
     return promise(said, abs(ours - wanted) < abs(plain - wanted))
 
@@ -139,7 +131,7 @@ def near(data: Data, run: Path, made: Path) -> bool:
     def mean(images: Sequence[torch.Tensor]) -> float:
         return float(np.mean([nearness(judge, image, SCALE).mean().item() for image in images]))
 
-    camera, learned, plain = mean(images_of(data.true_lr)), mean(images_of(made / "LR")), mean(bicubic_lr(made))
+    camera, learned, plain = mean(images_of(data.true_lr)), mean(images_of(made / "LR")), mean(bicubic_of(made))
     said = f"DASR: nearness of the camera's LR {camera:.3f}, of learned LR {learned:.3f}, of bicubic LR {plain:.3f}"
     return promise(said, camera > plain and camera > learned)
 
@@ -161,15 +153,15 @@ def main() -> None:
         if "fssr" in told.only:
             own = ("--source", data.photographs, "--recipe", data.recipe)
             camera = data.train("downscaling", "fssr-downscaling-small", "fssr-camera", *own)
-            store = data.pairs("fssr", camera, (data.photographs, 2))
-            kept &= noise("FSSR", data.work / "fssr-0", data.photographs)
+            store = data.pairs("fssr", camera, data.photographs, 2)
+            kept &= noise("FSSR", data.work / "fssr-pairs", data.photographs)
             models["FSSR"] = data.train("fssr", "fssr-small", "fssr", "--store", store)
         if "dasr" in told.only:
             with_camera = ("--photographs", data.camera)
             camera = data.train("downscaling", "dasr-downscaling-small", "dasr-camera", *live, *with_camera)
-            store = data.pairs("dasr", camera, (data.clean, 1))
-            kept &= noise("DASR", data.work / "dasr-0", data.camera)
-            kept &= near(data, camera, data.work / "dasr-0")
+            store = data.pairs("dasr", camera, data.clean, 1)
+            kept &= noise("DASR", data.work / "dasr-pairs", data.camera)
+            kept &= near(data, camera, data.work / "dasr-pairs")
             models["DASR"] = data.train(
                 "dasr", "dasr-small", "dasr", "--store", store, *with_camera, "--downscaling", camera
             )

@@ -221,6 +221,17 @@ def _read_average(path: Path) -> ModelFile:
     return ModelFile(weights, config_now(known, path), int(path.parent.name[len("step-") :]), None)
 
 
+def config_by(path: Path, method: str, what: str) -> Json:
+    """The config of a run, or a checkpoint of one, that a method trained; raises StoreError where another did.
+
+    what: such a run is, for the message.
+    """
+    config = read_model(model_file(path)).config
+    if config.get("method") != method:
+        raise StoreError(f"{path} is no {what}; name a run of `rwsr train {method}`")
+    return config
+
+
 def load_trained(path: Path, device: torch.device, what: str, make: Callable[[Any], N]) -> N:
     """The network in a model file, or in the folder of a finished run, ready to restore.
 

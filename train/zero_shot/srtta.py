@@ -97,7 +97,7 @@ class Srtta(ZeroShot):
         info = fisher(self.net, clean)
         for name, value in info.items():
             count = int(self.config.kept_share * value.numel())
-            mask = torch.zeros(value.numel(), dtype=torch.bool)
+            mask = torch.zeros(value.numel(), dtype=torch.bool, device=value.device)
             mask[value.flatten().topk(count).indices] = True
             self.kept.get_buffer(_flat(name)).copy_(mask.view(value.shape))
 

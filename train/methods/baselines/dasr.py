@@ -3,7 +3,7 @@ photographs of a camera, and on those photographs, whose high band should look l
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -143,7 +143,7 @@ def _camera(config: DasrConfig, run: Path | None) -> FieldDiscriminator | None:
         raise UserError(
             "name the --downscaling that made the LR, a run of `rwsr train downscaling`, or set weighted=false"
         )
-    told: Any = check_downscaling(run)
+    told = check_downscaling(run)
     camera = judge_of(JudgeConfig.model_validate(told["judge"]))
     start_with(camera, judge_weights(run)[0], option="--downscaling")
     return camera.eval().requires_grad_(False)

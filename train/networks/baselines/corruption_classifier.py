@@ -11,10 +11,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ....degrade.errors import StoreError
 from ....degrade.family import Frozen
-from ...runs.model_file import read_model
-from ...runs.moments import model_file
+from ...runs.model_file import config_by, load_trained
 from ..base import CLASSIFIER
 
 KINDS = ("blur", "noise", "jpeg")
@@ -93,9 +91,5 @@ class CorruptionClassifier(nn.Module):
 
 def open_classifier(path: Path, device: torch.device) -> CorruptionClassifier:
     """The network of a run of `rwsr train corruption-classifier`; raises StoreError."""
-    model = read_model(model_file(path))
-    if model.config.get("method") != CLASSIFIER:
-        raise StoreError(f"{path} is no classifier of corruptions; name a run of `rwsr train corruption-classifier`")
-    net = ClassifierConfig.model_validate(model.config["network"]).build()
-    net.load_state_dict(model.weights)
-    return net.to(device).eval().requires_grad_(False)
+    config_by(path, CLASSIFIER, "classifier of corruptions")
+    return load_trained(path, device, "a classifier", lambda sizes: ClassifierConfig.model_validate(sizes).build())

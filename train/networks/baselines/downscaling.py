@@ -12,14 +12,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ....degrade.errors import StoreError
 from ....degrade.family import Frozen
 from ....degrade.images.pixels import U8
+from ....degrade.storage.provenance import Json
 from ....eval.images.restoring import smaller
 from ....eval.images.tensors import to_pixels, to_tensor
 from ...losses.frequencies import Split, mean_around
-from ...runs.model_file import load_trained, read_model
-from ...runs.moments import model_file
+from ...runs.model_file import config_by, load_trained
 from ..base import DOWNSCALING
 
 _TILE_PX, _AROUND_PX = 512, 64  # of HR; farther than that no pixel of LR sees
@@ -136,9 +135,6 @@ def open_downscaling(path: Path, device: torch.device) -> Downscaling:
     return load_trained(path, device, "a downscaling", lambda sizes: DownscalingConfig.model_validate(sizes).build())
 
 
-def check_downscaling(path: Path) -> dict[str, object]:
+def check_downscaling(path: Path) -> Json:
     """The config of such a run; raises StoreError where it is none."""
-    config = read_model(model_file(path)).config
-    if config.get("method") != DOWNSCALING:
-        raise StoreError(f"{path} is no learned downscaling; name a run of `rwsr train downscaling`")
-    return config
+    return config_by(path, DOWNSCALING, "learned downscaling")
