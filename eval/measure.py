@@ -63,7 +63,7 @@ def measure(
             rows += found
             advance(count, "")
     if not rows:
-        raise UserError("none of the images could be read; see the lines above")
+        raise UserError("none of the images could be measured on; see the lines above")
     _say_what_has_no_value(rows)
     table.add(out, rows)
     if protocol.crops is not None:

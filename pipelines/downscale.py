@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,19 @@ from ..train.networks.baselines.downscaling import downscaled, open_downscaling
 from ..train.runs.moments import model_file
 
 
-def make_pairs(
+@dataclass(frozen=True)
+class MadePairs:
+    """Pairs of files. rows: of the images that were looked at. written: how many pairs are new."""
+
+    rows: list[SourceRow]
+    pairs: int
+    written: int
+
+
+def made_pairs(
     folders: Sequence[Place], run: Path, out: Path, images: IndexConfig, on: Run, *, clean_up: int = 1
-) -> tuple[list[SourceRow], int]:
-    """Write OUT/HR and OUT/LR of the images below the folders, and give their index and how many pairs there are.
+) -> MadePairs:
+    """Write OUT/HR and OUT/LR of the images below the folders.
 
     clean_up: HR is the image so many times smaller, which takes its own noise out. Pairs that are there are left, those
     of images that are gone removed.
@@ -52,14 +62,16 @@ def make_pairs(
         for path in (out / side).glob("*.png"):
             if path.name not in named:
                 path.unlink()
+    written = 0
     with progress("pairs", len(named)) as advance:
         for name, row in named.items():
             if not (out / "LR" / name).exists():  # written last
                 hr = hr_of(read_source(place(row.root), row.path, row.sha256), net.scale, clean_up)
                 write_atomic(out / "HR" / name, encode_png(hr))
                 write_atomic(out / "LR" / name, encode_png(downscaled(net, hr)))
+                written += 1
             advance(1, "")
-    return rows, len(named)
+    return MadePairs(rows, len(named), written)
 
 
 def _claim(out: Path, told: Json) -> None:

@@ -128,7 +128,7 @@ def _ref(text: str, names: Collection[str]) -> str:
 def _check_named(named: Named, stages: Mapping[str, Stage]) -> None:
     """What is named by what it is made of has to know the content of its images."""
     folders = [ref for ref in named.stage.inputs() if ref not in stages]
-    if named.out is None and named.stage.kind in ("bank", "store") and folders:
+    if named.out is None and named.stage.kind in ("bank", "store", "make_pairs") and folders:
         raise UserError(f"{folders[0]} is no stage: name an index or a scan of it, or give the stage an `out`")
 
 

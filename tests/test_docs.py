@@ -72,7 +72,7 @@ _SMALLER = {
     "pairs build --hr made": ["--samples", "4"],
     "train hr-aware": [*_STEPS, *flags("--set", ["loop.batch_size=1", "losses.net=squeeze"])],
     "degrade build": ["--samples", "4"],
-    "ablation hr-aware": ["--steps", "1", "--pretrain-steps", "1", "--samples", "8", "--seeds", "1"],
+    "paper hr-aware": [*_STEPS, "--samples", "8"],
     "eval": [],
 }
 _NO_VGG = ["losses.perceptual.net=squeezenet"]  # VGG-19's file is published, not ours

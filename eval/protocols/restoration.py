@@ -11,7 +11,8 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from ...degrade.errors import UserError
+from ...degrade.errors import ImageError, UserError
+from ...degrade.progress import say
 from ..images.restoring import restore
 from ..images.sets import Item, ItemSource, opened
 from ..images.tensors import to_tensor
@@ -82,17 +83,28 @@ def _rows_of(
         raise UserError(f"{items[0].source}, restored by {subject.name}: {error}") from None
 
 
+def _rows_of_all(setup: Setup, batch: Sequence[Item], metrics: Sequence[Ready], protocol: str) -> list[MetricRow]:
+    """Restore some images of one size with every model, and measure; none where one of the models cannot take them."""
+    lr = torch.stack([to_tensor(item.lr) for item in batch])
+    rows: list[MetricRow] = []
+    for subject in setup.subjects:
+        try:
+            sr = _restored(subject, batch, lr, setup.images.scale, setup.device)
+        except ImageError as error:
+            for item in batch:
+                say(f"left out: {error.status}: {item.source}, of {subject.name}: {error.reason}")
+            return []
+        rows += _rows_of(setup, batch, subject, sr.to(setup.device), metrics, protocol)
+    return rows
+
+
 def evaluate(setup: Setup, metrics: Sequence[Ready], *, protocol: str = RESTORATION) -> Counted:
-    """Restore and measure; (images done, rows) as they come. Each image is read once, whatever the models."""
-    images, device = setup.images, setup.device
-    for count, items in opened(images):
-        rows: list[MetricRow] = []
-        for batch in _batches(items):
-            lr = torch.stack([to_tensor(item.lr) for item in batch])
-            for subject in setup.subjects:
-                sr = _restored(subject, batch, lr, images.scale, device)
-                rows += _rows_of(setup, batch, subject, sr.to(device), metrics, protocol)
-        yield count, rows
+    """Restore and measure; (images done, rows) as they come. Each image is read once, whatever the models.
+
+    An image that one of the models cannot take, as it is too small to learn from, is named and left out for all.
+    """
+    for count, items in opened(setup.images):
+        yield count, [row for batch in _batches(items) for row in _rows_of_all(setup, batch, metrics, protocol)]
 
 
 # --------------------------------------------------------------------------------------------------- protocol

@@ -14,6 +14,7 @@ from ..images.known_sets import is_called, words_of
 NO_HR = "(no HR)"  # at the end of the name of a set without HR
 Variants = dict[str, tuple[float | None, ...]]  # PSNR, SSIM, LPIPS of each variant of an ablation
 _FINE_TUNED = "RealESRGAN+"  # which HR-aware's ablations fine-tune
+_OF_NO_MODEL = ("ZSSR", "KernelGAN+ZSSR")  # rows of its table 1
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,15 @@ def beside(data: str, metrics: Sequence[str], protocol: str = "restoration") -> 
     ]
 
 
-def ablation(paper: str, table: str) -> dict[str, Variants]:
-    """The figures of a table of an ablation, by the set that they are of and by variant; None is not printed."""
+def ablation(paper: str, table: str, model: str = _FINE_TUNED) -> dict[str, Variants]:
+    """The figures of a table of an ablation, by the set that they are of and by variant; None is not printed. model: of
+    HR-aware's, which is fine-tuned.
+    """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for each in published():
-        of_model = paper != "HR-aware" or each.method.partition(",")[0] == _FINE_TUNED
+        of_model = paper != "HR-aware" or each.method.partition(",")[0] in (model, *_OF_NO_MODEL)
         if (each.paper, each.table) == (paper, f"table {table}") and of_model:
-            variant = "before" if each.method == _FINE_TUNED else each.method.removeprefix(f"{_FINE_TUNED}, ")
+            variant = "before" if each.method == model else each.method.removeprefix(f"{model}, ")
             found.setdefault(each.data, {}).setdefault(variant, {})[each.metric.partition("-")[0]] = each.value
     metrics = ("psnr", "ssim", "lpips")
     return {
@@ -86,8 +89,12 @@ def ablation(paper: str, table: str) -> dict[str, Variants]:
     }
 
 
-def of_set(table: str, data: str) -> tuple[str, Variants]:
-    """The rows of an ablation of HR-aware, and the set that they are of: the measured one where the table has it."""
-    every = ablation("HR-aware", table)
+def of_set(table: str, data: str, model: str = _FINE_TUNED) -> tuple[str, Variants]:
+    """The rows of an ablation of HR-aware, and the set that they are of: the measured one where the table has it.
+
+    model: which is fine-tuned; of one that the paper has not, RealESRGAN+'s.
+    """
+    known = {each.method.partition(",")[0] for each in published() if each.paper == "HR-aware"}
+    every = ablation("HR-aware", table, model if model in known else _FINE_TUNED)
     own = {name: rows for name, rows in every.items() if is_called(data, name)}
     return next(iter((own or every).items()))

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import click
 
-from .ablation import ablation
 from .degrade import degrade
 from .eval import evaluate, report, weights
 from .flow import flow
@@ -57,7 +56,6 @@ for command in (
     export,
     evaluate,
     report,
-    ablation,
     paper,
     weights,
     flow,
@@ -67,8 +65,16 @@ for command in (
 
 
 _GOES_ON = (  # whose work is committed piece by piece
-    *("sources index", "noisebank scan", "noisebank build", "degrade build", "pairs build", "store export"),
-    *("train", "ablation", "paper", "flow run", "demo"),
+    *(
+        "sources index",
+        "noisebank scan",
+        "noisebank build",
+        "degrade build",
+        "pairs build",
+        "pairs make",
+        "store export",
+    ),
+    *("train", "paper", "flow run", "demo"),
 )
 
 

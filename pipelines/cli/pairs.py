@@ -158,10 +158,10 @@ def pairs_make(
       rwsr pairs make DIV2K --by camera --out pairs
       rwsr pairs build --hr pairs/HR --lr pairs/LR --out pairs.zarr
     """
-    from ..downscale import make_pairs
+    from ..stages.pairs import MakePairs
 
     images = options.index_config(chosen, max_pixels, follow_links, min_side=1)
-    rows, count = make_pairs(folders, run, out, images, options.runner(workers, dask), clean_up=clean_up)
-    options.tell({"hr": out / "HR", "lr": out / "LR", "pairs": count}, [f"{out}/HR and {out}/LR hold pairs: {count}"],
-                 json_=json_)  # fmt: skip
-    options.exit_by(rows)
+    made = options.done(MakePairs(source=folders, by=run, clean_up=clean_up, images=images), out, workers=workers,
+                        dask=dask, track=False)  # fmt: skip
+    options.tell(made.values, made.lines, json_=json_)
+    options.exit_by(made.rows)

@@ -75,13 +75,21 @@ _OPTIONS = (
     click.option(
         "--model", "models", multiple=True, metavar="[NAME=]PATH", help="A run, or a published file; repeatable."
     ),
+    click.option("--far-model", type=params.LOCAL, default=None, help="HR-aware's SR model that FAR looks through."),
     click.option("--out", type=params.LOCAL, required=True, help="Folder of all that is made."),
     click.option("--small", is_flag=True, help="Minutes or hours on a CPU, instead of the paper's numbers."),
     click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings of each row."),
     click.option("--steps", type=click.IntRange(min=1), default=None, help="Of every training.  [default: its own]"),
     click.option("--samples", type=click.IntRange(min=1), default=None, help="Of every store.  [default: its own]"),
     click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings at once."),
-    click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A key of the trainings; repeatable."),
+    click.option("--row", "rows", multiple=True, metavar="NAME", help="Only this row of a table; repeatable."),
+    click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="[PART:]KEY=VALUE",
+        help="A key of all trainings, of one (cunet:loop.steps=9) or of the stores (pairs:hr_size_px=96); repeatable.",
+    ),
     click.option("--metric", "metrics", multiple=True, metavar="NAME", help="As of `rwsr eval`; repeatable."),
     options.as_json,
 )  # fmt: skip
@@ -125,7 +133,7 @@ def _make(name: str, item: str, out: Path, json_: bool, *, models: tuple[str, ..
         raise click.UsageError("name --test-lr, or --simulate-camera to have it made, not both")
     chosen = item_of(name, item)
     made = carry_out(chosen, Order(out=out, models=named_models(models), **told))
-    options.tell({"page": made.page, "item": chosen.called}, made.lines, json_=json_)
+    options.tell({"page": made.page, "item": chosen.called, "runs": made.runs}, made.lines, json_=json_)
 
 
 for _name, _title in _PAPERS.items():

@@ -448,7 +448,7 @@ def _srtta_presets() -> list[str]:
 
 
 @train.command("srtta", short_help="SRTTA: a model adapts to what befell each image")
-@click.option("--model", type=params.LOCAL, required=True, help="A run of an EDSR or an ESRGAN, on bicubic LR.")
+@click.option("--model", type=params.LOCAL, required=True, help="A run or a file of an EDSR or an ESRGAN.")
 @click.option(
     "--classifier",
     type=params.LOCAL,

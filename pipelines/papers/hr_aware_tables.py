@@ -1,8 +1,9 @@
 """HR-aware's tables as one call: pretrain what reconstructs LR, fine-tune SR models on LR alone, measure, draw.
 
 OUT/
-    photos/                          with `simulate_camera`: HR as it is, and LR by one camera
+    photos/                          with --simulate-camera: HR as it is, and LR by one camera
     pairs.zarr                       what the reconstruction networks learn from
+    clean.zarr, corrupted.zarr       of table 1: what LWay's extractor, and SRTTA's classifier, learn from
     reconstructions/<network>-<seed>/
     runs/<model>-<variant>-<seed>/   the fine-tuned models; of several at once their logs beside them
     metrics.parquet, report.html     what was measured, the tables and the curves
@@ -19,6 +20,7 @@ from ...degrade.config import compose
 from ...degrade.errors import UserError
 from ...degrade.images import sources
 from ...degrade.images.listing import IndexConfig
+from ...degrade.images.rows import SourceRow
 from ...degrade.recipes.store_config import StoreConfig, store_preset
 from ...degrade.storage.location import Place
 from ...eval.images.sets import check_fits
@@ -43,7 +45,8 @@ from ..stages.images import Index
 from ..stages.store import Store
 from ..stages.train import LR_IMAGES, FineTune, Train
 from .early_stopping import stopped
-from .hr_aware_variants import BEFORE, NETWORKS, Network, Plan, Variant
+from .hr_aware_baselines import classifier_of, extractor_of, extractor_run, srtta_of, why_no_srtta, zero_shot_of
+from .hr_aware_variants import BEFORE, FROZEN, NETWORKS, PRETRAINED, SRTTA, Network, Plan, Variant
 from .parallel_training import telling, train_all
 from .rwsr_edl_variants import plain_name
 from .simulated_cameras import CAMERAS, pairs_by
@@ -57,46 +60,38 @@ _CURVE_IMAGES, _CURVE_POINTS = 8, 6
 
 
 def _pairs_config(plan: Plan, scale: int) -> StoreConfig:
-    size = plan.hr_size_px
-    return compose(
-        store_preset("real-esrgan-nousm"),
-        sets=plan.pairs_sets,
-        num_samples=plan.samples,
-        hr_size_px=size,
-        recipe={"scale": scale},
-    )
+    order = plan.order
+    samples, size = order.samples_or(100_000), plan.hr_size_px
+    found = compose(store_preset("real-esrgan-nousm"), num_samples=samples, hr_size_px=size, recipe={"scale": scale})
+    return compose(found, sets=order.sets_of("pairs", alone=True))
 
 
 def _pretraining(plan: Plan, network: Network, seed: int, scale: int) -> tuple[str, PretrainConfig]:
     """The preset and the config of a reconstruction network."""
-    preset = "hr-aware-pretrain-small" if plan.preset.endswith("-small") else "hr-aware-pretrain"
-    sets = plan.pretrain_sets
-    found = compose_training(preset, sets=sets, steps=plan.pretrain_steps, seed=seed)
+    preset = FROZEN if network == "LWay" else PRETRAINED
+    sets = plan.order.sets_of(preset)
+    found = compose_training(plan.sized(preset), sets=sets, steps=plan.order.steps, seed=seed)
     assert isinstance(found, PretrainConfig)
-    return preset, compose(found, network=NETWORKS[network] | {"scale": scale})
+    return plan.sized(preset), compose(found, network=NETWORKS[network] | {"scale": scale})
 
 
 def _fine_tuning(plan: Plan, variant: Variant, seed: int) -> FineTuneConfig:
-    base = compose_fine_tuning(plan.preset, sets=plan.sets, steps=plan.steps, seed=seed)
+    sets, steps = plan.order.sets_of("hr-aware"), plan.order.steps
+    base = compose_fine_tuning(plan.preset, sets=sets, steps=steps, seed=seed)
     every = f"loop.validate_every={max(1, base.loop.steps // _CURVE_POINTS)}"
-    config = compose_fine_tuning(plan.preset, sets=[every, *plan.sets], steps=plan.steps, seed=seed)
-    return variant.tuned(config)
+    return variant.tuned(compose_fine_tuning(plan.preset, sets=[every, *sets], steps=steps, seed=seed))
 
 
 def _check(plan: Plan, models: Sequence[Restorer]) -> None:
     """Raises UserError where a plan cannot be carried out: keys, models, published files that are missing."""
     scale = models[0].scale
-    if (plan.simulate_camera is None) == (plan.lr is None):
-        only = "only one of the two: " if plan.simulate_camera else ""
-        raise UserError(
-            f"name {only}--lr, the LR of the HR, or --simulate-camera to have it made by a fixed degradation"
-        )
+    size = _pairs_config(plan, scale).hr_size_px
     for network in plan.networks:
-        _, config = _pretraining(plan, network, 0, scale)
-        if plan.hr_size_px < config.loop.lr_patch_px * scale:
+        preset, config = _pretraining(plan, network, 0, scale)
+        if size < config.loop.lr_patch_px * scale:
             raise UserError(
-                f"--hr-size {plan.hr_size_px} is less than a patch of {config.loop.lr_patch_px} px of LR; use "
-                f"{config.loop.lr_patch_px * scale} or more"
+                f"pairs:hr_size_px = {size} is less than a patch of {config.loop.lr_patch_px} px of LR, as {preset} "
+                f"takes; use {config.loop.lr_patch_px * scale} or more"
             )
         if config.network.far is not None:
             check_weights(config.network.far)
@@ -104,7 +99,6 @@ def _check(plan: Plan, models: Sequence[Restorer]) -> None:
             check_lpips(config.network.controller.hqi)
         if config.losses.lpips:
             check_lpips(config.losses.net)
-    _pairs_config(plan, scale)
     for variant in plan.variants:
         tuned = _fine_tuning(plan, variant, 0)
         if tuned.losses.lpips:
@@ -125,23 +119,24 @@ class Images:
     lr: Place
 
 
-def _images(plan: Plan, scale: int) -> Images:
-    """HR and LR as they are, or LR made; raises UserError where HR is a source of the pretraining too."""
-    run = runner(plan.workers)
+def _images(plan: Plan, scale: int) -> tuple[Images, Sequence[SourceRow]]:
+    """HR and LR as they are, or LR made, and the photographs to pretrain on; raises UserError where HR is of those."""
+    order, run = plan.order, runner(plan.order.workers)
+    assert order.test is not None
     plan.out.mkdir(parents=True, exist_ok=True)
-    pretrain = sources.index(plan.pretrain_on, plan.out / "pretrain.index.parquet", IndexConfig(role="hr"), run)
-    hr = sources.index([plan.hr], plan.out / "hr.index.parquet", IndexConfig(role="hr"), run)
+    pretrain = sources.index(order.photos, plan.out / "photos.index.parquet", IndexConfig(role="hr"), run)
+    hr = sources.index([order.test], plan.out / "test.index.parquet", IndexConfig(role="hr"), run)
     sources.check_apart(pretrain, hr)
     sources.name_left_out(hr)
-    if plan.lr is not None:
-        return Images(plan.hr, plan.lr)
-    assert plan.simulate_camera is not None
-    return Images(*pairs_by(CAMERAS[plan.simulate_camera], hr, plan.out / "photos", scale))
+    if order.test_lr is not None:
+        return Images(order.test, order.test_lr), pretrain
+    assert order.simulate_camera is not None
+    return Images(*pairs_by(CAMERAS[order.simulate_camera], hr, plan.out / "photos", scale)), pretrain
 
 
 def _pairs(plan: Plan, scale: int) -> Named:
     """What the reconstruction networks learn from."""
-    return Named(PAIRS, Store.of(_pairs_config(plan, scale), source=plan.pretrain_on), PAIRS)
+    return Named(PAIRS, Store.of(_pairs_config(plan, scale), source=plan.order.photos), PAIRS)
 
 
 # ---------------------------------------------------------------------------------------------------- trainings
@@ -154,12 +149,18 @@ def _far_model(plan: Plan, network: Network | None, model: Path) -> Path | None:
 
 def _pretrainings(plan: Plan, scale: int) -> list[Named]:
     found: dict[Path, Named] = {}
-    for seed in range(min(plan.seeds, plan.pretrain_seeds)):
+    for seed in plan.seeds:
         for network in plan.networks:
             preset, config = _pretraining(plan, network, seed, scale)
             for model, path in plan.models.items():
                 run = plan.network_run(network, seed, model)
-                stage = Train.of(preset, config, data=PAIRS, far_model=_far_model(plan, network, path))
+                stage = Train.of(
+                    preset,
+                    config,
+                    data=PAIRS,
+                    far_model=_far_model(plan, network, path),
+                    extractor=extractor_run(plan) if network == "LWay" else None,
+                )
                 found[run] = Named(run.name, stage, f"reconstructions/{run.name}")
     return list(found.values())
 
@@ -167,7 +168,7 @@ def _pretrainings(plan: Plan, scale: int) -> list[Named]:
 def _fine_tunings(plan: Plan, images: Images) -> list[Named]:
     held_out: dict[str, Any] = {"val_hr": str(images.hr), "val_lr": str(images.lr), "val_images": _CURVE_IMAGES}
     found: list[Named] = []
-    for seed in range(plan.seeds):
+    for seed in plan.seeds:
         for model, path in plan.models.items():
             for variant in plan.variants:
                 run, network = plan.run(model, variant, seed), variant.network
@@ -187,18 +188,44 @@ def _fine_tunings(plan: Plan, images: Images) -> list[Named]:
 # ------------------------------------------------------------------------------------------------------ results
 
 
-def _sheet(plan: Plan, model: str, path: Path, scale: int, data: str) -> Sheet:
-    paper_data, paper = of_set(plan.table, data)
+@dataclass(frozen=True)
+class _Others:
+    """The runs of rows that are fine-tuned on no folder: of a model by SRTTA, or of no model."""
+
+    srtta: Mapping[str, Path]
+    zero_shot: Mapping[str, Path]
+
+
+def _others(plan: Plan, models: Sequence[Restorer], rows: Sequence[SourceRow]) -> _Others:
+    """Make them, behind their classifier."""
+    scale = models[0].scale
+    adapted = [each.name for each in models if why_no_srtta(each) is None] if plan.adapts else []
+    if adapted:
+        store, training = classifier_of(plan, scale)
+        made = make_all([store], plan.out, plan.out / "runs", Work(workers=plan.order.workers), telling)
+        train_all([training], plan.out, made, plan.order.workers)
+    return _Others(
+        {name: srtta_of(plan, name, rows, scale) for name in adapted},
+        {row: zero_shot_of(plan, preset, scale) for row, preset in plan.zero_shot.items()},
+    )
+
+
+def _sheet(plan: Plan, model: Restorer, others: _Others, data: str) -> Sheet:
+    """The table of a model; rows of no model are on that of the first."""
+    name, path = model.name, plan.models[model.name]
+    paper_data, paper = of_set(plan.table, data, name)
     if plan.far_model is None:
-        paper = {name: values for name, values in paper.items() if name != "SR model"}  # the paper's is EDSR
-    trained = {
-        variant.name: [plan.run(model, variant, seed) for seed in range(plan.seeds)] for variant in plan.variants
-    }
-    runs = {BEFORE: {f"{plain_name(model)}-{BEFORE}": path}} | {
-        name: {run.name: run for run in each} for name, each in trained.items()
-    }
+        paper = {row: values for row, values in paper.items() if row != "SR model"}  # the paper's is EDSR
+    trained = {variant.name: [plan.run(name, variant, seed) for seed in plan.seeds] for variant in plan.variants}
+    runs = {BEFORE: {f"{plain_name(name)}-{BEFORE}": path}}
+    runs |= {row: {run.name: run for run in each} for row, each in trained.items()}
+    if name in others.srtta:
+        runs[SRTTA] = {others.srtta[name].name: others.srtta[name]}
+    if name == next(iter(plan.models)):
+        runs |= {row: {run.name: run} for row, run in others.zero_shot.items()}
+    no_srtta = why_no_srtta(model) if plan.adapts else None
     return Sheet(
-        title=f"HR-aware table {plan.table}: {model}",
+        title=f"HR-aware table {plan.table}: {name}",
         runs=runs,
         logs=trained,
         paper=paper,
@@ -206,7 +233,8 @@ def _sheet(plan: Plan, model: str, path: Path, scale: int, data: str) -> Sheet:
         tables=(_stopping(trained),),
         notes=(
             "the models are fine-tuned on the LR of the images that they are measured on, as in the paper",
-            *_stand_ins(plan, scale),
+            *_stand_ins(plan, model.scale),
+            *([] if no_srtta is None else [no_srtta]),
             *(
                 ["FAR's SR model is the one that is fine-tuned; the paper's is EDSR, which --far-model can name"]
                 if plan.table == "3" and plan.far_model is None
@@ -243,19 +271,26 @@ def run(plan: Plan) -> Finished:
     Raises:
         UserError: the plan is wrong, or a stage failed; the same call goes on from there.
     """
+    order = plan.order
     models = open_alike(plan.models, local_device())
     _check(plan, models)
     scale = models[0].scale
-    images = _images(plan, scale)
+    images, photos = _images(plan, scale)
     measured_on = image_set(None, images.hr, images.lr, scale)
     check_fits(measured_on)
-    work = Work(workers=plan.workers)
+    work, runs = Work(workers=order.workers), plan.out / "runs"
     lr = Named(LR_INDEX, Index(folders=(images.lr,), images=LR_IMAGES), "lr.index.parquet")
-    made = make_all([lr], plan.out, plan.out / "runs", work)
-    large_enough(made[LR_INDEX].rows, max(_fine_tuning(plan, each, 0).loop.lr_patch_px for each in plan.variants))
-    made |= make_all([_pairs(plan, scale)], plan.out, plan.out / "runs", work, telling)
-    train_all(_pretrainings(plan, scale), plan.out, made, plan.workers)
-    train_all(_fine_tunings(plan, images), plan.out, made, plan.workers)
-    sheets = [_sheet(plan, model, path, scale, measured_on.name) for model, path in plan.models.items()]
-    title = f"HR-aware table {plan.table}"
-    return finished(plan.out, measured_on, title, sheets, metrics_of(plan.metrics))
+    made = make_all([lr], plan.out, runs, work)
+    patches = [_fine_tuning(plan, each, 0).loop.lr_patch_px for each in plan.variants]
+    large_enough(made[LR_INDEX].rows, max(patches, default=1))
+    data, first = [_pairs(plan, scale)] if plan.networks else [], list[list[Named]]()
+    if "LWay" in plan.networks:
+        clean, first = extractor_of(plan, scale)
+        data.append(clean)
+    made |= make_all(data, plan.out, runs, work, telling)
+    for wave in (*first, _pretrainings(plan, scale), _fine_tunings(plan, images)):
+        if wave:
+            train_all(wave, plan.out, made, order.workers)
+    others = _others(plan, models, photos)
+    sheets = [_sheet(plan, each, others, measured_on.name) for each in models]
+    return finished(plan.out, measured_on, f"HR-aware table {plan.table}", sheets, metrics_of(order.metrics))

@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...degrade.config import compose_values
-from ...degrade.storage.location import Place
-from ...train.methods.hr_aware import SELF_TRAINING, FineTuneConfig
-from ...train.methods.hr_aware_pretrain import LWAY
 from .rwsr_edl_variants import plain_name
-from .simulated_cameras import Simulated
+
+if TYPE_CHECKING:
+    from ...train.methods.hr_aware import FineTuneConfig
+    from .items.base import Order
 
 Network = Literal["HR-aware", "LWay", "controller", "FAR", "neither", "VGG-19", "CLIP RN50", "SR model"]
 NETWORKS: dict[Network, dict[str, Any]] = {  # keys of the reconstruction network
     "HR-aware": {},
-    "LWay": dict(LWAY),
+    "LWay": {},
     "controller": {"far": None},
     "FAR": {"controller": None},
     "neither": {"controller": None, "far": None},
@@ -23,6 +23,7 @@ NETWORKS: dict[Network, dict[str, Any]] = {  # keys of the reconstruction networ
     "CLIP RN50": {"far": {"net": "clip-rn50"}},
     "SR model": {"far": {"net": "sr", "stride": 1}},
 }
+PRETRAINED, FROZEN = "hr-aware-pretrain", "lway-pretrain-frozen"  # the presets of all but LWay's, and of that
 BEFORE = "before"
 
 
@@ -36,10 +37,12 @@ class Variant:
 
     @property
     def has_far(self) -> bool:
-        return self.network is not None and NETWORKS[self.network].get("far", True) is not None
+        return self.network not in (None, "LWay") and NETWORKS[self.network].get("far", True) is not None
 
-    def tuned(self, base: FineTuneConfig) -> FineTuneConfig:
+    def tuned(self, base: "FineTuneConfig") -> "FineTuneConfig":
         """The fine-tuning's config."""
+        from ...train.methods.hr_aware import SELF_TRAINING
+
         if self.network is None:
             return compose_values(base, SELF_TRAINING)
         return compose_values(base, self.changes if self.has_far else {**self.changes, "far": None})
@@ -56,50 +59,80 @@ TABLES: dict[str, tuple[Variant, ...]] = {
     "3": (Variant("SR model", "SR model"), Variant("VGG-19", "VGG-19"), Variant("CLIP RN50", "CLIP RN50")),
     "4": (Variant("1 - HQI", "HR-aware", {"strength": "1-hqi"}), Variant("HQI", "HR-aware")),
 }
+SRTTA = "SRTTA"
+ZERO_SHOT = {"ZSSR": "zssr", "KernelGAN+ZSSR": "kernelgan-zssr"}  # rows that are of no model, and their presets
+
+
+def rows_of(table: str) -> tuple[str, ...]:
+    """The rows that a table makes, beside the models as they were."""
+    return (*(each.name for each in TABLES[table]), *((SRTTA, *ZERO_SHOT) if table == "1" else ()))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """An adaptation. models: SR models by name. pretrain_on: folders of photographs that pairs are made of. hr, lr: the
-    images to fine-tune on (LR alone) and to measure on; simulate_camera: the camera that LR is made of HR by. samples,
-    hr_size_px, pairs_sets: of the pairs. pretrain_steps, preset, steps: of the two trainings. pretrain_seeds: of the
-    reconstruction networks; where there are fewer than seeds, several fine-tunings go through one. workers: trainings
-    at once. far_model: of table 3's first row; none is the model that is fine-tuned. metrics: none is the paper's.
+    """A table of an order: models, photographs to pretrain on, and images to fine-tune on (LR alone) and measure on.
+
+    each_image: whether the rows of table 1 that learn of each image are made too; figure 9 has no curve of them.
     """
 
-    out: Path
+    order: "Order"
     table: str
-    models: Mapping[str, Path]
-    pretrain_on: tuple[Place, ...]
-    hr: Place
-    lr: Place | None
-    simulate_camera: Simulated | None
-    preset: str
-    sets: tuple[str, ...]
-    pretrain_sets: tuple[str, ...]
-    pairs_sets: tuple[str, ...]
-    steps: int | None
-    pretrain_steps: int | None
-    seeds: int
-    pretrain_seeds: int
-    samples: int
-    hr_size_px: int
-    workers: int
-    far_model: Path | None = None
-    metrics: tuple[str, ...] = ()
+    each_image: bool = True
+
+    @property
+    def out(self) -> Path:
+        return self.order.out
+
+    @property
+    def models(self) -> Mapping[str, Path]:
+        return self.order.models
+
+    @property
+    def far_model(self) -> Path | None:
+        """What FAR of table 3's first row looks through; none is the model that is fine-tuned."""
+        return self.order.far_model
+
+    @property
+    def preset(self) -> str:
+        return "hr-aware-small" if self.order.small else "hr-aware"
+
+    @property
+    def hr_size_px(self) -> int:
+        """Of the pairs."""
+        return 128 if self.order.small else 400
+
+    @property
+    def seeds(self) -> range:
+        return range(self.order.seeds)
 
     @property
     def variants(self) -> tuple[Variant, ...]:
-        return TABLES[self.table]
+        return tuple(each for each in TABLES[self.table] if self.order.wants(each.name))
 
     @property
     def networks(self) -> tuple[Network, ...]:
         return tuple(dict.fromkeys(each.network for each in self.variants if each.network is not None))
 
+    @property
+    def adapts(self) -> bool:
+        """Whether SRTTA is a row."""
+        return self.each_image and self.table == "1" and self.order.wants(SRTTA)
+
+    @property
+    def zero_shot(self) -> Mapping[str, str]:
+        """The rows that are of no model, and their presets."""
+        if not self.each_image or self.table != "1":
+            return {}
+        return {row: preset for row, preset in ZERO_SHOT.items() if self.order.wants(row)}
+
+    def sized(self, preset: str) -> str:
+        """A preset of the order's size."""
+        return f"{preset}-small" if self.order.small else preset
+
     def network_run(self, network: Network, seed: int, model: str) -> Path:
         """Where a reconstruction network is trained; one that looks through the SR model is that model's own."""
         of_model = f"-{plain_name(model)}" if network == "SR model" and self.far_model is None else ""
-        return self.out / "reconstructions" / f"{plain_name(network)}{of_model}-{seed % self.pretrain_seeds}"
+        return self.out / "reconstructions" / f"{plain_name(network)}{of_model}-{seed}"
 
     def run(self, model: str, variant: Variant, seed: int) -> Path:
         """Where a model is fine-tuned."""

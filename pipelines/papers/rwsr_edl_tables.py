@@ -1,7 +1,7 @@
 """RWSR-EDL's ablations, each a table of the paper as one call: build, train every variant by every seed, measure.
 
 OUT/
-    photos/                         with `simulate_camera`: the photographs, degraded
+    photos/                         with --simulate-camera: the photographs, spoilt
     bank.zarr, mixed-bank.zarr      noise of the target set, and of all sets as one
     target.zarr, mixed.zarr, ngdc.zarr   the pairs of each kind of data
     runs/<variant>-<seed>/          the trainings; of several at once runs/<variant>-<seed>.log
@@ -10,6 +10,7 @@ OUT/
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,76 +37,59 @@ from .rwsr_edl_variants import OFF, TABLES, Variant, branches_of, losses_of
 
 if TYPE_CHECKING:
     from ...train.methods.rwsr_edl import EdlConfig
+    from .items.base import Order
     from .table_page import Finished
 
 SCALE = 4
 OWN_BANK, MIXED_BANK, PSNR = "bank.zarr", "mixed-bank.zarr", "psnr"
 TOOK_NOTHING = "no auxiliary image lies in the target's interval, so NGDC takes none and trains on the target alone"
 _CURVE_IMAGES, _CURVE_POINTS = 8, 8
+_PSNR_STEPS, _PSNR_STEPS_SMALL = 1_000_000, 1500
 _OF_THE_CAMERA = IndexConfig(role="lr")  # of pairs: those that its noise is in
 
 
 @dataclass(frozen=True)
 class Plan:
-    """An ablation. target, auxiliary: folders of photographs; held_out: HR to measure on, with its LR unless all is
-    degraded here. psnr_steps: of the model that every training starts from, as published: the main generator alone, by
-    L1 on the target's pairs without noise; 0 is none. seeds: trainings of each variant. samples, hr_size_px: of each
-    store. workers: trainings at once. metrics: none is those of the paper.
+    """A table of an order: the target's and auxiliary photographs, and HR to measure on, with its LR unless all is
+    spoilt by a camera here. Every training starts from one model, as published: the main generator alone, by L1 on the
+    target's pairs without noise.
     """
 
-    out: Path
+    order: "Order"
     table: str
-    target: tuple[Place, ...]
-    auxiliary: tuple[Place, ...]
-    held_out: Place
-    held_out_lr: Place | None
-    preset: str
-    sets: tuple[str, ...]
-    steps: int | None
-    psnr_steps: int
-    seeds: int
-    samples: int
-    hr_size_px: int
-    tile_px: int
-    simulate_camera: bool
-    workers: int
-    metrics: tuple[str, ...] = ()
+
+    @property
+    def out(self) -> Path:
+        return self.order.out
+
+    @property
+    def preset(self) -> str:
+        return "rwsr-edl-small" if self.order.small else "rwsr-edl"
 
     @property
     def variants(self) -> tuple[Variant, ...]:
-        return TABLES[self.table]
+        return tuple(each for each in TABLES[self.table] if self.order.wants(each.name))
 
     @property
     def all_seeds(self) -> range:
-        return range(self.seeds)
+        return range(self.order.seeds)
 
-    @property
-    def wants_auxiliary(self) -> bool:
-        return any(each.data == "mixed" for each in self.variants)
+    def config(self, seed: int | None = None) -> "EdlConfig":
+        """The training's config before a variant changes it; raises UserError."""
+        from ...train.compose import compose_training
+        from ...train.methods.rwsr_edl import EdlConfig
 
-
-def _config(plan: Plan, *, steps: int | None, seed: int | None = None) -> "EdlConfig":
-    """The training's config before a variant changes it; raises UserError."""
-    from ...train.compose import compose_training
-    from ...train.methods.rwsr_edl import EdlConfig
-
-    found = compose_training(plan.preset, sets=plan.sets, steps=steps, seed=seed)
-    assert isinstance(found, EdlConfig)
-    return found
+        sets = self.order.sets_of("rwsr-edl")
+        found = compose_training(self.preset, sets=sets, steps=self.order.steps, seed=seed)
+        assert isinstance(found, EdlConfig)
+        return found
 
 
 def check(plan: Plan) -> None:
     """Raises UserError where a plan cannot be carried out."""
     from ...train.losses.perceptual import check_weights
 
-    if plan.wants_auxiliary and not plan.auxiliary:
-        raise UserError(f"table {plan.table} wants an auxiliary set; name it with --auxiliary")
-    if plan.simulate_camera == (plan.held_out_lr is not None):
-        only = "only one of the two: " if plan.simulate_camera else ""
-        raise UserError(
-            f"name {only}--held-out-lr, the LR of the held-out HR, or --simulate-camera to degrade all photographs"
-        )
-    base = _config(plan, steps=plan.steps)
+    base = plan.config()
     for variant in plan.variants:
         check_weights(compose(base, **variant.changes).losses.perceptual)
 
@@ -114,30 +98,37 @@ def check(plan: Plan) -> None:
 
 
 def _photographs(plan: Plan) -> tuple[list[Place], list[Place], Place, Place]:
-    """Target and auxiliary folders, HR and LR: as they are, or degraded; raises UserError where HR is a source too."""
-    photos, run = plan.out / "photos", runner(plan.workers)
-    kinds = {"target": plan.target, "auxiliary": plan.auxiliary, "held-out": (plan.held_out,)}
+    """Target and auxiliary folders, HR and LR: as they are, or spoilt; raises UserError where HR is a source too."""
+    order = plan.order
+    assert order.test is not None
+    photos, run = plan.out / "photos", runner(order.workers)
+    kinds = {"target": order.target, "auxiliary": order.auxiliary, "test": (order.test,)}
     clean = IndexConfig(role="hr")
     rows = {
         kind: sources.index(
             folders,
             plan.out / f"{kind}.index.parquet",
-            clean if plan.simulate_camera or kind == "held-out" else _OF_THE_CAMERA,
+            clean if order.simulate_camera or kind == "test" else _OF_THE_CAMERA,
             run,
         )
         for kind, folders in kinds.items()
         if folders
     }
-    sources.check_apart([*rows["target"], *rows.get("auxiliary", [])], rows["held-out"])
-    if plan.held_out_lr is not None:
-        return [*plan.target], [*plan.auxiliary], plan.held_out, plan.held_out_lr
+    sources.check_apart([*rows["target"], *rows.get("auxiliary", [])], rows["test"])
+    if order.simulate_camera is None:
+        assert order.test_lr is not None
+        return [*order.target], [*order.auxiliary], order.test, order.test_lr
     for found in rows.values():
         sources.name_left_out(found)
-    target = cameras.written(rows["target"], photos / "target", "degrade target", cameras.by_one_camera)
+    camera = cameras.CAMERAS[order.simulate_camera]
+    target = cameras.written(
+        rows["target"], photos / "target", "photographs of the camera", partial(cameras.by_one_camera, camera=camera)
+    )
     auxiliary: list[Place] = []
     if "auxiliary" in rows:
-        auxiliary = [cameras.written(rows["auxiliary"], photos / "auxiliary", "degrade auxiliary", cameras.by_others)]
-    return [target], auxiliary, *cameras.pairs_by(cameras.NOISY, rows["held-out"], photos, SCALE)
+        title = "photographs of other cameras"
+        auxiliary = [cameras.written(rows["auxiliary"], photos / "auxiliary", title, cameras.by_others)]
+    return [target], auxiliary, *cameras.pairs_by(camera, rows["test"], photos, SCALE)
 
 
 def _check_held_out(plan: Plan, hr: Place, lr: Place) -> None:
@@ -149,10 +140,10 @@ def _check_held_out(plan: Plan, hr: Place, lr: Place) -> None:
         for each in images.items:
             each.read()
     except UserError as error:
-        raise UserError(f"--held-out-lr {lr}: {error}") from None
-    noted = plan.out / "held-out.sha256"
+        raise UserError(f"--test-lr {lr}: {error}") from None
+    noted = plan.out / "test.sha256"
     if noted.exists() and noted.read_text() != images.sha256:
-        raise UserError(f"{plan.out} measures on other held-out images; use another --out, or remove {plan.out}")
+        raise UserError(f"{plan.out} measures on other images; use another --out, or remove {plan.out}")
     write_atomic(noted, images.sha256.encode())
 
 
@@ -166,10 +157,11 @@ def _took_nothing(plan: Plan) -> bool:
 
 def _data(plan: Plan, target: Sequence[Place], auxiliary: Sequence[Place]) -> list[Named]:
     """A bank and a store of every kind of data that the variants, and the PSNR model, want."""
-    wanted = {each.data for each in plan.variants} | ({"target"} if plan.psnr_steps else set())
-    grid = BankConfig(grid=TileGrid(size=plan.tile_px, stride=plan.tile_px))
-    base = store_preset("rwsr-edl-noisefree")
-    config = compose(base, num_samples=plan.samples, hr_size_px=plan.hr_size_px)
+    order, tile = plan.order, 64 if plan.order.small else 256
+    wanted = {each.data for each in plan.variants} | {"target"}
+    grid = compose(BankConfig(grid=TileGrid(size=tile, stride=tile)), sets=order.sets_of("bank", alone=True))
+    base = compose(store_preset("rwsr-edl-noisefree"), num_samples=order.samples_or(50_000), hr_size_px=128)
+    config = compose(base, sets=order.sets_of("pairs", alone=True))
     all_sets, own = [*target, *auxiliary], tuple(target)
     bank = Bank(target=own, auxiliary=tuple(auxiliary), config=grid, images=_OF_THE_CAMERA)
     found = [Named(OWN_BANK, bank, OWN_BANK)]
@@ -193,10 +185,12 @@ def _data(plan: Plan, target: Sequence[Place], auxiliary: Sequence[Place]) -> li
 
 def _psnr(plan: Plan, held_out: Mapping[str, Any]) -> Named:
     """The model that all start from."""
-    base = _config(plan, steps=plan.psnr_steps)
+    order, base = plan.order, plan.config()
     alone = losses_of(pixel=1, perceptual=OFF, gan=OFF) | branches_of("none")
-    loop = {"validate_every": plan.psnr_steps, "learning_rate": 2 * base.loop.learning_rate}  # as ESRGAN's
+    steps = order.steps or (_PSNR_STEPS_SMALL if order.small else _PSNR_STEPS)
+    loop = {"steps": steps, "validate_every": steps, "learning_rate": 2 * base.loop.learning_rate}  # as ESRGAN's
     config = compose(compose(base, loop=loop), **alone)
+    config = compose(config, sets=order.sets_of("esrgan-psnr", alone=True))
     return Named(PSNR, Train.of(plan.preset, config, data="target", **held_out), "runs/psnr")
 
 
@@ -204,7 +198,7 @@ def _trainings(plan: Plan, held_out: Mapping[str, Any]) -> list[Named]:
     """Every variant by every seed."""
     found: list[Named] = []
     for seed in plan.all_seeds:
-        base = _config(plan, steps=plan.steps, seed=seed)
+        base = plan.config(seed)
         loop = {"validate_every": max(1, base.loop.steps // _CURVE_POINTS)}
         for variant in plan.variants:
             config = compose(compose(base, loop=loop), **variant.changes)
@@ -214,7 +208,7 @@ def _trainings(plan: Plan, held_out: Mapping[str, Any]) -> list[Named]:
                 config,
                 data=variant.data,
                 noise=bank if variant.noise else None,
-                start_from=PSNR if plan.psnr_steps else None,
+                start_from=PSNR,
                 **held_out,
             )
             found.append(Named(variant.run(seed), stage, f"runs/{variant.run(seed)}"))
@@ -228,15 +222,16 @@ def run(plan: Plan) -> "Finished":
         UserError: the plan is wrong, or a stage failed; the same call goes on from there.
     """
     check(plan)
+    order = plan.order
     plan.out.mkdir(parents=True, exist_ok=True)
     target, auxiliary, hr, lr = _photographs(plan)
     _check_held_out(plan, hr, lr)
     held_out = {"val_hr": hr, "val_lr": lr, "val_images": _CURVE_IMAGES}
-    data = [*_data(plan, target, auxiliary), *([_psnr(plan, held_out)] if plan.psnr_steps else [])]
-    made = make_all(data, plan.out, plan.out / "runs", Work(workers=plan.workers), telling)
+    data = [*_data(plan, target, auxiliary), _psnr(plan, held_out)]
+    made = make_all(data, plan.out, plan.out / "runs", Work(workers=order.workers), telling)
     if _took_nothing(plan):
         say(f"note: {TOOK_NOTHING}")
-    train_all(_trainings(plan, held_out), plan.out, made, plan.workers)
+    train_all(_trainings(plan, held_out), plan.out, made, order.workers)
     from ...eval.report.published import ablation as published_ablation
     from ..evaluate import image_set
     from . import table_page
@@ -255,5 +250,5 @@ def run(plan: Plan) -> "Finished":
         notes=(TOOK_NOTHING,) if _took_nothing(plan) else (),
     )
     return table_page.finished(
-        plan.out, image_set(None, hr, lr, SCALE), title, [sheet], table_page.metrics_of(plan.metrics)
+        plan.out, image_set(None, hr, lr, SCALE), title, [sheet], table_page.metrics_of(order.metrics)
     )

@@ -1,4 +1,4 @@
-"""A store of real pairs."""
+"""A store of real pairs; and pairs of files that a learned downscaling makes."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
@@ -20,7 +20,7 @@ from ...degrade.recipes.store_config import StoreConfig
 from ...degrade.storage.location import Place
 from ...degrade.storage.provenance import canonical, sha256_of
 from ...degrade.storage.shards.verify import digest
-from .base import Artifact, Given, Input, Inputs, Stage, Work, counts
+from .base import Artifact, Given, Input, Inputs, Stage, Work, counts, folders_of
 
 
 class Pairs(Stage):
@@ -116,3 +116,32 @@ class Pairs(Stage):
             "shift": shifts.as_dict(),
         }
         return Artifact(self.kind, at, found, values, lines, list(listed.rows), changed=num_cut > 0)
+
+
+class MakePairs(Stage):
+    """HR, and the LR that a learned downscaling (FSSR's, DASR's) makes of it, as the two folders of `pairs`."""
+
+    kind: ClassVar[str] = "make_pairs"
+    folder: ClassVar[str] = "pairs"
+    refs: ClassVar[tuple[str, ...]] = ("source", "by")
+    of_folders: ClassVar[bool] = True
+
+    source: Annotated[Inputs, Field(min_length=1)]
+    """Indexes or folders of images."""
+    by: Input
+    """A run of `rwsr train downscaling`."""
+    clean_up: Annotated[int, Field(ge=1, le=8)] = 1
+    """HR is the image so many times smaller, which takes its own noise out."""
+    images: IndexConfig = IndexConfig(role="hr", min_side_px=1)
+    """Which images count as usable."""
+
+    def run(self, at: Place, given: Given, work: Work) -> Artifact:
+        from ..downscale import made_pairs
+
+        out = Given({}).on_disk(at)
+        source, by = folders_of(given, self.source), given.on_disk(self.by)
+        made = made_pairs(source, by, out, self.images, work.run, clean_up=self.clean_up)
+        lines = [f"{out}/HR and {out}/LR hold pairs: {made.pairs}; {made.written} were written now"]
+        values = {"hr": str(out / "HR"), "lr": str(out / "LR"), "pairs": made.pairs, "counts": counts(made.rows)}
+        identity = sha256_of([given.identity(self.by), str(self.clean_up), sources.sources_sha256(made.rows)])
+        return Artifact(self.kind, at, identity, values, lines, made.rows, changed=made.written > 0)

@@ -212,6 +212,27 @@ def test_a_model_is_fine_tuned_and_measured_by_two_protocols(photos: Path, tmp_p
     assert len(list(Path(str(done["png"].at)).glob("hr/*.png"))) == 12
 
 
+@pytest.mark.slow
+def test_lr_of_a_learned_downscaling_becomes_pairs(photos: Path, tmp_path: Path, published: Path) -> None:
+    """From a training to a store of its pairs; a second run does nothing; without an image the pairs are others."""
+    small = {"network": {"num_feat": 4, "num_block": 1}}
+    loop = {"steps": 1, "batch_size": 2, "lr_patch_px": 24}
+    stages = {
+        "bank": None,
+        "quality": None,
+        "groups": {"store": {"preset": "bicubic", "source": "photos", "config": {"num_samples": 2, "hr_size_px": 96}}},
+        "camera": {"train": {"preset": "fssr-downscaling-small", "data": "groups", "config": small | {"loop": loop}}},
+        "made": {"make_pairs": {"source": "photos", "by": "camera", "clean_up": 2}},
+        "pairs": {"pairs": {"source": "made", "scale": 4, "config": {"num_samples": 2, "hr_size_px": 64}}},
+    }
+    done = _run(photos, tmp_path / "out", **stages)
+    assert done["made"].values["pairs"] == 4 and done["pairs"].values["num_pairs"] == 4
+    assert not _changed(_run(photos, tmp_path / "out", **stages))
+    (photos / "b.png").unlink()
+    again = _run(photos, tmp_path / "out", **stages)
+    assert again["made"].at != done["made"].at and again["pairs"].values["num_pairs"] == 3
+
+
 def test_held_out_images_are_not_among_the_sources(photos: Path, tmp_path: Path) -> None:
     """By their content, under whatever name; nothing is built."""
     shutil.copy(photos / "b.png", made_folder(tmp_path / "held-out") / "other-name.png")

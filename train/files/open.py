@@ -59,7 +59,8 @@ class Restorer:
     """A network that is ready to restore.
 
     net: LR [B, 3, h, w] -> SR [B, 3, s*h, s*w], RGB in 0..1. checkpoint: the SHA-256 of its file. config: of the
-    training that made the network, `method` and `network`, where it is one of ours.
+    training that made the network, `method` and `network`, where it is one of ours. sizes: the network's own config,
+    of published files too; None of what spandrel makes.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Restorer:
     scale: int
     checkpoint: str
     config: Json | None = None
+    sizes: NetworkConfig | None = None
 
     @property
     def pools_whole(self) -> bool:
@@ -149,15 +151,15 @@ def made_by(config: Json | None) -> Json | None:
     return config.get("inputs", {}).get("restorer")
 
 
-def _network(weights: Weights, config: Json | None = None) -> tuple[nn.Module, int] | None:
-    """The network that the tensors are of, filled, and its scale: by the config beside them, or by their shapes."""
+def _network(weights: Weights, config: Json | None = None) -> tuple[nn.Module, NetworkConfig] | None:
+    """The network that the tensors are of, filled, and its config: the one beside them, or by their shapes."""
     found = _config_of(weights, config)
     if found is None:
         return None
     sizes, named = found
     net = sizes.build()
     net.load_state_dict(named)
-    return net, sizes.scale
+    return net, sizes
 
 
 def _config_of(weights: Weights, config: Json | None) -> tuple[NetworkConfig, Weights] | None:
@@ -253,14 +255,27 @@ def open_run(path: Path, device: torch.device, *, name: str | None = None) -> Re
     with _fitting(file):
         config = made_by(model.config)
         found = _network(model.weights, config)
-    net, scale = by_spandrel(file, model.weights) if found is None else found
-    return Restorer(
-        name or (path.name if moment_of(path)[1] else path.stem),
-        net.to(device).eval().requires_grad_(False),
-        scale,
-        location.sha256(file),
-        config,
-    )
+    other = by_spandrel(file, model.weights) if found is None else None
+    return _restorer(name or (path.name if moment_of(path)[1] else path.stem), found, other, file, config, device)
+
+
+def _restorer(
+    name: str,
+    found: tuple[nn.Module, NetworkConfig] | None,
+    other: tuple[nn.Module, int] | None,
+    file: Path,
+    config: Json | None,
+    device: torch.device,
+) -> Restorer:
+    """found: a network of ours; other: one of spandrel's."""
+    if found is not None:
+        net, sizes = found
+        scale = sizes.scale
+    else:
+        assert other is not None
+        (net, scale), sizes = other, None
+    net = net.to(device).eval().requires_grad_(False)
+    return Restorer(name, net, scale, location.sha256(file), config, sizes)
 
 
 def weights_in(path: Path) -> tuple[Weights, Path]:
@@ -311,6 +326,5 @@ def open_restorer(path: Path, device: torch.device, *, name: str | None = None) 
         weights, told, file = _published(path)
         config = made_by(told)
         found = _network(weights, config)
-    net, scale = _by_others(path) if found is None else found
-    net = net.to(device).eval().requires_grad_(False)
-    return Restorer(name or path.stem, net, scale, location.sha256(file), config)
+    other = _by_others(path) if found is None else None
+    return _restorer(name or path.stem, found, other, file, config, device)

@@ -13,7 +13,7 @@ from ...degrade.images.decode import decode, is_image
 from ...degrade.images.pixels import U8, middle
 from ...eval.images.restoring import pick_device
 from ...eval.images.tensors import to_tensor
-from ..files.open import is_ours, made_by, open_run
+from ..files.open import open_restorer
 from ..networks.baselines.corruption_classifier import open_classifier
 from ..runs.model_file import weights_of, write_run
 from .kernelgan import KernelGanConfig
@@ -64,18 +64,17 @@ def srtta(
     learned which numbers of the model stay.
 
     Raises:
-        UserError: the model is none of ours, or has no body; there is no clean image; a key is wrong; or `out` holds
-            something.
+        UserError: the model is of no network of ours, or has no body; there is no clean image; a key is wrong; or `out`
+            holds something.
     """
-    if not is_ours(model):
-        raise UserError(f"{model} is no run; SRTTA adapts runs, as of `rwsr train sr --set network.arch=edsr`")
     device = pick_device()
-    restorer = open_run(model, device)
-    network = (made_by(restorer.config) or {}).get("network", {})
+    restorer = open_restorer(model, device)
+    if restorer.sizes is None:
+        raise UserError(f"{model} is of a network of spandrel's; SRTTA adapts an EDSR or an ESRGAN")
     told = None if classifier is None else open_classifier(classifier, device)
     values = SRTTA[preset] | {
         "scale": restorer.scale,
-        "inner": network,
+        "inner": restorer.sizes.model_dump(mode="json"),
         "classifier": None if told is None else told.config.model_dump(mode="json"),
     }
     try:

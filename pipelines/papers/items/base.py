@@ -10,7 +10,7 @@ from ....degrade.errors import UserError
 from ....degrade.storage.local import write_atomic
 from ....degrade.storage.location import Place
 from ...pipeline import Named, make_all
-from ...stages.base import Artifact, Work
+from ...stages.base import Artifact, Ref, Work
 from ...stages.train import Train
 from ..parallel_training import telling, train_all
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ....eval.report.table import MetricRow
     from ....train.methods.base import TrainingConfig
 
-Option = Literal["photos", "target", "auxiliary", "test", "test_lr", "model"]
+Option = Literal["photos", "target", "auxiliary", "test", "test_lr", "model", "far_model"]
 OPTIONS: Mapping[Option, str] = {
     "photos": "--photos",
     "target": "--target",
@@ -28,6 +28,7 @@ OPTIONS: Mapping[Option, str] = {
     "test": "--test",
     "test_lr": "--test-lr",
     "model": "--model",
+    "far_model": "--far-model",
 }
 
 
@@ -36,7 +37,8 @@ class Order:
     """What a person asked for: where, with which folders and models, at which size.
 
     small: minutes on a CPU, instead of the paper's numbers. steps: of every training; samples: of every store; none is
-    the item's. seeds: trainings of each row. sets: keys of the trainings. metrics: none is the paper's.
+    the item's. seeds: trainings of each row. sets: KEY=VALUE of all trainings, PART:KEY=VALUE of one. metrics: none is
+    the paper's. rows: of the table; none is all.
     """
 
     out: Path
@@ -48,12 +50,28 @@ class Order:
     test_lr: Place | None = None
     simulate_camera: Literal["noisy", "soft"] | None = None
     models: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    far_model: Path | None = None
     steps: int | None = None
     samples: int | None = None
     seeds: int = 1
     workers: int = 1
     metrics: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+
+    def sets_of(self, part: str, *, alone: bool = False) -> tuple[str, ...]:
+        """The keys that are changed of a part, as rwsr-edl or pairs; those of all trainings too, unless alone."""
+        named = tuple(text for name, text in map(_named, self.sets) if name == part)
+        return named if alone else (*(text for name, text in map(_named, self.sets) if name is None), *named)
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts of which keys are changed."""
+        return [name for name, _ in map(_named, self.sets) if name is not None]
+
+    def wants(self, row: str) -> bool:
+        """Whether a row of the table is to be made."""
+        return not self.rows or row in self.rows
 
     def samples_or(self, paper: int) -> int:
         """How many samples a store has, whose published size is given."""
@@ -68,16 +86,26 @@ class Order:
             "test": self.test,
             "test_lr": self.test_lr or self.simulate_camera,
             "model": self.models,
+            "far_model": self.far_model,
         }
         return bool(values[option])
 
 
+def _named(text: str) -> tuple[str | None, str]:
+    """PART:KEY=VALUE in two; the part is None where none is named."""
+    name, colon, rest = text.partition(":")
+    return (name.strip(), rest) if colon and "=" not in name else (None, text)
+
+
 @dataclass(frozen=True)
 class Made:
-    """What an order gave: its page, and lines for a person."""
+    """What an order gave: its page, lines for a person and, where rows are trained by seeds, of each metric the figures
+    of each row's trainings.
+    """
 
     page: Path
     lines: list[str]
+    runs: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict[str, Mapping[str, Sequence[float]]])
 
 
 @dataclass(frozen=True)
@@ -87,7 +115,9 @@ class Item:
     name: as table2 or fig7. title: what it shows. wants: what of the user's it takes, in words. trains: presets at the
     paper's size, and how often each is trained. files: published files that the paper's size takes, by the names of
     `rwsr weights`. notes: errata, and what is not as the paper has it. make: None of a drawing; why says so. seeded:
-    its rows can be trained by several seeds.
+    its rows can be trained by several seeds. trained_from: what it takes instead of models, or beside them, to train
+    the rows of the table. rows: which can be made alone. parts: of what keys can be changed beside `trains` and the
+    stores (`pairs`). may: what it can take beside.
     """
 
     paper: str
@@ -100,6 +130,10 @@ class Item:
     make: Callable[["Item", Order], Made] | None = None
     why: str = ""
     seeded: bool = False
+    trained_from: Mapping[Option, str] = field(default_factory=dict[Option, str])
+    rows: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    may: Mapping[Option, str] = field(default_factory=dict[Option, str])
 
     @property
     def called(self) -> str:
@@ -116,19 +150,53 @@ class Item:
         """Raises UserError where it cannot be made, or something that it takes is not named."""
         if self.make is None:
             raise UserError(f"{self.called} is not made here: {self.why}")
-        lacking = [f"{OPTIONS[each]} ({said})" for each, said in self.wants.items() if not order.has(each)]
+        lacking = [f"{OPTIONS[each]} ({said})" for each, said in self._wants(order).items() if not order.has(each)]
         if lacking:
-            raise UserError(f"{self.called} takes {', '.join(lacking)}; name {'it' if len(lacking) == 1 else 'them'}")
-        unused = [OPTIONS[each] for each in OPTIONS if each not in self.wants and order.has(each)]
+            instead = (
+                ""
+                if not self.trained_from or self.trains_for(order)
+                else (
+                    ", or instead of --model "
+                    + ", ".join(f"{OPTIONS[each]} ({said})" for each, said in self.trained_from.items())
+                )
+            )
+            them = "it" if len(lacking) == 1 else "them"
+            raise UserError(f"{self.called} takes {', '.join(lacking)}{instead}; name {them}")
+        known = {*self.wants, *self.trained_from, *self.may}
+        unused = [OPTIONS[each] for each in OPTIONS if each not in known and order.has(each)]
         if unused:
             raise UserError(f"{self.called} takes no {unused[0]}; leave it out")
         if order.seeds > 1 and not self.seeded:
             raise UserError(f"{self.called} trains each row once; leave out --seeds")
+        _check_among(order.rows, self.rows, f"no row of {self.called}")
+        known = (*self.trains, *([PAIRS] if self.trains else []), *self.parts)
+        _check_among(order.parts, known, f"no part of {self.called} that has keys")
+
+    def trains_for(self, order: Order) -> bool:
+        """Whether an order has it train, rather than measure models that are named alone."""
+        return bool(self.trains) and (not self.trained_from or any(order.has(each) for each in self.trained_from))
+
+    def _wants(self, order: Order) -> Mapping[Option, str]:
+        """What an order has to name: where it names some of what rows are trained from, all of that."""
+        if not self.trained_from or not self.trains_for(order):
+            return self.wants
+        return {**{each: said for each, said in self.wants.items() if each != "model"}, **self.trained_from}
+
+
+def _check_among(told: Sequence[str], known: Sequence[str], what: str) -> None:
+    """Raises UserError where something is told that is not known."""
+    for each in told:
+        if each not in known:
+            raise UserError(
+                f"{each} is {what}" + (f"; name one of {', '.join(known)}" if known else ", which has none")
+            )
 
 
 NAMES = {"cugan": "CUGAN", "mm-realsr": "MM-RealSR", "rwsr-edl": "RWSR-EDL", "hr-aware": "HR-aware"}
 _ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
 _RUNS = "runs"
+_NO_WORK = (".json", ".index.parquet", ".sha256")  # what an order leaves that was refused
+PAIRS = "pairs"  # the part that all stores of an order are
 
 
 def carry_out(item: Item, order: Order) -> Made:
@@ -166,7 +234,7 @@ def _claim(item: Item, order: Order) -> None:
         "--simulate-camera": str(order.simulate_camera),
     }
     noted = order.out / "order.json"
-    if noted.exists():
+    if noted.exists() and any(not each.name.endswith(_NO_WORK) for each in order.out.iterdir()):
         before = json.loads(noted.read_text())
         other = next((key for key, value in told.items() if before.get(key) != value), None)
         if other is not None:
@@ -181,16 +249,22 @@ def build_stores(order: Order, stores: Sequence[Named]) -> dict[str, Artifact]:
     return make_all(stores, order.out, order.out / _RUNS, Work(workers=order.workers), telling)
 
 
-def composed(order: Order, preset: str, *sets: str) -> "TrainingConfig":
-    """The config of a preset with the keys of an item, then those of the order."""
+def composed(order: Order, preset: str, *sets: str, part: str | None = None) -> "TrainingConfig":
+    """The config of a preset with the keys of an item, then those of the order. part: what it is to a person, if not
+    the preset.
+    """
     from ....train.compose import compose_training
 
-    return compose_training(preset, sets=[*sets, *order.sets], steps=order.steps)
+    part = part or preset.removesuffix("-small")
+    try:
+        return compose_training(preset, sets=[*sets, *order.sets_of(part)], steps=order.steps)
+    except UserError as error:
+        raise UserError(f"of {part}: {error}") from None
 
 
-def stage(order: Order, preset: str, data: str, *sets: str, **inputs: Any) -> Train:
+def stage(order: Order, preset: str, data: Ref, *sets: str, part: str | None = None, **inputs: Any) -> Train:
     """A training by a preset, on a store of the order."""
-    return Train.of(preset, composed(order, preset, *sets), data=(data,), **inputs)
+    return Train.of(preset, composed(order, preset, *sets, part=part), data=(data,), **inputs)
 
 
 def run_of(order: Order, name: str) -> Path:
@@ -286,7 +360,7 @@ def finished(
     from ....eval.report.table import read
 
     size = "small, minutes on a CPU: only orders can be compared" if order.small else "at the paper's size"
-    lead = [f"{item.title}. Trained {size}." if item.trains else f"{item.title}.", *said]
+    lead = [f"{item.title}. Trained {size}." if item.trains_for(order) else f"{item.title}.", *said]
     lead += [f"Note: {each}" for each in item.notes]
     parts = list(body)
     if metrics is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ....degrade.config import compose
+from ....degrade.errors import UserError
 from ....degrade.images.pixels import encode_png
 from ....degrade.recipes.store_config import store_preset
 from ....degrade.storage.local import write_atomic
@@ -14,6 +15,7 @@ from ...stages.store import Store
 from ...stages.train import Train
 from ..rwsr_edl_variants import plain_name
 from .base import (
+    PAIRS,
     Item,
     Made,
     Order,
@@ -28,6 +30,7 @@ from .base import (
     train,
     training,
 )
+from .measured import scale_of
 
 if TYPE_CHECKING:
     from ....eval.report.page import Part
@@ -54,7 +57,8 @@ def _stores(order: Order, presets: Mapping[str, Sequence[str]]) -> list[Named]:
     found: list[Named] = []
     for name, (preset, *sets) in presets.items():
         size = 96 if order.small else store_preset(preset).hr_size_px
-        config = compose(store_preset(preset), sets=sets, num_samples=order.samples_or(16_000), hr_size_px=size)
+        config = compose(store_preset(preset), num_samples=order.samples_or(16_000), hr_size_px=size)
+        config = compose(config, sets=[*sets, *order.sets_of(PAIRS, alone=True)])
         found.append(Named(name, Store.of(config, source=order.photos), f"{name}.zarr"))
     return found
 
@@ -84,11 +88,11 @@ def _unet(order: Order, level: Level, start: Path | None = None) -> Named:
     data = _single(level)
     if start is None:
         small = (*_BLIND, f"loop.learning_rate={_SINGLE_RATE}")
-        stage = _stage(order, "cunet", data, *small) if order.small else _stage(order, "unet", data)
+        stage = _stage(order, "cunet", data, *small, part="unet") if order.small else _stage(order, "unet", data)
         return training(f"unet-{data}", stage)
     small = (*_BLIND, "discriminator_modulated=false")
     preset, sets = ("cugan", small) if order.small else ("ugan", ())
-    return training(f"ugan-{data}", _stage(order, preset, data, *sets, start_from=start))
+    return training(f"ugan-{data}", _stage(order, preset, data, *sets, part="ugan", start_from=start))
 
 
 def _cunet(order: Order, name: str = "cunet", *sets: str) -> Named:
@@ -148,14 +152,16 @@ def _table(item: Item, order: Order) -> Made:
 
 
 def _table_3(item: Item, order: Order) -> Made:
-    """CUnet as a denoiser of gray images."""
+    """CUnet as a denoiser of gray images, and those that are named."""
     from ....eval.protocols.cugan_tables import CUGAN, CuganOptions
 
+    if order.models and scale_of(order) != 1:
+        raise UserError(f"the models enlarge {scale_of(order)} times; {item.called} is of models of scale 1")
     made = build_stores(order, _stores(order, _ALL))
     train(order, ([_cunet(order)],), made)
     out = order.out / "metrics.parquet"
     options = CuganOptions(table="3", metrics=order.metrics)
-    measure_into(out, CUGAN, photographs(order.test), {"CUnet": run_of(order, "cunet")}, options)
+    measure_into(out, CUGAN, photographs(order.test), {"CUnet": run_of(order, "cunet"), **order.models}, options)
     return finished(item, order, metrics=out)
 
 
@@ -356,9 +362,9 @@ ITEMS = (
         (
             "CUnet is printed 2.2 to 2.9 dB above the next, which no denoiser of gray images is: noise in colour, or "
             "PSNR over three channels, is likely; here all is gray, and luma in three channels",
-            "BM3D, TNRD, DnCNN, IRCNN and FFDNet are printed, not measured",
+            "BM3D, TNRD, DnCNN, IRCNN and FFDNet are printed; a denoiser is measured beside by --model DnCNN-B=FILE",
         ),
-        _table_3,
+        _table_3, may={"model": "denoisers by name, of scale 1"},
     ),
     Item(
         "cugan", "fig1", "One photograph denoised, deblurred, and led from the GAN's effect to the MSE's",

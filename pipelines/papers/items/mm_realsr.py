@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ....degrade.config import compose_values
+from ....degrade.config import compose, compose_values
 from ....degrade.errors import UserError
 from ....degrade.recipes.real_esrgan import FIRST, SECOND
 from ....degrade.recipes.store_config import store_preset
@@ -13,6 +13,7 @@ from ...pipeline import Named
 from ...stages.store import Store
 from ...stages.train import Train
 from .base import (
+    PAIRS,
     Item,
     Made,
     Order,
@@ -37,11 +38,12 @@ def _store(order: Order, preset: str, name: str, **recipe: Any) -> Named:
     size = 128 if order.small else store_preset(preset).hr_size_px
     sizes: dict[str, Any] = {"num_samples": order.samples_or(100_000), "hr_size_px": size}
     config = compose_values(store_preset(preset), sizes | ({"recipe": recipe} if recipe else {}))
+    config = compose(config, sets=order.sets_of(PAIRS, alone=True))
     return Named(name, Store.of(config, source=order.photos), f"{name}.zarr")
 
 
 def _stage(order: Order, paper: str, small: str, data: str, *sets: str, **inputs: Any) -> Train:
-    return stage(order, small if order.small else paper, data, *sets, **inputs)
+    return stage(order, small if order.small else paper, data, *sets, part=paper, **inputs)
 
 
 # ----------------------------------------------------------------------------------------------------- table 1

@@ -1,6 +1,7 @@
 """HR-aware's tables and figures as commands: networks, trainings, table, curves; what is wrong is told first."""
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,8 +14,9 @@ from rwsr.degrade.config import compose
 from rwsr.eval.report import table as report
 from rwsr.eval.report.published import ablation as published_ablation
 from rwsr.pipelines.papers.early_stopping import stopped
-from rwsr.pipelines.papers.hr_aware_variants import NETWORKS, TABLES, Variant
+from rwsr.pipelines.papers.hr_aware_variants import NETWORKS, TABLES, Variant, rows_of
 from rwsr.train.compose import compose_fine_tuning, compose_training
+from rwsr.train.networks.mm_realsr import MMRealSRConfig
 from rwsr.train.networks.published.compact import CompactConfig
 
 from ...commands import flags, rwsr
@@ -22,6 +24,16 @@ from ...conftest import scene
 
 SIZES = ["network.num_feat=4", "network.code=6", "network.degradation_blocks=1"]
 FEW = ["loop.batch_size=2", "loop.checkpoint_every=2"]
+SMALLER = [  # of each training
+    "pairs:hr_size_px=64",
+    *(f"hr-aware-pretrain:{each}" for each in (*SIZES, "losses.lpips=0")),
+    "hr-aware:losses.lpips=0",
+]
+LWAY = [
+    *(f"lway-pretrain-frozen:{each}" for each in ("network.num_feat=4", "network.code=6", "losses.lpips=0")),
+    "lway-pretrain-frozen:network.degradation_blocks=1",
+    *(f"lway-extractor:{each}" for each in ("network.num_feat=4", "network.num_block=1", "losses.gan.num_feat=2")),
+]
 
 
 @pytest.fixture
@@ -36,80 +48,101 @@ def hr(tmp_path: Path) -> Path:
 @pytest.fixture
 def told(foreign: Path, photos: Path, hr: Path, tmp_path: Path) -> list[object]:
     """What makes all of it small; without published weights."""
-    found: list[object] = ["--model", foreign, "--pretrain-on", photos, "--hr", hr, "--out", tmp_path / "out"]
-    found += ["--pretrain-steps", 2, "--steps", 2, "--samples", 6, "--hr-size", 64]
-    found += flags("--pretrain-set", [*SIZES, *FEW, "losses.lpips=0"])
-    return [*found, *flags("--set", [*FEW, "losses.lpips=0", "loop.lr_patch_px=16"])]
+    found: list[object] = ["--model", foreign, "--photos", photos, "--test", hr, "--out", tmp_path / "out", "--small"]
+    found += ["--steps", 2, "--samples", 6]
+    return [*found, *flags("--set", [*FEW, *SMALLER, "hr-aware:loop.lr_patch_px=16"])]
+
+
+def _table(item: str, *words: object, code: int = 0) -> str:
+    return rwsr("paper", "hr-aware", item, *words, code=code)
+
+
+SOFT = ("--simulate-camera", "soft")
 
 
 def test_every_table_is_the_papers_and_can_be_trained() -> None:
-    """The same rows; each changes the network or the fine-tuning; LWay's is the preset of that name."""
+    """The same rows; each changes the network or the fine-tuning."""
     for table, rows in TABLES.items():
-        known = [
-            name
-            for name in next(iter(published_ablation("HR-aware", table).values()))
-            if name not in ("before", "SRTTA")
-        ]
-        assert [each.name for each in rows if each.name != "self-training"] == known
+        known = [name for name in next(iter(published_ablation("HR-aware", table).values())) if name != "before"]
+        assert sorted(each for each in rows_of(table) if each != "self-training") == sorted(known)
         changed = {(each.network, each.tuned(compose_fine_tuning("hr-aware-small")).model_dump_json()) for each in rows}
         assert len(changed) == len(rows)
     base = compose_training("hr-aware-pretrain-small")
-    assert compose(base, network=NETWORKS["LWay"]) == compose_training("lway-pretrain-small")
     assert TABLES["1"][0].tuned(compose_fine_tuning("hr-aware-small")) == compose_fine_tuning("self-training-small")
     assert compose(base, network=NETWORKS["neither"]).network.image_blocks == base.network.image_blocks
+    assert (
+        published_ablation("HR-aware", "1", "SwinIRGAN")["RealSR-Canon"]["before"]
+        != (published_ablation("HR-aware", "1")["RealSR-Canon"]["before"])
+    )
 
 
 @pytest.mark.slow
 def test_table_1_from_photographs_to_the_page(
     told: list[object], published: Path, foreign: Path, tmp_path: Path
 ) -> None:
-    """Two networks and three variants by two seeds, of two models; done again, nothing is trained."""
-    seen = flags("--set", ["losses.lpips=1", "loop.lr_patch_px=24"]) + flags("--pretrain-set", ["losses.lpips=1"])
-    arguments = [*told, *seen, "--model", f"other={foreign}", "--simulate-camera", "soft", "--seeds", 2, "--workers", 2]
-    said = rwsr("ablation", "hr-aware", *arguments, "--json")
+    """Two networks, LWay's extractor and three variants by two seeds, of two models; SRTTA of an ESRGAN, and what
+    learns of each image; done again, nothing is trained.
+    """
+    keys = ["hr-aware:losses.lpips=1", "hr-aware:loop.lr_patch_px=24", "hr-aware-pretrain:losses.lpips=1"]
+    keys += ["pairs:hr_size_px=128", *LWAY, "corruption-classifier:network={width: 2, num_block: [1, 1, 1, 1]}"]
+    keys += ["corruption-classifier:loop.lr_patch_px=40", "zssr:steps=2", "srtta:steps=1", "srtta:batch_size=2"]
+    torch.manual_seed(0)
+    net = MMRealSRConfig(modulated=False, num_feat=4, num_block=1, num_grow_ch=4).build()
+    torch.save({"params_ema": net.state_dict()}, tmp_path / "esrgan.pth")
+    rows = [part for row in ("self-training", "LWay", "HR-aware", "SRTTA", "ZSSR") for part in ("--row", row)]
+    arguments = [*told, *rows, *flags("--set", keys), "--model", f"other={tmp_path / 'esrgan.pth'}"]
+    arguments += [*SOFT, "--seeds", 2, "--workers", 2]
+    said = _table("table1", *arguments, "--json")
     runs = json.loads(said[said.index("{\n") if "{\n" in said else said.index("{") :])["runs"]["psnr-y"]
-    assert len(runs) == 2 * 4 and {len(each) for each in runs.values()} == {1, 2}
+    assert len(runs) == 2 * 4 + 2 and {len(each) for each in runs.values()} == {1, 2}
+    assert len(runs["HR-aware table 1: other, SRTTA"]) == len(runs["HR-aware table 1: tiny, ZSSR"]) == 1
     made = tmp_path / "out"
     networks = sorted(path.name for path in (made / "reconstructions").iterdir() if path.is_dir())
-    assert networks == ["hr-aware-0", "hr-aware-1", "lway-0", "lway-1"]
+    each = ["corruption-classifier", "hr-aware-0", "hr-aware-1", "lway-0", "lway-1", "lway-extractor"]
+    assert networks == each
+    assert json.loads((made / "reconstructions/lway-0/run.json").read_text())["config"]["network"]["frozen_extractor"]
+    assert len(list((made / "clean-lr").iterdir())) > 0
     trained = {path: path.stat().st_mtime_ns for path in made.glob("*/*/model.safetensors")}
-    assert len(trained) == 4 + 2 * 3 * 2
-    text = rwsr("ablation", "hr-aware", *arguments)
+    assert len(trained) == 6 + 2 * 3 * 2 + 2
+    text = _table("table1", *arguments)
     assert "HR-aware table 1: other:" in text and "self-training: psnr-y " in text
     assert {path: path.stat().st_mtime_ns for path in made.glob("*/*/model.safetensors")} == trained
     page = (made / "report.html").read_text()
     assert "FAR of HR-aware looks through squeezenet, features at 1/8, in place of the paper&#39;s CLIP RN50" in page
     assert "least LPIPS, with HR" in page and "25.87" in page and "Measured while training" in page
+    assert "SRTTA adapts an EDSR or an ESRGAN; tiny is a compact" in page
+    zssr = re.search(r"<td>ZSSR</td>(.*?)</tr>", page, re.DOTALL)
+    assert zssr and "26.11" in zssr[1]  # of the paper, beside ours
 
 
 def test_a_missing_encoder_is_told_before_anything_is_made(told: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
     """Table 3 wants VGG-19 and CLIP RN50: the file, and where to get it."""
     monkeypatch.setenv("RWSR_WEIGHTS", str(Path(str(told[1])).parent))
     monkeypatch.setenv("TORCH_HOME", str(Path(str(told[1])).parent))
-    said = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--table", "3", code=1)
-    assert "is missing; put https" in said and not (Path(str(told[1])).parent / "out").exists()
+    said = _table("table3", *told, *SOFT, code=1)
+    out = Path(str(told[1])).parent / "out"
+    assert "is missing; put https" in said and [each.name for each in out.iterdir()] == ["order.json"]
 
 
 def test_what_is_wrong_is_told_first(told: list[object], photos: Path, tmp_path: Path, published: Path) -> None:
     """Before anything is trained."""
-    assert "name --lr, the LR of the HR, or --simulate-camera" in rwsr("ablation", "hr-aware", *told, code=1)
-    both = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--lr", photos, code=1)
-    assert "name only one of the two: --lr" in both
-    said = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--set", "loop.step=3", code=1)
+    table = ("table1", *told, "--row", "HR-aware")
+    assert "takes --test-lr (its LR, or --simulate-camera)" in _table(*table, code=1)
+    assert "not both" in _table(*table, *SOFT, "--test-lr", photos, code=2)
+    said = _table(*table, *SOFT, "--set", "hr-aware:loop.step=3", code=1)
     assert "loop.step is not a config key" in said
     torch.save({"params": CompactConfig(num_feat=4, num_conv=2, scale=2).build().state_dict()}, tmp_path / "two.pth")
-    said = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--model", tmp_path / "two.pth", code=1)
+    said = _table(*table, *SOFT, "--model", tmp_path / "two.pth", code=1)
     assert "the models enlarge differently (tiny 4 times, two 2 times); name models of one scale" in said
-    few = ["--hr-size", 32]
-    assert "--hr-size 32 is less than a patch of 16 px of LR; use 64 or more" in rwsr(
-        "ablation", "hr-aware", *told, "--simulate-camera", "soft", *few, code=1
-    )
-    said = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--pairs-set", "recipe.thrid=1", code=1)
+    said = _table(*table, *SOFT, "--set", "hr-aware-pretrain:loop.lr_patch_px=20", code=1)
+    assert "pairs:hr_size_px = 64 is less than a patch of 20 px of LR" in said and "use 80 or more" in said
+    said = _table(*table, *SOFT, "--set", "pairs:recipe.thrid=1", code=1)
     assert "recipe.thrid is not a config key" in said
-    said = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--set", "selection.by=far", code=1)
+    said = _table("table2", *told, "--row", "neither", *SOFT, "--set", "hr-aware:selection.by=far", code=1)
     assert "selection.by = far measures FAR, which is left out here" in said
-    assert not (tmp_path / "out").exists()
-    said = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--pretrain-on", tmp_path / "test", code=1)
+    assert "takes no --far-model" in _table(*table, *SOFT, "--far-model", tmp_path / "two.pth", code=1)
+    assert [each.name for each in (tmp_path / "out").iterdir()] == ["order.json"]
+    said = _table(*table, *SOFT, "--photos", tmp_path / "test", code=1)
     assert "2 of the held-out images are sources too" in said
     assert not (tmp_path / "out/runs").exists()
 
@@ -122,22 +155,21 @@ def test_lr_that_does_not_fit_is_told_before_anything_is_trained(
     lr.mkdir()
     for path in hr.glob("*.png"):
         Image.open(path).resize((40, 40)).save(lr / path.name)
-    said = rwsr("ablation", "hr-aware", *told, "--lr", lr, code=1)
+    said = _table("table4", *told, "--test-lr", lr, code=1)
     assert "HR is 142x130 and LR 40x40, not 4 times less" in said
-    said = rwsr("ablation", "hr-aware", *told, "--simulate-camera", "soft", "--set", "loop.lr_patch_px=40", code=1)
+    said = _table("table4", *told, *SOFT, "--set", "hr-aware:loop.lr_patch_px=40", code=1)
     assert "no LR image holds a patch of loop.lr_patch_px = 40" in said
     assert not (tmp_path / "out/reconstructions").exists()
 
 
 @pytest.mark.slow
-def test_seeds_may_share_a_network(told: list[object], published: Path, tmp_path: Path) -> None:
-    """One of each kind for two fine-tunings; pairs are as they are told to be."""
-    more: list[object] = ["--seeds", 2, "--pretrain-seeds", 1, "--pairs-set", "recipe.first.noise_sigma_255=[1,2]"]
-    said = rwsr("ablation", "hr-aware", *told, *more, "--simulate-camera", "soft", "--table", "4")
+def test_pairs_are_as_they_are_told_to_be(told: list[object], published: Path, tmp_path: Path) -> None:
+    """And a row can be made alone."""
+    more = ("--row", "1 - HQI", "--set", "pairs:recipe.first.noise_sigma_255=[1,2]")
+    said = _table("table4", *told, *more, *SOFT)
     assert "1 - HQI: psnr-y " in said
     made = tmp_path / "out"
-    assert [path.name for path in (made / "reconstructions").iterdir() if path.is_dir()] == ["hr-aware-0"]
-    assert len(list((made / "runs").glob("*/model.safetensors"))) == 2 * 2
+    assert [path.name for path in (made / "runs").iterdir() if path.is_dir()] == ["tiny-1-hqi-0"]
     recipe = open_samples(made / "pairs.zarr").provenance.config["recipe"]
     assert recipe["first"]["noise_sigma_255"] == [1, 2] and recipe["scale"] == 4
 
@@ -227,17 +259,11 @@ def test_other_scales(photos: Path, hr: Path, tmp_path: Path, monkeypatch: pytes
     torch.manual_seed(0)
     torch.save({"params": CompactConfig(num_feat=4, num_conv=2, scale=2).build().state_dict()}, tmp_path / "two.pth")
     out = tmp_path / "out"
-    arguments: list[object] = ["--model", tmp_path / "two.pth", "--pretrain-on", photos, "--hr", hr, "--out", out]
-    arguments += ["--pretrain-steps", 1, "--steps", 1, "--samples", 4, "--hr-size", 64, "--seeds", 1, "--table", 3]
     blind = ["losses.lpips=0", "network.controller=null"]
-    arguments += flags("--pretrain-set", [*SIZES, *FEW, *blind])
-    said = rwsr(
-        "ablation",
-        "hr-aware",
-        *arguments,
-        "--simulate-camera",
-        "soft",
-        *flags("--set", [*FEW, blind[0], "loop.lr_patch_px=16"]),
-    )
+    keys = [f"hr-aware-pretrain:{each}" for each in (*SIZES, *blind)]
+    keys += [*FEW, "pairs:hr_size_px=64", "hr-aware:losses.lpips=0", "hr-aware:loop.lr_patch_px=16"]
+    arguments: list[object] = ["--model", tmp_path / "two.pth", "--photos", photos, "--test", hr, "--out", out]
+    arguments += ["--steps", 1, "--samples", 4, "--small", "--row", "SR model", *flags("--set", keys)]
+    said = _table("table3", *arguments, *SOFT)
     assert "SR model: psnr-y " in said and (out / "reconstructions/sr-model-two-0/model.safetensors").exists()
     assert json.loads((out / "reconstructions/sr-model-two-0/run.json").read_text())["config"]["network"]["scale"] == 2

@@ -120,14 +120,18 @@ def test_cugans_table_2_is_made_and_goes_on(folders: Path) -> None:
 @pytest.mark.parametrize("item", ["fig1", "fig2", "fig5", "fig6", "fig7", "fig8", "table3"])
 def test_cugans_other_items_are_made(item: str, folders: Path, published: Path) -> None:
     sets = [each for each in _CUNET if item != "fig7" or "num_" not in each]
+    torch.save({"params": CompactConfig(num_feat=4, num_conv=2, scale=1).build().state_dict()}, folders / "d.pth")
+    beside = ("--model", f"DnCNN-B={folders / 'd.pth'}") if item == "table3" else ()
     _paper(folders, "cugan", item, "--small", "--photos", folders / "photos", "--test", folders / "test", "--steps", 1,
-           "--samples", 2, *flags("--set", sets))  # fmt: skip
+           "--samples", 2, *beside, *flags("--set", sets))  # fmt: skip
     page = (folders / "out/report.html").read_text()
     assert f"CUGAN {'table' if 'table' in item else 'figure'} {item[-1]}" in page
     assert ("measured here" in page) == ("table" in item)  # beside printed cells; those of table 2 are not figure 2's
     if item == "table3":
         mean = table.mean(table.read(folders / "out/metrics.parquet"), model="CUnet", member="r0 sigma15")
         assert re.search(rf"34\.53</td>\s*<td[^>]*>\s*{mean:.2f}\s*</td>", page)
+        mean = table.mean(table.read(folders / "out/metrics.parquet"), model="DnCNN-B", member="r0 sigma15")
+        assert re.search(rf"31\.61</td>\s*<td[^>]*>\s*{mean:.2f}\s*</td>", page)
     if item == "fig5":
         with Image.open(folders / "out/denoising/noise-0.20/2.png") as picture:
             assert picture.size == (128 * 4, 112 * 4)
@@ -221,6 +225,61 @@ def test_rwsr_edls_items_are_made(folders: Path, published: Path) -> None:
     assert "patches" in told
 
 
+_SMALL_STORES = ("pairs:hr_size_px=96", "bank:grid={size: 24, stride: 24}", "kernels:steps=2", "zssr:steps=2")
+
+
+@pytest.mark.slow
+def test_rwsr_edls_rows_are_trained(folders: Path, published: Path) -> None:
+    """Every method of table I by one order; done again, nothing is trained; a named model stands beside them."""
+    (folders / "mine").mkdir()
+    for seed in range(4, 7):
+        Image.fromarray(scene(seed, 208, 224)).save(folders / f"mine/{seed}.png")
+    order = ("rwsr-edl", "table1", "--small", "--photos", folders / "photos", "--target", folders / "mine", "--test",
+             folders / "test", "--simulate-camera", "noisy", "--steps", 1, "--samples", 4,
+             *flags("--set", ("loop.batch_size=2", "loop.lr_patch_px=24", *_SMALL_STORES)))  # fmt: skip
+    _paper(folders, *order)
+    rows = table.read(folders / "out/metrics.parquet")
+    methods = ("ESRGAN", "ZSSR", "CinCGAN", "FSSR", "Impressionism", "FASRGAN", "DASR", "RWSR-EDL")
+    assert {row.model for row in rows} == {"bicubic", "lanczos", *methods}
+    page = (folders / "out/report.html").read_text()
+    for method in methods:  # each beside what is printed of it
+        mean = table.mean(rows, model=method, metric="psnr-rgb")
+        assert re.search(rf"{method}</td>(?:(?!</tr>).)*{mean:.2f}", page, re.DOTALL), method
+    assert "minutes on a CPU" in page
+    trained = {path: path.stat().st_mtime_ns for path in (folders / "out/runs").glob("*/model.safetensors")}
+    assert len(trained) == 13 and (folders / "out/kernels/kernels.yaml").exists()
+    torch.manual_seed(0)
+    torch.save({"params": CompactConfig(num_feat=4, num_conv=2, scale=4).build().state_dict()}, folders / "x.pth")
+    told = _paper(folders, *order, "--row", "RWSR-EDL", "--row", "DASR", "--model", f"other={folders / 'x.pth'}")
+    assert trained == {path: path.stat().st_mtime_ns for path in (folders / "out/runs").glob("*/model.safetensors")}
+    assert "other: psnr-rgb" in told
+
+
+@pytest.mark.slow
+def test_rows_that_are_wanted_alone_are_made(folders: Path, published: Path) -> None:
+    """With what they hang on; an image too small for what learns of each is named and left out, for all."""
+    for folder, seed, side in (("mine", 4, 160), ("large", 9, 320), ("large", 10, 112)):
+        (folders / folder).mkdir(exist_ok=True)
+        Image.fromarray(scene(seed, side, side + 16)).save(folders / folder / f"{side}.png")
+    quick = ("loop.batch_size=2", "kernelgan-zssr:steps=2", "kernelgan-zssr:kernelgan.steps=2")
+    order = ("rwsr-edl", "table5", "--small", "--photos", folders / "photos", "--target", folders / "mine", "--steps",
+             1, "--samples", 2, "--simulate-camera", "noisy", *flags("--row", ("EDSR", "KernelGAN")),
+             *flags("--set", quick))  # fmt: skip
+    told = _paper(folders, *order, "--test", folders / "large")
+    assert re.search(r"left out: too-small: 112-\w+\.png, of KernelGAN: has less than 72 px", told)
+    rows = table.read(folders / "out/metrics.parquet")
+    assert {row.model for row in rows} == {"bicubic", "lanczos", "EDSR", "KernelGAN"}
+    assert {row.source.partition("-")[0] for row in rows} == {"320"}
+    assert sorted(each.name for each in (folders / "out/runs").iterdir()) == ["edsr", "kernelgan-zssr"]
+    assert sorted(each.name for each in (folders / "out").glob("*.zarr")) == ["clean.zarr"]
+    said = rwsr("paper", *order, "--test", folders / "test", "--out", folders / "none", code=1)
+    assert "none of the images could be measured on" in said
+    trained = {"--photos": folders / "photos", "--target": folders / "mine"}
+    for option, lacking in (("--photos", "--target"), ("--target", "--photos")):
+        told = ("--test", folders / "test", "--simulate-camera", "noisy", option, trained[option])
+        assert f"RWSR-EDL table I takes {lacking} (" in _paper(folders, "rwsr-edl", "table1", *told, code=1)
+
+
 def test_scores_are_those_that_a_restoration_says(modulated: Path, folders: Path) -> None:
     """Of the whole image, both, whatever it is asked by."""
     told = rwsr(
@@ -262,7 +321,7 @@ def test_what_comes_last_is_looked_at_first(folders: Path) -> None:
     segments = ("mm-realsr", "table2", "--small", "--photos", folders / "photos", *test, "--simulate-camera", "soft")
     said = rwsr("paper", *segments, "--metric", "niqe", "--out", folders / "segments", code=1)
     assert "the best is chosen by LPIPS" in said and not (folders / "segments/groups.zarr").exists()
-    (folders / "out").mkdir()
+    (folders / "out/runs").mkdir(parents=True)
     (folders / "out/order.json").write_text(json.dumps({"item": "cugan fig1", "--small": True}))
     said = _paper(folders, *start, *test, code=1)
     assert "holds cugan fig1; use another --out" in said and not (folders / "out/all.zarr").exists()

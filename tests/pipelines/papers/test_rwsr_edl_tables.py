@@ -17,7 +17,7 @@ from rwsr.pipelines.papers import simulated_cameras
 from rwsr.pipelines.papers.rwsr_edl_variants import TABLES, Variant
 from rwsr.train.compose import compose_training
 
-from ...commands import rwsr
+from ...commands import flags, rwsr
 from ...conftest import scene
 
 TINY = (
@@ -27,7 +27,13 @@ TINY = (
     "network.branch_feats=4",
     "losses.gan.num_feat=4",
 )
+SIZES = ("pairs:hr_size_px=64", "bank:grid={size: 16, stride: 16}", "esrgan-psnr:loop.steps=1")
+CAMERA = ("--simulate-camera", "noisy")
 FEW = ("losses.perceptual.weight=0", "loop.batch_size=2", "loop.lr_patch_px=12", "loop.warmup_steps=0")
+
+
+def _table(item: str, *words: object, code: int = 0) -> str:
+    return rwsr("paper", "rwsr-edl", item, *words, code=code)
 
 
 @pytest.fixture
@@ -42,17 +48,17 @@ def folders(photos: Path, tmp_path: Path) -> list[object]:
         photos,
         "--auxiliary",
         tmp_path / "auxiliary",
-        "--held-out",
+        "--test",
         tmp_path / "held-out",
     ]
-    found += ["--out", tmp_path / "out", "--steps", 2, "--psnr-steps", 1, "--samples", 6, "--hr-size", 64, "--tile", 16]
-    return [*found, *(part for each in (*TINY, *FEW) for part in ("--set", each))]
+    found += ["--out", tmp_path / "out", "--steps", 2, "--samples", 6, "--small"]
+    return [*found, *flags("--set", (*TINY, *FEW, *SIZES))]
 
 
 @pytest.mark.slow
 def test_table_ix_from_photographs_to_the_page(folders: list[object], tmp_path: Path) -> None:
     """Two trainings of each of four variants, side by side; done again, nothing is trained; the page has it all."""
-    said = rwsr("ablation", "rwsr-edl", *folders, "--simulate-camera", "--seeds", 2, "--workers", 2, "--json")
+    said = _table("table9", *folders, *CAMERA, "--seeds", 2, "--workers", 2, "--json")
     runs = json.loads(said[said.index("{") :])["runs"]["psnr-y"]
     assert list(runs) == list(published_ablation("RWSR-EDL", "IX")["RealSR-Canon"])
     assert all(len(values) == 2 for values in runs.values())
@@ -62,16 +68,16 @@ def test_table_ix_from_photographs_to_the_page(folders: list[object], tmp_path: 
     before = {path: path.stat().st_mtime_ns for path in made.glob("*/model.safetensors")}
     banks = {json.loads((path / "run.json").read_text())["data_sha256"] for path in made.glob("*/")}
     assert len(banks) == 4  # PSNR, no injection, injection (and NGDC, which takes nothing here), all sets as one
-    text = rwsr("ablation", "rwsr-edl", *folders, "--simulate-camera", "--seeds", 2)
+    text = _table("table9", *folders, *CAMERA, "--seeds", 2)
     assert "no auxiliary image lies in the target's interval, so NGDC takes none" in text
     assert "auxiliary with NGDC: psnr-y " in text and "psnr-y, best first: " in text
     assert {path: path.stat().st_mtime_ns for path in made.glob("*/model.safetensors")} == before
     page = (tmp_path / "out/report.html").read_text()
     other = [tmp_path / "auxiliary" if each == tmp_path / "held-out" else each for each in folders]
     other[3] = tmp_path / "held-out"
-    assert "measures on other held-out images; use another --out" in rwsr(
-        "ablation", "rwsr-edl", *other, "--simulate-camera", "--seeds", 2, code=1
-    )
+    assert "holds rwsr-edl table9 of --test " in _table("table9", *other, *CAMERA, "--seeds", 2, code=1)
+    (tmp_path / "held-out/0.png").unlink()
+    assert "measures on other images; use another --out" in _table("table9", *folders, *CAMERA, "--seeds", 2, code=1)
     assert "RWSR-EDL table IX" in page and "Measured while training" in page and "27.802" in page
 
 
@@ -85,16 +91,16 @@ def test_other_tables_change_the_training(folders: list[object], tmp_path: Path)
             whole = image.crop((0, 0, image.width // 4 * 4, image.height // 4 * 4))
         whole.save(path)
         whole.resize((whole.width // 4, whole.height // 4)).save(lr / path.name)
-    alone = [*folders[:2], *folders[4:], "--table", "VII", "--seeds", 1, "--psnr-steps", 0]  # without an auxiliary set
+    alone = [*folders[:2], *folders[4:]]  # without an auxiliary set
     as_large = shutil.copytree(tmp_path / "held-out", tmp_path / "as-large")
-    wrong = rwsr("ablation", "rwsr-edl", *alone, "--held-out-lr", as_large, code=1)
-    assert wrong.startswith(f"--held-out-lr {as_large}: ") and "not 4 times less" in wrong
-    said = rwsr("ablation", "rwsr-edl", *alone, "--held-out-lr", lr)
+    wrong = _table("table7", *alone, "--test-lr", as_large, code=1)
+    assert wrong.startswith(f"--test-lr {as_large}: ") and "not 4 times less" in wrong
+    said = _table("table7", *alone, "--test-lr", lr)
     assert "one training of each tells no order" in said and "±" not in said
     assert "dual with mask: psnr-y" in said and "; the paper has no such figure" in said
     config = json.loads((tmp_path / "out/runs/single-branch-0/run.json").read_text())["config"]
     assert config["network"]["branches"] == "single"
-    assert not (tmp_path / "out/photos").exists() and not (tmp_path / "out/runs/psnr").exists()
+    assert not (tmp_path / "out/photos").exists()
 
 
 def test_every_table_is_the_papers_and_can_be_trained() -> None:
@@ -111,29 +117,28 @@ def test_every_table_is_the_papers_and_can_be_trained() -> None:
 
 def test_what_is_wrong_is_told_first(folders: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is made."""
-    assert "name --held-out-lr, the LR of the held-out HR, or --simulate-camera" in rwsr(
-        "ablation", "rwsr-edl", *folders, code=1
-    )
-    assert "name only one of the two: --held-out-lr" in rwsr(
-        "ablation", "rwsr-edl", *folders, "--simulate-camera", "--held-out-lr", tmp_path, code=1
-    )
     alone = [*folders[:2], *folders[4:]]
-    assert "table IX wants an auxiliary set; name it with --auxiliary" in rwsr(
-        "ablation", "rwsr-edl", *alone, "--simulate-camera", code=1
+    assert "takes --test-lr (its LR by the same camera, or --simulate-camera)" in _table("table9", *folders, code=1)
+    assert "takes --auxiliary (photographs of other" in _table("table9", *alone, *CAMERA, code=1)
+    wrong = _table("table9", *folders, *CAMERA, "--set", "rwsr-edl:loop.step=3", code=1)
+    assert "loop.step is not a config key" in wrong
+    assert (
+        "rwsr is no part of RWSR-EDL table IX that has keys; name one of esrgan-psnr, rwsr-edl, pairs, bank"
+        in _table("table9", *folders, *CAMERA, "--set", "rwsr:loop.steps=3", code=1)
     )
-    assert "loop.step is not a config key" in rwsr(
-        "ablation", "rwsr-edl", *folders, "--simulate-camera", "--set", "loop.step=3", code=1
+    assert "all is no row of RWSR-EDL table IX; name one of no injection" in _table(
+        "table9", *folders, *CAMERA, "--row", "all", code=1
     )
-    assert not (tmp_path / "out").exists()
-    twice = (*folders, "--simulate-camera", "--target", tmp_path / "held-out")
-    assert "2 of the held-out images are sources too" in rwsr("ablation", "rwsr-edl", *twice, code=1)
+    assert [each.name for each in (tmp_path / "out").iterdir()] == ["order.json"]
+    twice = (*folders, *CAMERA, "--target", tmp_path / "held-out")
+    assert "2 of the held-out images are sources too" in _table("table9", *twice, code=1)
     assert not (tmp_path / "out/runs").exists()
     shutil.rmtree(tmp_path / "out")
     monkeypatch.setenv("RWSR_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    wanting = [*folders, "--simulate-camera", "--set", "losses.perceptual.weight=1"]
-    assert "squeezenet1_1-b8a52dc0.pth is missing" in rwsr("ablation", "rwsr-edl", *wanting, code=1)
-    assert not (tmp_path / "out").exists()
+    wanting = [*folders, *CAMERA, "--set", "losses.perceptual.weight=1"]
+    assert "squeezenet1_1-b8a52dc0.pth is missing" in _table("table9", *wanting, code=1)
+    assert [each.name for each in (tmp_path / "out").iterdir()] == ["order.json"]
 
 
 def test_simulated_photographs_are_of_one_camera_or_of_many() -> None:
@@ -155,10 +160,9 @@ def test_trainings_end_with_the_command_that_started_them(folders: list[object],
         sys.executable,
         "-m",
         "rwsr",
-        "ablation",
-        "rwsr-edl",
+        *("paper", "rwsr-edl", "table9"),
         *map(str, many),
-        "--simulate-camera",
+        *CAMERA,
         "--workers",
         "2",
     ]
