@@ -1,6 +1,5 @@
 """Config models from a preset, a YAML or TOML file and `--set key.path=value`, in that order."""
 
-import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from .errors import UserError
+from .errors import UserError, did_you_mean
 from .family import OneOf
 from .storage.former import RENAMED
 from .storage.provenance import Json
@@ -196,8 +195,7 @@ _KINDS = {
 def _unknown(path: Sequence[str], valid: Sequence[str]) -> str:
     if RENAMED.get(path[-1]) in valid:
         return f"{'.'.join(path)} is now {RENAMED[path[-1]]}"
-    near = difflib.get_close_matches(path[-1], valid, n=1)
-    mend = f"did you mean {near[0]}?" if near else f"known here: {', '.join(valid) or 'the keys of that kind'}"
+    mend = did_you_mean(path[-1], valid) if valid else "known here: the keys of that kind"
     return f"{'.'.join(path)} is not a config key; {mend}"
 
 
@@ -209,8 +207,7 @@ def _wrong(error: ErrorDetails, where: str) -> str:
     if error["type"] == "union_tag_invalid":
         told = error.get("ctx", {})
         known = str(told.get("expected_tags", "")).replace("'", "").split(", ")
-        near = difflib.get_close_matches(str(told.get("tag")), known, n=1)
-        mend = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        mend = did_you_mean(str(told.get("tag")), known)
         return f"{where}.kind = {_short(str(told.get('tag')))} is unknown; {mend}"
     if error["type"] == "value_error":
         return f"{where}: {message}" if where else message

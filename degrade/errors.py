@@ -1,5 +1,10 @@
 """The errors that a user can correct: each says the name, the value, the rule and what to do, in one line."""
 
+import difflib
+from collections.abc import Sequence
+
+_MANY = 24  # names, of which not all are listed
+
 
 class UserError(ValueError):
     """Something that the caller gave is wrong; the message is one line that says how to correct it."""
@@ -23,3 +28,12 @@ class StoreError(UserError):
 
 class BusyError(StoreError):
     """Another process is building in the same place."""
+
+
+def did_you_mean(told: str, known: Sequence[str], others: str = "known here: ") -> str:
+    """The mend of a name that is unknown: the nearest that there is, or several of very many, or all."""
+    few = len(known) <= _MANY
+    near = difflib.get_close_matches(told, known, n=1 if few else 3, cutoff=0.6 if few else 0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"{others}{', '.join(known if few else [*known[:_MANY], '...'])}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..degrade.errors import UserError
+from ..degrade.errors import UserError, did_you_mean
 from ..degrade.progress import progress, say
 from ..degrade.storage.location import Place
 from .images.restoring import Device, in_fp32, pick_device
@@ -34,7 +34,7 @@ def protocol_of(name: str) -> Protocol[Any]:
     for each in PROTOCOLS:
         if each.name == name:
             return each
-    raise UserError(f"protocol {name} is unknown; known here: {', '.join(each.name for each in PROTOCOLS)}")
+    raise UserError(f"protocol {name} is unknown; {did_you_mean(name, [each.name for each in PROTOCOLS])}")
 
 
 def measure(

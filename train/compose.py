@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..degrade.config import compose_values, composed_values, merged
-from ..degrade.errors import UserError
+from ..degrade.errors import UserError, did_you_mean
 from .methods import METHODS
 from .methods.base import Method, Preset, TrainingConfig
 from .methods.hr_aware import FINE_TUNING, FineTuneConfig
@@ -17,7 +17,7 @@ def method_of(preset: str) -> Method[Any]:
         if preset in method.presets:
             return method
     known = [name for method in METHODS for name in method.presets]
-    raise UserError(f"preset {preset} is unknown; known here: {', '.join(known)}")
+    raise UserError(f"preset {preset} is unknown; {did_you_mean(preset, known)}")
 
 
 def _composed(found: Preset[Any], config: Path | None, sets: Sequence[str], steps: int | None, seed: int | None) -> Any:
@@ -40,7 +40,7 @@ def compose_training(
 
 def _fine_tuning(preset: str) -> Preset[FineTuneConfig]:
     if preset not in FINE_TUNING:
-        raise UserError(f"preset {preset} is unknown; known here: {', '.join(FINE_TUNING)}")
+        raise UserError(f"preset {preset} is unknown; {did_you_mean(preset, [*FINE_TUNING])}")
     return FINE_TUNING[preset]
 
 

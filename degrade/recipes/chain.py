@@ -1,6 +1,5 @@
 """Chains of anybody's: steps in order, each with a probability, numbers drawn from ranges, and alternatives."""
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from math import prod
@@ -9,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ..errors import did_you_mean
 from ..ops import CHAIN_OPS
 from ..ops.blur import Blur
 from ..ops.resize import Resize, ResizeMode
@@ -55,9 +55,7 @@ class Link(BaseModel):
                 raise ValueError(f"{min(self.values)} belongs to a step; write it beside its op")
             return self
         if self.op not in _KINDS:
-            near = difflib.get_close_matches(self.op, _KINDS, n=1)
-            mend = f"did you mean {near[0]}?" if near else f"known here: {', '.join(_KINDS)}"
-            raise ValueError(f"op {self.op:.80} is unknown; {mend}")
+            raise ValueError(f"op {self.op:.80} is unknown; {did_you_mean(self.op, [*_KINDS])}")
         for name in self.values:
             if name not in self._takes():
                 raise ValueError(f"{self.op} takes no {name}; it takes {', '.join(self._takes())}")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..errors import UserError
+from ..errors import UserError, did_you_mean
 from ..family import Frozen, OneOf
 from ..pairs.recipe import RealPairs
 from . import PRESETS
@@ -107,6 +107,6 @@ def store_preset(name: str) -> StoreConfig:
         UserError: there is no such preset.
     """
     if name not in PRESETS:
-        raise UserError(f"preset {name} is unknown; known here: {', '.join(PRESETS)}")
+        raise UserError(f"preset {name} is unknown; {did_you_mean(name, [*PRESETS])}")
     preset = PRESETS[name]
     return StoreConfig(recipe=preset.recipe, hr_size_px=preset.hr_size_px, num_samples=_MANY)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ...degrade.errors import UserError
+from ...degrade.errors import UserError, did_you_mean
 from . import lpips_dists, niqe, weights
 from .base import Compare, Metric, Ready
 from .lpips_dists import Net
@@ -141,7 +141,7 @@ def metric(name: str) -> Metric:
     for each in METRICS:
         if each.name == name:
             return each
-    raise UserError(f"metric {name} is unknown; known here: {', '.join(NAMES)}")
+    raise UserError(f"metric {name} is unknown; {did_you_mean(name, NAMES)}")
 
 
 def printed(name: str, value: float) -> str:

@@ -84,7 +84,7 @@ def degrade_presets(json_: bool) -> None:
 
 
 @degrade.command("show", short_help="A preset in full, for --config")
-@click.argument("preset", type=_PRESETS)
+@click.argument("preset", type=_PRESETS, metavar="PRESET")
 @options.configured
 @options.as_json
 def degrade_show(preset: str, config: Path | None, sets: tuple[str, ...], json_: bool) -> None:

@@ -56,33 +56,48 @@ def _names(name: str) -> list[str]:
     return [each.name for each in ITEMS if each.paper == name]
 
 
-_OPTIONS = (
-    click.option("--photos", multiple=True, type=params.PLACE, help="Folder of photographs to train on; repeatable."),
-    click.option(
-        "--target", multiple=True, type=params.PLACE, help="Folder of a camera's photographs (RWSR-EDL); repeatable."
+_INPUTS = {  # what some papers take and others not, by its name in an order
+    "photos": click.option(
+        "--photos", multiple=True, type=params.PLACE, help="Folder of clean photographs to train on; repeatable."
     ),
-    click.option(
+    "target": click.option(
+        "--target", multiple=True, type=params.PLACE, help="Folder of the camera's photographs; repeatable."
+    ),
+    "auxiliary": click.option(
         "--auxiliary", multiple=True, type=params.PLACE, help="Folder of other cameras' photographs; repeatable."
     ),
-    click.option("--test", type=params.PLACE, default=None, help="Folder to measure on: HR, or photographs."),
-    click.option("--test-lr", type=params.PLACE, default=None, help="Folder of its LR."),
-    click.option(
+    "test": click.option("--test", type=params.PLACE, default=None, help="Folder to measure on: HR, or photographs."),
+    "test_lr": click.option("--test-lr", type=params.PLACE, default=None, help="Folder of its LR."),
+    "simulate_camera": click.option(
         "--simulate-camera",
         type=click.Choice(["soft", "noisy"]),
         default=None,
         help="Instead of --test-lr: the LR is made by a camera with soft optics, or with a noisy sensor.",
     ),
-    click.option(
+    "model": click.option(
         "--model", "models", multiple=True, metavar="[NAME=]PATH", help="A run, or a published file; repeatable."
     ),
-    click.option("--far-model", type=params.LOCAL, default=None, help="HR-aware's SR model that FAR looks through."),
+    "far_model": click.option(
+        "--far-model", type=params.LOCAL, default=None, help="The SR model that FAR looks through."
+    ),
+    "row": click.option("--row", "rows", multiple=True, metavar="NAME", help="Only this row of a table; repeatable."),
+    "seeds": click.option(
+        "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings of each row."
+    ),
+}
+_PAIRS = ("test", "test_lr", "simulate_camera", "model")
+TAKES = {  # a test looks whether the items say the same
+    "cugan": ("photos", "test", "model"),
+    "mm-realsr": ("photos", *_PAIRS),
+    "rwsr-edl": ("photos", "target", "auxiliary", *_PAIRS, "row", "seeds"),
+    "hr-aware": ("photos", *_PAIRS, "far_model", "row", "seeds"),
+}
+_OPTIONS = (
     click.option("--out", type=params.LOCAL, required=True, help="Folder of all that is made."),
     click.option("--small", is_flag=True, help="Minutes or hours on a CPU, instead of the paper's numbers."),
-    click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings of each row."),
     click.option("--steps", type=click.IntRange(min=1), default=None, help="Of every training.  [default: its own]"),
     click.option("--samples", type=click.IntRange(min=1), default=None, help="Of every store.  [default: its own]"),
     click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings at once."),
-    click.option("--row", "rows", multiple=True, metavar="NAME", help="Only this row of a table; repeatable."),
     click.option(
         "--set",
         "sets",
@@ -92,12 +107,12 @@ _OPTIONS = (
     ),
     click.option("--metric", "metrics", multiple=True, metavar="NAME", help="As of `rwsr eval`; repeatable."),
     options.as_json,
-)  # fmt: skip
+)
 
 
 def _command(name: str, title: str) -> click.Command:
-    def run(item: str, out: Path, json_: bool, **told: Any) -> None:
-        _make(name, item, out, json_, **told)
+    def run(item: str, out: Path, json_: bool, models: tuple[str, ...], **told: Any) -> None:
+        _make(name, item, out, json_, models, **told)
 
     run.__doc__ = f"""Make ITEM, a table or a figure of {title}, as table1 or fig6, into a folder.
 
@@ -108,7 +123,7 @@ def _command(name: str, title: str) -> click.Command:
       rwsr paper {name} {_EXAMPLES[name]}
     """
     command: Any = run
-    for option in reversed(_OPTIONS):
+    for option in reversed((*(_INPUTS[each] for each in TAKES[name]), *_OPTIONS)):
         command = option(command)
     choice = params.LazyChoice(lambda: _names(name))
     command = click.argument("item", type=choice, metavar="ITEM")(command)
@@ -123,13 +138,13 @@ _EXAMPLES = {
 }
 
 
-def _make(name: str, item: str, out: Path, json_: bool, *, models: tuple[str, ...], **told: Any) -> None:
+def _make(name: str, item: str, out: Path, json_: bool, models: tuple[str, ...], **told: Any) -> None:
     """told: what else an order says, by the names of its options."""
     from ..evaluate import named_models
     from ..papers.items import item_of
     from ..papers.items.base import Order, carry_out
 
-    if told["test_lr"] is not None and told["simulate_camera"] is not None:
+    if told.get("test_lr") is not None and told.get("simulate_camera") is not None:
         raise click.UsageError("name --test-lr, or --simulate-camera to have it made, not both")
     chosen = item_of(name, item)
     made = carry_out(chosen, Order(out=out, models=named_models(models), **told))

@@ -29,7 +29,7 @@ def _fine_tunings() -> list[str]:
 def _every_preset() -> list[str]:
     from ...train.methods import METHODS
 
-    return [name for each in METHODS for name in each.presets] + _fine_tunings()
+    return [name for each in METHODS for name in each.presets] + _fine_tunings() + _zero_shot_presets()
 
 
 def train_by(
@@ -310,11 +310,15 @@ def train_show(preset: str, config: Path | None, sets: tuple[str, ...], json_: b
     Example:
       rwsr train show hr-aware-pretrain-small > pretrain.yaml
     """
-    from ...degrade.config import to_yaml
+    from ...degrade.config import compose_values, composed_values, to_yaml
     from ...train.compose import compose_fine_tuning, compose_training
+    from ...train.zero_shot.presets import PRESETS as ZERO_SHOT
 
-    compose = compose_fine_tuning if preset in _fine_tunings() else compose_training
-    found = compose(preset, config=config, sets=sets)
+    if preset in _zero_shot_presets():
+        found = compose_values(ZERO_SHOT[preset], composed_values(config, sets))
+    else:
+        compose = compose_fine_tuning if preset in _fine_tunings() else compose_training
+        found = compose(preset, config=config, sets=sets)
     options.tell(found.model_dump(mode="json"), [to_yaml(found).rstrip()], json_=json_)
 
 

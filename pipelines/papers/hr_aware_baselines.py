@@ -79,19 +79,17 @@ def why_no_srtta(model: Restorer) -> str | None:
 def srtta_of(plan: Plan, name: str, rows: Sequence[SourceRow], scale: int) -> Path:
     """A run of SRTTA of a model; what stays of it is learned of LR of photographs that nothing befell."""
     out = plan.out / "runs" / f"{plain_name(name)}-srtta"
-    if not out.exists():
-        usable = list(sources.usable(rows))
-        few = usable[:: max(1, len(usable) // _CLEAN_IMAGES)][:_CLEAN_IMAGES]
-        clean = written(few, plan.out / "clean-lr", "clean LR", lambda pixels, _: made_smaller(pixels, scale), scale)
-        classifier = plan.out / "reconstructions" / CLASSIFIER
-        sets = plan.order.sets_of("srtta", alone=True)
-        srtta(plan.sized("srtta"), out, model=plan.models[name], classifier=classifier, clean=[clean], sets=sets)
+    usable = list(sources.usable(rows))
+    few = usable[:: max(1, len(usable) // _CLEAN_IMAGES)][:_CLEAN_IMAGES]
+    clean = written(few, plan.out / "clean-lr", "clean LR", lambda pixels, _: made_smaller(pixels, scale), scale)
+    classifier = plan.out / "reconstructions" / CLASSIFIER
+    sets = plan.order.sets_of("srtta", alone=True)
+    srtta(plan.sized("srtta"), out, model=plan.models[name], classifier=classifier, clean=[clean], sets=sets)
     return out
 
 
 def zero_shot_of(plan: Plan, preset: str, scale: int) -> Path:
     """A run of what learns of each image when it restores it."""
     out = plan.out / "runs" / preset
-    if not out.exists():
-        zero_shot(plan.sized(preset), out, scale=scale, sets=plan.order.sets_of(preset, alone=True))
+    zero_shot(plan.sized(preset), out, scale=scale, sets=plan.order.sets_of(preset, alone=True))
     return out

@@ -64,7 +64,10 @@ class Evaluate(Stage):
         if (self.store is None) == (self.hr is None and self.lr is None):
             raise UserError("name either a store, or folders: hr, lr, or both")
         for name, options in self.protocols.items():
-            validated(protocol_of(name).options, options, f"protocol {name}")
+            protocol = protocol_of(name)
+            validated(protocol.options, options, f"protocol {name}")
+            if self.scale == 1 and self.lr is None and self.store is None and protocol.on != "photographs":
+                raise UserError(f"{name} at scale 1 would compare {self.hr} with itself; name the LR too (--lr)")
         if not self.protocols:
             raise UserError("protocols is empty; name at least one")
 

@@ -191,9 +191,10 @@ class Train(Stage):
             of_preset = method.presets[self.preset].data
             folders = folders_of(given, self.source)
             data = live(folders, recipe, out, preset=of_preset, images=self.images, bank=bank, on_device=self.on_device)
+        photographs: list[SourceRow] = []
         if self.photographs:
-            rows = photographs_of(self.photographs, given, out / "photographs.parquet", work.run)
-            data = data.beside(rows, config.loop.lr_patch_px)
+            photographs = photographs_of(self.photographs, given, out / "photographs.parquet", work.run)
+            data = data.beside(photographs, config.loop.lr_patch_px)
         trained = train_run(
             out,
             data,
@@ -209,7 +210,7 @@ class Train(Stage):
             branch=self.branch,
         )
         made = _trained(self.kind, out, f"trained {config.loop.steps} steps" if trained else None)
-        return replace(made, rows=list(data.rows))
+        return replace(made, rows=[*data.rows, *photographs])
 
 
 class FineTune(Stage):

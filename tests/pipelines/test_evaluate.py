@@ -222,7 +222,8 @@ def test_metrics_that_cannot_be_measured_are_skipped_by_name(
     [
         (["--out", "m.parquet"], "name either a store, or folders"),
         (["--hr", "{hr}", "--store", "s.zarr", "--out", "m.parquet"], "name either a store, or folders"),
-        (["--hr", "{hr}", "--metric", "psnr", "--out", "m.parquet"], "metric psnr is unknown; known here: psnr-y"),
+        (["--hr", "{hr}", "--scale", "1", "--out", "m.parquet"], "with itself; name the LR too"),
+        (["--hr", "{hr}", "--metric", "psnr", "--out", "m.parquet"], "metric psnr is unknown; did you mean psnr-y?"),
         (["--lr", "{hr}", "--metric", "psnr-y", "--out", "m.parquet"], "psnr-y needs HR, and mine (no HR) has none"),
         (["--hr", "{hr}", "--model", "{m}", "--scale", "2", "--out", "m.parquet"], "model-1 enlarges 4 times"),
         (

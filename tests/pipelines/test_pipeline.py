@@ -341,7 +341,7 @@ def _store(preset: str, **config: Any) -> dict[str, Any]:
         ),
         ({"groups": {"store": {}, "bank": {}}}, "in stages.groups: bank, store is no one kind of stage"),
         (_store("mm-realsr", num_sample=3), "in stages.groups: num_sample .* num_samples?"),
-        (_store("mmrealsr"), "in stages.groups: preset mmrealsr is unknown; known here: real-esrgan"),
+        (_store("mmrealsr"), "in stages.groups: preset mmrealsr is unknown; did you mean mm-realsr?"),
         ({"photos": {"scan": {"target": []}}}, "in stages.photos: scan: target is empty; name at least one"),
         ({"photos": {"scan": {"target": [""]}}}, "target.0: is empty; write a path, a URL or the name of a stage"),
         ({"photos": {"scan": {"target": ["ftp://host/x"]}}}, "target.0: ftp:// URLs are not known here"),
@@ -364,7 +364,7 @@ def _store(preset: str, **config: Any) -> dict[str, Any]:
         ),
         (
             {"m": {"evaluate": {"store": "groups", "protocols": ["restoratoin"]}}},
-            "in stages.m: protocol restoratoin is unknown; known here: restoration",
+            "in stages.m: protocol restoratoin is unknown; did you mean restoration?",
         ),
         (
             {"m": {"evaluate": {"store": "groups", "protocols": {"modulation": {"gird": 3}}}}},

@@ -3,7 +3,6 @@
 Those that make an image of an image; not those that want a mask or parameters beside it, or make more than one.
 """
 
-import difflib
 import inspect
 import warnings
 from collections.abc import Generator, Mapping
@@ -18,7 +17,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...degrade.errors import UserError
+from ...degrade.errors import UserError, did_you_mean
 from .base import NetworkConfig
 
 OTHERS = "spandrel"  # the name under which all of them stand in the family
@@ -54,14 +53,12 @@ class SpandrelConfig(NetworkConfig):
     def _is_known(self) -> Self:
         known = classes()
         if self.arch not in known:
-            near = difflib.get_close_matches(self.arch, known, n=1)
-            mend = f"did you mean {near[0]}?" if near else f"spandrel has {', '.join(known)}"
+            mend = did_you_mean(self.arch, [*known], "spandrel has ")
             raise ValueError(f"arch {self.arch:.80} is unknown; {mend}")
         taken = _arguments(known[self.arch])
         for name in self.options:
             if name not in taken:
-                near = difflib.get_close_matches(name, taken, n=1)
-                mend = f"did you mean {near[0]}?" if near else f"it takes {', '.join(taken)}"
+                mend = did_you_mean(name, [*taken], "it takes ")
                 raise ValueError(f"options.{name} is nothing that {self.arch} takes; {mend}")
         return self
 

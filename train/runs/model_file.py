@@ -16,6 +16,7 @@ from ...degrade.errors import StoreError, UserError
 from ...degrade.progress import say
 from ...degrade.storage.former import training_now
 from ...degrade.storage.local import write_atomic
+from ...degrade.storage.lock import is_leftover
 from ...degrade.storage.provenance import FORMATS, Json, canonical, check_format, sha256
 from .bound import unbound
 from .moments import AVERAGE, LAST, model_file, steps_saved
@@ -91,9 +92,14 @@ def write_model(path: Path, weights: Weights, config: Json, step: int, log_sha25
     Raises:
         StoreError: a weight is no number.
     """
+    write_atomic(path, model_bytes(path, weights, config, step, log_sha256))
+
+
+def model_bytes(path: Path, weights: Weights, config: Json, step: int, log_sha256: str | None = None) -> bytes:
+    """What `write_model` writes."""
     about: Json = {"format": FORMATS["model"], "config": config, "step": step, "log_sha256": log_sha256}
     metadata = about | {"sha256": _hash_of(about, check_numbers(weights, path))}
-    write_atomic(path, save(weights, {_METADATA: json.dumps(metadata)}))
+    return save(weights, {_METADATA: json.dumps(metadata)})
 
 
 def damaged(path: Path, reason: object) -> StoreError:
@@ -148,17 +154,26 @@ def _format_of(about: Json, path: Path) -> int:
 
 
 def write_run(out: Path, weights: Weights, config: Json) -> Path:
-    """A new run of weights that no training of ours made: `out`/model.safetensors, which it gives.
+    """A run of weights that no training of ours made: `out`/model.safetensors, which it gives. The same run once more
+    is left as it is.
 
     Raises:
-        UserError: `out` holds something.
+        UserError: `out` holds something else.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    file = out / "model.safetensors"
+    if file.is_file() and file.read_bytes() == model_bytes(file, weights, config, 0):
+        return file
+    if out.exists() and (not out.is_dir() or not all(is_leftover(each.name) for each in out.iterdir())):
         raise UserError(f"--out {out} is not empty; name a new folder")
     out.mkdir(parents=True, exist_ok=True)
-    file = out / "model.safetensors"
     write_model(file, weights, config, 0)
     return file
+
+
+def written_run(out: Path, config: Json) -> Path | None:
+    """The file of a run that is there already, where it was written with that config."""
+    file = out / "model.safetensors"
+    return file if file.is_file() and read_model(file).config == config else None
 
 
 def check_numbers(weights: Weights, path: Path) -> Weights:

@@ -11,11 +11,14 @@ from ...degrade.config import compose, composed_values
 from ...degrade.errors import UserError
 from ...degrade.images.decode import decode, is_image
 from ...degrade.images.pixels import U8, middle
+from ...degrade.storage.location import sha256
+from ...degrade.storage.provenance import sha256_of
 from ...eval.images.restoring import pick_device
 from ...eval.images.tensors import to_tensor
 from ..files.open import open_restorer
 from ..networks.baselines.corruption_classifier import open_classifier
-from ..runs.model_file import weights_of, write_run
+from ..runs.model_file import weights_of, write_run, written_run
+from ..runs.moments import model_file
 from .kernelgan import KernelGanConfig
 from .srtta import SrttaConfig
 from .zssr import ZssrConfig
@@ -82,13 +85,23 @@ def srtta(
         net = config.build().to(device)
     except ValueError as error:
         raise UserError(_said(error)) from None
+    images = _clean(clean) if config.kept_share else []
+    inputs = {
+        "model": restorer.checkpoint,
+        "classifier": None if classifier is None else sha256(model_file(classifier)),
+        "clean": sha256_of(str(each.tolist()) for each in images),
+    }
+    about = {"method": "srtta", "network": config.model_dump(mode="json"), "inputs": inputs}
+    there = written_run(out, about)
+    if there is not None:
+        return there
     net.net.load_state_dict(restorer.net.state_dict())
     if net.classifier is not None and told is not None:
         net.classifier.load_state_dict(told.state_dict())
     net.eval().requires_grad_(False)  # noqa: FBT003
-    if config.kept_share:
-        net.keep([image.to(device) for image in _clean(clean)])
-    return write_run(out, weights_of(net), {"method": "srtta", "network": config.model_dump(mode="json")})
+    if images:
+        net.keep([image.to(device) for image in images])
+    return write_run(out, weights_of(net), about)
 
 
 def _said(error: ValueError) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import click
 import click.shell_completion
 
-from ....degrade.errors import UserError
+from ....degrade.errors import UserError, did_you_mean
 from ....degrade.storage.location import Place, place
 from ....degrade.storage.object_store import ObjectPath
 
@@ -91,7 +91,10 @@ class LazyChoice(click.ParamType[str]):
         return f"[{'|'.join(self._read())}]"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return click.Choice(list(self._read())).convert(value, param, ctx)
+        known = list(self._read())
+        if value not in known:
+            self.fail(f"{value!r} is unknown; {did_you_mean(value, known)}", param, ctx)
+        return value
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

@@ -110,14 +110,9 @@ def _zero_shot(order: Order, row: str) -> Path:
     """A run of what learns of each image when it restores it."""
     from ....train.zero_shot.presets import zero_shot
 
-    out = order.out / "runs" / ZERO_SHOT[row]
-    if not out.exists():
-        zero_shot(
-            ZERO_SHOT[row] + ("-small" if order.small else ""),
-            out,
-            scale=SCALE,
-            sets=order.sets_of(ZERO_SHOT[row], alone=True),
-        )
+    preset = ZERO_SHOT[row]
+    out, sets = order.out / "runs" / preset, order.sets_of(preset, alone=True)
+    zero_shot(f"{preset}-small" if order.small else preset, out, scale=SCALE, sets=sets)
     return out
 
 

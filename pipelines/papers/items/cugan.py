@@ -336,8 +336,7 @@ def _real(item: Item, order: Order) -> Made:
     name = "cugan"
     if item.number == "5":
         name = "cugan-x4"
-        if not run_of(order, name).exists():
-            enlarge(run_of(order, "cugan"), 4, run_of(order, name))
+        enlarge(run_of(order, "cugan"), 4, run_of(order, name))
     body = [
         *_strip(order, "denoising", test, [name], ((0.0,), _FIFTHS)),
         *_strip(order, "deblurring", test, [name], ((0.0, 0.1, 0.2, 0.3), (0.8 if item.number == "6" else 0.2,))),

@@ -61,8 +61,7 @@ def _table_1(item: Item, order: Order) -> Made:
     for name, path in order.models.items():
         if open_restorer(path, pick_device()).scale == 1:
             oracles[name] = order.out / "runs" / f"{name}-x4"
-            if not oracles[name].exists():
-                enlarge(path, 4, oracles[name])
+            enlarge(path, 4, oracles[name])
             del models[name]
     metrics = order.metrics or _metrics_here()
     images, out = pairs_of(order, 4), order.out / "metrics.parquet"

@@ -94,5 +94,7 @@ def test_what_cannot_be_compared_is_told(sr: Tensor, says: str) -> None:
 
 
 def test_an_unknown_metric_names_those_that_are_known() -> None:
-    with pytest.raises(UserError, match="metric psnr is unknown; known here: psnr-y, psnr-rgb"):
+    with pytest.raises(UserError, match="metric sharpness is unknown; known here: psnr-y, psnr-rgb"):
+        metric("sharpness")
+    with pytest.raises(UserError, match="metric psnr is unknown; did you mean psnr-"):
         metric("psnr")

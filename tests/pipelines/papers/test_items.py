@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,13 @@ from rwsr.degrade.recipes.base import Chance
 from rwsr.degrade.recipes.real_esrgan import FIRST, SECOND, SecondOrder
 from rwsr.eval.report import table
 from rwsr.eval.report.published import published
+from rwsr.pipelines.cli.paper import TAKES
 from rwsr.pipelines.papers.items import ITEMS, item_of
 from rwsr.pipelines.papers.items.hours import HOURS
 from rwsr.pipelines.papers.items.mm_realsr import SEGMENTS, segment
 from rwsr.train.compose import method_of
 from rwsr.train.networks.published.compact import CompactConfig
+from rwsr.train.runs.model_file import read_model
 
 from ...commands import TINY, flags, rwsr
 from ...conftest import scene
@@ -64,6 +69,17 @@ def test_every_table_and_figure_is_there() -> None:
             assert HOURS[preset] == hours[preset]
 
 
+def test_a_paper_is_told_what_its_items_take() -> None:
+    """No more, and no less; LR by a simulated camera stands for LR, and rows and seeds go with trainings of rows."""
+    for paper, told in TAKES.items():
+        items = [each for each in ITEMS if each.paper == paper]
+        takes = {option for each in items for option in (*each.wants, *each.trained_from, *each.may)}
+        takes |= {"simulate_camera"} if "test_lr" in takes else set()
+        takes |= {"row"} if any(each.rows for each in items) else set()
+        takes |= {"seeds"} if any(each.seeded for each in items) else set()
+        assert set(told) == takes
+
+
 def test_printed_tables_have_their_items() -> None:
     for each in published():
         if each.paper not in ("IMDN", "RLFN"):
@@ -87,10 +103,11 @@ def test_the_list_says_what_each_takes() -> None:
 def test_what_an_order_lacks_is_said(folders: Path) -> None:
     said = _paper(folders, "cugan", "table2", "--small", "--photos", folders / "photos", code=1)
     assert "CUGAN table 2 takes --test (CBSD68); name it" in said
-    given = ("--photos", folders / "photos", "--test", folders / "test", "--target", folders / "photos")
-    assert "takes no --target; leave it out" in _paper(folders, "cugan", "table2", *given, code=1)
+    given = ("--photos", folders / "photos", "--test", folders / "test", "--model", folders / "photos")
+    assert "takes no --model; leave it out" in _paper(folders, "cugan", "table2", *given, code=1)
     assert "is not made here: a drawing" in _paper(folders, "cugan", "fig3", code=1)
-    assert "'table9' is not one of" in _paper(folders, "cugan", "table9", code=2)
+    assert "'table9' is unknown; did you mean table3?" in _paper(folders, "cugan", "table9", code=2)
+    assert "No such option" in _paper(folders, "mm-realsr", "fig6", "--seeds", 2, code=2)
     both = ("--test-lr", folders / "test", "--simulate-camera", "soft")
     assert "not both" in _paper(folders, "hr-aware", "table1", *both, code=2)
 
@@ -228,15 +245,20 @@ def test_rwsr_edls_items_are_made(folders: Path, published: Path) -> None:
 _SMALL_STORES = ("pairs:hr_size_px=96", "bank:grid={size: 24, stride: 24}", "kernels:steps=2", "zssr:steps=2")
 
 
-@pytest.mark.slow
-def test_rwsr_edls_rows_are_trained(folders: Path, published: Path) -> None:
-    """Every method of table I by one order; done again, nothing is trained; a named model stands beside them."""
+def _beside(folders: Path) -> tuple[object, ...]:
+    """RWSR-EDL's table I in small."""
     (folders / "mine").mkdir()
     for seed in range(4, 7):
         Image.fromarray(scene(seed, 208, 224)).save(folders / f"mine/{seed}.png")
-    order = ("rwsr-edl", "table1", "--small", "--photos", folders / "photos", "--target", folders / "mine", "--test",
-             folders / "test", "--simulate-camera", "noisy", "--steps", 1, "--samples", 4,
-             *flags("--set", ("loop.batch_size=2", "loop.lr_patch_px=24", *_SMALL_STORES)))  # fmt: skip
+    return ("rwsr-edl", "table1", "--small", "--photos", folders / "photos", "--target", folders / "mine", "--test",
+            folders / "test", "--simulate-camera", "noisy", "--steps", 1, "--samples", 4,
+            *flags("--set", ("loop.batch_size=2", "loop.lr_patch_px=24", *_SMALL_STORES)))  # fmt: skip
+
+
+@pytest.mark.slow
+def test_rwsr_edls_rows_are_trained(folders: Path, published: Path) -> None:
+    """Every method of table I by one order; done again, nothing is trained; a named model stands beside them."""
+    order = _beside(folders)
     _paper(folders, *order)
     rows = table.read(folders / "out/metrics.parquet")
     methods = ("ESRGAN", "ZSSR", "CinCGAN", "FSSR", "Impressionism", "FASRGAN", "DASR", "RWSR-EDL")
@@ -246,6 +268,7 @@ def test_rwsr_edls_rows_are_trained(folders: Path, published: Path) -> None:
         mean = table.mean(rows, model=method, metric="psnr-rgb")
         assert re.search(rf"{method}</td>(?:(?!</tr>).)*{mean:.2f}", page, re.DOTALL), method
     assert "minutes on a CPU" in page
+    assert not list((folders / "out").glob("**/*.partial"))
     trained = {path: path.stat().st_mtime_ns for path in (folders / "out/runs").glob("*/model.safetensors")}
     assert len(trained) == 13 and (folders / "out/kernels/kernels.yaml").exists()
     torch.manual_seed(0)
@@ -253,6 +276,34 @@ def test_rwsr_edls_rows_are_trained(folders: Path, published: Path) -> None:
     told = _paper(folders, *order, "--row", "RWSR-EDL", "--row", "DASR", "--model", f"other={folders / 'x.pth'}")
     assert trained == {path: path.stat().st_mtime_ns for path in (folders / "out/runs").glob("*/model.safetensors")}
     assert "other: psnr-rgb" in told
+
+
+@pytest.mark.slow
+def test_rwsr_edls_rows_go_on_where_they_were_killed(folders: Path, published: Path) -> None:
+    """Killed three times, while stores, pairs and trainings are made, they come to the same weights and figures."""
+    order = _beside(folders)
+    _paper(folders, *order)
+    words = [sys.executable, "-m", "rwsr", "paper", *map(str, order), "--out", str(folders / "killed")]
+    for wanted in ("runs/edsr/run.json", "dasr-lr/LR/*.png", "runs/rwsr-edl/run.json"):
+        started = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while not list((folders / "killed").glob(wanted)) and started.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        started.kill()
+        assert started.wait() != 0, wanted  # it had not ended
+    rwsr("paper", *order, "--out", folders / "killed")
+    one, other = (
+        {path.parent.name: read_model(path).weights for path in (folders / name / "runs").glob("*/model.safetensors")}
+        for name in ("out", "killed")
+    )
+    assert one.keys() == other.keys() and len(one) == 13
+    for name, weights in one.items():
+        assert all(torch.equal(value, other[name][key]) for key, value in weights.items()), name
+    figures = [
+        {(row.model, row.source, row.metric): row.value for row in table.read(folders / name / "metrics.parquet")}
+        for name in ("out", "killed")
+    ]
+    assert figures[0] == figures[1]
 
 
 @pytest.mark.slow
@@ -316,7 +367,8 @@ def test_what_comes_last_is_looked_at_first(folders: Path) -> None:
     assert "none of the images" in _paper(folders, *start, "--test", folders / "text", code=1)
     test = ("--test", folders / "test")
     assert "metric nonsense is unknown" in _paper(folders, *start, *test, "--metric", "nonsense", code=1)
-    assert "trains each row once" in _paper(folders, *start, *test, "--seeds", 2, code=1)
+    bank = ("rwsr-edl", "fig4", "--target", folders / "photos", "--seeds", 2)
+    assert "trains each row once" in _paper(folders, *bank, code=1)
     assert not (folders / "out").exists()
     segments = ("mm-realsr", "table2", "--small", "--photos", folders / "photos", *test, "--simulate-camera", "soft")
     said = rwsr("paper", *segments, "--metric", "niqe", "--out", folders / "segments", code=1)

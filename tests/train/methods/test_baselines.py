@@ -223,7 +223,8 @@ def test_a_run_of_scale_1_enlarges_behind_bicubic(photos: Path, tmp_path: Path) 
     )
     assert np.abs(once - twice).max() <= 1 and (once != twice).mean() < 5e-3
     assert "enlarges 2 times by itself" in rwsr("train", "enlarge", x2, "--out", tmp_path / "x4", code=1)
-    assert "is not empty" in rwsr("train", "enlarge", run, "--out", x2, code=1)
+    rwsr("train", "enlarge", run, "--scale", 2, "--out", x2)  # the same once more
+    assert "is not empty" in rwsr("train", "enlarge", run, "--scale", 3, "--out", x2, code=1)
 
 
 def _unet_batch() -> GroupBatch:

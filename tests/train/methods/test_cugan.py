@@ -304,7 +304,7 @@ def test_interpolation_is_of_all_weights(pairs: Store, tmp_path: Path) -> None:
         interpolation.between(open_run(tmp_path / "gan", CPU).net, open_run(tmp_path / "mse", CPU).net)(0.25)(image, z),
     )
     with pytest.raises(UserError, match="is not empty; name a new folder"):
-        interpolate(tmp_path / "gan", tmp_path / "mse", 0.5, tmp_path / "between")
+        interpolate(tmp_path / "gan", tmp_path / "mse", 0.75, tmp_path / "between")
     _train(tmp_path / "wide", pairs, compose(STAGE_1, network={"num_feat": [4, 6, 10]}))
     with pytest.raises(UserError, match="not of one network"):
         interpolate(tmp_path / "gan", tmp_path / "wide", 0.5, tmp_path / "no")

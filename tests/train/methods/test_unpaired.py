@@ -310,6 +310,8 @@ def test_dasr_and_cincgan_learn_of_photographs(photos: Path, tmp_path: Path, pub
     rwsr(*down, "--photographs", photos, "--steps", 2, "--out", tmp_path / "camera")
     said = rwsr(*down, "--photographs", other, "--steps", 2, "--out", tmp_path / "camera", code=1)
     assert "is of other data" in said
+    (other / "broken.png").write_bytes((other / "z.png").read_bytes()[:90])
+    rwsr(*down, "--photographs", other, "--steps", 1, "--out", tmp_path / "left-out", code=3)
     store = tiny_store(photos, tmp_path / "pairs.zarr", "bicubic", num_samples=4, hr_size_px=96).path
     sets = flags("--set", [*TINY_RRDB, "judge_feat=2", "loop.lr_patch_px=16"])
     fit = ("train", "dasr", "--store", store, "--preset", "dasr-small", "--photographs", photos, *sets, "--steps", 2)

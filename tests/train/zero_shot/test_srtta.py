@@ -17,6 +17,7 @@ from rwsr.degrade.recipes.base import Chance
 from rwsr.degrade.recipes.corruptions import Corruptions
 from rwsr.eval.images.tensors import to_tensor
 from rwsr.train.networks.baselines.corruption_classifier import ClassifierConfig
+from rwsr.train.networks.mm_realsr import MMRealSRConfig
 from rwsr.train.networks.published.edsr import EdsrConfig
 from rwsr.train.runs.model_file import read_model
 from rwsr.train.zero_shot.resampling import by_kernel, centred
@@ -156,6 +157,16 @@ def test_srtta_by_the_command(photos: Path, tmp_path: Path) -> None:
     assert "has nothing to export" in rwsr("export", tmp_path / "run", "--out", tmp_path / "e.onnx", code=1)
     told = ("--model", tmp_path / "edsr", "--set", "kinds=[noise]", "--clean", lr)
     rwsr(*make, *told, "--out", tmp_path / "told")
+    net = MMRealSRConfig(modulated=False, num_feat=4, num_block=1, num_grow_ch=4).build()
+    torch.save({"params_ema": net.state_dict()}, tmp_path / "esrgan.pth")  # a published file
+    file = ("--model", tmp_path / "esrgan.pth", "--set", "kinds=[noise]", "--clean", lr)
+    rwsr(*make, *file, "--out", tmp_path / "of-file")
+    before = (tmp_path / "of-file/model.safetensors").stat().st_mtime_ns
+    rwsr(*make, *file, "--out", tmp_path / "of-file")  # the same once more
+    assert (tmp_path / "of-file/model.safetensors").stat().st_mtime_ns == before
+    assert "is not empty" in rwsr(*make, *file[:2], *told[2:], "--set", "seed=1", "--out", tmp_path / "of-file", code=1)
+    rwsr("restore", lr, "--model", tmp_path / "of-file", "--out", tmp_path / "by-file")
+    assert decode((tmp_path / "by-file/clean.png").read_bytes()).pixels.shape == (256, 256, 3)
     store = open_samples(corrupted)
     assert conditions_of(store).shape == (8, 3) and set(np.unique(conditions_of(store))) <= {0.0, 1.0}
 
