@@ -82,6 +82,11 @@ def _named(images: Sequence[Path]) -> Iterator[tuple[Path, Path, str]]:
                 yield file, name, folder.resolve().name
 
 
+def images_of(images: Sequence[Path]) -> list[Path]:
+    """Each image that is named, and each in a named folder, once; raises UserError where a folder holds none."""
+    return [path for path, _, _ in _named(images)]
+
+
 def _targets(images: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
     """Where each image goes: NAME.png; where several would go there, each to NAME.jpg.png; where that is not enough,
     below the name of its folder.

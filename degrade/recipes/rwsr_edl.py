@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from .. import seeds
 from ..ops import OPS
@@ -12,6 +12,21 @@ from ..ops.resize import Resize, ResizeMode
 from ..ops.step import Degradation, NoiseSource, Step
 from . import draws
 from .base import Chance, Drawn, Preset, Recipe, Scale
+
+
+def _numbers(value: object) -> object:
+    """A text of numbers, which is one value of a file however many they are."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(map(float, value.split()))
+    except ValueError:
+        raise ValueError(f"{value[:60]!r} is no list of numbers; write 0.25 0.5 0.25") from None
+
+
+Taps = Annotated[
+    tuple[float, ...], Field(min_length=1), BeforeValidator(_numbers, json_schema_input_type=str | list[float])
+]
 
 
 class NoiseInjection(Recipe):
@@ -64,8 +79,10 @@ class KernelInjection(Recipe):
     """Source size / HR size; it takes the source's own noise out."""
     resize: ResizeMode = "matlab-bicubic"
     """Of the source."""
-    kernels: Annotated[tuple[Annotated[tuple[float, ...], Field(min_length=1)], ...], Field(min_length=1)]
-    """Of scale 2, each row by row, as `rwsr train kernels` writes them; an image has one of them in all its samples."""
+    kernels: Annotated[tuple[Taps, ...], Field(min_length=1)]
+    """Of scale 2, each row by row, numbers or a text of them as `rwsr train kernels` writes; an image has one of them
+    in all its samples.
+    """
     strength: Annotated[float, Field(ge=0)] = 1
     """Multiple of the bank's noise; 0 leaves LR without noise and wants no bank."""
 

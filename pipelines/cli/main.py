@@ -16,6 +16,7 @@ from .noisebank import noisebank
 from .pairs import pairs
 from .paper import paper
 from .store import sources, store
+from .studio import studio
 from .train import train
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -59,6 +60,7 @@ for command in (
     paper,
     weights,
     flow,
+    studio,
     demo,
 ):
     root.add_command(command)

@@ -24,6 +24,7 @@ from .resampling import F64
 CONFIG, SHEET = "kernels.yaml", "kernels.png"
 _HR_PX = 256  # as RWSR-EDL's
 _DIGITS = 6  # of a tap, whose kernel sums up to 1
+_MOST = 1000  # kernels of a config
 _ENLARGED, _ACROSS, _GAP = 6, 8, 4  # of the sheet
 
 
@@ -58,12 +59,16 @@ def estimate_kernels(rows: Sequence[SourceRow], out: Path, config: KernelGanConf
             advance(1, "")
     if not kernels:
         raise UserError("no kernel could be estimated; see the lines above")
-    flat = tuple(tuple(float(tap) for tap in kernel.ravel()) for kernel in kernels)
+    taken = kernels[:: -(-len(kernels) // _MOST)]
+    if len(taken) < len(kernels):
+        say(f"note: {len(taken)} of the {len(kernels)} kernels, spread evenly, are in {CONFIG}")
+    flat = tuple(tuple(float(tap) for tap in kernel.ravel()) for kernel in taken)
     recipe = KernelInjection(kernels=flat, strength=0)
-    told = recipe.model_dump(mode="json", include={"kind", "scale", "clean_downscale", "strength", "kernels"})
+    told = recipe.model_dump(mode="json", include={"kind", "scale", "clean_downscale", "strength"})
+    told["kernels"] = [" ".join(f"{tap:.{_DIGITS}g}" for tap in taps) for taps in flat]
     config_of = {"hr_size_px": _HR_PX, "recipe": told}
     write_atomic(out / CONFIG, yaml.safe_dump(config_of, default_flow_style=None, width=120, sort_keys=False).encode())
-    write_atomic(out / SHEET, encode_png(sheet(kernels)))
+    write_atomic(out / SHEET, encode_png(sheet(taken)))
     return len(kernels)
 
 

@@ -10,6 +10,7 @@ import yaml
 from rwsr.degrade.build_store import open_samples
 from rwsr.degrade.images.decode import decode
 from rwsr.degrade.images.pixels import encode_png
+from rwsr.degrade.images.rows import SourceRow
 from rwsr.degrade.manifest import conditions_of
 from rwsr.degrade.ops.optics.estimated_kernel import EstimatedKernel
 from rwsr.degrade.ops.render import render_all
@@ -20,6 +21,8 @@ from rwsr.train.networks.baselines.corruption_classifier import ClassifierConfig
 from rwsr.train.networks.mm_realsr import MMRealSRConfig
 from rwsr.train.networks.published.edsr import EdsrConfig
 from rwsr.train.runs.model_file import read_model
+from rwsr.train.zero_shot import kernel_pool
+from rwsr.train.zero_shot.kernelgan import KernelGanConfig
 from rwsr.train.zero_shot.resampling import by_kernel, centred
 from rwsr.train.zero_shot.srtta import Srtta, SrttaConfig, adapted, charbonnier, features, fisher
 
@@ -208,6 +211,23 @@ def test_an_estimated_kernel_makes_small_as_the_one_that_zssr_learns_with(factor
         EstimatedKernel(taps=(0.5, 0.5), factor=2)
 
 
+def test_a_pool_may_be_large(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of very many photographs those that are spread evenly; what is written can be built with."""
+    rows = [SourceRow(path=f"{n}.png", sha256=f"{n:08}", status="ok", root=str(tmp_path)) for n in range(1500)]
+    monkeypatch.setattr(kernel_pool, "read_source", lambda *_: np.zeros((80, 80, 3), np.uint8))
+    monkeypatch.setattr(kernel_pool, "estimated", lambda *_: np.outer(np.hanning(19)[1:-1], np.hanning(19)[1:-1]) / 81)
+    assert kernel_pool.estimate_kernels(rows, tmp_path / "k", KernelGanConfig()) == 1500
+    shown = rwsr("degrade", "preview", "--config", tmp_path / "k/kernels.yaml", "--source", photos, "--hr-size", 64,
+                 "--out", tmp_path / "look.png", code=0)  # fmt: skip
+    assert "look.png" in shown
+    config = yaml.safe_load((tmp_path / "k/kernels.yaml").read_text())
+    assert len(config["recipe"]["kernels"]) == 750 and len(config["recipe"]["kernels"][0].split()) == 17 * 17
+    config["recipe"]["kernels"][1] = "0.5 x 0.5"
+    (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(config))
+    assert "is no list of numbers" in rwsr("degrade", "build", "--config", tmp_path / "wrong.yaml", "--source", photos,
+                                           "--out", tmp_path / "no.zarr", code=1)  # fmt: skip
+
+
 def test_a_pool_of_kernels_becomes_pairs(photos: Path, tmp_path: Path) -> None:
     """Kernels, their sheet and config; again, nothing is estimated anew; an image has one kernel in all samples."""
     small = tmp_path / "small"
@@ -224,7 +244,7 @@ def test_a_pool_of_kernels_becomes_pairs(photos: Path, tmp_path: Path) -> None:
     config = yaml.safe_load((tmp_path / "k/kernels.yaml").read_text())
     assert len(config["recipe"]["kernels"]) == 2
     for kernel in config["recipe"]["kernels"]:
-        assert sum(kernel) == pytest.approx(1, abs=1e-3)
+        assert sum(map(float, kernel.split())) == pytest.approx(1, abs=1e-3)
     rwsr("degrade", "build", "--config", tmp_path / "k/kernels.yaml", "--source", small, "--hr-size", 64,
          "--samples", 6, "--out", tmp_path / "pairs.zarr", "--workers", 1)  # fmt: skip
     rows = open_samples(tmp_path / "pairs.zarr").manifest().to_pylist()

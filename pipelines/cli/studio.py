@@ -1,0 +1,40 @@
+"""`rwsr studio`: a page on this machine to turn, look and decide."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...degrade.errors import UserError
+from .common import params
+
+
+@click.command(short_help="A page to turn models, recipes, banks and stores")
+@click.argument("images", nargs=-1, type=params.LOCAL, metavar="[IMAGE]...")
+@click.option("--model", "models", multiple=True, metavar="[NAME=]PATH", help="A run, or a published file; repeatable.")
+@click.option(
+    "--out", type=params.LOCAL, default="studio", show_default=True, help="Folder of what is made and dropped on it."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve at; 0.0.0.0 is every one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: a free one]")
+@click.option("--no-open", is_flag=True, help="Leave the browser as it is.")
+def studio(images: tuple[Path, ...], models: tuple[str, ...], out: Path, host: str, port: int, no_open: bool) -> None:
+    """Open a page in the browser: an image under models and settings, turned by sliders while one looks.
+
+    It is served to this machine alone, and asks nothing of any other. Needs pip install 'rwsr[studio]'.
+
+    \b
+    Example:
+      rwsr studio photo.png --model run --model realesr=RealESRGAN_General_x4_v3.param
+    """
+    try:
+        from ..studio.server import LOOPBACK, Studio, serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "nicegui":
+            raise
+        raise UserError("the studio needs NiceGUI: pip install 'rwsr[studio]'") from None
+    from ..evaluate import named_models
+    from ..restore import images_of
+
+    named: dict[str, Any] = {"models": named_models(models), "images": tuple(images_of(images))}
+    serve(Studio(out, at_home=host in LOOPBACK, **named), host=host, port=port, show=not no_open)
