@@ -12,6 +12,7 @@ from ..eval.images.sets import ImageSet, of_folders, of_store
 from ..eval.protocols.base import BICUBIC, LANCZOS, Subject
 from ..train.files.open import Restorer, open_restorer
 from ..train.subjects import open_reconstruction_subject, open_subject
+from .cli.common.params import named_paths
 
 
 def image_set(
@@ -37,15 +38,7 @@ def named_models(texts: Sequence[str]) -> dict[str, Path]:
     Raises:
         UserError: two have one name.
     """
-    found: dict[str, Path] = {}
-    for text in texts:
-        name, equals, path = text.partition("=")
-        if not equals or "/" in name:
-            name, path = Path(text).stem, text
-        if name in found or name in (BICUBIC, LANCZOS):
-            raise UserError(f"two of the models are called {name}; write OTHER={path} for one")
-        found[name] = Path(path)
-    return found
+    return named_paths(texts, taken=(BICUBIC, LANCZOS))
 
 
 def open_subjects(

@@ -1,12 +1,12 @@
 """`rwsr studio`: a page on this machine to turn, look and decide."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ...degrade.errors import UserError
 from .common import params
+from .common.params import named_paths
 
 
 @click.command(short_help="A page to turn models, recipes, banks and stores")
@@ -28,13 +28,15 @@ def studio(images: tuple[Path, ...], models: tuple[str, ...], out: Path, host: s
       rwsr studio photo.png --model run --model realesr=RealESRGAN_General_x4_v3.param
     """
     try:
+        import nicegui  # noqa: F401
+
         from ..studio.server import LOOPBACK, Studio, serve
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "nicegui":
             raise
         raise UserError("the studio needs NiceGUI: pip install 'rwsr[studio]'") from None
-    from ..evaluate import named_models
-    from ..restore import images_of
-
-    named: dict[str, Any] = {"models": named_models(models), "images": tuple(images_of(images))}
-    serve(Studio(out, at_home=host in LOOPBACK, **named), host=host, port=port, show=not no_open)
+    named = named_paths(models, taken=("bicubic",))
+    for path in (*images, *named.values()):
+        if not path.exists() and "@" not in path.name:
+            raise UserError(f"{path} does not exist; name another")
+    serve(Studio(out, named, images, at_home=host in LOOPBACK), host=host, port=port, show=not no_open)

@@ -3,8 +3,8 @@
 from nicegui.element import Element
 
 STYLE = """
-.rwsr-compare { position: relative; width: 100%; overflow: hidden; touch-action: none; cursor: grab; background: #8883;
-                border-radius: 4px; user-select: none; }
+.rwsr-compare { position: relative; width: 100%; max-width: 64vh; align-self: center; overflow: hidden; cursor: grab;
+                touch-action: none; background: #8883; border-radius: 4px; user-select: none; }
 .rwsr-compare:focus-visible { outline: 2px solid var(--q-primary); outline-offset: 2px; }
 .rwsr-picture { position: absolute; inset: 0; overflow: hidden; }
 .rwsr-picture img { position: absolute; width: 100%; height: 100%; transform-origin: 0 0; }

@@ -1,12 +1,12 @@
 """The page of the studio: its head, its tabs, and how it looks by day, by night and in a narrow window."""
 
-from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from nicegui import ui
 
 from .compare import STYLE
-from .tabs import modulate
+from .work import quickly, told
 
 if TYPE_CHECKING:
     from .server import Studio
@@ -20,7 +20,7 @@ _STYLE = """
 .q-tab-panels { background: transparent; }
 @media (max-width: 760px) { .rwsr-two { grid-template-columns: minmax(0, 1fr); } }
 """
-_TABS: tuple[tuple[str, str, Callable[["Studio"], None]], ...] = (("Modulate", "tune", modulate.draw),)
+_TABS = {"Modulate": ("tune", "modulate")}  # the icon of each, and its module, which is imported once it is looked at
 
 
 def draw(studio: "Studio") -> None:
@@ -31,15 +31,34 @@ def draw(studio: "Studio") -> None:
     with ui.header().classes("items-center q-py-none"):
         ui.label("rwsr studio").classes("text-lg font-medium")
         with ui.tabs().props("dense shrink inline-label") as tabs:
-            named = [ui.tab(name, icon=icon) for name, icon, _ in _TABS]
+            named = {name: ui.tab(name, icon=icon) for name, (icon, _) in _TABS.items()}
         ui.space()
         ui.button(icon="contrast", on_click=lambda: _turn(dark)).props("flat round dense color=white").tooltip(
             "light, dark, or as the system has it"
-        ).mark("theme")
-    with ui.tab_panels(tabs, value=named[0], animated=False, keep_alive=True).classes("w-full"):
-        for tab, (_, _, draw_tab) in zip(named, _TABS, strict=True):
-            with ui.tab_panel(tab).classes("p-0"):
-                draw_tab(studio)
+        ).classes("at-theme")
+    with ui.tab_panels(tabs, value=next(iter(named.values())), animated=False, keep_alive=True).classes("w-full"):
+        for name, tab in named.items():
+            with ui.tab_panel(tab).classes("p-0") as panel:
+                _later(studio, _TABS[name][1], panel)
+
+
+def _later(studio: "Studio", module: str, panel: ui.tab_panel) -> None:
+    """Draw a tab once its module, and all that it needs, is imported; until then a spinner turns."""
+    spinner = ui.spinner(size="lg").classes("m-8")
+
+    async def build() -> None:
+        try:
+            tab = await quickly(lambda: import_module(f"{__package__}.tabs.{module}"))
+        except Exception as error:
+            spinner.delete()
+            with panel:
+                ui.label(told(error)).classes("text-negative m-4")
+            return
+        spinner.delete()
+        with panel:
+            tab.draw(studio)
+
+    ui.timer(0.01, build, once=True)
 
 
 def _turn(dark: ui.dark_mode) -> None:

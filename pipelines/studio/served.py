@@ -3,12 +3,15 @@
 import secrets
 from collections import OrderedDict
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from ...degrade.images.pixels import U8
-from ...eval.images.tiling import Pixels
+
+if TYPE_CHECKING:
+    from ...eval.images.tiling import Pixels
 
 PICTURES = "/pictures"
 _MOST_BYTES = 512 * 2**20
@@ -39,14 +42,14 @@ class Served:
             return self._files.get(name)
 
 
-def quick_png(pixels: Pixels) -> bytes:
+def quick_png(pixels: "Pixels") -> bytes:
     """A PNG of 8 bits of [H, W, 3] of 8 or 16, packed little so that it is there at once."""
     done, data = cv2.imencode(".png", eight_bits(pixels)[..., ::-1], _QUICK)
     assert done
     return data.tobytes()
 
 
-def eight_bits(pixels: Pixels) -> U8:
+def eight_bits(pixels: "Pixels") -> U8:
     """Levels of 8 or 16 bits as levels of 8."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)

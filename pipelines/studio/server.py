@@ -33,6 +33,8 @@ class Studio:
     runs: tuple[Path, ...] = ()
     at_home: bool = True
     """Whether it is reached from this machine alone, so that its page may name any file."""
+    kept: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What tabs keep for all visitors, by their names: models that are open, scans."""
 
 
 def app_of(studio: Studio, hosts: Sequence[str] = LOOPBACK) -> FastAPI:
@@ -87,6 +89,7 @@ def _bound(host: str, port: int) -> socket.socket:
         found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
+        found.listen(128)  # who comes before the server runs waits
     except OSError as error:
         raise UserError(f"{host}:{port} cannot be served at ({error.strerror or error}); name another --port") from None
     return found

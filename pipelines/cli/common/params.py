@@ -102,6 +102,23 @@ class LazyChoice(click.ParamType[str]):
         return click.Choice(list(self._read())).shell_complete(ctx, param, incomplete)
 
 
+def named_paths(texts: Sequence[str], taken: Sequence[str] = ()) -> dict[str, Path]:
+    """NAME=PATH or PATH as paths by name. taken: names that are others'.
+
+    Raises:
+        UserError: two have one name.
+    """
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not equals or "/" in name:
+            name, path = Path(text).stem, text
+        if name in found or name in taken:
+            raise UserError(f"two of the models are called {name}; write OTHER={path} for one")
+        found[name] = Path(path)
+    return found
+
+
 def _is_address(text: str) -> bool:
     try:
         parts = urlsplit(text)

@@ -12,6 +12,12 @@ from ..work import CancelledError, Work, told
 T = TypeVar("T")
 
 
+class Slider(ui.slider):
+    """A slider that the hand moves at once, whatever the server still does."""
+
+    LOOPBACK = False
+
+
 def fail(text: str) -> None:
     """One line of what went wrong, or of what is lacking."""
     ui.notify(text, type="negative", multi_line=True, position="bottom", close_button=True, timeout=15_000)
@@ -19,10 +25,10 @@ def fail(text: str) -> None:
 
 async def bar(work: Work, does: Callable[[Work], Awaitable[T]]) -> T | None:
     """Do some work with a bar and a button that cancels it; None where it failed, which is told, or was cancelled."""
-    with ui.row().classes("w-full no-wrap items-center gap-2").mark("work") as row:
+    with ui.row().classes("w-full no-wrap items-center gap-2").classes("at-work") as row:
         text = ui.label(work.title).classes("text-sm")
         shown = ui.linear_progress(value=0, show_value=False).props("instant-feedback").classes("grow")
-        ui.button("Cancel", on_click=work.cancel).props("flat dense size=sm").mark("cancel")
+        ui.button("Cancel", on_click=work.cancel).props("flat dense size=sm").classes("at-cancel")
 
     def follow() -> None:
         share = work.share

@@ -1,7 +1,7 @@
 """The tab Modulate: an image under models and settings beside each other, turned while one looks."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from nicegui import events, ui
 
+from ....degrade.errors import UserError
+from ...restore import images_of
 from ..compare import Compare
 from ..served import SERVED, quick_png
 from ..work import Work, done, quickly, told
-from .common import bar, fail, saved_upload
+from .common import Slider, bar, fail, saved_upload
 from .modulating import BICUBIC, CROPS_PX, Bench, Box, Setting, Shown
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ class _Tab:
     """What one visitor looks at: an image, a place in it, and views of that."""
 
     def __init__(self, studio: "Studio") -> None:
-        self.studio, self.bench = studio, Bench(studio.models, studio.out)
+        self.studio: Studio = studio
+        self.bench: Bench = studio.kept.setdefault("bench", Bench(studio.models, studio.out))
+        self.images = _listed(studio.images)
         self.image: Shown | None = None
         self.box = Box(0, 0, 64)
         self.views: list[_View] = []
@@ -40,38 +44,42 @@ class _Tab:
                 self._draw_image()
             with ui.column().classes("gap-2 w-full"):
                 with ui.row().classes("items-center gap-2"):
-                    ui.button("Another view", icon="add", on_click=self.add_view).props("outline dense").mark(
-                        "add-view"
+                    ui.button("Another view", icon="add", on_click=self.add_view).props("outline dense").classes(
+                        "at-add-view"
                     )
                     ui.label("wheel: zoom · drag: move · + - 0 and arrows by key").classes("text-xs opacity-70")
                 self.frame = ui.element("div").classes("rwsr-views")
         self.add_view()
-        if studio.images:
-            ui.timer(0.05, lambda: self.open(studio.images[0]), once=True)
+        if self.images:
+            ui.timer(0.05, lambda: self.open(self.images[0]), once=True)
 
     # ---------------------------------------------------------------------------------------------------- the image
 
     def _draw_image(self) -> None:
-        if self.studio.images:
-            names = {str(path): path.name for path in self.studio.images}
-            chosen = ui.select(names, value=str(self.studio.images[0]), label="Image")
-            chosen.on_value_change(lambda e: self.open(Path(e.value))).classes("w-full").props("dense").mark("image")
+        if self.images:
+            names = {str(path): path.name for path in self.images}
+            chosen = ui.select(names, value=str(self.images[0]), label="Image")
+            chosen.on_value_change(lambda e: self.open(Path(e.value))).classes("w-full").props("dense").classes(
+                "at-image"
+            )
         if self.studio.at_home:
             with ui.row().classes("w-full no-wrap items-center gap-1"):
-                path = ui.input("Path of an image").classes("grow").props("dense").mark("path")
+                path = ui.input("Path of an image").classes("grow").props("dense").classes("at-path")
                 path.on("keydown.enter", lambda: self.open(Path(path.value or "")))
-                hr = ui.input("and of its HR").classes("grow").props("dense").mark("hr")
+                hr = ui.input("and of its HR").classes("grow").props("dense").classes("at-hr")
                 hr.on("keydown.enter", lambda: self.open_hr(hr.value or ""))
         upload = ui.upload(label="or drop an image here", auto_upload=True, max_files=1, on_upload=self._uploaded)
-        upload.classes("w-full").props("flat bordered dense").mark("upload")
+        upload.classes("w-full").props("flat bordered dense").classes("at-upload")
         self.upload = upload
         self.thumb = ui.interactive_image(cross=False, on_mouse=self._clicked, events=["mousedown", "mousemove"])
-        self.thumb.classes("w-full cursor-crosshair").mark("whole")
+        self.thumb.classes("w-full cursor-crosshair at-thumb")
         sides = {px: f"{px} px" for px in CROPS_PX}
         with ui.row().classes("items-center gap-2"):
             ui.label("crop of LR").classes("text-sm")
-            ui.toggle(sides, value=self.box.side, on_change=lambda e: self._resize(e.value)).props("dense").mark("side")
-        self.about = ui.label().classes("text-xs opacity-70").mark("about")
+            ui.toggle(sides, value=self.box.side, on_change=lambda e: self._resize(e.value)).props("dense").classes(
+                "at-side"
+            )
+        self.about = ui.label().classes("text-xs opacity-70").classes("at-about")
 
     async def _uploaded(self, event: events.UploadEventArguments) -> None:
         path = await saved_upload(event, self.studio.out)
@@ -154,7 +162,7 @@ class _View:
     def __init__(self, tab: _Tab, setting: Setting) -> None:
         self.tab, self.setting = tab, setting
         self._again, self._busy = False, False
-        self.card = ui.card().classes("w-full gap-2 p-3").mark("view")
+        self.card = ui.card().classes("w-full gap-2 p-3").classes("at-view")
         with self.card:
             self._draw()
         ui.timer(0.05, self.renew, once=True)
@@ -164,12 +172,12 @@ class _View:
         with ui.row().classes("w-full no-wrap items-center gap-1"):
             names = [*bench.paths, BICUBIC]
             self.model = ui.select(names, value=self.setting.model, label="Model", on_change=self._chosen)
-            self.model.classes("grow").props("dense").mark("model")
+            self.model.classes("grow").props("dense").classes("at-model")
             self.other = ui.select(["", *bench.paths], value="", label="alpha leads to", on_change=self._chosen)
-            self.other.classes("grow").props("dense").mark("other")
+            self.other.classes("grow").props("dense").classes("at-other")
             ui.button(icon="close", on_click=lambda: self.tab.remove(self)).props("flat round dense").tooltip("remove")
-        self.compare = Compare("LR, bicubic", self.setting.model).mark("compare")
-        self.line = ui.label().classes("text-xs").mark("figures")
+        self.compare = Compare("LR, bicubic", self.setting.model).classes("at-compare")
+        self.line = ui.label().classes("text-xs").classes("at-figures")
         self.sliders = {name: self._slider(name) for name in _TURNED}
         with ui.row().classes("gap-1 items-center"):
             for name, icon, does in (
@@ -178,9 +186,9 @@ class _View:
                 ("Curve", "show_chart", self.curve),
                 ("Sweep", "movie", self.sweep),
             ):
-                ui.button(name, icon=icon, on_click=does).props("outline dense size=sm").mark(name.lower())
-            self.turned = ui.select(["noise", "blur"], value="noise").props("dense borderless").mark("turned")
-        self.made = ui.column().classes("w-full gap-1").mark("made")
+                ui.button(name, icon=icon, on_click=does).props("outline dense size=sm").classes(f"at-{name.lower()}")
+            self.turned = ui.select(["noise", "blur"], value="noise").props("dense borderless").classes("at-turned")
+        self.made = ui.column().classes("w-full gap-1").classes("at-made")
 
     def _slider(self, name: str) -> "_Slider":
         return _Slider(name, lambda: self._slid())
@@ -270,7 +278,7 @@ class _View:
     def _put_command(self, command: str) -> None:
         self.made.clear()
         with self.made, ui.row().classes("w-full no-wrap items-start"):
-            ui.label(command).classes("rwsr-command grow").mark("line")
+            ui.label(command).classes("rwsr-command grow").classes("at-line")
             ui.button(icon="content_copy", on_click=lambda: ui.clipboard.write(command)).props("flat dense round")
 
     async def _long(self, title: str, function: Callable[[], Any]) -> Any:
@@ -290,9 +298,9 @@ class _View:
             address = SERVED.put(made.path.read_bytes())
             self._put_command(made.command)
             with self.made:
-                ui.label(f"wrote {made.path}").classes("text-xs").mark("wrote")
+                ui.label(f"wrote {made.path}").classes("text-xs").classes("at-wrote")
                 with ui.link(target=address, new_tab=True):
-                    ui.image(address).classes("w-full").mark("restored")
+                    ui.image(address).classes("w-full").classes("at-restored")
 
     async def sweep(self) -> None:
         """A strip, a GIF and a film while one number goes from 0 to 1."""
@@ -308,9 +316,9 @@ class _View:
                 for path in pictures:
                     address = SERVED.put(path.read_bytes(), path.suffix)
                     if path.suffix == ".mp4":
-                        ui.video(address, loop=True).classes("w-full").mark("film")
+                        ui.video(address, loop=True).classes("w-full").classes("at-film")
                     else:
-                        ui.image(address).classes("w-full").mark(path.suffix[1:])
+                        ui.image(address).classes("w-full").classes(f"at-{path.suffix[1:]}")
                     ui.label(f"wrote {path}").classes("text-xs")
 
     async def curve(self) -> None:
@@ -328,7 +336,7 @@ class _View:
         with self.made:
             for name, figures in found.items():
                 marks = [] if own is None else [{"xAxis": own, "label": {"formatter": "UDEM"}}]
-                ui.echart(_chart(name, turned, values, figures, marks)).classes("w-full h-40").mark("chart")
+                ui.echart(_chart(name, turned, values, figures, marks)).classes("w-full h-40").classes("at-chart")
 
 
 class _Slider:
@@ -337,15 +345,18 @@ class _Slider:
     def __init__(self, name: str, moved: Callable[[], Awaitable[None]]) -> None:
         self.name, self._moved, self.visible = name, moved, False
         self.own: float | None = None
+        self._quiet = False  # while it is set by its code, and by no hand
         self.row = ui.row().classes("w-full no-wrap items-center gap-2")
         self.row.set_visibility(False)
         with self.row:
             self.text = ui.label(name).classes("w-24 text-sm")
             self.slider = (
-                ui.slider(min=0, max=1, step=0.01, value=0).props("label").classes("grow").mark(f"{name}-slider")
+                Slider(min=0, max=1, step=0.01, value=0).props("label").classes("grow").classes(f"at-{name}-slider")
             )
-            self.slider.on("update:model-value", self._turned, throttle=0.08, leading_events=True)
-            self.auto = ui.checkbox("auto", value=True, on_change=self._switched).props("dense").mark(f"{name}-auto")
+            self.slider.on_value_change(self._turned)
+            self.auto = (
+                ui.checkbox("auto", value=True, on_change=self._switched).props("dense").classes(f"at-{name}-auto")
+            )
 
     @property
     def value(self) -> float | None:
@@ -362,28 +373,47 @@ class _Slider:
     def set(self, *, visible: bool, own: float | None, auto: bool, value: float | None) -> None:
         """After another model or image."""
         self.visible, self.own = visible, own
+        self._quiet = True
         self.row.set_visibility(visible)
         self.auto.set_visibility(auto)
         self.auto.value = auto and value is None
         self.slider.value = round(own or 0.0, 2) if value is None else value
         marks = f'[{{value: {own:.2f}, label: "UDEM {own:.2f}"}}]' if own is not None else "[]"
-        self.slider.props(f"""{"" if own is None else "markers=false"} :marker-labels='{marks}'""")
+        self.slider.props(f":marker-labels='{marks}'")
+        self._quiet = False
         self._say()
 
     def _say(self) -> None:
         self.text.set_text(f"{self.name} {self.at:.2f}")
 
-    async def _turned(self) -> None:
-        if self.auto.value and self.auto.visible:
-            self.auto.value = False
+    def _turned(self) -> Awaitable[None] | None:
+        """By hand, it is no longer the model's own."""
+        if self._quiet:
+            return None
+        self._quiet = True
+        self.auto.value = False
+        self._quiet = False
         self._say()
-        await self._moved()
+        return self._moved()
 
-    async def _switched(self) -> None:
+    def _switched(self) -> Awaitable[None] | None:
+        if self._quiet:
+            return None
+        self._quiet = True
         if self.auto.value and self.own is not None:
             self.slider.value = round(self.own, 2)
+        self._quiet = False
         self._say()
-        await self._moved()
+        return self._moved()
+
+
+def _listed(paths: Sequence[Path]) -> list[Path]:
+    """Every image that is named, and of named folders; what has none is told."""
+    try:
+        return images_of(paths)
+    except UserError as error:
+        fail(str(error))
+        return []
 
 
 _THUMB_PX = 560

@@ -43,7 +43,7 @@ def _commands(*path: str) -> list[tuple[str, ...]]:
 
 def test_every_command_has_an_example() -> None:
     """--help of each ends with a command that can be pasted, and names itself."""
-    assert len(_commands()) == 67
+    assert len(_commands()) == 68
     for path in _commands():
         text = _help(*path)
         assert f"Example:\n    rwsr {' '.join(path)}" in text, path
