@@ -16,11 +16,18 @@ _STYLE = """
 .rwsr-views { display: grid; gap: 12px; width: 100%;
               grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); }
 .rwsr-two { display: grid; gap: 12px; width: 100%; grid-template-columns: minmax(220px, 280px) minmax(0, 1fr); }
+.rwsr-wide { grid-template-columns: minmax(260px, 360px) minmax(0, 1fr); }
+.rwsr-members { display: grid; gap: 10px; grid-template-columns: repeat(auto-fill, minmax(min(128px, 45%), 1fr)); }
+.rwsr-piece { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; border-radius: 3px; }
 .rwsr-command { font-family: ui-monospace, monospace; font-size: 12px; white-space: pre-wrap; word-break: break-all; }
+.q-uploader__list { display: none; }
 .q-tab-panels { background: transparent; }
 @media (max-width: 760px) { .rwsr-two { grid-template-columns: minmax(0, 1fr); } }
 """
-_TABS = {"Modulate": ("tune", "modulate")}  # the icon of each, and its module, which is imported once it is looked at
+_TABS = {  # the icon of each, and its module, which is imported once it is looked at
+    "Modulate": ("tune", "modulate"),
+    "Recipes": ("blender", "recipes"),
+}
 
 
 def draw(studio: "Studio") -> None:

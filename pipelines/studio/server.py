@@ -36,6 +36,17 @@ class Studio:
     kept: dict[str, Any] = field(default_factory=dict[str, Any])
     """What tabs keep for all visitors, by their names: models that are open, scans."""
 
+    @property
+    def scratch(self) -> Path:
+        """Where what is looked at leaves its indexes."""
+        found = self.out / "scratch"
+        found.mkdir(parents=True, exist_ok=True)
+        return found
+
+    def folders(self) -> list[Path]:
+        """The folders of images that were named."""
+        return [each for each in self.images if each.is_dir()]
+
 
 def app_of(studio: Studio, hosts: Sequence[str] = LOOPBACK) -> FastAPI:
     """The page of a studio, which answers to these names of the machine only: another site cannot pose as it."""

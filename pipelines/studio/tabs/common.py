@@ -1,13 +1,17 @@
 """What tabs share: a line of what went wrong, a bar of long work, a file that was dropped."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nicegui import events, ui
 
+from ..served import SERVED, quick_png
 from ..work import CancelledError, Work, told
+
+if TYPE_CHECKING:
+    from ....eval.images.tiling import Pixels
 
 T = TypeVar("T")
 
@@ -48,6 +52,50 @@ async def bar(work: Work, does: Callable[[Work], Awaitable[T]]) -> T | None:
         timer.cancel()
         row.delete()
     return None
+
+
+def piece(pixels: "Pixels") -> None:
+    """An image as it is, each pixel a square."""
+    ui.html(f'<img class="rwsr-piece" src="{SERVED.put(quick_png(pixels))}" alt="">', sanitize=False).classes("w-full")
+
+
+def show_command(box: ui.column, command: str) -> None:
+    """A line for a shell, alone in a box, with a button that copies it."""
+    box.clear()
+    with box, ui.row().classes("w-full no-wrap items-start"):
+        ui.label(command).classes("rwsr-command grow at-line-of-shell")
+        ui.button(icon="content_copy", on_click=lambda: ui.clipboard.write(command)).props("flat dense round")
+
+
+def line_chart(
+    title: str, x_name: str, x: Sequence[float], lines: Mapping[str, Sequence[float]], marks: Mapping[str, float] = {}
+) -> ui.echart:
+    """Lines over x, each with its name; marks: places on x by their names."""
+    series: list[dict[str, Any]] = [
+        {
+            "type": "line",
+            "name": name,
+            "data": [list(each) for each in zip(x, values, strict=True)],
+            "showSymbol": False,
+        }
+        for name, values in lines.items()
+    ]
+    if marks and series:
+        data = [{"xAxis": at, "label": {"formatter": name}} for name, at in marks.items()]
+        series[0]["markLine"] = {"symbol": "none", "data": data}
+    return ui.echart(
+        {
+            "animation": False,
+            "title": {"text": title, "textStyle": {"fontSize": 12}, "left": 0},
+            "legend": {"top": 22, "show": len(lines) > 1},
+            "grid": {"left": 56, "right": 20, "top": 52 if len(lines) > 1 else 30, "bottom": 40},
+            "tooltip": {"trigger": "axis"},
+            "xAxis": {"type": "value", "min": 0, "max": "dataMax", "name": x_name, "nameLocation": "middle",
+                      "nameGap": 24},
+            "yAxis": {"type": "value", "scale": True},
+            "series": series,
+        }
+    ).classes("w-full h-56 at-chart")  # fmt: skip
 
 
 async def saved_upload(event: events.UploadEventArguments, out: Path) -> Path:

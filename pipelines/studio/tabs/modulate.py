@@ -14,7 +14,7 @@ from ...restore import images_of
 from ..compare import Compare
 from ..served import SERVED, quick_png
 from ..work import Work, done, quickly, told
-from .common import Slider, bar, fail, saved_upload
+from .common import Slider, bar, fail, line_chart, saved_upload, show_command
 from .modulating import BICUBIC, CROPS_PX, Bench, Box, Setting, Shown
 
 if TYPE_CHECKING:
@@ -273,13 +273,7 @@ class _View:
             fail("choose an image and a model")
             return
         command = self.tab.bench.command(self.setting, image, Path("restored"))
-        self._put_command(command)
-
-    def _put_command(self, command: str) -> None:
-        self.made.clear()
-        with self.made, ui.row().classes("w-full no-wrap items-start"):
-            ui.label(command).classes("rwsr-command grow").classes("at-line")
-            ui.button(icon="content_copy", on_click=lambda: ui.clipboard.write(command)).props("flat dense round")
+        show_command(self.made, command)
 
     async def _long(self, title: str, function: Callable[[], Any]) -> Any:
         """Long work with its bar; None where it failed or was cancelled."""
@@ -296,7 +290,7 @@ class _View:
         made = await self._long("restore the whole", lambda: self.tab.bench.whole(setting, image))
         if made is not None:
             address = SERVED.put(made.path.read_bytes())
-            self._put_command(made.command)
+            show_command(self.made, made.command)
             with self.made:
                 ui.label(f"wrote {made.path}").classes("text-xs").classes("at-wrote")
                 with ui.link(target=address, new_tab=True):
@@ -311,7 +305,7 @@ class _View:
         made = await self._long(f"turn {turned}", lambda: self.tab.bench.sweep(setting, image, turned))
         if made is not None:
             pictures, command = made
-            self._put_command(command)
+            show_command(self.made, command)
             with self.made:
                 for path in pictures:
                     address = SERVED.put(path.read_bytes(), path.suffix)
@@ -335,8 +329,7 @@ class _View:
         self.made.clear()
         with self.made:
             for name, figures in found.items():
-                marks = [] if own is None else [{"xAxis": own, "label": {"formatter": "UDEM"}}]
-                ui.echart(_chart(name, turned, values, figures, marks)).classes("w-full h-40").classes("at-chart")
+                line_chart(name, turned, values, {name: figures}, {} if own is None else {"UDEM": own})
 
 
 class _Slider:
@@ -428,18 +421,3 @@ def _small(pixels: Any) -> Any:
         return pixels
     height, width = (max(1, round(side / ratio)) for side in pixels.shape[:2])
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def _chart(name: str, turned: str, values: list[float], figures: list[float], marks: list[Any]) -> dict[str, Any]:
-    line: dict[str, Any] = {"type": "line", "data": list(zip(values, figures, strict=True)), "smooth": False}
-    if marks:
-        line["markLine"] = {"symbol": "none", "data": marks}
-    return {
-        "animation": False,
-        "grid": {"left": 60, "right": 16, "top": 28, "bottom": 28},
-        "title": {"text": name, "textStyle": {"fontSize": 12}},
-        "tooltip": {"trigger": "axis"},
-        "xAxis": {"type": "value", "min": 0, "max": 1, "name": turned},
-        "yAxis": {"type": "value", "scale": True},
-        "series": [line],
-    }

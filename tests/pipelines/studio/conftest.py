@@ -36,6 +36,15 @@ class Seen:
         for _ in range(times):
             self.page.keyboard.press(key)
 
+    def choose(self, name: str, option: str) -> None:
+        """Choose of a list."""
+        self.at(name).click()
+        self.page.get_by_role("option", name=option).first.click()
+
+    def give(self, name: str, file: Path) -> None:
+        """Give a file to where files are dropped."""
+        self.at(name).locator("input[type=file]").set_input_files(str(file))
+
     def picture(self, nth: int = 0) -> bytes:
         """The file of the restored crop that a view shows, once it is another than before."""
         address = self.page.locator(".rwsr-compare").nth(nth).locator("img").nth(1).get_attribute("src")

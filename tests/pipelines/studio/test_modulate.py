@@ -71,7 +71,7 @@ def test_a_slider_changes_pixels_and_the_saved_command_makes_the_same_bytes(
     assert "noise 0.07" in here.at("view").inner_text()
     here.at("whole").click()
     here.at("wrote").wait_for()
-    words = shlex.split(here.at("line").inner_text())
+    words = shlex.split(here.at("line-of-shell").inner_text())
     assert words[:3] == ["rwsr", "restore", str(photo)] and words[-4:-2] == ["--noise", "0.07"]
     made = here.out / words[-1] if not os.path.isabs(words[-1]) else Path(words[-1])
     ours = next(made.glob("*.png")).read_bytes()
@@ -121,7 +121,7 @@ def test_hr_gives_metrics_and_a_curve_and_a_sweep_its_films(studio, photo: Path,
     assert here.page.locator(".at-chart canvas, .at-chart svg").count() >= 2  # PSNR and SSIM
     here.at("sweep").click()
     here.at("film").wait_for(timeout=60_000)
-    assert here.at("gif").is_visible() and "--noise 0:1:11" in here.at("line").inner_text()
+    assert here.at("gif").is_visible() and "--noise 0:1:11" in here.at("line-of-shell").inner_text()
     assert {path.suffix for path in (here.out / "sweeps").glob("**/*-sweep.*")} == {".png", ".gif", ".mp4"}
 
 
@@ -141,7 +141,7 @@ def test_a_model_is_led_to_another(studio, photo: Path, tmp_path: Path) -> None:
     here.until(lambda: here.picture() != first, "alpha changes nothing")
     here.until(lambda: "alpha 1.00" in here.at("view").inner_text(), "it does not come to its end")
     here.at("command").click()
-    words = shlex.split(here.at("line").inner_text())
+    words = shlex.split(here.at("line-of-shell").inner_text())
     assert words[words.index("--alpha") + 1] == "1.00" and words.count("--model") == 2
     rwsr("restore", photo, "--model", tmp_path / "b.pth", "--out", tmp_path / "b")
     whole = _pixels((tmp_path / "b/photo.png").read_bytes())[128:384, 128:384]
@@ -158,9 +158,7 @@ def test_what_is_no_image_is_one_line_and_the_page_lives_on(studio, photo: Path,
         note = here.page.locator(".q-notification").filter(has_text=says).first
         note.wait_for()
         assert "\n" not in note.locator(".q-notification__message").inner_text()
-    with here.page.expect_file_chooser() as chosen:
-        here.at("upload").get_by_role("button").first.click()
-    chosen.value.set_files(str(photo))
+    here.give("upload", photo)
     here.until(lambda: "photo.png, 128x128" in here.at("about").inner_text(), "it is not opened")
     assert (here.out / "uploads/photo.png").read_bytes() == photo.read_bytes()
     here.until(lambda: "ms" in here.at("figures").inner_text(), "no crop is restored")
