@@ -21,7 +21,7 @@ from ..degrade.storage.shards.layout import ArraySpec, Layout, samples_per_shard
 from ..degrade.storage.shards.reader import ShardReader
 from ..degrade.storage.shards.store import Store, open_store
 from ..degrade.storage.shards.verify import digest
-from .cati import Cati, CatiRule, Rule, ThresholdRule, accepts
+from .cati import AnyRule, Cati, CatiRule, Rule, accepts
 from .statistics import estimated_sigma
 from .tiles import STATISTICS, TileGrid
 
@@ -105,7 +105,7 @@ class NoiseBank:
     store: Store
     patches: ShardReader
     table: pa.Table
-    rule: CatiRule | ThresholdRule
+    rule: AnyRule
     cati: Cati | None
     sets: tuple[SetSummary, ...]
     digest: str
@@ -201,7 +201,7 @@ def layout(num_patches: int, size: int) -> Layout:
     return Layout(num_patches, samples_per_shard(spec.sample_bytes, SHARD_BYTES, num_patches), (spec,))
 
 
-def harvest(tiles: pa.Table, rule: CatiRule | ThresholdRule, interval: Cati | None, *, set_name: str) -> pa.Table:
+def harvest(tiles: pa.Table, rule: AnyRule, interval: Cati | None, *, set_name: str) -> pa.Table:
     """The rows of `PATCHES`, not yet numbered, for the tiles that a rule accepts: by source content, then raster order.
 
     tiles: of one size.

@@ -28,7 +28,7 @@ from ..degrade.storage.shards.writer import begin, building, check_here, shard_w
 from ..degrade.tasks import Run, serial
 from . import bank
 from .bank import BankConfig, NoiseBank, SetSummary
-from .cati import Cati, CatiRule, ThresholdRule, accepts, cati, is_constant, left_out
+from .cati import AnyRule, BoxRule, Cati, CatiRule, accepts, cati, is_constant, left_out
 from .set_scan import SetScan
 from .tiles import TileGrid
 
@@ -98,9 +98,7 @@ def _distilled(name: str, rows: Sequence[SourceRow], counts: dict[str, int]) -> 
     ]
 
 
-def _harvest_at(
-    grid: TileGrid, scans: Sequence[SetScan], rule: CatiRule | ThresholdRule, target: pa.Table
-) -> _Harvest | None:
+def _harvest_at(grid: TileGrid, scans: Sequence[SetScan], rule: AnyRule, target: pa.Table) -> _Harvest | None:
     """Everything that a rule takes of one tile size; None when the target set yields nothing."""
     interval = cati(target, rule) if isinstance(rule, CatiRule) else None
     if (isinstance(rule, CatiRule) and interval is None) or not accepts(target, rule, interval).any():
@@ -138,12 +136,15 @@ def _harvest_at(
     return _Harvest(grid, interval, bank.numbered(parts), tuple(sets), at, listed)
 
 
-def _nothing(grid: TileGrid, rule: CatiRule | ThresholdRule, target: pa.Table) -> str:
+def _nothing(grid: TileGrid, rule: AnyRule, target: pa.Table) -> str:
     """Why a tile size yields nothing, with the nearest figure."""
     if target.num_rows == 0:
         return f"no image is as large as a tile of {grid.size} px"
     if isinstance(rule, CatiRule):
         return f"every tile of {grid.size} px is constant, clipped, or not brighter than {rule.min_mean:g}"
+    if isinstance(rule, BoxRule):
+        (low, high), (dark, light) = rule.variance, rule.mean
+        return f"no tile of {grid.size} px has a variance of {low:g} to {high:g} and a mean of {dark:g} to {light:g}"
     least = np.asarray(target["variance"]).min()
     wanted = f"variance < {rule.max_var:g} and mean > {rule.min_mean:g}"
     return f"no tile of {grid.size} px has {wanted} (the least variance is {least:.2f})"

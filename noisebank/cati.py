@@ -1,11 +1,11 @@
-"""Which tiles are noise on a flat ground: the characteristic interval (CATI), or a fixed threshold."""
+"""Which tiles are noise on a flat ground: the characteristic interval (CATI), a fixed threshold, or a box by hand."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..degrade.family import Frozen
 
@@ -44,7 +44,32 @@ class ThresholdRule(Frozen):
     min_mean: Annotated[float, Field(ge=0, lt=WHITE)] = 0.0
 
 
-Rule = Annotated[CatiRule | ThresholdRule, Field(discriminator="kind")]
+class BoxRule(Frozen):
+    """The tiles whose variance and mean lie in closed intervals that somebody chose, as `rwsr studio` saves them."""
+
+    kind: Literal["box"] = "box"
+    variance: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
+    """Of luma, least and most, in squared gray levels of 255."""
+    mean: tuple[Annotated[float, Field(ge=0, le=WHITE)], Annotated[float, Field(ge=0, le=WHITE)]] = (0.0, WHITE)
+    """Of luma, least and most, in gray levels of 255."""
+    max_clipped: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """A tile with a larger share of pixels at 0 or 255 is left out, as is a constant one."""
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        for name, (low, high) in (("variance", self.variance), ("mean", self.mean)):
+            if low > high:
+                raise ValueError(f"{name} = [{low:g}, {high:g}] does not rise; write the least first")
+        return self
+
+    @property
+    def min_mean(self) -> float:
+        """The least mean, as the other rules have it."""
+        return self.mean[0]
+
+
+AnyRule = CatiRule | ThresholdRule | BoxRule
+Rule = Annotated[AnyRule, Field(discriminator="kind")]
 
 
 class Interval(Frozen):
@@ -73,13 +98,13 @@ def is_constant(tiles: pa.Table) -> Mask:
     return _column(tiles, "variance") == 0
 
 
-def _carries_noise(tiles: pa.Table, rule: CatiRule) -> Mask:
+def _carries_noise(tiles: pa.Table, rule: CatiRule | BoxRule) -> Mask:
     return ~is_constant(tiles) & (_column(tiles, "clipped") <= rule.max_clipped)
 
 
-def left_out(tiles: pa.Table, rule: CatiRule | ThresholdRule) -> Mask:
+def left_out(tiles: pa.Table, rule: AnyRule) -> Mask:
     """Which tiles a rule leaves out since they carry no whole noise: constant and clipped ones."""
-    if isinstance(rule, ThresholdRule) or rule.paper_exact:
+    if isinstance(rule, ThresholdRule) or (isinstance(rule, CatiRule) and rule.paper_exact):
         return np.zeros(tiles.num_rows, dtype=np.bool_)
     return ~_carries_noise(tiles, rule)
 
@@ -129,9 +154,13 @@ def cati(tiles: pa.Table, rule: CatiRule) -> Cati | None:
     return Cati(intervals=tuple(intervals)) if intervals else None
 
 
-def accepts(tiles: pa.Table, rule: CatiRule | ThresholdRule, interval: Cati | None) -> Mask:
+def accepts(tiles: pa.Table, rule: AnyRule, interval: Cati | None) -> Mask:
     """Which tiles of any set go into the bank (Algorithm 1, steps c and e; for a threshold, the published rule)."""
     variance, mean = _column(tiles, "variance"), _column(tiles, "mean")
+    if isinstance(rule, BoxRule):
+        (low, high), (dark, light) = rule.variance, rule.mean
+        inside = (variance >= low) & (variance <= high) & (mean >= dark) & (mean <= light)
+        return inside & _carries_noise(tiles, rule)
     bright = mean > rule.min_mean
     if isinstance(rule, ThresholdRule):
         return bright & (variance < rule.max_var)

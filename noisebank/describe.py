@@ -8,14 +8,17 @@ import numpy as np
 
 from ..degrade.progress import printable
 from .bank import NoiseBank
-from .cati import CatiRule, ThresholdRule
+from .cati import AnyRule, BoxRule, ThresholdRule
 from .yields import Yield
 
 
-def describe_rule(rule: CatiRule | ThresholdRule) -> str:
+def describe_rule(rule: AnyRule) -> str:
     """`bottom 2 %`, `variance < 20`."""
     if isinstance(rule, ThresholdRule):
         return f"variance < {rule.max_var:g}"
+    if isinstance(rule, BoxRule):
+        (low, high), (dark, light) = rule.variance, rule.mean
+        return f"variance {low:g} to {high:g}, mean {dark:g} to {light:g}"
     strata = f", {rule.strata} strata" if rule.strata > 1 else ""
     return f"bottom {rule.quantile * 100:g} %{strata}{', paper_exact' if rule.paper_exact else ''}"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..degrade.config import compose
-from .cati import Cati, CatiRule, Mask, ThresholdRule, accepts, cati
+from .cati import AnyRule, Cati, CatiRule, Mask, ThresholdRule, accepts, cati
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Yield:
     """What a rule takes of every set at one tile size; no interval for a threshold, or where no tile can span one."""
 
     size: int
-    rule: CatiRule | ThresholdRule
+    rule: AnyRule
     cati: Cati | None
     sets: tuple[SetYield, ...]
 
@@ -39,7 +39,7 @@ def _take(name: str, tiles: pa.Table, taken: Mask) -> SetYield:
     return SetYield(name, tiles.num_rows, int(taken.sum()), _num_images(tiles, taken) if taken.any() else 0)
 
 
-def yields(sets: Mapping[str, pa.Table], rules: Sequence[CatiRule | ThresholdRule], *, size: int) -> list[Yield]:
+def yields(sets: Mapping[str, pa.Table], rules: Sequence[AnyRule], *, size: int) -> list[Yield]:
     """What each rule takes.
 
     sets: the tile tables of one size by the set's name, the target first, whose tiles span the interval.
@@ -58,11 +58,11 @@ def yields(sets: Mapping[str, pa.Table], rules: Sequence[CatiRule | ThresholdRul
 
 def rules_of(
     quantiles: Sequence[float] = (), min_means: Sequence[float] = (), max_vars: Sequence[float] = (), strata: int = 1
-) -> list[CatiRule | ThresholdRule]:
+) -> list[AnyRule]:
     """Every rule of those numbers, by least mean; of none of a kind, the usual ones. Raises UserError where one breaks
     a bound.
     """
-    rules: list[CatiRule | ThresholdRule] = []
+    rules: list[AnyRule] = []
     for low in min_means or (0.0, 50.0):
         shares = quantiles or (0.005, 0.01, 0.02, 0.05, 0.1)
         rules += [compose(CatiRule(), quantile=each, min_mean=low, strata=strata) for each in shares]

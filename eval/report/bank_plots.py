@@ -7,14 +7,14 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from ...noisebank.cati import Cati, CatiRule, ThresholdRule, accepts
+from ...noisebank.cati import AnyRule, BoxRule, Cati, ThresholdRule, accepts
 from ...noisebank.statistics import NoiseStatistics
 from .plots import BLUE, GRAY, ORANGE, Plot, new_figure, to_plot, to_png
 
 _MOST_DOTS = 20_000
 
 
-def _tiles_panel(axes: Axes, tiles: pa.Table, rule: CatiRule | ThresholdRule, interval: Cati | None) -> None:
+def _tiles_panel(axes: Axes, tiles: pa.Table, rule: AnyRule, interval: Cati | None) -> None:
     mean, variance = np.asarray(tiles["mean"]), np.asarray(tiles["variance"])
     taken = accepts(tiles, rule, interval)
     shown = (variance > 0) & ~taken
@@ -31,6 +31,12 @@ def _tiles_panel(axes: Axes, tiles: pa.Table, rule: CatiRule | ThresholdRule, in
         label = "CATI" if i == 0 else None
         corner, width, height = (low_m, low_v), high_m - low_m, high_v - low_v
         axes.add_patch(Rectangle(corner, width, height, fill=False, color=BLUE, linewidth=1.3, label=label))
+    if isinstance(rule, BoxRule):
+        (low_v, high_v), (low_m, high_m) = rule.variance, rule.mean
+        box = Rectangle(
+            (low_m, low_v), high_m - low_m, high_v - low_v, fill=False, color=BLUE, linewidth=1.3, label="box"
+        )
+        axes.add_patch(box)
     if isinstance(rule, ThresholdRule):
         axes.axhline(rule.max_var, color=BLUE, label=f"variance < {rule.max_var:g}")
         if rule.min_mean > 0:
@@ -40,7 +46,7 @@ def _tiles_panel(axes: Axes, tiles: pa.Table, rule: CatiRule | ThresholdRule, in
     axes.set_xlabel("mean luma of the tile (gray levels)")
 
 
-def tiles_and_rule(sets: Mapping[str, pa.Table], rule: CatiRule | ThresholdRule, interval: Cati | None) -> Plot:
+def tiles_and_rule(sets: Mapping[str, pa.Table], rule: AnyRule, interval: Cati | None) -> Plot:
     """The tiles of each set by mean and variance, with the rule as boxes or lines and what it takes marked.
 
     sets: tile tables of one size by the set's name.

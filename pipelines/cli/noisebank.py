@@ -18,6 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _RULES = {
     "cati": ("quantile", "min_mean", "max_clipped", "strata", "paper_exact"),
     "threshold": ("max_var", "min_mean"),
+    "box": ("max_clipped",),
 }
 
 

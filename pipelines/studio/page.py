@@ -27,6 +27,7 @@ _STYLE = """
 _TABS = {  # the icon of each, and its module, which is imported once it is looked at
     "Modulate": ("tune", "modulate"),
     "Recipes": ("blender", "recipes"),
+    "Noise banks": ("grain", "banks"),
 }
 
 

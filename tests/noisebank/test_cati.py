@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwsr.noisebank.cati import CatiRule, ThresholdRule, accepts, cati, left_out
+from rwsr.noisebank.cati import BoxRule, CatiRule, ThresholdRule, accepts, cati, left_out
 
 Row = tuple[float, float, float]
 
@@ -97,6 +97,16 @@ def test_the_threshold_is_the_published_comparison(rows: list[Row]) -> None:
     """variance < max_var and mean > min_mean, both strict; constant tiles are in."""
     rule = ThresholdRule(max_var=5, min_mean=2)
     assert _taken(rows, rule) == sorted(row for row in rows if row[0] < 5 and row[1] > 2)
+
+
+def test_a_box_takes_what_lies_in_it_and_carries_noise() -> None:
+    """Both ends count; constant and clipped tiles are left out; a box that falls is refused."""
+    rows = [(1.0, 50.0, 0.0), (2.0, 60.0, 0.0), (3.0, 70.0, 0.0), (2.0, 80.0, 0.2), (0.0, 60.0, 0.0), (2.0, 49.0, 0.0)]
+    box = BoxRule(variance=(1, 2), mean=(50, 80))
+    assert accepts(_table(rows), box, None).tolist() == [True, True, False, False, False, False]
+    assert left_out(_table(rows), box).tolist() == [False, False, False, True, True, False]
+    with pytest.raises(ValueError, match="does not rise; write the least first"):
+        BoxRule(variance=(2, 1))
 
 
 def test_strata_keep_a_bank_from_being_all_sky() -> None:

@@ -35,6 +35,8 @@ async def bar(work: Work, does: Callable[[Work], Awaitable[T]]) -> T | None:
         ui.button("Cancel", on_click=work.cancel).props("flat dense size=sm").classes("at-cancel")
 
     def follow() -> None:
+        if row.is_deleted:
+            return
         share = work.share
         shown.props(add="indeterminate" if share is None else "", remove="" if share is None else "indeterminate")
         shown.value = share or 0.0
@@ -67,35 +69,53 @@ def show_command(box: ui.column, command: str) -> None:
         ui.button(icon="content_copy", on_click=lambda: ui.clipboard.write(command)).props("flat dense round")
 
 
+class LineChart:
+    """Lines over x in a box of their own, which stays while they change; nothing until there are some."""
+
+    def __init__(self) -> None:
+        self.chart = ui.echart({}).classes("w-full h-56 at-chart")
+        self.chart.set_visibility(False)
+
+    def show(
+        self,
+        title: str,
+        x_name: str,
+        x: Sequence[float],
+        lines: Mapping[str, Sequence[float]],
+        marks: Mapping[str, float] = {},
+    ) -> None:
+        """Lines by their names; marks: places on x by theirs."""
+        series: list[dict[str, Any]] = [
+            {"type": "line", "name": name, "data": list(map(list, zip(x, values, strict=True))), "showSymbol": False}
+            for name, values in lines.items()
+        ]
+        if marks and series:
+            data = [{"xAxis": at, "label": {"formatter": name}} for name, at in marks.items()]
+            series[0]["markLine"] = {"symbol": "none", "data": data}
+        many = len(lines) > 1
+        self.chart.options.clear()
+        self.chart.options.update(
+            {
+                "animation": False,
+                "title": {"text": title, "textStyle": {"fontSize": 12}, "left": 0},
+                "legend": {"top": 22, "show": many},
+                "grid": {"left": 56, "right": 20, "top": 52 if many else 30, "bottom": 40},
+                "tooltip": {"trigger": "axis"},
+                "xAxis": {"type": "value", "min": 0, "max": "dataMax", "name": x_name, "nameLocation": "middle",
+                          "nameGap": 24},
+                "yAxis": {"type": "value", "scale": True},
+                "series": series,
+            }
+        )  # fmt: skip
+        self.chart.set_visibility(bool(series))
+        self.chart.update()
+
+
 def line_chart(
     title: str, x_name: str, x: Sequence[float], lines: Mapping[str, Sequence[float]], marks: Mapping[str, float] = {}
-) -> ui.echart:
-    """Lines over x, each with its name; marks: places on x by their names."""
-    series: list[dict[str, Any]] = [
-        {
-            "type": "line",
-            "name": name,
-            "data": [list(each) for each in zip(x, values, strict=True)],
-            "showSymbol": False,
-        }
-        for name, values in lines.items()
-    ]
-    if marks and series:
-        data = [{"xAxis": at, "label": {"formatter": name}} for name, at in marks.items()]
-        series[0]["markLine"] = {"symbol": "none", "data": data}
-    return ui.echart(
-        {
-            "animation": False,
-            "title": {"text": title, "textStyle": {"fontSize": 12}, "left": 0},
-            "legend": {"top": 22, "show": len(lines) > 1},
-            "grid": {"left": 56, "right": 20, "top": 52 if len(lines) > 1 else 30, "bottom": 40},
-            "tooltip": {"trigger": "axis"},
-            "xAxis": {"type": "value", "min": 0, "max": "dataMax", "name": x_name, "nameLocation": "middle",
-                      "nameGap": 24},
-            "yAxis": {"type": "value", "scale": True},
-            "series": series,
-        }
-    ).classes("w-full h-56 at-chart")  # fmt: skip
+) -> None:
+    """A chart that does not change."""
+    LineChart().show(title, x_name, x, lines, marks)
 
 
 async def saved_upload(event: events.UploadEventArguments, out: Path) -> Path:

@@ -11,7 +11,7 @@ from ....degrade.recipes.store_config import StoreConfig
 from ..form import Form
 from ..work import Work, done, quickly, told
 from . import drafting
-from .common import bar, fail, line_chart, piece, saved_upload, show_command
+from .common import LineChart, bar, fail, piece, saved_upload, show_command
 
 if TYPE_CHECKING:
     from ..server import Studio
@@ -71,7 +71,8 @@ class _Tab:
         self.made = ui.column().classes("w-full gap-1 at-made")
         self.line = ui.label("name a folder of photographs").classes("text-sm at-line")
         self.samples = ui.column().classes("w-full gap-3 at-samples")
-        self.chart = ui.column().classes("w-full at-spectra")
+        with ui.column().classes("w-full at-spectra"):
+            self.chart = LineChart()
 
     # ---------------------------------------------------------------------------------------------- what it is made of
 
@@ -149,9 +150,7 @@ class _Tab:
         with self.samples:
             for each in found:
                 self._sample(each)
-        self.chart.clear()
-        with self.chart:
-            line_chart("power over frequency (mean of the samples), dB", "cycles per pixel", frequency, powers)
+        self.chart.show("power over frequency (mean of the samples), dB", "cycles per pixel", frequency, powers)
 
     def _bank(self) -> Path | None:
         told = (self.bank.value or "").strip() if self.studio.at_home else ""
