@@ -31,7 +31,8 @@ def _store(plan: Plan, name: str, preset: str, scale: int, hr_px: int) -> Named:
 
 
 def _training(plan: Plan, preset: str, data: str, *sets: str, start_from: Path | None = None) -> Train:
-    config = compose_training(plan.sized(preset), sets=[*sets, *plan.order.sets_of(preset)], steps=plan.order.steps)
+    told, steps = plan.order.sets_of(preset), plan.order.steps_of(preset)
+    config = compose_training(plan.sized(preset), sets=[*sets, *told], steps=steps)
     return Train.of(plan.sized(preset), config, data=(data,), start_from=start_from)
 
 

@@ -70,13 +70,13 @@ def _pretraining(plan: Plan, network: Network, seed: int, scale: int) -> tuple[s
     """The preset and the config of a reconstruction network."""
     preset = FROZEN if network == "LWay" else PRETRAINED
     sets = plan.order.sets_of(preset)
-    found = compose_training(plan.sized(preset), sets=sets, steps=plan.order.steps, seed=seed)
+    found = compose_training(plan.sized(preset), sets=sets, steps=plan.order.steps_of(preset), seed=seed)
     assert isinstance(found, PretrainConfig)
     return plan.sized(preset), compose(found, network=NETWORKS[network] | {"scale": scale})
 
 
 def _fine_tuning(plan: Plan, variant: Variant, seed: int) -> FineTuneConfig:
-    sets, steps = plan.order.sets_of("hr-aware"), plan.order.steps
+    sets, steps = plan.order.sets_of("hr-aware"), plan.order.steps_of("hr-aware")
     base = compose_fine_tuning(plan.preset, sets=sets, steps=steps, seed=seed)
     every = f"loop.validate_every={max(1, base.loop.steps // _CURVE_POINTS)}"
     return variant.tuned(compose_fine_tuning(plan.preset, sets=[every, *sets], steps=steps, seed=seed))

@@ -80,7 +80,7 @@ class Plan:
         from ...train.methods.rwsr_edl import EdlConfig
 
         sets = self.order.sets_of("rwsr-edl")
-        found = compose_training(self.preset, sets=sets, steps=self.order.steps, seed=seed)
+        found = compose_training(self.preset, sets=sets, steps=self.order.steps_of("rwsr-edl"), seed=seed)
         assert isinstance(found, EdlConfig)
         return found
 

@@ -1,6 +1,8 @@
 """The page of the studio: its head, its tabs, and how it looks by day, by night and in a narrow window."""
 
 from importlib import import_module
+from threading import Lock
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from nicegui import ui
@@ -28,6 +30,8 @@ _TABS = {  # the icon of each, and its module, which is imported once it is look
     "Modulate": ("tune", "modulate"),
     "Recipes": ("blender", "recipes"),
     "Noise banks": ("grain", "banks"),
+    "Stores": ("view_module", "stores"),
+    "Trainings": ("timeline", "runs"),
 }
 
 
@@ -56,7 +60,7 @@ def _later(studio: "Studio", module: str, panel: ui.tab_panel) -> None:
 
     async def build() -> None:
         try:
-            tab = await quickly(lambda: import_module(f"{__package__}.tabs.{module}"))
+            tab = await quickly(lambda: _imported(module))
         except Exception as error:
             spinner.delete()
             with panel:
@@ -67,6 +71,15 @@ def _later(studio: "Studio", module: str, panel: ui.tab_panel) -> None:
             tab.draw(studio)
 
     ui.timer(0.01, build, once=True)
+
+
+_IMPORTING = Lock()
+
+
+def _imported(module: str) -> ModuleType:
+    """A tab's module; one at a time, as modules that are imported by two threads may see each other half-made."""
+    with _IMPORTING:
+        return import_module(f"{__package__}.tabs.{module}")
 
 
 def _turn(dark: ui.dark_mode) -> None:

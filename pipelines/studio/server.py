@@ -18,7 +18,7 @@ from ...degrade.storage.location import Place
 from .served import PICTURES, SERVED
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_KINDS = {".png": "image/png", ".gif": "image/gif", ".mp4": "video/mp4", ".yaml": "text/plain"}
+_KINDS = {".png": "image/png", ".gif": "image/gif", ".mp4": "video/mp4", ".html": "text/html; charset=utf-8"}
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,11 @@ class Order:
         named = tuple(text for name, text in map(_named, self.sets) if name == part)
         return named if alone else (*(text for name, text in map(_named, self.sets) if name is None), *named)
 
+    def steps_of(self, part: str) -> int | None:
+        """The steps of a part's trainings; none is its own, or what a key of the part says."""
+        own = any(text.startswith("loop.steps=") for text in self.sets_of(part, alone=True))
+        return None if own else self.steps
+
     @property
     def parts(self) -> list[str]:
         """The parts of which keys are changed."""
@@ -257,7 +262,7 @@ def composed(order: Order, preset: str, *sets: str, part: str | None = None) -> 
 
     part = part or preset.removesuffix("-small")
     try:
-        return compose_training(preset, sets=[*sets, *order.sets_of(part)], steps=order.steps)
+        return compose_training(preset, sets=[*sets, *order.sets_of(part)], steps=order.steps_of(part))
     except UserError as error:
         raise UserError(f"of {part}: {error}") from None
 

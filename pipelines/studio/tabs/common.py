@@ -84,10 +84,21 @@ class LineChart:
         lines: Mapping[str, Sequence[float]],
         marks: Mapping[str, float] = {},
     ) -> None:
-        """Lines by their names; marks: places on x by theirs."""
+        """Lines over one x, by their names; marks: places on x by theirs."""
+        points = {name: list(zip(x, values, strict=True)) for name, values in lines.items()}
+        self.show_points(title, x_name, points, marks)
+
+    def show_points(
+        self,
+        title: str,
+        x_name: str,
+        lines: Mapping[str, Sequence[tuple[float, float]]],
+        marks: Mapping[str, float] = {},
+    ) -> None:
+        """Lines of points each, by their names."""
         series: list[dict[str, Any]] = [
-            {"type": "line", "name": name, "data": list(map(list, zip(x, values, strict=True))), "showSymbol": False}
-            for name, values in lines.items()
+            {"type": "line", "name": name, "data": list(map(list, points)), "showSymbol": len(points) < 3}
+            for name, points in lines.items()
         ]
         if marks and series:
             data = [{"xAxis": at, "label": {"formatter": name}} for name, at in marks.items()]
@@ -99,7 +110,7 @@ class LineChart:
                 "animation": False,
                 "title": {"text": title, "textStyle": {"fontSize": 12}, "left": 0},
                 "legend": {"top": 22, "show": many},
-                "grid": {"left": 56, "right": 20, "top": 52 if many else 30, "bottom": 40},
+                "grid": {"left": 56, "right": 20, "top": 56 if many else 38, "bottom": 40},
                 "tooltip": {"trigger": "axis"},
                 "xAxis": {"type": "value", "min": 0, "max": "dataMax", "name": x_name, "nameLocation": "middle",
                           "nameGap": 24},

@@ -19,6 +19,7 @@ from rwsr.eval.report import table
 from rwsr.eval.report.published import published
 from rwsr.pipelines.cli.paper import TAKES
 from rwsr.pipelines.papers.items import ITEMS, item_of
+from rwsr.pipelines.papers.items.base import Order
 from rwsr.pipelines.papers.items.hours import HOURS
 from rwsr.pipelines.papers.items.mm_realsr import SEGMENTS, segment
 from rwsr.train.compose import method_of
@@ -78,6 +79,16 @@ def test_a_paper_is_told_what_its_items_take() -> None:
         takes |= {"row"} if any(each.rows for each in items) else set()
         takes |= {"seeds"} if any(each.seeded for each in items) else set()
         assert set(told) == takes
+
+
+def test_what_is_told_of_one_training_is_of_that_alone() -> None:
+    """Its keys come after those of all, and its steps instead of theirs."""
+    order = Order(Path("x"), steps=9, sets=("loop.seed=1", "a:loop.steps=4", "b:loop.seed=2", "c=d:e"))
+    assert order.sets_of("a") == ("loop.seed=1", "c=d:e", "loop.steps=4")
+    assert order.sets_of("b") == ("loop.seed=1", "c=d:e", "loop.seed=2") and order.sets_of("b", alone=True) == (
+        "loop.seed=2",
+    )
+    assert (order.steps_of("a"), order.steps_of("b"), order.parts) == (None, 9, ["a", "b"])
 
 
 def test_printed_tables_have_their_items() -> None:
