@@ -24,7 +24,21 @@ _STYLE = """
 .rwsr-command { font-family: ui-monospace, monospace; font-size: 12px; white-space: pre-wrap; word-break: break-all; }
 .q-uploader__list { display: none; }
 .q-tab-panels { background: transparent; }
-@media (max-width: 760px) { .rwsr-two { grid-template-columns: minmax(0, 1fr); } }
+@media (max-width: 760px) {
+  .rwsr-two { grid-template-columns: minmax(0, 1fr); }
+  .rwsr-name { display: none; }
+  .q-header .q-tab { padding: 0 9px; min-width: 0; }
+  .q-header .q-tab__label { font-size: 0; }
+}
+"""
+_SCRIPT = """
+<script>
+// A plot of a tab that is left is told its new size, which is none; Plotly says so as an error that nobody can mend.
+window.addEventListener("unhandledrejection", event => {
+  if (String(event.reason && event.reason.message || event.reason).startsWith("Resize must be passed a displayed"))
+    event.preventDefault();
+});
+</script>
 """
 _TABS = {  # the icon of each, and its module, which is imported once it is looked at
     "Modulate": ("tune", "modulate"),
@@ -38,11 +52,12 @@ _TABS = {  # the icon of each, and its module, which is imported once it is look
 def draw(studio: "Studio") -> None:
     """The whole page, for one visitor."""
     ui.add_css(STYLE + _STYLE)
+    ui.add_head_html(_SCRIPT)
     ui.colors(primary="#3563a8")
     dark = ui.dark_mode(value=None)
     with ui.header().classes("items-center q-py-none"):
-        ui.label("rwsr studio").classes("text-lg font-medium")
-        with ui.tabs().props("dense shrink inline-label") as tabs:
+        ui.label("rwsr studio").classes("text-lg font-medium rwsr-name")
+        with ui.tabs().props("dense shrink inline-label").classes("min-w-0") as tabs:
             named = {name: ui.tab(name, icon=icon) for name, (icon, _) in _TABS.items()}
         ui.space()
         ui.button(icon="contrast", on_click=lambda: _turn(dark)).props("flat round dense color=white").tooltip(

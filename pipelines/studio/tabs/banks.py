@@ -318,7 +318,6 @@ def _figure(dots: dict[str, sifting.Dots], boxes: list[dict[str, Any]] | None) -
         "config": {
             "displaylogo": False,
             "scrollZoom": True,
-            "responsive": True,
             "modeBarButtonsToRemove": ["toImage"],
             "edits": {"shapePosition": True},
         },

@@ -69,6 +69,25 @@ def show_command(box: ui.column, command: str) -> None:
         ui.button(icon="content_copy", on_click=lambda: ui.clipboard.write(command)).props("flat dense round")
 
 
+_TEXT, _GRID = "#868e98", "rgba(128, 134, 144, 0.28)"  # seen on white and on black
+
+
+def chart_of(title: str, x: Mapping[str, Any], series: Sequence[Mapping[str, Any]], *, many: bool) -> dict[str, Any]:
+    """The options of a chart that is seen by day and by night. many: it has a legend."""
+    axis = {"splitLine": {"lineStyle": {"color": _GRID}}, "axisLabel": {"color": _TEXT}}
+    return {
+        "animation": False,
+        "textStyle": {"color": _TEXT},
+        "title": {"text": title, "textStyle": {"fontSize": 12, "color": _TEXT}, "left": 0},
+        "legend": {"top": 24, "show": many, "textStyle": {"color": _TEXT}, "itemWidth": 14},
+        "grid": {"left": 56, "right": 20, "top": 60 if many else 38, "bottom": 40},
+        "tooltip": {"trigger": "axis"},
+        "xAxis": {**axis, "nameTextStyle": {"color": _TEXT}, **x},
+        "yAxis": {**axis, "type": "value"},
+        "series": list(series),
+    }
+
+
 class LineChart:
     """Lines over x in a box of their own, which stays while they change; nothing until there are some."""
 
@@ -105,19 +124,10 @@ class LineChart:
             series[0]["markLine"] = {"symbol": "none", "data": data}
         many = len(lines) > 1
         self.chart.options.clear()
-        self.chart.options.update(
-            {
-                "animation": False,
-                "title": {"text": title, "textStyle": {"fontSize": 12}, "left": 0},
-                "legend": {"top": 22, "show": many},
-                "grid": {"left": 56, "right": 20, "top": 56 if many else 38, "bottom": 40},
-                "tooltip": {"trigger": "axis"},
-                "xAxis": {"type": "value", "min": 0, "max": "dataMax", "name": x_name, "nameLocation": "middle",
-                          "nameGap": 24},
-                "yAxis": {"type": "value", "scale": True},
-                "series": series,
-            }
-        )  # fmt: skip
+        x = {"type": "value", "min": 0, "max": "dataMax", "name": x_name, "nameLocation": "middle", "nameGap": 24}
+        options = chart_of(title, x, series, many=many)
+        options["yAxis"]["scale"] = True
+        self.chart.options.update(options)
         self.chart.set_visibility(bool(series))
         self.chart.update()
 

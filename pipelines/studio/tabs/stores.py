@@ -7,7 +7,7 @@ from nicegui import events, ui
 from ....degrade.storage.location import place
 from ..work import Work, done, quickly, told
 from . import browsing
-from .common import bar, fail, piece
+from .common import bar, chart_of, fail, piece
 
 if TYPE_CHECKING:
     from ..server import Studio
@@ -155,7 +155,7 @@ class _Tab:
         self.charts.clear()
         with self.charts:
             for each in found or ():
-                ui.echart(_bars(each)).classes("w-full h-44 at-histogram")
+                ui.echart(_bars(each)).classes("w-full h-48 at-histogram")
 
 
 def _column(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -174,13 +174,4 @@ def _bars(of: browsing.Histogram) -> dict[str, Any]:
     series: list[dict[str, Any]] = [{"type": "bar", "name": "store", "data": of.store, "barWidth": "95%"}]
     if of.law:
         series.append({"type": "line", "name": "recipe", "data": of.law, "showSymbol": False, "step": "middle"})
-    return {
-        "animation": False,
-        "title": {"text": of.name, "textStyle": {"fontSize": 12}, "left": 0},
-        "legend": {"right": 0, "top": 0, "itemWidth": 14},
-        "grid": {"left": 44, "right": 10, "top": 38, "bottom": 24},
-        "tooltip": {"trigger": "axis"},
-        "xAxis": {"type": "category", "data": of.at},
-        "yAxis": {"type": "value"},
-        "series": series,
-    }
+    return chart_of(of.name, {"type": "category", "data": of.at}, series, many=True)

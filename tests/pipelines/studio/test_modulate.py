@@ -181,13 +181,15 @@ def test_it_starts_soon_and_answers_to_this_machine_alone(studio, photo: Path, f
     """Under 5 s to its page; another site's name for this machine gets nothing; by day, by night, and narrow."""
     began = time.monotonic()
     here = studio(photo, "--model", foreign, width=420, height=800)
-    here.page.get_by_text("rwsr studio").first.wait_for()
+    here.page.get_by_role("tab", name="Modulate").wait_for()
     assert time.monotonic() - began < 5
     answer = here.page.request.get(here.address, headers={"Host": "elsewhere.example"})
     assert answer.status == 400
     here.until(lambda: "ms" in here.at("figures").inner_text(), "no crop is restored")
-    wide = here.page.evaluate("document.documentElement.scrollWidth")
-    assert wide <= 420
+    for name in ("Recipes", "Noise banks", "Stores", "Trainings", "Modulate"):
+        here.page.get_by_role("tab", name=name).click()
+        here.page.wait_for_timeout(300)
+        assert here.page.evaluate("document.documentElement.scrollWidth") <= 420, name
     here.at("theme").click()
     here.until(lambda: here.page.evaluate("document.body.classList.contains('body--dark')"), "it stays light")
 
