@@ -76,7 +76,16 @@ _SMALLER = {
     "eval": [],
 }
 _NO_VGG = ["losses.perceptual.net=squeezenet"]  # VGG-19's file is published, not ours
-_ELSEWHERE = ("s3://", "tcp://", "rwsr studio", "flow serve", "flow run", "flow example", "flow schema", "...")  # tested elsewhere
+_ELSEWHERE = (
+    "s3://",
+    "tcp://",
+    "rwsr studio",
+    "flow serve",
+    "flow run",
+    "flow example",
+    "flow schema",
+    "...",
+)  # tested elsewhere
 
 
 def _indented() -> list[str]:

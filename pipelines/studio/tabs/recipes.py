@@ -39,6 +39,8 @@ class _Tab:
             with ui.column().classes("w-full gap-2"):
                 self._draw_right()
         first = studio.folders()
+        if studio.banks:
+            self.bank.value = str(studio.banks[0])
         if first:
             self.photographs.value = str(first[0])
             ui.timer(0.05, self.look, once=True)
@@ -47,11 +49,12 @@ class _Tab:
         presets = {name: f"{name}: {preset.about}" for name, preset in PRESETS.items()}
         chosen = ui.select(presets, value=_FIRST, label="Preset", on_change=lambda e: self.choose(e.value))
         chosen.classes("w-full at-preset").props("dense")
-        if self.studio.at_home:
-            self.photographs = ui.input("Folder of photographs").classes("w-full at-folder").props("dense")
-            self.photographs.on("keydown.enter", self.look)
-            self.bank = ui.input("Noise bank, where the recipe takes one").classes("w-full at-bank").props("dense")
-            self.bank.on("keydown.enter", self.show)
+        self.photographs = ui.input("Folder of photographs").classes("w-full at-folder").props("dense")
+        self.photographs.on("keydown.enter", self.look)
+        self.bank = ui.input("Noise bank, where the recipe takes one").classes("w-full at-bank").props("dense")
+        self.bank.on("keydown.enter", self.show)
+        for box in (self.photographs, self.bank):
+            box.set_enabled(self.studio.at_home)
         upload = ui.upload(label="options of another trainer, or a config", auto_upload=True, on_upload=self._imported)
         upload.classes("w-full at-import").props("flat bordered dense")
         with ui.row().classes("w-full no-wrap gap-2"):
@@ -153,7 +156,7 @@ class _Tab:
         self.chart.show("power over frequency (mean of the samples), dB", "cycles per pixel", frequency, powers)
 
     def _bank(self) -> Path | None:
-        told = (self.bank.value or "").strip() if self.studio.at_home else ""
+        told = (self.bank.value or "").strip()
         return Path(told) if told else None
 
     @staticmethod
