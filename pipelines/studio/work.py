@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -68,6 +68,29 @@ async def done(work: Work, function: Callable[[], T]) -> T:
             return function()
 
     return await asyncio.to_thread(watched)
+
+
+class Newest:
+    """Something that is done as often as it is ordered; while it is under way the newest order waits, and those between
+    are left out.
+    """
+
+    def __init__(self, does: Callable[[], Awaitable[None]]) -> None:
+        self._does, self._busy, self._again = does, False, False
+
+    async def __call__(self) -> None:
+        if self._busy:
+            self._again = True
+            return
+        self._busy = True
+        try:
+            while True:
+                self._again = False
+                await self._does()
+                if not self._again:
+                    return
+        finally:
+            self._busy = False
 
 
 async def quickly(function: Callable[[], T]) -> T:

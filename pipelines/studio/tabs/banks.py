@@ -8,7 +8,7 @@ from nicegui import events, ui
 
 from ....degrade.storage.location import place
 from ....noisebank.cati import AnyRule, BoxRule, CatiRule
-from ..work import Work, done, quickly, told
+from ..work import Newest, Work, done, quickly, told
 from . import sifting
 from .common import LineChart, bar, fail, piece, show_command
 
@@ -32,7 +32,7 @@ class _Tab:
         self.studio = studio
         self.tiles: sifting.Tiles | None = None
         self.rule: AnyRule = CatiRule()
-        self._again, self._busy = False, False
+        self._newest, self._anew = Newest(self._show), False
         with ui.element("div").classes("rwsr-two rwsr-wide"):
             with ui.column().classes("w-full gap-2"):
                 self._draw_left()
@@ -163,22 +163,12 @@ class _Tab:
     # ---------------------------------------------------------------------------------------------------- what it takes
 
     async def show(self, *, anew: bool = False) -> None:
-        """What the rule takes now; while it is found, the newest waits."""
-        if self._busy:
-            self._again = True
-            return
-        self._busy = True
-        try:
-            while True:
-                self._again = False
-                await self._show(anew)
-                anew = False
-                if not self._again:
-                    return
-        finally:
-            self._busy = False
+        """What the rule takes now; anew: of other tiles."""
+        self._anew = self._anew or anew
+        await self._newest()
 
-    async def _show(self, anew: bool) -> None:  # noqa: FBT001
+    async def _show(self) -> None:
+        anew, self._anew = self._anew, False
         tiles, rule = self.tiles, self.rule
         if tiles is None:
             return

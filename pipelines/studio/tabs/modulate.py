@@ -13,7 +13,7 @@ from ....degrade.errors import UserError
 from ...restore import images_of
 from ..compare import Compare
 from ..served import SERVED, quick_png
-from ..work import Work, done, quickly, told
+from ..work import Newest, Work, done, quickly, told
 from .common import Slider, bar, fail, line_chart, saved_upload, show_command
 from .modulating import BICUBIC, CROPS_PX, Bench, Box, Setting, Shown
 
@@ -161,7 +161,7 @@ class _View:
 
     def __init__(self, tab: _Tab, setting: Setting) -> None:
         self.tab, self.setting = tab, setting
-        self._again, self._busy = False, False
+        self._newest = Newest(self._show)
         self.card = ui.card().classes("w-full gap-2 p-3").classes("at-view")
         with self.card:
             self._draw()
@@ -229,18 +229,7 @@ class _View:
 
     async def show(self) -> None:
         """The crop under the setting; while one is under way, the newest waits and all between are left out."""
-        if self._busy:
-            self._again = True
-            return
-        self._busy = True
-        try:
-            while True:
-                self._again = False
-                await self._show()
-                if not self._again:
-                    return
-        finally:
-            self._busy = False
+        await self._newest()
 
     async def _show(self) -> None:
         image, setting, box, bench = self.tab.image, self.setting, self.tab.box, self.tab.bench

@@ -9,7 +9,7 @@ from ....degrade.config import compose
 from ....degrade.recipes import PRESETS
 from ....degrade.recipes.store_config import StoreConfig
 from ..form import Form
-from ..work import Work, done, quickly, told
+from ..work import Newest, Work, done, quickly, told
 from . import drafting
 from .common import LineChart, bar, fail, piece, saved_upload, show_command
 
@@ -32,7 +32,7 @@ class _Tab:
         self.studio = studio
         self.config: StoreConfig = compose(drafting.preset(_FIRST), hr_size_px=_HR_PX)
         self.folder: drafting.Folder | None = None
-        self._again, self._busy = False, False
+        self._newest = Newest(self._show)
         with ui.element("div").classes("rwsr-two rwsr-wide"):
             with ui.column().classes("w-full gap-2"):
                 self._draw_left()
@@ -124,18 +124,7 @@ class _Tab:
 
     async def show(self) -> None:
         """Draw the samples; while some are drawn, the newest order waits."""
-        if self._busy:
-            self._again = True
-            return
-        self._busy = True
-        try:
-            while True:
-                self._again = False
-                await self._show()
-                if not self._again:
-                    return
-        finally:
-            self._busy = False
+        await self._newest()
 
     async def _show(self) -> None:
         if self.folder is None:

@@ -1,6 +1,7 @@
 """The tab Stores: samples by every column of their manifest, each with its steps, made again, and what was drawn."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nicegui import events, ui
 
@@ -11,6 +12,8 @@ from .common import bar, chart_of, fail, piece
 
 if TYPE_CHECKING:
     from ..server import Studio
+
+T = TypeVar("T")
 
 
 def draw(studio: "Studio") -> None:
@@ -130,28 +133,27 @@ class _Tab:
                         piece(pixels)
                         ui.label(f"{name}, difference").classes("text-xs")
 
-    async def verify(self) -> None:
-        """Read every byte, with its progress."""
+    async def _long(self, title: str, does: Callable[[browsing.Samples], T]) -> T | None:
+        """Long work on the store that is open, with its bar; None where there is none, or it failed."""
         samples = self.samples
         if samples is None:
             fail("open a store first")
-            return
+            return None
         self.work.clear()
         with self.work:
-            found = await bar(Work("verify"), lambda work: done(work, samples.problems))
-            if found is not None:
-                for each in found[:20] or [f"{samples.at} is whole: every byte is what was committed"]:
+            return await bar(Work(title), lambda work: done(work, lambda: does(samples)))
+
+    async def verify(self) -> None:
+        """Read every byte, with its progress."""
+        found = await self._long("verify", browsing.Samples.problems)
+        if found is not None and self.samples is not None:
+            with self.work:
+                for each in found[:20] or [f"{self.samples.at} is whole: every byte is what was committed"]:
                     ui.label(each).classes("text-sm " + ("text-negative" if found else "text-positive"))
 
     async def histograms(self) -> None:
         """Every parameter that was drawn, beside what the recipe draws."""
-        samples = self.samples
-        if samples is None:
-            fail("open a store first")
-            return
-        self.work.clear()
-        with self.work:
-            found = await bar(Work("draw"), lambda work: done(work, samples.histograms))
+        found = await self._long("draw", browsing.Samples.histograms)
         self.charts.clear()
         with self.charts:
             for each in found or ():
