@@ -10,7 +10,7 @@ from ....degrade.storage.location import place
 from ....noisebank.cati import AnyRule, BoxRule, CatiRule
 from ..work import Newest, Work, done, quickly, told
 from . import sifting
-from .common import LineChart, bar, fail, piece, show_command
+from .common import LineChart, bar, fail, piece, plain, show_command
 
 if TYPE_CHECKING:
     from ....noisebank.statistics import NoiseStatistics
@@ -223,7 +223,7 @@ class _Tab:
 
     async def save(self) -> None:
         """Write the rule as a file, and say what builds its bank."""
-        tiles, rule, name, out = self.tiles, self.rule, self.name.value or "", self.studio.out
+        tiles, rule, name, out = self.tiles, self.rule, plain(self.name.value, "bank"), self.studio.out
         if tiles is None:
             fail("open a scan first")
             return
@@ -238,7 +238,7 @@ class _Tab:
         if tiles is None:
             fail("open a scan first")
             return
-        at = self.studio.out / "banks" / f"{self.name.value or 'bank'}.zarr"
+        at = self.studio.out / "banks" / f"{plain(self.name.value, 'bank')}.zarr"
         at.parent.mkdir(parents=True, exist_ok=True)
         self.made.clear()
         with self.made:

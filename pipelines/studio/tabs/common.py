@@ -27,6 +27,11 @@ def fail(text: str) -> None:
     ui.notify(text, type="negative", multi_line=True, position="bottom", close_button=True, timeout=15_000)
 
 
+def plain(name: str | None, otherwise: str) -> str:
+    """A name that somebody typed as the name of a file, which lies in no other folder."""
+    return re.sub(r"[^\w\-]+", "-", (name or "").strip()).strip("-")[:80] or otherwise
+
+
 async def bar(work: Work, does: Callable[[Work], Awaitable[T]]) -> T | None:
     """Do some work with a bar and a button that cancels it; None where it failed, which is told, or was cancelled."""
     with ui.row().classes("w-full no-wrap items-center gap-2").classes("at-work") as row:
@@ -52,7 +57,8 @@ async def bar(work: Work, does: Callable[[Work], Awaitable[T]]) -> T | None:
         fail(told(error))
     finally:
         timer.cancel()
-        row.delete()
+        if not row.is_deleted:
+            row.delete()
     return None
 
 

@@ -134,12 +134,11 @@ def preset(name: str) -> StoreConfig:
 
 def saved(config: StoreConfig, folder: Place | None, name: str, out: Path) -> tuple[Path, str]:
     """The recipe as a file, OUT/recipes/NAME.yaml, and the command that builds its store."""
-    plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in name).strip("-") or "recipe"
-    path = out / "recipes" / f"{plain}.yaml"
+    path = out / "recipes" / f"{name}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, to_yaml(config).encode())
     words = ["rwsr", "degrade", "build", "--config", str(path), "--source", str(folder or "PHOTOGRAPHS")]
-    return path, shlex.join([*words, "--out", f"{plain}.zarr"])
+    return path, shlex.join([*words, "--out", f"{name}.zarr"])
 
 
 def built(config: StoreConfig, folder: Path, bank: Path | None, at: Path) -> Artifact:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nicegui import events, ui
 
 from ....degrade.errors import UserError
+from ....eval.protocols.cugan_tables import MOST_BLUR, MOST_NOISE
 from ...restore import images_of
 from ..compare import Compare
 from ..served import SERVED, quick_png
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from ..server import Studio
 
 _MOST_VIEWS = 4
-_TURNED = {"blur": "blur", "noise": "noise", "alpha": "alpha"}
+_TURNED = ("blur", "noise", "alpha")
+_CONDITION = {"blur": ("r", MOST_BLUR), "noise": ("sigma", MOST_NOISE)}  # what a condition of 1 is
 
 
 def draw(studio: "Studio") -> None:
@@ -99,7 +101,8 @@ class _Tab:
         if not same:
             self.box = Box((width - self.box.side) // 2, (height - self.box.side) // 2, self.box.side)
         self.thumb.set_source(SERVED.put(quick_png(_small(image.picture.pixels))))
-        self.about.set_text(f"{path.name}, {width}x{height}" + (", with HR" if image.hr is not None else ""))
+        said = "" if image.hr is None else f", with HR of {image.hr.shape[1]}x{image.hr.shape[0]}"
+        self.about.set_text(f"{path.name}, {width}x{height}{said}")
         self._show_box()
         for view in self.views:
             await view.renew()
@@ -161,7 +164,7 @@ class _View:
 
     def __init__(self, tab: _Tab, setting: Setting) -> None:
         self.tab, self.setting = tab, setting
-        self._newest = Newest(self._show)
+        self._newest, self._works = Newest(self._show), False
         self.card = ui.card().classes("w-full gap-2 p-3").classes("at-view")
         with self.card:
             self._draw()
@@ -218,7 +221,9 @@ class _View:
         if kind == "condition" and setting.blur is None:
             self.setting = setting = replace(setting, blur=0.0, noise=0.0)
         for name, mine in zip(("blur", "noise"), own or (None, None), strict=True):
-            self.sliders[name].set(visible=bool(kind), own=mine, auto=kind == "scores", value=getattr(setting, name))
+            told_of = kind == "condition"
+            value, auto = getattr(setting, name), kind == "scores"
+            self.sliders[name].set(visible=bool(kind), own=mine, auto=auto, value=value, condition=told_of)
         self.sliders["alpha"].set(visible=setting.other is not None, own=None, auto=False, value=setting.alpha)
         turned = [name for name, each in self.sliders.items() if each.visible]
         self.turned.set_options(
@@ -251,6 +256,8 @@ class _View:
             return
         self.compare.show(SERVED.put(lr), SERVED.put(sr), 1)
         told_figures = ", ".join(f"{name} {value}" for name, value in figures.items())
+        if image.hr is not None and not figures:
+            told_figures = f"HR is not {bench.scale_of(setting)} times as large: no metrics"
         self.line.set_text(f"{1000 * seconds:.0f} ms" + (f" · {told_figures}" if told_figures else ""))
 
     # ------------------------------------------------------------------------------------------------- what it can do
@@ -265,10 +272,17 @@ class _View:
         show_command(self.made, command)
 
     async def _long(self, title: str, function: Callable[[], Any]) -> Any:
-        """Long work with its bar; None where it failed or was cancelled."""
-        self.made.clear()
-        with self.made:
-            return await bar(Work(title), lambda work: done(work, function))
+        """Long work with its bar; None where it failed, was cancelled, or other work is under way."""
+        if self._works:
+            fail("other work is under way here; cancel it, or wait")
+            return None
+        self._works = True
+        try:
+            self.made.clear()
+            with self.made:
+                return await bar(Work(title), lambda work: done(work, function))
+        finally:
+            self._works = False
 
     async def whole(self) -> None:
         """Restore the whole image, and look at it."""
@@ -327,11 +341,12 @@ class _Slider:
     def __init__(self, name: str, moved: Callable[[], Awaitable[None]]) -> None:
         self.name, self._moved, self.visible = name, moved, False
         self.own: float | None = None
+        self.condition = False
         self._quiet = False  # while it is set by its code, and by no hand
         self.row = ui.row().classes("w-full no-wrap items-center gap-2")
         self.row.set_visibility(False)
         with self.row:
-            self.text = ui.label(name).classes("w-24 text-sm")
+            self.text = ui.label(name).classes("w-36 text-sm")
             self.slider = (
                 Slider(min=0, max=1, step=0.01, value=0).props("label").classes("grow").classes(f"at-{name}-slider")
             )
@@ -352,9 +367,11 @@ class _Slider:
         """Where the slider stands."""
         return round(float(self.slider.value or 0), 2)
 
-    def set(self, *, visible: bool, own: float | None, auto: bool, value: float | None) -> None:
-        """After another model or image."""
-        self.visible, self.own = visible, own
+    def set(
+        self, *, visible: bool, own: float | None, auto: bool, value: float | None, condition: bool = False
+    ) -> None:
+        """After another model or image. condition: it is a share of CUGAN's r or sigma."""
+        self.visible, self.own, self.condition = visible, own, condition
         self._quiet = True
         self.row.set_visibility(visible)
         self.auto.set_visibility(auto)
@@ -366,7 +383,8 @@ class _Slider:
         self._say()
 
     def _say(self) -> None:
-        self.text.set_text(f"{self.name} {self.at:.2f}")
+        word, most = _CONDITION.get(self.name, ("", 0)) if self.condition else ("", 0)
+        self.text.set_text(f"{self.name} {self.at:.2f}" + (f" ({word} {most * self.at:g})" if word else ""))
 
     def _turned(self) -> Awaitable[None] | None:
         """By hand, it is no longer the model's own."""

@@ -11,7 +11,7 @@ from ....degrade.recipes.store_config import StoreConfig
 from ..form import Form
 from ..work import Newest, Work, done, quickly, told
 from . import drafting
-from .common import LineChart, bar, fail, piece, saved_upload, show_command
+from .common import LineChart, bar, fail, piece, plain, saved_upload, show_command
 
 if TYPE_CHECKING:
     from ..server import Studio
@@ -188,7 +188,7 @@ class _Tab:
             return
         config = compose(self.config, num_samples=int(self.amount.value or 1), seed=int(self.seed.value or 0))
         folder, bank = Path(str(self.folder.folder)), self._bank()
-        at = self.studio.out / "stores" / f"{self.name.value or 'recipe'}.zarr"
+        at = self.studio.out / "stores" / f"{plain(self.name.value, 'recipe')}.zarr"
         at.parent.mkdir(parents=True, exist_ok=True)
         self.made.clear()
         with self.made:

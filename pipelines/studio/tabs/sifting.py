@@ -159,12 +159,11 @@ def scanned(folder: Path, auxiliary: tuple[Path, ...], size: int, at: Path) -> A
 
 def saved(tiles: Tiles, rule: AnyRule, name: str, out: Path) -> tuple[Path, str]:
     """The rule as a file, OUT/rules/NAME.yaml, and the command that builds its bank."""
-    plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in name).strip("-") or "rule"
-    path = out / "rules" / f"{plain}.yaml"
+    path = out / "rules" / f"{name}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, to_yaml(BankConfig(grid=tiles.grid, rule=rule)).encode())
     words = ["rwsr", "noisebank", "build", "--scan", str(tiles.folder), "--config", str(path)]
-    return path, shlex.join([*words, "--out", f"{plain}.zarr"])
+    return path, shlex.join([*words, "--out", f"{name}.zarr"])
 
 
 def built(tiles: Tiles, rule: AnyRule, at: Path) -> Artifact:

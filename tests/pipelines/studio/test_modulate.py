@@ -13,6 +13,8 @@ from PIL import Image
 
 from rwsr.degrade.images.decode import decode
 from rwsr.degrade.images.pixels import U8, encode_png
+from rwsr.pipelines.studio.tabs.common import plain
+from rwsr.train.networks.cunet import CUnetConfig
 from rwsr.train.networks.mm_realsr import MMRealSRConfig
 from rwsr.train.networks.published.compact import CompactConfig
 from rwsr.train.runs.model_file import weights_of, write_run
@@ -115,7 +117,13 @@ def test_hr_gives_metrics_and_a_curve_and_a_sweep_its_films(studio, photo: Path,
     hr.fill(str(photo.with_name("hr.png")))
     hr.press("Enter")
     here.until(lambda: "psnr-y" in here.at("figures").inner_text(), "no metrics")
-    assert "with HR" in here.at("about").inner_text()
+    assert "with HR of 512x512" in here.at("about").inner_text()
+    hr.fill(str(photo))
+    hr.press("Enter")
+    here.until(lambda: "HR is not 4 times as large" in here.at("figures").inner_text(), "an HR that fits not is taken")
+    hr.fill(str(photo.with_name("hr.png")))
+    hr.press("Enter")
+    here.until(lambda: "psnr-y" in here.at("figures").inner_text(), "no metrics")
     here.at("curve").click()
     here.at("chart").wait_for()
     assert here.page.locator(".at-chart canvas, .at-chart svg").count() >= 2  # PSNR and SSIM
@@ -123,6 +131,28 @@ def test_hr_gives_metrics_and_a_curve_and_a_sweep_its_films(studio, photo: Path,
     here.at("film").wait_for(timeout=60_000)
     assert here.at("gif").is_visible() and "--noise 0:1:11" in here.at("line-of-shell").inner_text()
     assert {path.suffix for path in (here.out / "sweeps").glob("**/*-sweep.*")} == {".png", ".gif", ".mp4"}
+
+
+def test_a_condition_is_told_in_cugans_own_numbers(studio, photo: Path, tmp_path: Path) -> None:
+    """r and sigma beside the shares of them; and the command has the shares."""
+    config = CUnetConfig(num_feat=(4, 6, 8), num_block=1)
+    torch.manual_seed(0)
+    about = {"method": "cugan", "network": config.model_dump(mode="json")}
+    write_run(tmp_path / "cugan", weights_of(config.build()), about)
+    here = studio(photo, "--model", tmp_path / "cugan")
+    here.until(lambda: "ms" in here.at("figures").inner_text(), "no crop is restored")
+    assert not here.at("noise-auto").is_visible()
+    here.slide("noise", "PageUp", 3)
+    here.until(lambda: "noise 0.30 (sigma 15)" in here.at("view").inner_text(), "sigma is not told")
+    here.slide("blur", "PageUp", 5)
+    here.until(lambda: "blur 0.50 (r 2)" in here.at("view").inner_text(), "r is not told")
+    here.at("command").click()
+    assert "--condition 0.50 0.30" in here.at("line-of-shell").inner_text()
+
+
+def test_a_typed_name_lies_in_no_other_folder() -> None:
+    for text, name in (("../../x", "x"), ("a/b", "a-b"), ("", "y"), (None, "y"), ("..", "y"), ("ä b", "ä-b")):
+        assert plain(text, "y") == name
 
 
 def test_a_model_is_led_to_another(studio, photo: Path, tmp_path: Path) -> None:
