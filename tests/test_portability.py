@@ -15,7 +15,7 @@ import importlib, os, pkgutil, sys
 from pathlib import Path
 
 import cv2, dask, distributed, filelock, matplotlib.pyplot, numpy, prefect, psutil, pyarrow.parquet, scipy, skimage
-import torch, torch.multiprocessing, zarr  # theirs to carry; ours is hidden from what it must not use
+import nicegui.ui, torch, torch.multiprocessing, uvicorn, zarr  # theirs; ours is hidden from what it must not use
 
 for name in {_HIDDEN}:
     sys.modules[name] = None

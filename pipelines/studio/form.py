@@ -7,7 +7,7 @@ import yaml
 from nicegui import ui
 from pydantic import BaseModel
 
-from ...degrade.config import compose_values
+from ...degrade.config import compose_values, merged
 from ...degrade.errors import UserError
 from .fields import Field, Group, fields_of, nested
 
@@ -21,6 +21,7 @@ class Form:
 
     def __init__(self, config: BaseModel, changed: Changed, leave_out: tuple[str, ...] = ()) -> None:
         self.config, self._changed, self._leave_out = config, changed, leave_out
+        self._wrong: dict[tuple[str, ...], Any] = {}  # what is shown, and not taken
         self.box = ui.column().classes("w-full gap-1")
         self.wrong = ui.label().classes("text-negative text-sm at-wrong")
         self._draw()
@@ -32,6 +33,7 @@ class Form:
 
     def _draw(self) -> None:
         self.box.clear()
+        self._wrong.clear()
         self.wrong.set_text("")
         with self.box:
             for part in fields_of(self.config, self._leave_out):
@@ -84,13 +86,25 @@ class Form:
             return None
 
     def _set(self, field: Field, value: Any) -> Awaitable[None] | None:
-        try:
-            self.config = compose_values(self.config, nested(field.path, value))
-        except UserError as error:
-            self.wrong.set_text(" ".join(str(error).split()))
-            return None
-        self.wrong.set_text("")
-        return self._changed(self.config)
+        """Take a value, and with it those that were wrong before; what is still wrong stays told."""
+        self._wrong[field.path] = value
+        reason = ""
+        for paths in ([*self._wrong], [field.path]):
+            try:
+                found = self.config
+                values: dict[str, Any] = {}
+                for path in paths:
+                    values = merged(values, nested(path, self._wrong[path]))
+                self.config = compose_values(found, values)
+            except UserError as error:
+                reason = reason or " ".join(str(error).split())
+                continue
+            for path in paths:
+                del self._wrong[path]
+            self.wrong.set_text(reason if self._wrong else "")
+            return self._changed(self.config)
+        self.wrong.set_text(reason)
+        return None
 
 
 def _number(field: Field, value: float, label: str, does: Callable[[Any], Awaitable[None] | None]) -> ui.number:

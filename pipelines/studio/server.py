@@ -16,7 +16,9 @@ from ...degrade.errors import UserError
 from ...degrade.progress import say
 from ...degrade.storage.location import Place
 from .served import PICTURES, SERVED
+from .work import cancel_all
 
+_GONE_AFTER_S = 5.0  # a page that lost its connection; then its work is cancelled
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _KINDS = {".png": "image/png", ".gif": "image/gif", ".mp4": "video/mp4", ".html": "text/html; charset=utf-8"}
 
@@ -50,6 +52,7 @@ class Studio:
 
 def app_of(studio: Studio, hosts: Sequence[str] = LOOPBACK) -> FastAPI:
     """The page of a studio, which answers to these names of the machine only: another site cannot pose as it."""
+    from nicegui import app as nicegui_app
     from nicegui import ui
 
     from .page import draw
@@ -69,7 +72,8 @@ def app_of(studio: Studio, hosts: Sequence[str] = LOOPBACK) -> FastAPI:
     def page() -> None:
         draw(studio)
 
-    ui.run_with(app, title="rwsr studio", dark=None, reconnect_timeout=30)
+    nicegui_app.on_shutdown(cancel_all)
+    ui.run_with(app, title="rwsr studio", dark=None, reconnect_timeout=_GONE_AFTER_S)
     return app
 
 
@@ -85,7 +89,8 @@ def serve(studio: Studio, *, host: str = "127.0.0.1", port: int = 0, show: bool 
     address = f"http://{'127.0.0.1' if host == '0.0.0.0' else name}:{found}"
     home = host in LOOPBACK
     app = app_of(studio, LOOPBACK if home else ["*"])
-    config: Any = uvicorn.Config(app, log_level="warning", access_log=False, ws_max_size=2**24)
+    config: Any = uvicorn.Config(app, log_level="warning", access_log=False, ws_max_size=2**24,
+                                 timeout_graceful_shutdown=1)  # fmt: skip
     server = uvicorn.Server(config)
     say(f"the studio is at {address}; Ctrl-C ends it, and what it makes goes to {studio.out}")
     if not home:

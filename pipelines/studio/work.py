@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
+from weakref import WeakSet
 
 from ...degrade.errors import UserError
 from ...degrade.progress import Advance, watched_by
@@ -18,7 +19,16 @@ class CancelledError(Exception):
     """Somebody cancelled the work."""
 
 
-@dataclass
+_UNDER_WAY: "WeakSet[Work]" = WeakSet()
+
+
+def cancel_all() -> None:
+    """End all that is under way at its next step, as the server ends."""
+    for each in list(_UNDER_WAY):
+        each.cancel()
+
+
+@dataclass(eq=False)
 class Work:
     """How far some work is, as its thread says and the page reads. Cancelled, it ends at its next step."""
 
@@ -28,6 +38,12 @@ class Work:
     note: str = ""
     lines: list[str] = field(default_factory=list[str])
     cancelled: bool = False
+
+    def __post_init__(self) -> None:
+        _UNDER_WAY.add(self)
+
+    def __hash__(self) -> int:
+        return id(self)
 
     @property
     def share(self) -> float | None:

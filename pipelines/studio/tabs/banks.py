@@ -8,9 +8,9 @@ from nicegui import events, ui
 
 from ....degrade.storage.location import place
 from ....noisebank.cati import AnyRule, BoxRule, CatiRule
-from ..work import Newest, Work, done, quickly, told
+from ..work import Newest, quickly, told
 from . import sifting
-from .common import LineChart, bar, fail, piece, plain, show_command
+from .common import Desk, LineChart, fail, piece, plain
 
 if TYPE_CHECKING:
     from ....noisebank.statistics import NoiseStatistics
@@ -59,7 +59,7 @@ class _Tab:
             self.size = ui.select(list(_SIDES), value=64, label="side of a tile, px").props("dense")
             self.size.classes("grow at-size").on_value_change(self._resized)
             ui.button("Open", icon="search", on_click=self.open).props("outline dense").classes("at-open")
-        self.work = ui.column().classes("w-full")
+        self.work = Desk(ui.column().classes("w-full"))
         self.kind = ui.toggle({"cati": "CATI", "box": "box"}, value="cati", on_change=self._kind).props("dense")
         self.kind.classes("at-kind")
         with ui.column().classes("w-full gap-1") as self.of_cati:
@@ -72,7 +72,7 @@ class _Tab:
             ui.button("Save as rule", icon="save", on_click=self.save).props("outline dense").classes("at-save-rule")
             self.name = ui.input("name", value="bank").props("dense").classes("w-28 at-bank-name")
             ui.button("Build", icon="construction", on_click=self.build).props("outline dense").classes("at-build-bank")
-        self.made = ui.column().classes("w-full gap-1 at-made-bank")
+        self.made = Desk(ui.column().classes("w-full gap-1 at-made-bank"))
         ui.label("images that it comes from").classes("text-sm font-medium mt-2")
         self.sources = ui.column().classes("w-full gap-0 at-sources")
 
@@ -91,9 +91,7 @@ class _Tab:
                 fail(f"{text} is neither a bank with its scan, nor a scan, nor a folder of photographs")
                 return
             size, folder = int(self.size.value or 64), self.studio.scratch / f"{at.name}.scan"
-            self.work.clear()
-            with self.work:
-                found = await bar(Work("scan"), lambda w: done(w, lambda: sifting.scanned(at, (), size, folder)))
+            found = await self.work.work("scan", lambda: sifting.scanned(at, (), size, folder))
             if found is None:
                 return
         try:
@@ -128,13 +126,14 @@ class _Tab:
     # ------------------------------------------------------------------------------------------------------- the rule
 
     def _cati(self) -> CatiRule:
-        return CatiRule(quantile=float(self.quantile.value or 2) / 100, strata=int(self.strata.value or 1))
+        return CatiRule(quantile=self.quantile.value / 100, strata=self.strata.value)  # pyright: ignore
 
     async def _ruled(self) -> None:
         if self.kind.value == "cati":
             try:
                 self.rule = self._cati()
-            except ValueError:
+            except (ValueError, TypeError):
+                self.said.set_text("bottom, % is above 0 and at most 100; bands are from 1 to 64: as before")
                 return
             await self.show()
 
@@ -227,10 +226,11 @@ class _Tab:
         if tiles is None:
             fail("open a scan first")
             return
+        if not self.made.is_free:
+            return
         path, command = await quickly(lambda: sifting.saved(tiles, rule, name, out))
-        show_command(self.made, command)
-        with self.made:
-            ui.label(f"wrote {path}").classes("text-xs at-wrote-rule")
+        self.made.command(command)
+        self.made.say(f"wrote {path}", "text-xs at-wrote-rule")
 
     async def build(self) -> None:
         """Build the bank of it, with its progress."""
@@ -240,11 +240,9 @@ class _Tab:
             return
         at = self.studio.out / "banks" / f"{plain(self.name.value, 'bank')}.zarr"
         at.parent.mkdir(parents=True, exist_ok=True)
-        self.made.clear()
-        with self.made:
-            found = await bar(Work("cut patches"), lambda w: done(w, lambda: sifting.built(tiles, rule, at)))
-            for line in found.lines if found is not None else ():
-                ui.label(line).classes("text-xs at-bank-line")
+        found = await self.made.work("cut patches", lambda: sifting.built(tiles, rule, at))
+        for line in found.lines if found is not None else ():
+            self.made.say(line, "text-xs at-bank-line")
 
 
 def _rule_said(rule: AnyRule, taken: sifting.Taken) -> str:

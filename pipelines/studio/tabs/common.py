@@ -1,14 +1,14 @@
 """What tabs share: a line of what went wrong, a bar of long work, a file that was dropped."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nicegui import events, ui
 
 from ..served import SERVED, quick_png
-from ..work import CancelledError, Work, told
+from ..work import CancelledError, Work, done, told
 
 if TYPE_CHECKING:
     from ....eval.images.tiling import Pixels
@@ -32,47 +32,80 @@ def plain(name: str | None, otherwise: str) -> str:
     return re.sub(r"[^\w\-]+", "-", (name or "").strip()).strip("-")[:80] or otherwise
 
 
-async def bar(work: Work, does: Callable[[Work], Awaitable[T]]) -> T | None:
-    """Do some work with a bar and a button that cancels it; None where it failed, which is told, or was cancelled."""
-    with ui.row().classes("w-full no-wrap items-center gap-2").classes("at-work") as row:
+class Desk:
+    """Where long work shows its bar, and then what came of it: one at a time, which ends when its page is left."""
+
+    def __init__(self, box: ui.column) -> None:
+        self.box, self._busy = box, False
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is under way here; where something is, it is said."""
+        if self._busy:
+            fail("other work is under way here; cancel it, or wait")
+        return not self._busy
+
+    async def work(self, title: str, function: Callable[[], T]) -> T | None:
+        """Do some work with a bar and a button that cancels it; None where it failed, which is told, was cancelled, or
+        other work is under way.
+        """
+        if not self.is_free:
+            return None
+        self._busy, work = True, Work(title)
+        self.box.client.on_delete(work.cancel)
+        self.box.clear()
+        try:
+            with self.box:
+                _bar(work)
+            found = await done(work, function)
+        except CancelledError:
+            if not self.box.is_deleted:
+                ui.notify(f"cancelled: {title}", type="warning")
+            return None
+        except Exception as error:  # whatever befell the work, the page lives on
+            if not self.box.is_deleted:
+                fail(told(error))
+            return None
+        finally:
+            self._busy = False
+            if not self.box.is_deleted:
+                self.box.clear()
+        return None if self.box.is_deleted else found
+
+    def command(self, text: str) -> None:
+        """A line for a shell, alone, with a button that copies it."""
+        self.box.clear()
+        with self.box, ui.row().classes("w-full no-wrap items-start"):
+            ui.label(text).classes("rwsr-command grow at-line-of-shell")
+            ui.button(icon="content_copy", on_click=lambda: ui.clipboard.write(text)).props("flat dense round")
+
+    def say(self, text: str, classes: str) -> None:
+        """A line below."""
+        with self.box:
+            ui.label(text).classes(classes)
+
+
+def _bar(work: Work) -> None:
+    with ui.row().classes("w-full no-wrap items-center gap-2 at-work") as row:
         text = ui.label(work.title).classes("text-sm")
         shown = ui.linear_progress(value=0, show_value=False).props("instant-feedback").classes("grow")
         ui.button("Cancel", on_click=work.cancel).props("flat dense size=sm").classes("at-cancel")
 
-    def follow() -> None:
-        if row.is_deleted:
-            return
-        share = work.share
-        shown.props(add="indeterminate" if share is None else "", remove="" if share is None else "indeterminate")
-        shown.value = share or 0.0
-        counts = f" {work.done}/{work.total}" if work.total else ""
-        text.set_text(f"{'cancelling: ' if work.cancelled else ''}{work.title}{counts}")
+        def follow() -> None:
+            if row.is_deleted:
+                return
+            share = work.share
+            shown.props(add="indeterminate" if share is None else "", remove="" if share is None else "indeterminate")
+            shown.value = share or 0.0
+            counts = f" {work.done}/{work.total}" if work.total else ""
+            text.set_text(f"{'cancelling: ' if work.cancelled else ''}{work.title}{counts}")
 
-    timer = ui.timer(0.2, follow)
-    try:
-        return await does(work)
-    except CancelledError:
-        ui.notify(f"cancelled: {work.title}", type="warning")
-    except Exception as error:  # whatever befell the work, the page lives on
-        fail(told(error))
-    finally:
-        timer.cancel()
-        if not row.is_deleted:
-            row.delete()
-    return None
+        ui.timer(0.2, follow)
 
 
 def piece(pixels: "Pixels") -> None:
     """An image as it is, each pixel a square."""
     ui.html(f'<img class="rwsr-piece" src="{SERVED.put(quick_png(pixels))}" alt="">', sanitize=False).classes("w-full")
-
-
-def show_command(box: ui.column, command: str) -> None:
-    """A line for a shell, alone in a box, with a button that copies it."""
-    box.clear()
-    with box, ui.row().classes("w-full no-wrap items-start"):
-        ui.label(command).classes("rwsr-command grow at-line-of-shell")
-        ui.button(icon="content_copy", on_click=lambda: ui.clipboard.write(command)).props("flat dense round")
 
 
 _TEXT, _GRID = "#868e98", "rgba(128, 134, 144, 0.28)"  # seen on white and on black

@@ -14,8 +14,8 @@ from ....eval.protocols.cugan_tables import MOST_BLUR, MOST_NOISE
 from ...restore import images_of
 from ..compare import Compare
 from ..served import SERVED, quick_png
-from ..work import Newest, Work, done, quickly, told
-from .common import Slider, bar, fail, line_chart, saved_upload, show_command
+from ..work import Newest, quickly, told
+from .common import Desk, Slider, fail, line_chart, saved_upload
 from .modulating import BICUBIC, CROPS_PX, Bench, Box, Setting, Shown
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class _View:
 
     def __init__(self, tab: _Tab, setting: Setting) -> None:
         self.tab, self.setting = tab, setting
-        self._newest, self._works = Newest(self._show), False
+        self._newest = Newest(self._show)
         self.card = ui.card().classes("w-full gap-2 p-3").classes("at-view")
         with self.card:
             self._draw()
@@ -191,7 +191,7 @@ class _View:
             ):
                 ui.button(name, icon=icon, on_click=does).props("outline dense size=sm").classes(f"at-{name.lower()}")
             self.turned = ui.select(["noise", "blur"], value="noise").props("dense borderless").classes("at-turned")
-        self.made = ui.column().classes("w-full gap-1").classes("at-made")
+        self.made = Desk(ui.column().classes("w-full gap-1 at-made"))
 
     def _slider(self, name: str) -> "_Slider":
         return _Slider(name, lambda: self._slid())
@@ -217,6 +217,9 @@ class _View:
             own = None if image is None else await quickly(lambda: bench.scores(setting, image))
         except Exception as error:
             fail(told(error))
+            self.compare.label("LR, bicubic", setting.model)
+            self.compare.show(None, None, 1)
+            self.line.set_text(told(error))
             return
         if kind == "condition" and setting.blur is None:
             self.setting = setting = replace(setting, blur=0.0, noise=0.0)
@@ -268,21 +271,10 @@ class _View:
         if image is None or self.setting.model == BICUBIC:
             fail("choose an image and a model")
             return
+        if not self.made.is_free:
+            return
         command = self.tab.bench.command(self.setting, image, Path("restored"))
-        show_command(self.made, command)
-
-    async def _long(self, title: str, function: Callable[[], Any]) -> Any:
-        """Long work with its bar; None where it failed, was cancelled, or other work is under way."""
-        if self._works:
-            fail("other work is under way here; cancel it, or wait")
-            return None
-        self._works = True
-        try:
-            self.made.clear()
-            with self.made:
-                return await bar(Work(title), lambda work: done(work, function))
-        finally:
-            self._works = False
+        self.made.command(command)
 
     async def whole(self) -> None:
         """Restore the whole image, and look at it."""
@@ -290,11 +282,11 @@ class _View:
         if image is None:
             fail("choose an image first")
             return
-        made = await self._long("restore the whole", lambda: self.tab.bench.whole(setting, image))
+        made = await self.made.work("restore the whole", lambda: self.tab.bench.whole(setting, image))
         if made is not None:
             address = SERVED.put(made.path.read_bytes())
-            show_command(self.made, made.command)
-            with self.made:
+            self.made.command(made.command)
+            with self.made.box:
                 ui.label(f"wrote {made.path}").classes("text-xs").classes("at-wrote")
                 with ui.link(target=address, new_tab=True):
                     ui.image(address).classes("w-full").classes("at-restored")
@@ -305,11 +297,11 @@ class _View:
         if image is None or turned is None:
             fail("choose an image, and a model with something to turn")
             return
-        made = await self._long(f"turn {turned}", lambda: self.tab.bench.sweep(setting, image, turned))
+        made = await self.made.work(f"turn {turned}", lambda: self.tab.bench.sweep(setting, image, turned))
         if made is not None:
             pictures, command = made
-            show_command(self.made, command)
-            with self.made:
+            self.made.command(command)
+            with self.made.box:
                 for path in pictures:
                     address = SERVED.put(path.read_bytes(), path.suffix)
                     if path.suffix == ".mp4":
@@ -324,13 +316,12 @@ class _View:
         if image is None or turned is None:
             fail("choose an image, and a model with something to turn")
             return
-        made = await self._long(f"turn {turned}", lambda: self.tab.bench.curve(setting, turned, image, box))
+        made = await self.made.work(f"turn {turned}", lambda: self.tab.bench.curve(setting, turned, image, box))
         if made is None:
             return
         values, found = made
         own = self.sliders[turned].own
-        self.made.clear()
-        with self.made:
+        with self.made.box:
             for name, figures in found.items():
                 line_chart(name, turned, values, {name: figures}, {} if own is None else {"UDEM": own})
 

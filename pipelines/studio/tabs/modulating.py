@@ -267,7 +267,8 @@ class Bench:
         told = {name: _said(getattr(setting, name)) for name in ("blur", "noise", "alpha")}
         if turned is not None:
             told[turned] = _STEPS
-        words = ["rwsr", "restore", str(image.path), "--model", str(self.paths[setting.model])]
+        named = f"./{image.path}" if str(image.path).startswith("-") else str(image.path)
+        words = ["rwsr", "restore", named, "--model", str(self.paths[setting.model])]
         opened = self.model(setting.model)
         if setting.other is not None:
             words += ["--model", str(self.paths[setting.other]), "--alpha", told["alpha"]]
@@ -353,6 +354,9 @@ def _bicubic(lr: Pixels, scale: int) -> Pixels:
 
 def _read(path: Path) -> Picture:
     """A picture; raises UserError, which names the file."""
+    if not path.is_file():
+        why = "is a folder; name an image in it" if path.is_dir() else "does not exist; name an image"
+        raise UserError(f"{path} {why}")
     try:
         return read_picture(read_bytes(path))
     except ImageError as error:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 from nicegui import events, ui
 
 from ....degrade.config import compose
+from ....degrade.errors import UserError
 from ....degrade.recipes import PRESETS
 from ....degrade.recipes.store_config import StoreConfig
 from ..form import Form
-from ..work import Newest, Work, done, quickly, told
+from ..work import Newest, quickly, told
 from . import drafting
-from .common import LineChart, bar, fail, piece, plain, saved_upload, show_command
+from .common import Desk, LineChart, fail, piece, plain, saved_upload
 
 if TYPE_CHECKING:
     from ..server import Studio
@@ -71,7 +72,7 @@ class _Tab:
             self.name = ui.input("name", value="recipe").props("dense").classes("w-32 at-name")
             ui.button("Build", icon="construction", on_click=self.build).props("outline dense").classes("at-build")
             self.amount = ui.number("samples", value=1000, min=1, step=1).props("dense").classes("w-28 at-amount")
-        self.made = ui.column().classes("w-full gap-1 at-made")
+        self.made = Desk(ui.column().classes("w-full gap-1 at-made"))
         self.line = ui.label("name a folder of photographs").classes("text-sm at-line")
         self.samples = ui.column().classes("w-full gap-3 at-samples")
         with ui.column().classes("w-full at-spectra"):
@@ -109,7 +110,11 @@ class _Tab:
 
     async def look(self) -> None:
         """Take the photographs of the folder that is named."""
-        folder = Path(self.photographs.value or "")
+        text = (self.photographs.value or "").strip()
+        if not text:
+            fail("name a folder of photographs")
+            return
+        folder = Path(text).expanduser()
         try:
             self.folder = await quickly(lambda: drafting.look_at(folder, self.studio.scratch / "recipes.index.parquet"))
         except Exception as error:
@@ -166,34 +171,44 @@ class _Tab:
 
     # ---------------------------------------------------------------------------------------------------- what is kept
 
+    def _wanted(self) -> StoreConfig | None:
+        """What is saved and built; None where a key or the number of samples is wrong, which is told."""
+        wrong = self.form.wrong.text or ("" if self.amount.value else "say how many samples")
+        if not wrong:
+            try:
+                seed = int(self.seed.value or 0)
+                return compose(self.config, num_samples=int(self.amount.value or 0), seed=seed)
+            except UserError as error:
+                wrong = str(error)
+        fail(wrong)
+        return None
+
     async def save(self) -> None:
         """Write the recipe as a file, and say what builds its store."""
-        config = compose(self.config, num_samples=int(self.amount.value or 1), seed=int(self.seed.value or 0))
+        config = self._wanted()
+        if config is None or not self.made.is_free:
+            return
         folder = None if self.folder is None else self.folder.folder
         try:
-            path, command = await quickly(
-                lambda: drafting.saved(config, folder, self.name.value or "", self.studio.out)
-            )
+            name, out = plain(self.name.value, "recipe"), self.studio.out
+            path, command = await quickly(lambda: drafting.saved(config, folder, name, out))
         except Exception as error:
             fail(told(error))
             return
-        show_command(self.made, command)
-        with self.made:
-            ui.label(f"wrote {path}").classes("text-xs at-wrote")
+        self.made.command(command)
+        self.made.say(f"wrote {path}", "text-xs at-wrote")
 
     async def build(self) -> None:
         """Build the store of it, with its progress."""
         if self.folder is None:
             fail("name a folder of photographs first")
             return
-        config = compose(self.config, num_samples=int(self.amount.value or 1), seed=int(self.seed.value or 0))
-        folder, bank = Path(str(self.folder.folder)), self._bank()
+        config = self._wanted()
+        if config is None:
+            return
+        folder, bank = Path(str(self.folder.folder)), self._bank() if config.recipe.wants_bank else None
         at = self.studio.out / "stores" / f"{plain(self.name.value, 'recipe')}.zarr"
         at.parent.mkdir(parents=True, exist_ok=True)
-        self.made.clear()
-        with self.made:
-            work = Work("build")
-            found = await bar(work, lambda work: done(work, lambda: drafting.built(config, folder, bank, at)))
-            if found is not None:
-                for line in found.lines:
-                    ui.label(line).classes("text-xs at-built")
+        found = await self.made.work("build", lambda: drafting.built(config, folder, bank, at))
+        for line in found.lines if found is not None else ():
+            self.made.say(line, "text-xs at-built")

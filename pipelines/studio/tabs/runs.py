@@ -59,6 +59,9 @@ class _Tab:
 
     async def _added(self) -> None:
         text = (self.where.value or "").strip()
+        if not text:
+            fail("name the folder of a run, or of several")
+            return
         try:
             self.folders.append(await quickly(lambda: following.checked(Path(text))))
         except Exception as error:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nicegui import events, ui
 
 from ....degrade.storage.location import place
-from ..work import Work, done, quickly, told
+from ..work import quickly, told
 from . import browsing
-from .common import bar, chart_of, fail, piece
+from .common import Desk, chart_of, fail, piece
 
 if TYPE_CHECKING:
     from ..server import Studio
@@ -41,7 +41,7 @@ class _Tab:
             ui.button("What was drawn", icon="bar_chart", on_click=self.histograms).props("outline dense").classes(
                 "at-drawn"
             )
-        self.work = ui.column().classes("w-full gap-1 at-store-work")
+        self.work = Desk(ui.column().classes("w-full gap-1 at-store-work"))
         self.line = ui.label().classes("text-sm at-store-line")
         one = {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True}
         nothing: dict[str, Any] = {"columnDefs": [], "rowData": [], "rowSelection": one}
@@ -69,13 +69,11 @@ class _Tab:
         except Exception as error:
             fail(told(error))
             return
-        self.work.clear()
-        with self.work:
-            read = await bar(Work("manifest"), lambda work: done(work, lambda: (samples.read(), samples)[1]))
+        read = await self.work.work("manifest", lambda: (samples.read(), samples)[1])
         if read is None:
             return
         self.samples = samples
-        self.line.set_text("; ".join(samples.lines))
+        self.line.set_text(f"{text}: {'; '.join(samples.lines)}")
         self.charts.clear()
         self.grid.options["columnDefs"] = [_column(name, samples.rows) for name in samples.columns]
         self.grid.options["rowData"] = samples.rows
@@ -139,23 +137,22 @@ class _Tab:
         if samples is None:
             fail("open a store first")
             return None
-        self.work.clear()
-        with self.work:
-            return await bar(Work(title), lambda work: done(work, lambda: does(samples)))
+        return await self.work.work(title, lambda: does(samples))
 
     async def verify(self) -> None:
         """Read every byte, with its progress."""
         found = await self._long("verify", browsing.Samples.problems)
         if found is not None and self.samples is not None:
-            with self.work:
-                for each in found[:20] or [f"{self.samples.at} is whole: every byte is what was committed"]:
-                    ui.label(each).classes("text-sm " + ("text-negative" if found else "text-positive"))
+            for each in found[:20] or [f"{self.samples.at} is whole: every byte is what was committed"]:
+                self.work.say(each, "text-sm " + ("text-negative" if found else "text-positive"))
 
     async def histograms(self) -> None:
         """Every parameter that was drawn, beside what the recipe draws."""
         found = await self._long("draw", browsing.Samples.histograms)
         self.charts.clear()
         with self.charts:
+            if found == []:
+                ui.label("nothing was drawn for these: they are real pairs, or have no numbers").classes("text-sm")
             for each in found or ():
                 ui.echart(_bars(each)).classes("w-full h-48 at-histogram")
 

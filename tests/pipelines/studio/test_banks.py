@@ -51,7 +51,9 @@ def test_a_dragged_box_is_a_rule_that_builds_the_same_bank(studio, bank: Path, p
     here.until(lambda: here.at("rule").inner_text().count("variance") > 1, "strata span no more")
     here.at("strata").locator("input").fill("1")
     here.until(lambda: here.at("taken").inner_text() == before, "one band is not as before")
-    box = here.page.locator(".at-plot .shapelayer path").first.bounding_box()
+    shape = here.page.locator(".at-plot .shapelayer path").first
+    here.until(lambda: shape.count() == 1 and shape.bounding_box() is not None, "no box is drawn")
+    box = shape.bounding_box()
     assert box is not None
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     here.page.mouse.move(*middle)

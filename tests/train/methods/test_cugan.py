@@ -1,6 +1,7 @@
 """CUGAN: its networks' published sizes, what is told and who learns from what; trained, resumed, interpolated, used."""
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -363,7 +364,8 @@ def test_the_commands_take_a_cugan_run(pairs: Store, photos: Path, tmp_path: Pat
     assert "needs a condition; name --condition BLUR NOISE" in rwsr(*restore, code=1)
     assert "takes no scores; name --condition instead" in rwsr(*restore, "--noise", 0.3, code=1)
     assert "is no number from 0 to 1" in rwsr(*restore, "--condition", 0.25, 30, code=2)
-    said = rwsr("eval", "restoration", "--hr", photos, "--scale", 1, "--model", run, "--out", out, code=1)
+    lq = shutil.copytree(photos, tmp_path / "lq")
+    said = rwsr("eval", "restoration", "--hr", photos, "--lr", lq, "--scale", 1, "--model", run, "--out", out, code=1)
     assert "which is not known of a.png" in said
     assert "has no UDEM" in rwsr("eval", "udem-curves", "--images", photos, "--model", run, "--out", out, code=1)
     assert "goes on from a run of the stage before" in rwsr(

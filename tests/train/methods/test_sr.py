@@ -145,7 +145,7 @@ def test_what_is_no_architecture_is_told(pairs: Store, tmp_path: Path) -> None:
     train = ("train", "sr", "--store", pairs.path, "--out", tmp_path / "run", "--preset", "psnr", "--set",
              "loop.batch_size=2", "--set", "loop.lr_patch_px=16")  # fmt: skip
     for key, said in (
-        ("network.arch=spam", "arch spam is unknown; did you mean span?"),
+        ("network.arch=spam", "arch spam is unknown; did you mean span"),
         ("network={arch: span, options: {feature_chanels: 8}}", "did you mean feature_channels?"),
         ("network={arch: dncnn}", "is not scale 4; set network.scale"),
         ("network={arch: swinir, options: {depths: 3}}", "swinir cannot be built of these options"),
