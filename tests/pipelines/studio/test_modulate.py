@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import sys
 import time
 from pathlib import Path
@@ -205,6 +206,24 @@ def test_long_work_is_cancelled(studio, astronaut: U8, tmp_path: Path) -> None:
     here.at("cancel").click()
     here.page.get_by_text("cancelled: restore").first.wait_for(timeout=30_000)
     assert not list((here.out).glob("restored/**/*.png")) and here.at("work").count() == 0
+
+
+def test_ctrl_c_ends_it_while_it_works(studio, astronaut: U8, tmp_path: Path) -> None:
+    """And a page that is left ends its work: the next one can begin its own."""
+    (tmp_path / "large.png").write_bytes(encode_png(np.tile(astronaut, (3, 3, 1))))
+    torch.manual_seed(0)
+    torch.save({"params": CompactConfig(num_feat=48, num_conv=16, scale=4).build().state_dict()}, tmp_path / "slow.pth")
+    here = studio(tmp_path / "large.png", "--model", tmp_path / "slow.pth")
+    here.until(lambda: "ms" in here.at("figures").inner_text(), "no crop is restored")
+    here.at("whole").click()
+    here.at("cancel").wait_for()
+    here.at("command").click()
+    here.page.get_by_text("other work is under way here").first.wait_for()
+    assert here.at("cancel").is_visible()
+    here.errors_end = True
+    here.process.send_signal(signal.SIGINT)
+    here.process.wait(15)
+    assert not list(here.out.glob("restored/**/*.png"))
 
 
 def test_it_starts_soon_and_answers_to_this_machine_alone(studio, photo: Path, foreign: Path) -> None:

@@ -87,6 +87,32 @@ def test_turned_keys_draw_other_samples_and_the_saved_recipe_builds_the_same_sto
 
 
 @pytest.mark.slow
+def test_what_is_wrong_is_not_forgotten_and_not_built(studio, photos: Path) -> None:
+    """A value that waits for another key is taken with it; until then nothing is saved; nor are no samples built."""
+    here = studio(photos)
+    here.page.get_by_role("tab", name="Recipes").click()
+    here.at("sample").wait_for(timeout=30_000)
+    size = here.at("key-hr-size-px").locator("input")
+    size.fill("194")
+    here.until(lambda: "not a multiple" in here.at("wrong").inner_text(), "a wrong value is taken")
+    here.at("save").click()
+    here.page.locator(".q-notification", has_text="not a multiple").first.wait_for()
+    assert not (here.out / "recipes").exists()
+    here.at("key-recipe-scale").locator("input").fill("2")
+    here.until(lambda: here.at("wrong").inner_text() == "", "the two together are not taken")
+    here.at("amount").locator("input").fill("-3")
+    here.page.wait_for_timeout(400)
+    here.at("build").click()
+    here.page.locator(".q-notification", has_text="num_samples").first.wait_for()
+    here.at("amount").locator("input").fill("3")
+    here.page.wait_for_timeout(400)
+    here.at("save").click()
+    here.at("wrote").wait_for()
+    told = yaml.safe_load((here.out / "recipes/recipe.yaml").read_text())
+    assert (told["hr_size_px"], told["recipe"]["scale"], told["num_samples"]) == (194, 2, 3)
+
+
+@pytest.mark.slow
 def test_files_of_others_are_taken_and_what_fits_not_is_told(studio, photos: Path, tmp_path: Path) -> None:
     rwsr("degrade", "import", _options(tmp_path), "--out", tmp_path / "ours.yaml")
     here = studio()
